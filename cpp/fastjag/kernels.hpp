@@ -1,0 +1,163 @@
+// THE contract: what each kernel reads and writes, for CPU and GPU alike.
+//
+// Conventions
+//  - Pointers and int64 sizes only; inputs first, outputs last; a null output is not computed.
+//  - `offsets` has n_events + 1 entries; event i owns particles offsets[i] .. offsets[i+1] - 1 of
+//    the content. Offsets are validated before they get here; offsets[0] need not be 0.
+//  - The caller provides outputs and scratch; a kernel's own work neither allocates nor throws.
+//  - The meaning of every kernel is defined by the function of the same name in reference.py.
+#pragma once
+
+#include <cstdint>
+
+#include "config.hpp"
+
+namespace fastjag {
+
+enum class DType : uint8_t { u1, u2, u4, u8, i1, i2, i4, i8, f4, f8 };
+
+// ---- padding: jagged columns -> dense (event, slot, column) tensor ---------------------------
+
+struct PaddingColumn {
+    const void* data;
+    DType dtype;
+    double mean;           // (x - mean) * inverse_scale, then clip to [low, high]
+    double inverse_scale;
+};
+
+// Out = float or double converts every column; Out = uint8/16/32/64 copies bits of equal size.
+template <class Out>
+struct PaddingArgs {
+    const int64_t* offsets;
+    int64_t n_events;
+    const int64_t* order;  // per particle: content index to read (from `order` kernel), or null
+    const PaddingColumn* columns;
+    int64_t n_columns;
+    int64_t width;  // slots per event
+    bool standardise;
+    double low, high;  // clip range, infinite when unused
+    Out fill;
+    int64_t event_stride, slot_stride, column_stride;  // of out, in elements
+    Out* out;
+    uint8_t* mask;  // (n_events, width), or null
+};
+template <class Out>
+void padding(PaddingArgs<Out> const&, Threads);
+
+// ---- aggregate: one column -> per-event statistics -------------------------------------------
+
+template <class T>
+struct AggregateArgs {
+    const int64_t* offsets;
+    int64_t n_events;
+    const T* values;
+    void* sum;  // double for floats, int64/uint64 for signed/unsigned integers
+    double *mean, *std;
+    T *min, *max;  // empty events: NaN for floats, 0 for integers (the caller masks them)
+    int64_t *argmin, *argmax;  // position within the event, -1 where empty
+    uint8_t *any, *all;
+};
+template <class T>
+void aggregate(AggregateArgs<T> const&, Threads);
+
+// ---- select: particle masks, event picks, order within events --------------------------------
+
+struct SelectArgs {  // counts particles that pass; out_offsets[i + 1] = number kept in events 0..i
+    const int64_t* offsets;
+    int64_t n_events;
+    const uint8_t* mask;  // indexed as the content
+    int64_t* out_offsets;
+};
+void select(SelectArgs const&, Threads);
+
+struct CompactArgs {  // copies the particles that pass, in order
+    const int64_t* offsets;
+    int64_t n_events;
+    const uint8_t* mask;
+    const int64_t* out_offsets;  // from select
+    const void* values;
+    int64_t itemsize;
+    void* out;
+};
+void compact(CompactArgs const&, Threads);
+
+struct GatherArgs {  // copies particles starts[i] .. of each event to out_offsets[i] ..
+    const int64_t* starts;
+    int64_t n_events;
+    const int64_t* out_offsets;
+    const void* values;
+    int64_t itemsize;
+    void* out;
+};
+void gather(GatherArgs const&, Threads);
+
+template <class T>
+struct OrderArgs {  // content indices of each event by descending key; ties stored order, NaN last
+    const int64_t* offsets;
+    int64_t n_events;
+    const T* key;
+    int64_t limit;   // only the first `limit` of each event need be right
+    int64_t* order;  // entry i - offsets[0] belongs to particle slot i
+};
+template <class T>
+void order(OrderArgs<T> const&, Threads);
+
+// ---- dimuon: pairs within events and their observables ---------------------------------------
+
+enum class Charge : uint8_t { any, opposite, same };
+enum class Pairs : uint8_t { leading, all };
+
+template <class T>
+struct DimuonArgs {
+    const int64_t* offsets;
+    int64_t n_events;
+    const T *pt, *eta, *phi;
+    const int32_t* charge;  // may be null for Charge::any
+    const uint8_t* mask;    // particles that may form pairs, or null
+    double particle_mass;
+    Charge charge_class;
+    Pairs pairs;
+    int64_t* pair_offsets;  // (n_events + 1,): written by dimuon_count, read by dimuon
+    int64_t *event, *first, *second;
+    int32_t* pair_charge;
+    T *mass, *pair_pt, *pair_eta, *pair_phi, *delta_r, *delta_pt, *delta_eta, *delta_phi;
+};
+template <class T>
+void dimuon_count(DimuonArgs<T> const&, Threads);
+template <class T>
+void dimuon(DimuonArgs<T> const&, Threads);
+
+template <class T>
+struct PairMassArgs {
+    int64_t n;
+    const T *pt1, *eta1, *phi1, *pt2, *eta2, *phi2;
+    double mass1, mass2;
+    T* out;
+};
+template <class T>
+void pair_mass(PairMassArgs<T> const&, Threads);
+
+// ---- histogram: 1-D and 2-D, weighted or not -------------------------------------------------
+
+struct HistogramAxis {
+    int64_t n_bins;
+    double low, high, inverse_width;
+    const double* edges;  // (n_bins + 1,)
+    bool regular;         // edges are (nearly) equidistant: guess, then correct against edges
+};
+
+template <class T, class W>
+struct HistogramArgs {
+    int64_t n;
+    const T *x, *y;    // y null: 1-D
+    const W* weights;  // null: counts
+    HistogramAxis axis_x, axis_y;
+    int64_t n_slots;   // product over axes of n_bins + 3: underflow, bins, overflow, NaN
+    void* scratch;     // zeros: int64 (threads, n_slots), or double (threads, n_slots, 2) if weighted
+    double *sumw, *sumw2;  // (n_slots,), added to
+    int64_t* counts;       // (n_slots,), added to
+};
+template <class T, class W>
+void histogram(HistogramArgs<T, W> const&, Threads);
+
+}  // namespace fastjag

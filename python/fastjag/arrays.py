@@ -1,0 +1,144 @@
+"""What arrays must look like before a kernel sees them, and the errors when they cannot."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+Array: TypeAlias = NDArray[Any]
+Offsets: TypeAlias = NDArray[np.int64]
+
+COLUMN_DTYPES = "bool, integers of 1 to 8 bytes, float32 and float64"
+
+
+def near_misses(name: str, known: Iterable[str]) -> str:
+    """A sentence that helps with a name that is not known."""
+    names = list(known)
+    # People forget prefixes ("pt" for "Muon_pt") and case as often as they mistype.
+    close = [n for n in names if n.lower() == name.lower()]
+    close += [n for n in names if n.lower().endswith("_" + name.lower()) and n not in close]
+    close += [n for n in difflib.get_close_matches(name, names, n=5, cutoff=0.7) if n not in close]
+    if close:
+        return "did you mean " + " or ".join(repr(n) for n in close[:5]) + "?"
+    if len(names) > 12:
+        return f"there are {len(names)}, among them {', '.join(sorted(names)[:12])}, ..."
+    return "accepted are " + ", ".join(repr(n) for n in names) if names else "there are none"
+
+
+def one_of(argument: str, value: object, accepted: Sequence[str]) -> str:
+    """``value`` if it is one of ``accepted``, else a ValueError naming the argument."""
+    if value not in accepted:
+        listed = " or ".join(repr(a) for a in accepted)
+        raise ValueError(f"{argument} must be {listed}, got {value!r}")
+    return str(value)
+
+
+def as_native(values: Array) -> Array:
+    """The same values, contiguous, aligned and in native byte order: the one place that copies.
+
+    Returns ``values`` itself where nothing needs to change.
+    """
+    dtype = values.dtype.newbyteorder("=")
+    return np.require(values, dtype=dtype, requirements=["C", "A"])
+
+
+def as_column(values: ArrayLike, name: str) -> Array:
+    """A 1-D column that kernels can read, without a copy where it already is one."""
+    column = np.asanyarray(values)
+    if np.ma.isMaskedArray(column):
+        raise TypeError(
+            f"{name} is a NumPy masked array; fill or drop the masked values first "
+            f"(for example {name}.filled(0))"
+        )
+    column = np.asarray(column)
+    if column.ndim != 1:
+        raise ValueError(f"{name} must have one dimension, got shape {column.shape}")
+    if column.dtype.kind not in "biuf" or column.dtype.itemsize not in (1, 2, 4, 8):
+        raise TypeError(f"{name} has dtype {column.dtype}; accepted are {COLUMN_DTYPES}")
+    if column.dtype == np.float16:
+        raise TypeError(f"{name} has dtype float16; convert it with .astype('float32')")
+    return as_native(column)
+
+
+def as_number(values: ArrayLike, name: str, dtype: DTypeLike) -> Array:
+    """A column of exactly ``dtype``; only conversions that keep every value are made."""
+    column = as_column(values, name)
+    if column.dtype == dtype:
+        return column
+    if np.can_cast(column.dtype, dtype, casting="safe"):
+        return column.astype(dtype)
+    converted = column.astype(dtype)
+    if not np.array_equal(converted, column):
+        raise TypeError(
+            f"{name} has dtype {column.dtype} with values that {np.dtype(dtype)} cannot hold"
+        )
+    return converted
+
+
+def as_float(values: ArrayLike, name: str) -> Array:
+    """A float32 or float64 column; integers become float64."""
+    column = as_column(values, name)
+    return column if column.dtype.kind == "f" else column.astype(np.float64)
+
+
+def as_mask(mask: ArrayLike, name: str, length: int, what: str) -> NDArray[np.bool_]:
+    """A boolean column of the given length."""
+    column = as_column(mask, name)
+    if column.dtype != np.bool_:
+        raise TypeError(f"{name} must be boolean, got dtype {column.dtype}")
+    check_length(column, name, length, what)
+    return column
+
+
+def check_length(column: Array, name: str, length: int, what: str) -> None:
+    if len(column) != length:
+        raise ValueError(f"{name} has {len(column)} entries, but there are {length} {what}")
+
+
+def as_offsets(offsets: ArrayLike, length: int) -> Offsets:
+    """Validated int64 offsets into a content of ``length`` particles.
+
+    Raises ValueError naming the first event that is wrong.
+    """
+    column = as_column(offsets, "offsets")
+    if column.dtype.kind not in "iu":
+        raise TypeError(f"offsets must be integers, got dtype {column.dtype}")
+    if len(column) == 0:
+        raise ValueError("offsets must have n_events + 1 entries, got none")
+    if column.dtype == np.uint64 and column.max() > np.iinfo(np.int64).max:
+        raise ValueError(f"offsets must fit into int64, got {column.max()}")
+    checked = column.astype(np.int64, copy=False)
+    if checked[0] < 0:
+        raise ValueError(f"offsets must start at 0 or above, got {checked[0]}")
+    falls = checked[1:] < checked[:-1]
+    if falls.any():
+        event = int(falls.argmax())
+        raise ValueError(
+            f"offsets must not decrease: event {event} would run from {checked[event]} "
+            f"to {checked[event + 1]}"
+        )
+    if checked[-1] > length:
+        raise ValueError(f"offsets end at {checked[-1]}, but the columns have {length} particles")
+    return checked
+
+
+def out_array(out: Array | None, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+    """``out`` if it fits, a new array if it is None; a ValueError says what does not fit."""
+    if out is None:
+        return np.empty(shape, dtype)
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be a NumPy array, got {type(out).__name__}")
+    if out.shape != shape or out.dtype != dtype:
+        raise ValueError(
+            f"out must have shape {shape} and dtype {np.dtype(dtype)}, "
+            f"got {out.shape} and {out.dtype}"
+        )
+    if not (out.flags.c_contiguous and out.flags.aligned and out.dtype.isnative):
+        raise ValueError("out must be C-contiguous, aligned and in native byte order")
+    if not out.flags.writeable:
+        raise ValueError("out is read-only")
+    return out

@@ -1,0 +1,152 @@
+"""Pairs of muons (or of any charged particles) and their observables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastjag import kernels
+from fastjag.arrays import Array, Offsets, as_float, as_mask, as_number, near_misses
+from fastjag.jagged import as_jagged
+
+#: Muon mass [GeV], PDG.
+MUON_MASS = 0.1056583755
+
+
+class Dimuons:
+    """One row per pair: the observables of :func:`dimuon` as attributes or by name.
+
+    ``offsets`` (int64, n_events + 1) says which pairs belong to which event of the input.
+    """
+
+    __slots__ = ("_fields", "offsets")
+
+    def __init__(self, offsets: Offsets, fields: dict[str, Array]) -> None:
+        self.offsets = offsets
+        self._fields = fields
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        return tuple(self._fields)
+
+    def __len__(self) -> int:
+        return int(self.offsets[-1])
+
+    def __getitem__(self, name: str) -> Array:
+        try:
+            return self._fields[name]
+        except KeyError:
+            raise KeyError(f"no field {name!r}: {near_misses(name, self._fields)}") from None
+
+    def __getattr__(self, name: str) -> Array:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        try:
+            return self._fields[name]
+        except KeyError:
+            raise AttributeError(f"no field {name!r}: {near_misses(name, self._fields)}") from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fields)
+
+    def __repr__(self) -> str:
+        events = len(self.offsets) - 1
+        return f"<Dimuons: {len(self)} pairs of {events} events: {', '.join(self._fields)}>"
+
+
+def dimuon(
+    muons: Any,
+    charge: str = "opposite",
+    *,
+    pairs: str = "leading",
+    mask: ArrayLike | None = None,
+    fields: Sequence[str] = kernels.FIELDS,
+    particle_mass: float = MUON_MASS,
+    threads: int | None = None,
+) -> Dimuons:
+    """Choose pairs within each event and compute their observables in one pass.
+
+    Parameters
+    ----------
+    muons
+        A :class:`Jagged` or awkward array of records with ``pt`` [GeV], ``eta``, ``phi`` [rad]
+        and, unless ``charge="any"`` without the field "charge", ``charge``.
+    charge
+        "opposite", "same" or "any": of the chosen pair. With ``pairs="leading"`` a pair of the
+        wrong class is dropped; a third muon never takes its place.
+    pairs
+        "leading": the two particles of highest pt that pass (ties in stored order, NaN last).
+        "all": every pair that passes, in stored order.
+    mask
+        Flat boolean, shape (n_particles,): the particles that may form pairs.
+    fields
+        What to compute; see below.
+    particle_mass
+        Mass of each particle [GeV].
+
+    Returns
+    -------
+    Dimuons
+        Arrays of one entry per pair:
+
+        ======================================== ================================================
+        event                                    int64, index of the event in ``muons``
+        first, second                            int64, flat particle indices, as ``muons["pt"]``
+        charge                                   int32, sum of the two charges
+        mass, pt, eta, phi                       of the pair [GeV, rad]
+        delta_r, delta_pt, delta_eta, delta_phi  first minus second, phi wrapped into [-pi, pi]
+        ======================================== ================================================
+
+        Computed in float64 and given in the dtype of ``pt`` (float64 where the columns differ).
+        The mass is in the form of docs/physics.md, which does not cancel for close pairs.
+    """
+    needs_charge = charge != "any" or "charge" in fields
+    wanted = ["pt", "eta", "phi"] + ["charge"] * needs_charge
+    jagged = as_jagged(muons, wanted)
+    kinematics = [as_float(jagged[name], name) for name in ("pt", "eta", "phi")]
+    dtype = np.result_type(*kinematics)
+    charges = as_number(jagged["charge"], "charge", np.int32) if needs_charge else None
+    passing = None if mask is None else as_mask(mask, "mask", jagged.n_particles, "particles")
+    offsets, columns = kernels.dimuon(
+        jagged.offsets,
+        *(column.astype(dtype, copy=False) for column in kinematics),
+        charges,
+        charge=charge,
+        pairs=pairs,
+        mask=passing,
+        particle_mass=particle_mass,
+        fields=fields,
+        threads=threads,
+    )
+    return Dimuons(offsets, columns)
+
+
+def pair_mass(
+    pt1: ArrayLike,
+    eta1: ArrayLike,
+    phi1: ArrayLike,
+    pt2: ArrayLike,
+    eta2: ArrayLike,
+    phi2: ArrayLike,
+    *,
+    mass1: float = MUON_MASS,
+    mass2: float = MUON_MASS,
+    threads: int | None = None,
+) -> Array:
+    """Invariant masses [GeV] of pairs given as flat arrays of equal length.
+
+    pt in GeV, phi in rad, ``mass1`` and ``mass2`` in GeV. Computed in float64, returned in float32
+    if all inputs are float32, else in float64.
+    """
+    given = {"pt1": pt1, "eta1": eta1, "phi1": phi1, "pt2": pt2, "eta2": eta2, "phi2": phi2}
+    legs = [as_float(values, name) for name, values in given.items()]
+    lengths = {name: len(leg) for name, leg in zip(given, legs, strict=True)}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"the legs must have equal lengths, got {lengths}")
+    dtype = np.result_type(*legs)
+    return kernels.pair_mass(
+        [leg.astype(dtype, copy=False) for leg in legs], mass1, mass2, threads=threads
+    )

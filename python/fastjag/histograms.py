@@ -1,0 +1,115 @@
+"""Histograms as ``hist.Hist``, filled by the compiled kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastjag import kernels
+from fastjag.arrays import Array, as_column, as_float, check_length
+
+
+def histogram(
+    values: ArrayLike | tuple[ArrayLike, ArrayLike],
+    axes: Any,
+    *,
+    weights: ArrayLike | None = None,
+    out: Any = None,
+    threads: int | None = None,
+) -> Any:
+    """Fill a 1-D or 2-D histogram.
+
+    Parameters
+    ----------
+    values
+        One column, or a tuple (x, y) of columns of equal length.
+    axes
+        One axis, or a tuple of two: ``hist.axis`` Regular (also with transform) or Variable,
+        a tuple (n_bins, low, high), or bin edges in increasing order.
+    weights
+        One per entry; the result then also holds the sum of squared weights.
+    out
+        A histogram that this function returned earlier for the same axes: filled on top, for
+        loops over batches.
+
+    Returns
+    -------
+    hist.Hist
+        With ``Int64`` storage, or ``Weight`` if there are weights. Bin i holds
+        ``edges[i] <= x < edges[i + 1]``, compared with the axis' edges to the last bit; values
+        below and above are in the underflow and overflow. NaN is in no bin and in no flow bin but
+        counted (weighted: summed) in ``result.metadata["nan"]``, which ``+`` does not add up.
+    """
+    import hist
+
+    columns = _columns(values)
+    given = axes if _is_pair(axes, len(columns)) else (axes,)
+    if len(given) != len(columns):
+        raise ValueError(f"{len(columns)} columns need as many axes, got {len(given)}")
+    binning = [_axis(hist, a) for a in given]
+    weight = None if weights is None else as_float(weights, "weights")
+    if weight is not None:
+        check_length(weight, "weights", len(columns[0]), "values")
+    edges = [np.ascontiguousarray(a.edges, dtype=np.float64) for a in binning]
+    sums, variances = kernels.histogram(columns, edges, weights=weight, threads=threads)
+    storage = hist.storage.Int64() if weight is None else hist.storage.Weight()
+    if out is None:
+        result = hist.Hist(*binning, storage=storage)
+        result.metadata = {"nan": 0}
+    else:
+        result = _checked(out, binning, storage)
+    inner = tuple(slice(0, len(e) + 1) for e in edges)  # every slot but the NaN one
+    view = result.view(flow=True)
+    if variances is None:
+        view += sums[inner]
+    else:
+        view["value"] += sums[inner]
+        view["variance"] += variances[inner]
+    nan = sums[-1] if sums.ndim == 1 else sums[-1, :].sum() + sums[:-1, -1].sum()
+    result.metadata["nan"] += nan.item()
+    return result
+
+
+def _columns(values: Any) -> list[Array]:
+    pair = values if _is_pair(values, 2) else (values,)
+    names = ("values",) if len(pair) == 1 else ("x", "y")
+    columns = [as_column(v, name) for v, name in zip(pair, names, strict=True)]
+    dtype = np.float32 if all(c.dtype == np.float32 for c in columns) else np.float64
+    if len(columns) == 2:
+        check_length(columns[1], "y", len(columns[0]), "values of x")
+    return [c.astype(dtype, copy=False) for c in columns]
+
+
+def _is_pair(value: Any, n: int) -> bool:
+    return isinstance(value, tuple) and n == 2 and len(value) == 2
+
+
+def _axis(hist: Any, axis: Any) -> Any:
+    if isinstance(axis, (hist.axis.Regular, hist.axis.Variable)):
+        if axis.traits.circular or not (axis.traits.underflow and axis.traits.overflow):
+            raise ValueError("axes must have underflow and overflow and not be circular")
+        if axis.traits.growth:
+            raise ValueError("growing axes are not supported")
+        return axis
+    if isinstance(axis, tuple) and len(axis) == 3 and isinstance(axis[0], (int, np.integer)):
+        return hist.axis.Regular(*axis)
+    if isinstance(axis, hist.axis.AxesMixin):
+        raise TypeError(f"axis {type(axis).__name__} is not supported; use Regular or Variable")
+    edges = np.asarray(axis, dtype=np.float64)
+    if edges.ndim != 1 or len(edges) < 2 or not (np.diff(edges) > 0).all():
+        raise ValueError("bin edges must be at least two numbers in increasing order")
+    return hist.axis.Variable(edges)
+
+
+def _checked(out: Any, axes: Sequence[Any], storage: Any) -> Any:
+    if tuple(out.axes) != tuple(axes) or out.storage_type is not type(storage):
+        raise ValueError(
+            f"out has axes {tuple(out.axes)} and storage {out.storage_type.__name__}; "
+            f"this fill needs {tuple(axes)} and {type(storage).__name__}"
+        )
+    if not isinstance(out.metadata, dict) or "nan" not in out.metadata:
+        raise ValueError("out must be a histogram that fastjag.histogram returned")
+    return out

@@ -1,0 +1,30 @@
+"""The kernels on plain arrays: offsets and columns in, arrays out.
+
+One module per kernel, named by its word. Only this package sees the compiled modules; everything
+above it speaks of :class:`fastjag.Jagged`. Arguments are checked here, before any device is chosen,
+so that every device gives the same messages.
+"""
+
+from fastjag.kernels.aggregate import STATISTICS, aggregate
+from fastjag.kernels.dimuon import FIELDS, dimuon, pair_mass
+from fastjag.kernels.histogram import histogram
+from fastjag.kernels.padding import padding
+from fastjag.kernels.select import compact, gather, order, select
+from fastjag.kernels.threads import build_info, get_num_threads, set_num_threads
+
+__all__ = [
+    "FIELDS",
+    "STATISTICS",
+    "aggregate",
+    "build_info",
+    "compact",
+    "dimuon",
+    "gather",
+    "get_num_threads",
+    "histogram",
+    "order",
+    "padding",
+    "pair_mass",
+    "select",
+    "set_num_threads",
+]

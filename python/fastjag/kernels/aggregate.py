@@ -1,0 +1,52 @@
+"""aggregate: statistics of a column per event."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fastjag import _cpu
+from fastjag.arrays import Array, Offsets, near_misses
+from fastjag.kernels.threads import get_num_threads
+
+STATISTICS = ("count", "sum", "mean", "std", "min", "max", "argmin", "argmax", "any", "all")
+
+
+def aggregate(
+    offsets: Offsets, values: Array, statistics: Sequence[str], *, threads: int | None = None
+) -> dict[str, Array]:
+    """Per-event statistics of one column; see :meth:`fastjag.Jagged.aggregate`."""
+    for name in statistics:
+        if name not in STATISTICS:
+            raise ValueError(f"unknown statistic {name!r}: {near_misses(name, STATISTICS)}")
+    n = len(offsets) - 1
+    dtypes: dict[str, Any] = {
+        "sum": _sum_dtype(values.dtype),
+        "mean": np.float64,
+        "std": np.float64,
+        "min": values.dtype,
+        "max": values.dtype,
+        "argmin": np.int64,
+        "argmax": np.int64,
+        "any": np.bool_,
+        "all": np.bool_,
+    }
+    outputs = {name: np.empty(n, dtypes[name]) for name in statistics if name != "count"}
+    _cpu.aggregate(
+        offsets, values, *(outputs.get(name) for name in dtypes), get_num_threads(threads)
+    )
+    if "count" in statistics:
+        outputs["count"] = np.diff(offsets)
+    # Integers have no NaN for "nothing there": their extremes come as float64.
+    for name in {"min", "max"}.intersection(outputs):
+        if values.dtype.kind != "f":
+            extreme = outputs[name].astype(np.float64)
+            extreme[offsets[1:] == offsets[:-1]] = np.nan
+            outputs[name] = extreme
+    return {name: outputs[name] for name in statistics}
+
+
+def _sum_dtype(dtype: np.dtype[Any]) -> type[np.generic]:
+    return {"f": np.float64, "i": np.int64}.get(dtype.kind, np.uint64)

@@ -1,0 +1,66 @@
+"""dimuon: pairs of particles within events, and their observables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastjag import _cpu
+from fastjag.arrays import Array, Offsets, near_misses, one_of
+from fastjag.kernels.threads import get_num_threads
+
+FIELDS = ("event", "first", "second", "charge", "mass", "pt", "eta", "phi",
+          "delta_r", "delta_pt", "delta_eta", "delta_phi")  # fmt: skip
+CHARGES = ("any", "opposite", "same")
+PAIRS = ("leading", "all")
+
+
+def dimuon(
+    offsets: Offsets,
+    pt: Array,
+    eta: Array,
+    phi: Array,
+    charges: NDArray[np.int32] | None,
+    *,
+    charge: str = "opposite",
+    pairs: str = "leading",
+    mask: NDArray[np.bool_] | None = None,
+    particle_mass: float,
+    fields: Sequence[str] = FIELDS,
+    threads: int | None = None,
+) -> tuple[Offsets, dict[str, Array]]:
+    """Pair offsets (n_events + 1,) and the chosen fields of all pairs; see :func:`fastjag.dimuon`.
+
+    ``pt``, ``eta`` and ``phi`` share one dtype, float32 or float64, which is that of the results.
+    """
+    charge_class = CHARGES.index(one_of("charge", charge, CHARGES))
+    mode = PAIRS.index(one_of("pairs", pairs, PAIRS))
+    for name in fields:
+        if name not in FIELDS:
+            raise ValueError(f"unknown field {name!r}: {near_misses(name, FIELDS)}")
+    if not (particle_mass >= 0 and np.isfinite(particle_mass)):
+        raise ValueError(f"particle_mass must be finite and >= 0 GeV, got {particle_mass!r}")
+    if charges is None and (charge != "any" or "charge" in fields):
+        raise ValueError("charges are needed to choose pairs by charge or to give the pair charge")
+    n_threads = get_num_threads(threads)
+    pair_offsets = np.empty(len(offsets), np.int64)
+    _cpu.dimuon_count(offsets, pt, charges, mask, charge_class, mode, pair_offsets, n_threads)
+    n = int(pair_offsets[-1])
+    integers = {"event": np.int64, "first": np.int64, "second": np.int64, "charge": np.int32}
+    result = {name: np.empty(n, integers.get(name, pt.dtype)) for name in fields}
+    _cpu.dimuon(
+        offsets, pt, eta, phi, charges, mask, particle_mass, charge_class, mode, pair_offsets,
+        *(result.get(name) for name in FIELDS), n_threads,
+    )  # fmt: skip
+    return pair_offsets, result
+
+
+def pair_mass(
+    legs: Sequence[Array], mass1: float, mass2: float, *, threads: int | None = None
+) -> Array:
+    """Invariant masses from equally long (pt1, eta1, phi1, pt2, eta2, phi2) of one dtype."""
+    result = np.empty(len(legs[0]), legs[0].dtype)
+    _cpu.pair_mass(*legs, mass1, mass2, result, get_num_threads(threads))
+    return result

@@ -1,0 +1,113 @@
+"""padding: jagged columns to a dense tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from fastjag import _cpu
+from fastjag.arrays import Array, Offsets, one_of, out_array
+from fastjag.kernels.threads import get_num_threads
+
+
+def padding(
+    offsets: Offsets,
+    columns: Sequence[Array],
+    width: int,
+    *,
+    fill: float = 0,
+    layout: str = "NKF",
+    order: NDArray[np.int64] | None = None,
+    mean: float | Sequence[float] | None = None,
+    scale: float | Sequence[float] | None = None,
+    clip: tuple[float, float] | None = None,
+    dtype: DTypeLike | None = None,
+    out: Array | None = None,
+    mask: NDArray[np.bool_] | None = None,
+    threads: int | None = None,
+) -> Array:
+    """Pad and truncate every event to ``width`` slots; see :meth:`fastjag.Jagged.pad`.
+
+    ``order`` (from :func:`fastjag.kernels.order`) names the particle that goes into each slot;
+    ``mask``, of shape (n_events, width), is filled where given. Returns shape (n_events, width, F)
+    for layout "NKF", (n_events, F, width) for "NFK".
+    """
+    one_of("layout", layout, ("NKF", "NFK"))
+    if isinstance(width, bool) or not isinstance(width, (int, np.integer)) or width < 1:
+        raise ValueError(f"width must be a positive integer, got {width!r}")
+    standardise = mean is not None or scale is not None or clip is not None
+    target = _target_dtype(columns, dtype, standardise)
+    n, f = len(offsets) - 1, len(columns)
+    shape = (n, width, f) if layout == "NKF" else (n, f, width)
+    values = out_array(out, shape, target)
+    low, high = _clip_range(clip)
+    scales = _per_column(scale, 1.0, f, "scale")
+    if 0.0 in scales or not np.isfinite(scales).all():
+        raise ValueError(f"scale must be finite and not 0, got {scale!r}")
+    _cpu.padding(
+        offsets,
+        list(columns),
+        order,
+        width,
+        standardise,
+        _per_column(mean, 0.0, f, "mean"),
+        [1.0 / s for s in scales],
+        low,
+        high,
+        _fill_value(fill, target),
+        layout == "NFK",
+        values,
+        mask,
+        get_num_threads(threads),
+    )
+    return values
+
+
+def _target_dtype(
+    columns: Sequence[Array], dtype: DTypeLike | None, standardise: bool
+) -> np.dtype[np.generic]:
+    if not columns:
+        raise ValueError("columns must name at least one column")
+    found = {c.dtype for c in columns}
+    common = found.pop() if len(found) == 1 else None
+    if dtype is None:
+        if common is not None and (common.kind == "f" or not standardise):
+            return common
+        wide = any(c.dtype.itemsize == 8 for c in columns)
+        return np.dtype(np.float64 if wide else np.float32)
+    target = np.dtype(dtype)
+    if target in (np.float32, np.float64) or (target == common and not standardise):
+        return target
+    accepted = "float32, float64" + ("" if common is None or standardise else f", {common}")
+    raise TypeError(f"dtype {target} is not supported for these columns; accepted are {accepted}")
+
+
+def _per_column(
+    value: float | Sequence[float] | None, default: float, n: int, name: str
+) -> list[float]:
+    numbers = np.asarray(default if value is None else value, dtype=np.float64)
+    if numbers.ndim == 0:
+        return [float(numbers)] * n
+    if numbers.shape != (n,):
+        raise ValueError(f"{name} must be a number or one per column ({n}), got {value!r}")
+    return [float(x) for x in numbers]
+
+
+def _clip_range(clip: tuple[float, float] | None) -> tuple[float, float]:
+    if clip is None:
+        return -np.inf, np.inf
+    low, high = clip
+    if not low <= high:
+        raise ValueError(f"clip must be (low, high) with low <= high, got {clip!r}")
+    return float(low), float(high)
+
+
+def _fill_value(fill: float, dtype: np.dtype[np.generic]) -> Array:
+    with np.errstate(all="ignore"):
+        value = np.asarray(fill).astype(dtype)
+    exact = bool(value == fill) or (dtype.kind == "f" and np.isfinite(value) == np.isfinite(fill))
+    if value.ndim or not exact:
+        raise ValueError(f"fill must be one number that {dtype} can hold, got {fill!r}")
+    return value

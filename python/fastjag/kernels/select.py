@@ -1,0 +1,54 @@
+"""select: particles by mask, events by range, and the order of particles within events."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastjag import _cpu
+from fastjag.arrays import Array, Offsets
+from fastjag.kernels.threads import get_num_threads
+
+
+def select(offsets: Offsets, mask: NDArray[np.bool_], *, threads: int | None = None) -> Offsets:
+    """Offsets of the particles that pass ``mask``, which is indexed as the content is."""
+    result = np.empty(len(offsets), np.int64)
+    _cpu.select(offsets, mask, result, get_num_threads(threads))
+    return result
+
+
+def compact(
+    offsets: Offsets,
+    mask: NDArray[np.bool_],
+    out_offsets: Offsets,
+    values: Array,
+    *,
+    threads: int | None = None,
+) -> Array:
+    """One column without the particles that fail ``mask``; ``out_offsets`` from :func:`select`."""
+    result = np.empty(int(out_offsets[-1]), values.dtype)
+    _cpu.compact(offsets, mask, out_offsets, values, result, get_num_threads(threads))
+    return result
+
+
+def gather(
+    starts: NDArray[np.int64], out_offsets: Offsets, values: Array, *, threads: int | None = None
+) -> Array:
+    """One column with event i copied from ``values[starts[i]:]``, as long as its out_offsets."""
+    result = np.empty(int(out_offsets[-1]), values.dtype)
+    _cpu.gather(starts, out_offsets, values, result, get_num_threads(threads))
+    return result
+
+
+def order(
+    offsets: Offsets, key: Array, *, limit: int | None = None, threads: int | None = None
+) -> NDArray[np.int64]:
+    """Content indices of each event's particles by descending ``key``: stable, NaN last.
+
+    With ``limit`` only the first that many of each event are in order. Shape: the number of
+    particles that the offsets span.
+    """
+    result = np.empty(int(offsets[-1] - offsets[0]), np.int64)
+    most = np.iinfo(np.int64).max if limit is None else limit
+    _cpu.order(offsets, key, most, result, get_num_threads(threads))
+    return result

@@ -1,0 +1,84 @@
+"""How many threads kernels use, and how they were built."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from fastjag import _cpu
+
+_chosen: int | None = None
+_forked = False
+
+
+def _after_fork() -> None:
+    global _forked
+    _forked = True
+
+
+# A forked worker shares the machine with its siblings: one thread unless it is told otherwise.
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def _positive(value: object, name: str) -> int:
+    try:
+        threads = int(str(value))
+    except ValueError:
+        threads = 0
+    if threads < 1:
+        raise ValueError(f"{name} must be a positive integer, got {value!r}")
+    return threads
+
+
+def _cgroup_quota() -> float:
+    """CPUs that the control group grants (v2, then v1), infinite where there is no limit."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()[:2]
+        return float("inf") if quota == "max" else int(quota) / int(period)
+    except (OSError, ValueError):
+        pass
+    try:
+        base = Path("/sys/fs/cgroup/cpu")
+        quota_us = int((base / "cpu.cfs_quota_us").read_text())
+        period_us = int((base / "cpu.cfs_period_us").read_text())
+        return quota_us / period_us if quota_us > 0 else float("inf")
+    except (OSError, ValueError):
+        return float("inf")
+
+
+def _available() -> int:
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # not Linux
+        cores = os.cpu_count() or 1
+    return max(1, int(min(cores, _cgroup_quota())))
+
+
+def set_num_threads(n: int | None) -> None:
+    """Number of threads for all kernels of this process; None goes back to the default."""
+    global _chosen
+    _chosen = None if n is None else _positive(n, "n")
+
+
+def get_num_threads(threads: int | None = None) -> int:
+    """Number of threads that a kernel will use at most.
+
+    In this order: the argument, :func:`set_num_threads`, ``FASTJAG_NUM_THREADS``,
+    1 inside a forked worker, ``OMP_NUM_THREADS``, the cores that affinity and control group grant.
+    """
+    if threads is not None:
+        return _positive(threads, "threads")
+    if _chosen is not None:
+        return _chosen
+    if "FASTJAG_NUM_THREADS" in os.environ:
+        return _positive(os.environ["FASTJAG_NUM_THREADS"], "FASTJAG_NUM_THREADS")
+    if _forked:
+        return 1
+    if os.environ.get("OMP_NUM_THREADS", "").split(",")[0].isdigit():
+        return max(1, int(os.environ["OMP_NUM_THREADS"].split(",")[0]))
+    return _available()
+
+
+def build_info() -> dict[str, str | bool]:
+    """How the compiled module was built."""
+    return {"compiler": f"g++ {_cpu.compiler}", "sanitized": _cpu.sanitized}

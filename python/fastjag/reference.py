@@ -1,0 +1,180 @@
+"""What every kernel means: slow, obvious NumPy, one event at a time. Tests compare, nobody calls.
+
+Signatures are those of ``fastjag.kernels`` without dtypes, threads and outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from fastjag.arrays import Array
+
+
+def slices(offsets: Array) -> Iterator[tuple[int, slice]]:
+    for event in range(len(offsets) - 1):
+        yield event, slice(int(offsets[event]), int(offsets[event + 1]))
+
+
+# ---- padding ----------------------------------------------------------------------------------
+
+
+def padding(
+    offsets: Array,
+    columns: Sequence[Array],
+    width: int,
+    fill: float,
+    key: Array | None = None,
+    mean: float = 0.0,
+    scale: float = 1.0,
+    clip: tuple[float, float] | None = None,
+    dtype: Any = None,
+) -> tuple[Array, Array]:
+    """Values of shape (n_events, width, F) and the mask (n_events, width)."""
+    target = columns[0].dtype if dtype is None else np.dtype(dtype)
+    values = np.full((len(offsets) - 1, width, len(columns)), fill, target)
+    mask = np.zeros(values.shape[:2], bool)
+    for event, particles in slices(offsets):
+        indices = np.arange(particles.start, particles.stop)
+        if key is not None:
+            indices = indices[np.argsort(descending(key[particles]), kind="stable")]
+        indices = indices[:width]
+        mask[event, : len(indices)] = True
+        for f, column in enumerate(columns):
+            picked = column[indices]
+            if mean != 0 or scale != 1 or clip is not None:
+                single = column.dtype == target == np.float32
+                compute = np.float32 if single else np.float64
+                picked = (picked.astype(compute) - compute(mean)) * compute(1 / scale)
+                if clip is not None:
+                    picked = np.clip(picked, compute(clip[0]), compute(clip[1]))
+            values[event, : len(indices), f] = picked
+    return values, mask
+
+
+def descending(key: Array) -> Array:
+    """A key whose ascending stable argsort is the descending order of ``key`` with NaN last."""
+    order = np.argsort(key, kind="stable")  # NaN last
+    rank = np.empty(len(key), np.int64)
+    rank[order] = np.cumsum(np.r_[0, ~same(key[order][1:], key[order][:-1])][: len(key)])
+    return np.where(key != key, 1, -rank)
+
+
+def same(a: Array, b: Array) -> Array:
+    return (a == b) | ((a != a) & (b != b))
+
+
+# ---- aggregate --------------------------------------------------------------------------------
+
+
+def aggregate(offsets: Array, values: Array, statistic: str) -> Array:
+    empty = {"count": 0, "sum": 0, "argmin": -1, "argmax": -1, "any": False, "all": True}
+    with np.errstate(all="ignore"):
+        results = []
+        for _, particles in slices(offsets):
+            x = values[particles]
+            wide = x.astype(np.float64) if x.dtype == np.float32 and statistic != "argmax" else x
+            if statistic == "count":
+                results.append(len(x))
+            elif len(x) == 0:
+                results.append(empty.get(statistic, np.nan))
+            else:
+                results.append(getattr(np, statistic)(wide))
+    return np.array(results)
+
+
+# ---- select -----------------------------------------------------------------------------------
+
+
+def keep(offsets: Array, mask: Array, values: Array) -> list[list[Any]]:
+    """The particles of each event that pass, as nested lists."""
+    return [values[particles][mask[particles]].tolist() for _, particles in slices(offsets)]
+
+
+def order(offsets: Array, key: Array) -> list[int]:
+    """Content indices by descending key: stable, NaN last."""
+    result: list[int] = []
+    for _, particles in slices(offsets):
+        by_key = np.argsort(descending(key[particles]), kind="stable")
+        result += (particles.start + by_key).tolist()
+    return result
+
+
+# ---- dimuon -----------------------------------------------------------------------------------
+
+
+def pair_indices(
+    offsets: Array, pt: Array, charges: Array, charge: str, pairs: str, mask: Array | None
+) -> list[tuple[int, int, int]]:
+    """(event, first, second) of every chosen pair."""
+    chosen = []
+    for event, particles in slices(offsets):
+        indices = np.arange(particles.start, particles.stop)
+        if mask is not None:
+            indices = indices[mask[indices]]
+        if pairs == "leading":
+            indices = indices[np.argsort(descending(pt[indices]), kind="stable")][:2]
+        for i, j in combinations(indices.tolist(), 2):
+            product = int(charges[i]) * int(charges[j])
+            if charge == "any" or (product < 0 if charge == "opposite" else product > 0):
+                chosen.append((event, i, j))
+    return chosen
+
+
+def wrap_phi(delta: Array) -> Array:
+    return delta - 2 * np.pi * np.round(delta / (2 * np.pi))
+
+
+def observables(
+    first: Sequence[Array], second: Sequence[Array], m1: float, m2: float
+) -> dict[str, Array]:
+    """Pair observables from (pt, eta, phi) of both legs, in long double from the components.
+
+    The textbook form: it cancels, but long double has 11 bits more than double to lose.
+    """
+    pt1, eta1, phi1 = (np.asarray(x, np.longdouble) for x in first)
+    pt2, eta2, phi2 = (np.asarray(x, np.longdouble) for x in second)
+    with np.errstate(all="ignore"):
+        px = pt1 * np.cos(phi1) + pt2 * np.cos(phi2)
+        py = pt1 * np.sin(phi1) + pt2 * np.sin(phi2)
+        pz = pt1 * np.sinh(eta1) + pt2 * np.sinh(eta2)
+        e1 = np.sqrt(m1**2 + (pt1 * np.cosh(eta1)) ** 2)
+        e2 = np.sqrt(m2**2 + (pt2 * np.cosh(eta2)) ** 2)
+        mass2 = (e1 + e2) ** 2 - px**2 - py**2 - pz**2
+        delta_phi = wrap_phi(phi1 - phi2)
+        return {
+            "mass": np.sqrt(np.maximum(mass2, 0)),
+            "pt": np.hypot(px, py),
+            "eta": np.arcsinh(pz / np.hypot(px, py)),
+            "phi": np.arctan2(py, px),
+            "delta_r": np.hypot(eta1 - eta2, delta_phi),
+            "delta_pt": pt1 - pt2,
+            "delta_eta": eta1 - eta2,
+            "delta_phi": delta_phi,
+        }
+
+
+# ---- histogram --------------------------------------------------------------------------------
+
+
+def histogram(
+    columns: Sequence[Array], edges: Sequence[Array], weights: Array | None = None
+) -> tuple[Array, Array]:
+    """Sums of w and w² in slots (underflow, bins, overflow, NaN) of every axis."""
+    shape = tuple(len(e) + 2 for e in edges)
+    sumw, sumw2 = np.zeros(shape), np.zeros(shape)
+    for i in range(len(columns[0])):
+        w = 1.0 if weights is None else float(weights[i])
+        slot = tuple(_slot(float(c[i]), e) for c, e in zip(columns, edges, strict=True))
+        sumw[slot] += w
+        sumw2[slot] += w * w
+    return sumw, sumw2
+
+
+def _slot(x: float, edges: Array) -> int:
+    if np.isnan(x):
+        return len(edges) + 1
+    return int(np.searchsorted(edges, x, side="right"))
