@@ -301,6 +301,16 @@ void bind_histogram(py::module_& m) {
 PYBIND11_MODULE(_cpu, m, py::mod_gil_not_used()) {
     m.doc() = "Compiled CPU kernels of fastjag; use them through fastjag.kernels.";
     m.attr("compiler") = __VERSION__;
+    m.attr("simd") =
+#if defined(__AVX512F__)
+        "x86-64-v4";
+#elif defined(__AVX2__)
+        "x86-64-v3";
+#elif defined(__SSE4_2__)
+        "x86-64-v2";
+#else
+        "baseline";
+#endif
     m.attr("sanitized") = static_cast<bool>(FASTJAG_SANITIZED);
     bind_padding(m);
     bind_aggregate(m);

@@ -48,6 +48,21 @@ def from_awkward(array: Any, columns: list[str] | None) -> Parts:
     return offsets, {n: _values(_plain(ak, content.content(n), n), n) for n in names}
 
 
+def awkward_column(array: Any, name: str) -> tuple[Offsets | None, Array]:
+    """(offsets, values) of one column of lists, (None, values) of one number per event."""
+    import awkward as ak
+
+    layout = _plain(ak, ak.to_layout(array), f"branch {name!r}")
+    if layout.is_numpy:
+        return None, np.asarray(layout.data)
+    if not layout.is_list or layout.parameter("__array__") is not None:
+        raise TypeError(
+            f"branch {name!r} has type {layout.form.type}; accepted are numbers and lists of them"
+        )
+    offsets, content = _flat_list(ak, layout, f"branch {name!r}")
+    return offsets, _values(content, name)
+
+
 def _materialised(ak: Any, layout: Any) -> Any:
     """coffea's lazy columns, loaded (awkward < 2.8 has none)."""
     return ak.materialize(layout, highlevel=False) if hasattr(ak, "materialize") else layout

@@ -81,4 +81,4 @@ def get_num_threads(threads: int | None = None) -> int:
 
 def build_info() -> dict[str, str | bool]:
     """How the compiled module was built."""
-    return {"compiler": f"g++ {_cpu.compiler}", "sanitized": _cpu.sanitized}
+    return {"compiler": _cpu.compiler, "SIMD": _cpu.simd, "sanitized": _cpu.sanitized}

@@ -1,0 +1,204 @@
+"""The command line: ``fastjag spectrum | convert | toys | info``."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+try:
+    import typer
+    from rich.console import Console
+    from rich.table import Table
+except ImportError as error:
+    sys.exit(f"fastjag: error: {error}; the command line needs: pip install 'fastjag[cli]'")
+
+import numpy as np
+
+from fastjag import __version__, kernels
+
+app = typer.Typer(
+    help="Jagged collider events to tensors, observables and histograms.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console = Console()
+
+FilesArgument = Annotated[
+    list[str], typer.Argument(help="ROOT files, globs, directories, or file.root:tree.")
+]
+OutOption = Annotated[Path, typer.Option(help="Directory for the results.")]
+StepOption = Annotated[str, typer.Option(help="Memory per batch, or its number of events.")]
+SkipOption = Annotated[
+    bool, typer.Option("--skip-errors", help="Leave out unreadable files and list them.")
+]
+ThreadsOption = Annotated[int | None, typer.Option(help="Threads for the kernels.")]
+
+
+def _step(text: str) -> int | str:
+    return int(text) if text.isdigit() else text
+
+
+@app.command(epilog="Example: fastjag spectrum toys.root --out results --min-pt 4")
+def spectrum(
+    files: FilesArgument,
+    out: OutOption = Path("spectrum"),
+    min_pt: Annotated[float, typer.Option(help="Muon pt above this [GeV].")] = 0.0,
+    max_abs_eta: Annotated[float, typer.Option(help="Muon |eta| below this.")] = float("inf"),
+    muon_id: Annotated[
+        str | None, typer.Option(help="Boolean muon column, such as tightId.")
+    ] = None,
+    exactly_two: Annotated[
+        bool, typer.Option("--exactly-two", help="Only events with exactly two selected muons.")
+    ] = False,
+    trigger: Annotated[
+        str | None, typer.Option(help="Boolean event branch, such as HLT_Mu17_Mu8.")
+    ] = None,
+    bins: Annotated[int, typer.Option(help="Bins of the logarithmic mass axis.")] = 400,
+    low: Annotated[float, typer.Option(help="Lowest mass [GeV].")] = 0.3,
+    high: Annotated[float, typer.Option(help="Highest mass [GeV].")] = 150.0,
+    step: StepOption = "100 MB",
+    skip_errors: SkipOption = False,
+    threads: ThreadsOption = None,
+) -> None:
+    """Dimuon mass spectrum: picture, histograms (ROOT), summary (JSON) and report (HTML)."""
+    from fastjag.analyses import spectrum as job
+
+    result = job.spectrum(
+        files,
+        job.Selection(min_pt, max_abs_eta, muon_id, exactly_two, trigger),
+        bins=bins,
+        mass_range=(low, high),
+        step=_step(step),
+        on_error="skip" if skip_errors else "raise",
+        threads=threads,
+    )
+    job.write(result, out, __version__)
+    table = Table("step", "events or pairs", title="Cutflow")
+    table.columns[1].justify = "right"
+    for name, n in result.cutflow.items():
+        table.add_row(name, f"{n:,}")
+    console.print(table)
+    windows = Table("window", "GeV", "opposite sign", "same sign", title="Yields")
+    for name, yields in result.windows.items():
+        lo, hi = job.WINDOWS[name]
+        windows.add_row(name, f"{lo}-{hi}", f"{yields['opposite']:,}", f"{yields['same']:,}")
+    console.print(windows)
+    _print_skipped([(s.file, s.reason) for s in result.skipped])
+    console.print(f"{result.seconds:.2f} s; results in {out}", soft_wrap=True)
+
+
+@app.command(
+    epilog="Example: fastjag convert jets.root --out h5 --format hdf5 --columns 'pfcand_*' "
+    "--columns 'track_*' --pad pfcand=100 --pad track=60"
+)
+def convert(
+    files: FilesArgument,
+    out: OutOption = Path("converted"),
+    format: Annotated[str, typer.Option(help="parquet, hdf5 or npz.")] = "parquet",
+    columns: Annotated[
+        list[str] | None, typer.Option(help="Branches or patterns; repeat. Default: all.")
+    ] = None,
+    pad: Annotated[
+        list[str] | None,
+        typer.Option(help="Zero-pad a collection: Muon=5, or Muon=5:pt for the 5 highest pt."),
+    ] = None,
+    fill: Annotated[float, typer.Option(help="Value of empty slots.")] = 0.0,
+    step: StepOption = "100 MB",
+    skip_errors: SkipOption = False,
+) -> None:
+    """ROOT files to Parquet, HDF5 or NPZ with flat, jagged and zero-padded columns."""
+    from fastjag.analyses import convert as job
+
+    result = job.convert(
+        files,
+        out,
+        format=format,
+        columns=columns,
+        pad=dict(job.Pad.parse(p) for p in pad or []),
+        fill=fill,
+        step=_step(step),
+        on_error="skip" if skip_errors else "raise",
+        version=__version__,
+    )
+    table = Table("output", "events")
+    for name, n in result.events.items():
+        table.add_row(name, f"{n:,}")
+    console.print(table)
+    _print_skipped([(s.file, s.reason) for s in result.skipped])
+    console.print(f"{len(result.columns)} columns; results in {out}", soft_wrap=True)
+
+
+@app.command(epilog="Example: fastjag toys toys.root --events 200000 --seed 1")
+def toys(
+    path: Annotated[Path, typer.Argument(help="The ROOT file to write.")],
+    events: Annotated[int, typer.Option(help="Number of events.")] = 100_000,
+    seed: Annotated[int, typer.Option(help="Seed of the generator.")] = 0,
+    compression: Annotated[str, typer.Option(help="lz4, zstd, zlib or none.")] = "lz4",
+) -> None:
+    """Write a NanoAOD-format file of simulated dimuon events."""
+    from fastjag import toys as generator
+
+    generator.write(path, events, seed=seed, compression=compression)
+    console.print(f"{events:,} events in {path}", soft_wrap=True)
+
+
+@app.command(epilog="Example: fastjag info")
+def info() -> None:
+    """Version, how the kernels were built, and what they will use here."""
+    table = Table(show_header=False)
+    table.add_row("fastjag", __version__)
+    table.add_row("Python, NumPy", f"{sys.version.split()[0]}, {np.__version__}")
+    for name, value in kernels.build_info().items():
+        table.add_row(name, str(value))
+    table.add_row("threads", str(kernels.get_num_threads()))
+    table.add_row("CUDA", "not built: this version has CPU kernels only")
+    console.print(table)
+
+
+def _print_skipped(skipped: list[tuple[str, str]]) -> None:
+    for file, reason in skipped:
+        console.print(f"[yellow]skipped[/yellow] {file}: {reason}", soft_wrap=True, highlight=False)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"fastjag {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:
+    sys.exit(128 + signum)  # an exception, so that half-written results are removed
+
+
+def main() -> None:
+    """Entry point: one line per error on stderr, exit code 1; 130 after Ctrl-C."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        app()
+    except (OSError, ValueError, KeyError, TypeError, ImportError, MemoryError) as error:
+        if os.environ.get("FASTJAG_TRACEBACK"):
+            raise
+        text = error.args[0] if isinstance(error, KeyError) and error.args else error
+        print(f"fastjag: error: {text}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("fastjag: interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

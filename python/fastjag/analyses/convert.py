@@ -1,0 +1,228 @@
+"""ROOT files to Parquet, HDF5 or NPZ: flat, jagged and zero-padded columns."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastjag.arrays import Array, near_misses, one_of
+from fastjag.io import Batch, Files, Skipped, find_files, iterate
+from fastjag.output import results_directory, write_json
+
+FORMATS = ("parquet", "hdf5", "npz")
+
+
+@dataclass(frozen=True)
+class Pad:
+    """Slots per event of a collection, by descending ``by`` (default: as stored)."""
+
+    width: int
+    by: str | None = None
+
+    @staticmethod
+    def parse(text: str) -> tuple[str, Pad]:
+        """From ``Muon=5`` or ``Muon=5:pt``."""
+        collection, _, rest = text.partition("=")
+        width, _, by = rest.partition(":")
+        if not collection or not width.isdigit() or int(width) < 1:
+            raise ValueError(f"pad must read like Muon=5 or Muon=5:pt, got {text!r}")
+        return collection, Pad(int(width), by or None)
+
+
+@dataclass
+class Conversion:
+    """What was written where."""
+
+    events: dict[str, int] = field(default_factory=dict)  #: output file to number of events
+    columns: dict[str, str] = field(default_factory=dict)  #: name to "flat", "jagged" or "padded"
+    skipped: list[Skipped] = field(default_factory=list)
+
+
+def convert(
+    files: Files,
+    out: str | os.PathLike[str],
+    *,
+    format: str = "parquet",
+    columns: Iterable[str] | None = None,
+    pad: Mapping[str, Pad] | None = None,
+    fill: float = 0.0,
+    step: int | str = "100 MB",
+    on_error: str = "raise",
+    progress: bool | None = None,
+    version: str = "",
+) -> Conversion:
+    """Write every input file as ``out/<stem>.parquet``, ``.h5`` or ``-<batch>.npz``.
+
+    Event branches become flat columns. Collections named in ``pad`` become columns
+    ``Muon_pt`` of shape (n_events, width), filled with ``fill`` and cut off at the width; other
+    collections stay jagged: lists in Parquet, content ``Jet_pt`` and ``Jet_offsets`` (from 0,
+    n_events + 1) in HDF5 and NPZ. ``nMuon`` holds each collection's number of particles before
+    any cut-off. NPZ is written in one shard per batch, so that memory stays bounded.
+
+    All outputs appear when the last one is complete; ``convert.json`` lists them.
+    """
+    one_of("format", format, FORMATS)
+    pad = dict(pad or {})
+    found = find_files(files)
+    result = Conversion()
+    with results_directory(out) as directory:
+        names = list(columns) if columns is not None else None
+        for (path, tree), stem in zip(found, _stems([f for f, _ in found]), strict=True):
+            batches = iterate(
+                path if tree is None else f"{path}:{tree}", names,
+                step=step, on_error=on_error, progress=progress,
+            )  # fmt: skip
+            with _OPEN[format](directory, stem) as writer:
+                for batch in batches:
+                    flat, jagged = _columns(batch, pad, fill, result.columns)
+                    writer.write(flat, jagged)
+            result.skipped += batches.skipped
+            result.events[stem] = batches.n_events
+        total = sum(result.events.values())
+        if total == 0:
+            reasons = "; ".join(s.reason for s in result.skipped)
+            raise ValueError("the files hold no events" + (f" ({reasons})" if reasons else ""))
+        write_json(
+            directory / "convert.json",
+            {
+                "fastjag": version,
+                "format": format,
+                "files": dict(zip(result.events, [f for f, _ in found], strict=True)),
+                "events": result.events,
+                "columns": result.columns,
+                "pad": {name: asdict(p) for name, p in pad.items()},
+                "fill": fill,
+                "skipped": [asdict(s) for s in result.skipped],
+            },
+        )
+    return result
+
+
+def _stems(paths: list[str]) -> list[str]:
+    """Names of the outputs: the inputs' stems, numbered where two inputs share one."""
+    stems = [Path(p).stem for p in paths]
+    shared = {stem for stem, n in Counter(stems).items() if n > 1}
+    return [f"{s}-{i:04d}" if s in shared else s for i, s in enumerate(stems)]
+
+
+def _columns(
+    batch: Batch, pad: Mapping[str, Pad], fill: float, kinds: dict[str, str]
+) -> tuple[dict[str, Array], dict[str, tuple[Array, Array]]]:
+    for name in pad:
+        if name not in batch.collections:
+            raise ValueError(
+                f"{batch.source.file}: no collection {name!r} to pad among the branches read: "
+                f"{near_misses(name, batch.collections)}"
+            )
+    flat, jagged = dict(batch.flat), {}
+    kinds.update(dict.fromkeys(flat, "flat"))
+    for name, particles in batch.collections.items():
+        flat[f"n{name}"] = particles.counts
+        kinds[f"n{name}"] = "flat"
+        for column in particles.columns:
+            # A branch without a prefix is a collection of its own, with one column of its name.
+            full = name if column == name else f"{name}_{column}"
+            if name in pad:
+                flat[full] = particles.pad(
+                    pad[name].width, column, fill=fill, by=pad[name].by
+                ).values
+                kinds[full] = "padded"
+            else:
+                jagged[full] = (particles.offsets, particles[column])
+                kinds[full] = "jagged"
+    return flat, jagged
+
+
+# ---- formats ----------------------------------------------------------------------------------
+
+
+class _Parquet:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.writer: Any = None
+
+    def write(self, flat: dict[str, Array], jagged: dict[str, tuple[Array, Array]]) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        arrays = {}
+        for name, values in flat.items():
+            array = pa.array(values.reshape(-1))
+            if values.ndim == 2:
+                array = pa.FixedSizeListArray.from_arrays(array, values.shape[1])
+            arrays[name] = array
+        for name, (offsets, values) in jagged.items():
+            arrays[name] = pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(values))
+        table = pa.table(arrays)
+        if self.writer is None:
+            self.writer = pq.ParquetWriter(self.path, table.schema, compression="zstd")
+        self.writer.write_table(table)
+
+    def close(self) -> None:
+        if self.writer is not None:
+            self.writer.close()
+
+
+class _Hdf5:
+    def __init__(self, path: Path) -> None:
+        import h5py
+
+        self.file = h5py.File(path, "w")
+
+    def write(self, flat: dict[str, Array], jagged: dict[str, tuple[Array, Array]]) -> None:
+        for name, values in flat.items():
+            self._append(name, values)
+        done = set()
+        for name, (offsets, values) in jagged.items():
+            key = f"{name.split('_', 1)[0]}_offsets"
+            if key not in done:
+                done.add(key)
+                last = int(self.file[key][-1]) if key in self.file else 0
+                self._append(key, (offsets + last)[1 if key in self.file else 0 :])
+            self._append(name, values)
+
+    def _append(self, name: str, values: Array) -> None:
+        if name not in self.file:
+            self.file.create_dataset(
+                name, data=values, maxshape=(None, *values.shape[1:]), compression="lzf",
+                chunks=(max(1, 65536 // max(1, values[:1].size)), *values.shape[1:]),
+            )  # fmt: skip
+            return
+        data = self.file[name]
+        data.resize(len(data) + len(values), axis=0)
+        data[len(data) - len(values) :] = values
+
+    def close(self) -> None:
+        self.file.close()
+
+
+class _Npz:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.shard = 0
+
+    def write(self, flat: dict[str, Array], jagged: dict[str, tuple[Array, Array]]) -> None:
+        arrays = dict(flat)
+        for name, (offsets, values) in jagged.items():
+            arrays[f"{name.split('_', 1)[0]}_offsets"] = offsets
+            arrays[name] = values
+        np.savez_compressed(f"{self.path}-{self.shard:04d}.npz", allow_pickle=False, **arrays)
+        self.shard += 1
+
+    def close(self) -> None:
+        pass
+
+
+# The name of an output is its stem and the ending of its format.
+_OPEN = {
+    "parquet": lambda directory, stem: closing(_Parquet(directory / f"{stem}.parquet")),
+    "hdf5": lambda directory, stem: closing(_Hdf5(directory / f"{stem}.h5")),
+    "npz": lambda directory, stem: closing(_Npz(directory / stem)),
+}

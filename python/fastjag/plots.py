@@ -1,0 +1,74 @@
+"""Pictures in the style of the field (mplhep), as matplotlib figures without pyplot's state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+#: Dimuon resonances [GeV] (PDG), with the label that a picture shows.
+RESONANCES = (
+    (0.782, r"$\rho,\omega$"),
+    (1.019, r"$\phi$"),
+    (3.097, r"J/$\psi$"),
+    (3.686, r"$\psi$(2S)"),
+    (9.460, r"$\Upsilon$(1S)"),
+    (10.023, r"2S"),
+    (10.355, r"3S"),
+    (91.19, "Z"),
+)
+
+
+@contextmanager
+def figure(width: float = 10.0, height: float = 7.0) -> Iterator[tuple[Any, Any]]:
+    """(figure, axes) in mplhep's CMS style."""
+    import matplotlib.style
+    import mplhep
+    from matplotlib.figure import Figure
+
+    with matplotlib.style.context([mplhep.style.CMS, {"font.size": 18, "legend.fontsize": 15}]):
+        fig = Figure(figsize=(width, height), layout="constrained")
+        yield fig, fig.add_subplot()
+
+
+def mass_spectrum(opposite: Any, same: Any, title: str) -> Any:
+    """Opposite- and same-sign pairs per GeV on logarithmic axes, with the resonances named."""
+    with figure(11, 7) as (fig, ax):
+        edges = opposite.axes[0].edges
+        widths = np.diff(edges)
+        for h, label, colour in ((opposite, "opposite sign", "#3f90da"), (same, "same sign", "k")):
+            density = h.values() / widths
+            error = np.sqrt(h.values()) / widths
+            ax.stairs(density, edges, color=colour, lw=1.4, label=f"{label}: {h.sum():,.0f} pairs")
+            ax.fill_between(
+                edges, np.append(density - error, 0), np.append(density + error, 0),
+                step="post", color=colour, alpha=0.25, lw=0,
+            )  # fmt: skip
+        ax.set(xscale="log", yscale="log", xlim=(edges[0], edges[-1]))
+        ax.set(xlabel=r"$m_{\mu\mu}$ [GeV]", ylabel="Pairs / GeV")
+        _name_resonances(ax, opposite.values() / widths, edges)
+        ax.set_title(title, loc="left", fontsize=15)
+        ax.legend(loc="lower left")
+        ax.set_xticks([0.5, 1, 2, 5, 10, 20, 50, 100], ["0.5", "1", "2", "5", "10", "20", "50", "100"])
+    return fig
+
+
+def _name_resonances(ax: Any, density: Any, edges: Any) -> None:
+    filled = density[density > 0]
+    if not len(filled):
+        return
+    ax.set_ylim(filled.min() * 0.5, filled.max() * 30)
+    for mass, label in RESONANCES:
+        bin_ = int(np.searchsorted(edges, mass)) - 1
+        if not 0 <= bin_ < len(density):
+            continue
+        top = density[max(0, bin_ - 3) : bin_ + 4].max()
+        if top > 0:
+            crowded = label in ("2S", "3S")  # beside the 1S there is no room for the symbol
+            ax.annotate(
+                label, (mass, top * (1.3 if crowded else 2.5)),
+                ha="left" if crowded else "right" if "1S" in label else "center",
+                fontsize=11 if crowded else 15, rotation=60 if crowded else 0,
+            )  # fmt: skip

@@ -1,0 +1,158 @@
+"""padding: dense tensors against the reference, to the last bit."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import DTYPES, FLOATS, assert_same, jagged_arrays
+
+from fastjag import kernels, reference
+
+WIDTHS = st.sampled_from([1, 2, 3, 8, 33])
+CLIPS = st.sampled_from([None, (-1.5, 2.0), (-np.inf, 0.0), (0.25, 0.25)])
+
+
+def padded(offsets, columns, width, *, key=None, layout="NKF", **options):
+    """Values always as (events, slots, columns), and the mask."""
+    order = None if key is None else kernels.order(offsets, key, limit=width)
+    mask = np.empty((len(offsets) - 1, width), bool)
+    values = kernels.padding(
+        offsets, columns, width, layout=layout, order=order, mask=mask, **options
+    )
+    return (values if layout == "NKF" else values.transpose(0, 2, 1)), mask
+
+
+class TestPadding:
+    @given(jagged_arrays(n_columns=3, same_dtype=True), WIDTHS, st.sampled_from(["NKF", "NFK"]))
+    def test_copies_bits(self, parts, width, layout):
+        offsets, columns = parts
+        fill = 1 if columns[0].dtype.kind == "b" else 7
+        values, mask = padded(offsets, columns, width, fill=fill, layout=layout)
+        expected, expected_mask = reference.padding(offsets, columns, width, fill)
+        assert_same(values, expected)
+        assert_same(mask, expected_mask)
+
+    @given(st.integers(0, 2**64 - 1), st.sampled_from(FLOATS))
+    def test_keeps_nan_payloads(self, bits, dtype):
+        value = np.array([bits], np.uint64).view(dtype)
+        values, _ = padded(np.array([0, len(value)]), [value], 2, fill=np.nan)
+        assert values.tobytes()[: value.nbytes] == value.tobytes()
+
+    @given(jagged_arrays(n_columns=2, same_dtype=True), WIDTHS)
+    def test_in_order_of_a_key(self, parts, width):
+        offsets, (values, key) = parts
+        found, mask = padded(offsets, [values], width, key=key, fill=0)
+        expected, expected_mask = reference.padding(offsets, [values], width, 0, key=key)
+        assert_same(found, expected)
+        assert_same(mask, expected_mask)
+
+    @given(jagged_arrays(n_columns=3), WIDTHS, st.sampled_from(FLOATS))
+    def test_casts_each_column(self, parts, width, dtype):
+        offsets, columns = parts
+        values, _ = padded(offsets, columns, width, fill=-1.5, dtype=dtype)
+        with np.errstate(over="ignore"):
+            expected, _ = reference.padding(offsets, columns, width, -1.5, dtype=dtype)
+        assert_same(values, expected)
+
+    @given(
+        jagged_arrays(n_columns=3),
+        WIDTHS,
+        st.sampled_from(FLOATS),
+        st.lists(st.sampled_from([0.3, -20.0, 1e4]), min_size=3, max_size=3),
+        st.lists(st.sampled_from([1.0, -0.7, 3e-3]), min_size=3, max_size=3),
+        CLIPS,
+        st.sampled_from(["NKF", "NFK"]),
+    )
+    def test_standardises(self, parts, width, dtype, mean, scale, clip, layout):
+        offsets, columns = parts
+        values, _ = padded(
+            offsets, columns, width, fill=5, mean=mean, scale=scale, clip=clip, dtype=dtype,
+            layout=layout,
+        )  # fmt: skip
+        with np.errstate(over="ignore", invalid="ignore"):
+            single = [
+                reference.padding(offsets, [c], width, 5, None, m, s, clip, dtype)[0]
+                for c, m, s in zip(columns, mean, scale, strict=True)
+            ]
+        assert_same(values, np.concatenate(single, axis=2))
+
+    @pytest.mark.parametrize(
+        ("dtypes", "expected"),
+        [(["f4", "f4"], "f4"), (["f4", "f8"], "f8"), (["i2", "i2"], "i2"), (["i2", "f4"], "f4"),
+         (["?", "u1"], "f4"), (["i8", "f4"], "f8"), (["?"], "?")],
+    )  # fmt: skip
+    def test_default_dtype(self, dtypes, expected):
+        columns = [np.zeros(3, dtype) for dtype in dtypes]
+        assert kernels.padding(np.array([0, 3]), columns, 2).dtype == np.dtype(expected)
+        if np.dtype(expected).kind != "f":  # integers cannot be standardised in place
+            assert kernels.padding(np.array([0, 3]), columns, 2, mean=1).dtype == np.float32
+
+    def test_out_is_written_again(self):
+        offsets, column = np.array([0, 1, 1, 4]), np.arange(4.0)
+        out, mask = np.full((3, 2, 1), 99.0), np.ones((3, 2), bool)
+        result = kernels.padding(offsets, [column], 2, fill=-1, out=out, mask=mask)
+        assert result is out
+        assert out[:, :, 0].tolist() == [[0, -1], [-1, -1], [1, 2]]
+        assert mask.tolist() == [[True, False], [False, False], [True, True]]
+
+    @pytest.mark.parametrize("dtype", DTYPES)
+    def test_same_on_any_number_of_threads(self, large, dtype):
+        offsets, make = large
+        columns = [make(dtype), make(dtype)]
+        for options in ({"layout": "NFK"}, {"mean": 0.1, "clip": (-1, 1), "dtype": "f4"}):
+            one = padded(offsets, columns, 5, key=columns[1], threads=1, **options)
+            for threads in (2, 3, 4):
+                more = padded(offsets, columns, 5, key=columns[1], threads=threads, **options)
+                assert one[0].tobytes() == more[0].tobytes()
+                assert one[1].tobytes() == more[1].tobytes()
+
+
+FLOAT, INTEGER = [np.zeros(3)], [np.zeros(3, np.uint8)]
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "error", "message"),
+    [
+        (FLOAT, {"layout": "KNF"}, ValueError, "layout must be 'NKF' or 'NFK', got 'KNF'"),
+        (FLOAT, {"width": 0}, ValueError, "width must be a positive integer, got 0"),
+        (FLOAT, {"width": True}, ValueError, "width must be a positive integer, got True"),
+        (FLOAT, {"width": 2.0}, ValueError, "width must be a positive integer, got 2.0"),
+        ([], {}, ValueError, "columns must name at least one column"),
+        (FLOAT, {"dtype": "i4"}, TypeError, "dtype int32 .* accepted are float32, float64"),
+        (INTEGER, {"dtype": "i4"}, TypeError, "accepted are float32, float64, uint8"),
+        (INTEGER, {"dtype": "u1", "mean": 1}, TypeError, "accepted are float32, float64$"),
+        (FLOAT, {"dtype": ">f8"}, TypeError, "dtype >f8 is not supported"),
+        (FLOAT, {"mean": [1, 2]}, ValueError, r"mean must be .* one per column \(1\), got \[1, 2\]"),
+        (FLOAT, {"mean": "a"}, ValueError, r"mean must be a number .*, got 'a'"),
+        (FLOAT, {"scale": 0}, ValueError, "scale must be finite and not 0, got 0"),
+        (FLOAT, {"scale": np.nan}, ValueError, "scale must be finite and not 0, got nan"),
+        (FLOAT, {"clip": (1, 0)}, ValueError, r"clip must be \(low, high\) .*, got \(1, 0\)"),
+        (FLOAT, {"clip": (np.nan, 1)}, ValueError, r"clip must be \(low, high\)"),
+        (FLOAT, {"clip": 5}, ValueError, r"clip must be \(low, high\) .*, got 5"),
+        (FLOAT, {"clip": (1, 2, 3)}, ValueError, r"clip must be \(low, high\) .*, got \(1, 2, 3\)"),
+        (FLOAT, {"clip": (None, 2)}, ValueError, r"clip must be \(low, high\) .*, got \(None, 2\)"),
+        (INTEGER, {"fill": 300}, ValueError, "fill must be one number that uint8 .*, got 300"),
+        (INTEGER, {"fill": 0.5}, ValueError, "fill must be one number that uint8 can hold"),
+        (INTEGER, {"fill": np.nan}, ValueError, "fill must be one number that uint8 .*, got nan"),
+        (INTEGER, {"fill": 2**70}, ValueError, "fill must be one number that uint8 can hold"),
+        (FLOAT, {"fill": 1e300, "dtype": "f4"}, ValueError, "float32 can hold, got 1e"),
+        (FLOAT, {"fill": [1, 2]}, ValueError, r"fill must be one number .*, got \[1, 2\]"),
+        (FLOAT, {"fill": None}, ValueError, "fill must be one number .*, got None"),
+        (FLOAT, {"fill": "a"}, ValueError, "fill must be one number .*, got 'a'"),
+        (FLOAT, {"out": [1]}, TypeError, "out must be a NumPy array, got list"),
+        (FLOAT, {"out": np.zeros((1, 2, 2))}, ValueError, r"out must have shape \(1, 2, 1\)"),
+        (FLOAT, {"out": np.zeros((1, 2, 1), "f4")}, ValueError, "dtype float64, got .* float32"),
+        (FLOAT, {"out": np.zeros((1, 4, 1))[:, ::2]}, ValueError, "out must be C-contiguous"),
+        (FLOAT, {"threads": 0}, ValueError, "threads must be a positive integer, got 0"),
+    ],
+)
+def test_errors_say_what_is_accepted(columns, options, error, message):
+    with pytest.raises(error, match=message):
+        kernels.padding(np.array([0, 3]), columns, **{"width": 2, **options})
+
+
+def test_read_only_out():
+    out = np.zeros((1, 2, 1))
+    out.flags.writeable = False
+    with pytest.raises(ValueError, match="out is read-only"):
+        kernels.padding(np.array([0, 3]), FLOAT, 2, out=out)
