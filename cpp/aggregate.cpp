@@ -1,131 +1,175 @@
-// aggregate: statistics of one column per event. Each statistic is a tight loop of its own over a
-// block of events whose particles stay in cache, so that unrequested ones cost nothing.
-#include <algorithm>
+// aggregate: statistics of one column per event, a group of events at a time (lanes.hpp).
 #include <cmath>
-#include <limits>
 #include <type_traits>
 
-#include "fastjag/kernels.hpp"
-#include "parallel.hpp"
+#include "lanes.hpp"
+#include "ranges.hpp"
 
-namespace fastjag {
+namespace fastjag::FASTJAG_ISA {
 namespace {
 
-constexpr int64_t block_events = 2048;
+template <class T>
+using Sum = std::conditional_t<std::is_floating_point_v<T>, double,
+                               std::conditional_t<std::is_signed_v<T>, int64_t, uint64_t>>;
+// Integers wrap around on overflow, as NumPy's do: add as unsigned.
+template <class T>
+using Accumulator = std::conditional_t<std::is_floating_point_v<T>, double, uint64_t>;
 
 template <class T>
-using Sum = std::conditional_t<
-    std::is_floating_point_v<T>, double,
-    std::conditional_t<std::is_signed_v<T>, int64_t, uint64_t>>;
+constexpr T nothing() {
+    if constexpr (std::is_floating_point_v<T>)
+        return static_cast<T>(__builtin_nan(""));
+    else
+        return 0;
+}
+
+template <class T>
+struct Rows {
+    Group const& events;
+    Lanes<T> x[most_rows];
+    Rows(Group const& group, T const* values) : events(group) {
+        for (int64_t k = 0; k < group.rows; ++k) x[k] = group.row(values, k);
+    }
+    Mask<T> inside(int64_t k) const { return events.template inside<T>(k); }
+};
 
 template <class T>
 bool is_nan(T x) {
     return x != x;
 }
 
-template <class T>
-double sum_as_double(T const* x, int64_t n) {
-    double sum = 0;
-    for (int64_t i = 0; i < n; ++i) sum += static_cast<double>(x[i]);
-    return sum;
+// The extreme value as NumPy has it: one NaN makes it NaN; the position is that of the first.
+template <bool largest, class T>
+bool replaces(T x, T best) {
+    return (largest ? x > best : x < best) || (is_nan(x) && !is_nan(best));
 }
 
-// Integers wrap around on overflow, as NumPy's do: add as unsigned.
-template <class T>
-Sum<T> sum_of(T const* x, int64_t n) {
-    if constexpr (std::is_floating_point_v<T>) {
-        return sum_as_double(x, n);
-    } else {
-        uint64_t sum = 0;
-        for (int64_t i = 0; i < n; ++i) sum += static_cast<uint64_t>(x[i]);
-        return static_cast<Sum<T>>(sum);
+template <bool largest, class T>
+void extremes(Rows<T> const& rows, int64_t event, T* out, int64_t* position) {
+    if (!out && !position) return;
+    Lanes<T> best = rows.events.rows ? rows.x[0] : Lanes<T>{};
+    Mask<T> at{};
+    for (int64_t k = 1; k < rows.events.rows; ++k) {
+        Lanes<T> const x = rows.x[k];
+        Mask<T> const better = (largest ? x > best : x < best) | ((x != x) & (best == best));
+        Mask<T> const replace = better & rows.inside(k);
+        best = replace ? x : best;
+        if (position) at = replace ? everywhere<Mask<T>>(k) : at;
     }
+    if (out) {
+        Lanes<T> const empty = everywhere<Lanes<T>>(nothing<T>());
+        store<T>(rows.inside(0) ? best : empty, out + event);
+    }
+    if (position)
+        store<int64_t>(
+            rows.events.n > 0 ? convert<Lanes<int64_t>>(at) : everywhere<Lanes<int64_t>>(-1),
+            position + event);
 }
 
-// Mean, then the mean squared distance from it: the one-pass form cancels.
 template <class T>
-double std_of(T const* x, int64_t n) {
-    double const mean = sum_as_double(x, n) / static_cast<double>(n);
-    double sum = 0;
+void sums(AggregateArgs<T> const& a, int64_t event, Rows<T> const& rows) {
+    Lanes<int64_t> const n = rows.events.n;
+    if constexpr (!std::is_floating_point_v<T>) {
+        if (a.sum) {
+            Lanes<uint64_t> sum{};
+            for (int64_t k = 0; k < rows.events.rows; ++k)
+                sum += n > k ? convert<Lanes<uint64_t>>(rows.x[k]) : Lanes<uint64_t>{};
+            __builtin_memcpy(static_cast<uint64_t*>(a.sum) + event, &sum, sizeof sum);
+        }
+        if (!a.mean && !a.std) return;
+    }
+    using Doubles = Lanes<double>;
+    Doubles sum{}, squares{};
+    for (int64_t k = 0; k < rows.events.rows; ++k)
+        sum += n > k ? convert<Doubles>(rows.x[k]) : Doubles{};
+    if constexpr (std::is_floating_point_v<T>)
+        if (a.sum) store<double>(sum, static_cast<double*>(a.sum) + event);
+    if (!a.mean && !a.std) return;
+    Doubles const count = convert<Doubles>(n);
+    Doubles const mean = sum / count;  // 0 / 0 = NaN
+    if (a.mean) store<double>(mean, a.mean + event);
+    if (!a.std) return;
+    // Mean squared distance from the mean: the one-pass form cancels.
+    for (int64_t k = 0; k < rows.events.rows; ++k) {
+        Doubles const d = convert<Doubles>(rows.x[k]) - mean;
+        squares += n > k ? d * d : Doubles{};
+    }
+    squares /= count;
+    for (int l = 0; l < lanes; ++l) a.std[event + l] = std::sqrt(squares[l]);
+}
+
+template <class T>
+void any_all(AggregateArgs<T> const& a, int64_t event, Rows<T> const& rows) {
+    if (!a.any && !a.all) return;
+    Mask<T> any{}, all = ~Mask<T>{};
+    for (int64_t k = 0; k < rows.events.rows; ++k) {
+        Mask<T> const inside = rows.inside(k);
+        any |= inside & (rows.x[k] != 0);
+        all &= ~inside | (rows.x[k] != 0);
+    }
+    Mask<T> const one = everywhere<Mask<T>>(1);
+    if (a.any) store<uint8_t>(convert<Lanes<uint8_t>>(any & one), a.any + event);
+    if (a.all) store<uint8_t>(convert<Lanes<uint8_t>>(all & one), a.all + event);
+}
+
+// The same statistics for one event of any length.
+template <class T>
+void one_event(AggregateArgs<T> const& a, int64_t event) {
+    T const* x = a.values + a.offsets[event];
+    int64_t const n = a.offsets[event + 1] - a.offsets[event];
+    Accumulator<T> exact = 0;
+    double sum = 0, squares = 0;
+    int64_t lowest = 0, highest = 0;
+    uint8_t any = 0, all = 1;
     for (int64_t i = 0; i < n; ++i) {
-        double const d = static_cast<double>(x[i]) - mean;
-        sum += d * d;
+        exact += static_cast<Accumulator<T>>(x[i]);
+        sum += static_cast<double>(x[i]);
+        lowest = replaces<false>(x[i], x[lowest]) ? i : lowest;
+        highest = replaces<true>(x[i], x[highest]) ? i : highest;
+        any |= x[i] != 0;
+        all &= x[i] != 0;
     }
-    return std::sqrt(sum / static_cast<double>(n));
-}
-
-template <class T, bool largest>
-bool beats(T x, T best) {
-    return largest ? x > best : x < best;
-}
-
-// The extreme value as NumPy has it: one NaN makes it NaN.
-template <bool largest, class T>
-T extreme(T const* x, int64_t n) {
-    T best = x[0];
-    for (int64_t i = 1; i < n; ++i) best = beats<T, largest>(x[i], best) || is_nan(x[i]) ? x[i] : best;
-    return best;
-}
-
-template <bool largest, class T>
-int64_t extreme_position(T const* x, int64_t n) {
-    int64_t best = 0;
-    for (int64_t i = 1; i < n; ++i)
-        if (beats<T, largest>(x[i], x[best]) || (is_nan(x[i]) && !is_nan(x[best]))) best = i;
-    return best;
-}
-
-template <class T>
-constexpr T nothing = std::is_floating_point_v<T> ? std::numeric_limits<T>::quiet_NaN() : T{0};
-
-template <class T, class Out, class Statistic>
-void each(AggregateArgs<T> const& a, int64_t begin, int64_t end, Out* out, Out empty,
-          Statistic const& statistic) {
-    if (!out) return;
-    for (int64_t event = begin; event < end; ++event) {
-        int64_t const n = a.offsets[event + 1] - a.offsets[event];
-        out[event] = n == 0 ? empty : statistic(a.values + a.offsets[event], n);
+    double const mean = sum / static_cast<double>(n);
+    if (a.sum) static_cast<Sum<T>*>(a.sum)[event] = static_cast<Sum<T>>(exact);
+    if (a.mean) a.mean[event] = mean;
+    if (a.std) {
+        for (int64_t i = 0; i < n; ++i) {
+            double const d = static_cast<double>(x[i]) - mean;
+            squares += d * d;
+        }
+        a.std[event] = std::sqrt(squares / static_cast<double>(n));
     }
+    if (a.min) a.min[event] = n ? x[lowest] : nothing<T>();
+    if (a.max) a.max[event] = n ? x[highest] : nothing<T>();
+    if (a.argmin) a.argmin[event] = n ? lowest : -1;
+    if (a.argmax) a.argmax[event] = n ? highest : -1;
+    if (a.any) a.any[event] = any;
+    if (a.all) a.all[event] = all;
 }
 
 }  // namespace
 
 template <class T>
-void aggregate(AggregateArgs<T> const& a, Threads threads) {
-    constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-    auto block = [&](int64_t begin, int64_t end) {
-        each(a, begin, end, static_cast<Sum<T>*>(a.sum), Sum<T>{0}, sum_of<T>);
-        each(a, begin, end, a.mean, nan, [](T const* x, int64_t n) {
-            return sum_as_double(x, n) / static_cast<double>(n);
-        });
-        each(a, begin, end, a.std, nan, std_of<T>);
-        each(a, begin, end, a.min, nothing<T>, extreme<false, T>);
-        each(a, begin, end, a.max, nothing<T>, extreme<true, T>);
-        each(a, begin, end, a.argmin, int64_t{-1}, extreme_position<false, T>);
-        each(a, begin, end, a.argmax, int64_t{-1}, extreme_position<true, T>);
-        each(a, begin, end, a.any, uint8_t{0}, [](T const* x, int64_t n) -> uint8_t {
-            return std::any_of(x, x + n, [](T value) { return value != 0; });
-        });
-        each(a, begin, end, a.all, uint8_t{1}, [](T const* x, int64_t n) -> uint8_t {
-            return std::all_of(x, x + n, [](T value) { return value != 0; });
-        });
-    };
-    parallel_events(a.offsets, a.n_events, 1, threads, [&](int64_t begin, int64_t end, int) {
-        for (int64_t b = begin; b < end; b += block_events)
-            block(b, std::min(end, b + block_events));
-    });
+void aggregate_range(AggregateArgs<T> const& a, int64_t begin, int64_t end) {
+    int64_t const last = a.offsets[a.n_events];
+    int64_t event = begin;
+    for (; use_lanes && event + lanes <= end; event += lanes) {
+        Group const group(a.offsets, event, last);
+        if (group.usable) {
+            Rows<T> const rows(group, a.values);
+            if (a.sum || a.mean || a.std) sums(a, event, rows);
+            extremes<false>(rows, event, a.min, a.argmin);
+            extremes<true>(rows, event, a.max, a.argmax);
+            any_all(a, event, rows);
+        } else {
+            for (int l = 0; l < lanes; ++l) one_event(a, event + l);
+        }
+    }
+    for (; event < end; ++event) one_event(a, event);
 }
 
-#define INSTANTIATE(T) template void aggregate(AggregateArgs<T> const&, Threads);
-INSTANTIATE(uint8_t)
-INSTANTIATE(uint16_t)
-INSTANTIATE(uint32_t)
-INSTANTIATE(uint64_t)
-INSTANTIATE(int8_t)
-INSTANTIATE(int16_t)
-INSTANTIATE(int32_t)
-INSTANTIATE(int64_t)
-INSTANTIATE(float)
-INSTANTIATE(double)
+#define FASTJAG_AGGREGATE(T) \
+    template void aggregate_range(AggregateArgs<T> const&, int64_t, int64_t);
+FASTJAG_FOR_NUMBER_TYPES(FASTJAG_AGGREGATE)
 
-}  // namespace fastjag
+}  // namespace fastjag::FASTJAG_ISA

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "fastjag/kernels.hpp"
-#include "fastjag/lorentz.hpp"
+#include "ranges.hpp"
 
 namespace py = pybind11;
 using namespace fastjag;
@@ -26,7 +26,8 @@ void check_layout(py::array const& a) {
 }
 
 DType dtype_of(py::array const& a) {
-    std::string const name = std::string(1, a.dtype().kind()) + std::to_string(a.dtype().itemsize());
+    std::string const name =
+        std::string(1, a.dtype().kind()) + std::to_string(a.dtype().itemsize());
     if (name == "b1" || name == "u1") return DType::u1;
     if (name == "u2") return DType::u2;
     if (name == "u4") return DType::u4;
@@ -46,9 +47,9 @@ constexpr DType dtype_for() {
         return sizeof(T) == 4 ? DType::f4 : DType::f8;
     else
         return static_cast<DType>((std::is_signed_v<T> ? 4 : 0) + (sizeof(T) == 1   ? 0
-                                                                  : sizeof(T) == 2 ? 1
-                                                                  : sizeof(T) == 4 ? 2
-                                                                                   : 3));
+                                                                   : sizeof(T) == 2 ? 1
+                                                                   : sizeof(T) == 4 ? 2
+                                                                                    : 3));
 }
 
 template <class T>
@@ -121,7 +122,7 @@ void bind_padding(py::module_& m) {
             a.high = high;
             a.fill = *static_cast<Out const*>(fill.data());
             a.event_stride = width * n_columns;
-            a.slot_stride = slots_inside ? 1 : n_columns;   // NFK : NKF
+            a.slot_stride = slots_inside ? 1 : n_columns;  // NFK : NKF
             a.column_stride = slots_inside ? width : 1;
             check_layout(values);
             a.out = static_cast<Out*>(values.mutable_data());
@@ -147,11 +148,12 @@ void bind_aggregate(py::module_& m) {
         visit_number(values, [&](auto zero) {
             using T = decltype(zero);
             if (sum) check_layout(*sum);
-            AggregateArgs<T> const a{in<int64_t>(offsets), events(offsets), in<T>(values),
-                                     sum ? sum->mutable_data() : nullptr, out<double>(mean),
-                                     out<double>(std), out<T>(min), out<T>(max),
-                                     out<int64_t>(argmin), out<int64_t>(argmax), out<uint8_t>(any),
-                                     out<uint8_t>(all)};
+            AggregateArgs<T> const a{in<int64_t>(offsets), events(offsets),
+                                     in<T>(values),        sum ? sum->mutable_data() : nullptr,
+                                     out<double>(mean),    out<double>(std),
+                                     out<T>(min),          out<T>(max),
+                                     out<int64_t>(argmin), out<int64_t>(argmax),
+                                     out<uint8_t>(any),    out<uint8_t>(all)};
             unlocked([&] { aggregate(a, {threads}); });
         });
     });
@@ -167,29 +169,33 @@ void bind_select(py::module_& m) {
                         py::array result, int threads) {
         check_layout(values);
         check_layout(result);
-        CompactArgs const a{in<int64_t>(offsets),  events(offsets), in<uint8_t>(mask),
-                            in<int64_t>(out_offsets), values.data(),
-                            static_cast<int64_t>(values.itemsize()), result.mutable_data()};
+        CompactArgs const a{in<int64_t>(offsets), events(offsets),
+                            in<uint8_t>(mask),    in<int64_t>(out_offsets),
+                            values.data(),        static_cast<int64_t>(values.itemsize()),
+                            result.mutable_data()};
         unlocked([&] { compact(a, {threads}); });
     });
     m.def("gather", [](py::array starts, py::array out_offsets, py::array values, py::array result,
                        int threads) {
         check_layout(values);
         check_layout(result);
-        GatherArgs const a{in<int64_t>(starts), events(out_offsets), in<int64_t>(out_offsets),
-                           values.data(), static_cast<int64_t>(values.itemsize()),
+        GatherArgs const a{in<int64_t>(starts),
+                           events(out_offsets),
+                           in<int64_t>(out_offsets),
+                           values.data(),
+                           static_cast<int64_t>(values.itemsize()),
                            result.mutable_data()};
         unlocked([&] { gather(a, {threads}); });
     });
-    m.def("order", [](py::array offsets, py::array key, int64_t limit, py::array result,
-                      int threads) {
-        visit_number(key, [&](auto zero) {
-            using T = decltype(zero);
-            OrderArgs<T> const a{in<int64_t>(offsets), events(offsets), in<T>(key), limit,
-                                 out<int64_t>(result)};
-            unlocked([&] { order(a, {threads}); });
-        });
-    });
+    m.def("order",
+          [](py::array offsets, py::array key, int64_t limit, py::array result, int threads) {
+              visit_number(key, [&](auto zero) {
+                  using T = decltype(zero);
+                  OrderArgs<T> const a{in<int64_t>(offsets), events(offsets), in<T>(key), limit,
+                                       out<int64_t>(result)};
+                  unlocked([&] { order(a, {threads}); });
+              });
+          });
 }
 
 template <class T>
@@ -246,17 +252,24 @@ void bind_dimuon(py::module_& m) {
             unlocked([&] { dimuon(a, {threads}); });
         });
     });
-    m.def("pair_mass", [](py::array pt1, py::array eta1, py::array phi1, py::array pt2,
-                          py::array eta2, py::array phi2, double mass1, double mass2,
-                          py::array result, int threads) {
-        visit<float, double>(pt1, [&](auto zero) {
-            using T = decltype(zero);
-            PairMassArgs<T> const a{static_cast<int64_t>(pt1.size()), in<T>(pt1), in<T>(eta1),
-                                    in<T>(phi1), in<T>(pt2), in<T>(eta2), in<T>(phi2), mass1,
-                                    mass2, out<T>(result)};
-            unlocked([&] { pair_mass(a, {threads}); });
-        });
-    });
+    m.def("pair_mass",
+          [](py::array pt1, py::array eta1, py::array phi1, py::array pt2, py::array eta2,
+             py::array phi2, double mass1, double mass2, py::array result, int threads) {
+              visit<float, double>(pt1, [&](auto zero) {
+                  using T = decltype(zero);
+                  PairMassArgs<T> const a{static_cast<int64_t>(pt1.size()),
+                                          in<T>(pt1),
+                                          in<T>(eta1),
+                                          in<T>(phi1),
+                                          in<T>(pt2),
+                                          in<T>(eta2),
+                                          in<T>(phi2),
+                                          mass1,
+                                          mass2,
+                                          out<T>(result)};
+                  unlocked([&] { pair_mass(a, {threads}); });
+              });
+          });
 }
 
 HistogramAxis axis_of(py::array const& edges, bool regular) {
@@ -301,16 +314,7 @@ void bind_histogram(py::module_& m) {
 PYBIND11_MODULE(_cpu, m, py::mod_gil_not_used()) {
     m.doc() = "Compiled CPU kernels of fastjag; use them through fastjag.kernels.";
     m.attr("compiler") = __VERSION__;
-    m.attr("simd") =
-#if defined(__AVX512F__)
-        "x86-64-v4";
-#elif defined(__AVX2__)
-        "x86-64-v3";
-#elif defined(__SSE4_2__)
-        "x86-64-v2";
-#else
-        "baseline";
-#endif
+    m.attr("simd") = simd_name();
     m.attr("sanitized") = static_cast<bool>(FASTJAG_SANITIZED);
     bind_padding(m);
     bind_aggregate(m);

@@ -2,13 +2,11 @@
 //
 // Two steps: choose (branchy, one event at a time), then compute (branch-free, a block of pairs at
 // a time in local arrays, one loop per field, which the compiler vectorises).
-#include <algorithm>
-
-#include "fastjag/kernels.hpp"
 #include "fastjag/lorentz.hpp"
-#include "parallel.hpp"
+#include "lanes.hpp"
+#include "ranges.hpp"
 
-namespace fastjag {
+namespace fastjag::FASTJAG_ISA {
 namespace {
 
 constexpr int64_t block_pairs = 256;
@@ -17,7 +15,7 @@ template <class T>
 bool charges_match(DimuonArgs<T> const& a, int64_t i, int64_t j) {
     if (a.charge_class == Charge::any) return true;
     int64_t const product = int64_t{a.charge[i]} * a.charge[j];
-    return a.charge_class == Charge::opposite ? product < 0 : product > 0;
+    return (a.charge_class == Charge::opposite ? -product : product) > 0;
 }
 
 // Calls pair(i, j) for every chosen pair of one event, i the leading or earlier particle.
@@ -35,115 +33,189 @@ void choose(DimuonArgs<T> const& a, int64_t event, Pair const& pair) {
         return;
     }
     // The two highest pt among those that pass; ties keep the stored order, NaN comes last.
+    // Conditional moves instead of branches that nobody can predict.
+    auto above = [](T x, T y) { return (x > y) | ((y != y) & (x == x)); };
     int64_t first = -1, second = -1;
-    auto leads = [&](int64_t i, int64_t j) {
-        return a.pt[i] > a.pt[j] || (a.pt[j] != a.pt[j] && a.pt[i] == a.pt[i]);
-    };
+    T first_pt = 0, second_pt = 0;
     for (int64_t i = start; i < stop; ++i) {
         if (!passes(i)) continue;
-        if (first < 0 || leads(i, first)) {
-            second = first;
-            first = i;
-        } else if (second < 0 || leads(i, second)) {
-            second = i;
-        }
+        T const pt = a.pt[i];
+        bool const leads = (first < 0) | above(pt, first_pt);
+        bool const follows = (second < 0) | above(pt, second_pt);
+        second = leads ? first : follows ? i : second;
+        second_pt = leads ? first_pt : follows ? pt : second_pt;
+        first = leads ? i : first;
+        first_pt = leads ? pt : first_pt;
     }
     if (second >= 0 && charges_match(a, first, second)) pair(first, second);
 }
 
-struct Legs {
-    double pt[block_pairs], eta[block_pairs], phi[block_pairs];
-    Leg operator[](int64_t i) const { return {pt[i], eta[i], phi[i]}; }
-    template <class T>
-    void set(int64_t i, DimuonArgs<T> const& a, int64_t particle) {
-        pt[i] = static_cast<double>(a.pt[particle]);
-        eta[i] = static_cast<double>(a.eta[particle]);
-        phi[i] = static_cast<double>(a.phi[particle]);
+// The same choice of the leading pair for a group of events at once; second is -1 where there is
+// none.
+template <class T>
+void choose_leading(DimuonArgs<T> const& a, Group const& group, Lanes<int64_t>& first,
+                    Lanes<int64_t>& second) {
+    Mask<T> first_k = ~Mask<T>{}, second_k = first_k;  // -1: none yet
+    Lanes<T> first_pt{}, second_pt{};
+    for (int64_t k = 0; k < group.rows; ++k) {
+        Lanes<T> const pt = group.row(a.pt, k);
+        Mask<T> inside = group.template inside<T>(k);
+        if (a.mask) inside &= convert<Mask<T>>(group.row(a.mask, k) != 0);
+        Mask<T> const here = everywhere<Mask<T>>(k);
+        Mask<T> const number = pt == pt;
+        Mask<T> const leads =
+            inside & ((first_k < 0) | (pt > first_pt) | ((first_pt != first_pt) & number));
+        Mask<T> const follows =
+            inside & ((second_k < 0) | (pt > second_pt) | ((second_pt != second_pt) & number));
+        second_k = leads ? first_k : follows ? here : second_k;
+        second_pt = leads ? first_pt : follows ? pt : second_pt;
+        first_k = leads ? here : first_k;
+        first_pt = leads ? pt : first_pt;
+    }
+    first = group.start + convert<Lanes<int64_t>>(first_k);
+    Lanes<int64_t> const k = convert<Lanes<int64_t>>(second_k);
+    second = k < 0 ? k : group.start + k;
+    if (a.charge_class == Charge::any || group.rows == 0) return;
+    for (int l = 0; l < lanes; ++l) {
+        bool const valid = second[l] >= 0;
+        int64_t const somewhere = group.start[0];  // an unpaired lane reads there, to no effect
+        bool const match =
+            charges_match(a, valid ? first[l] : somewhere, valid ? second[l] : somewhere);
+        second[l] = valid & match ? second[l] : -1;
+    }
+}
+
+// Pairs waiting to be computed.
+struct Block {
+    int64_t size = 0;
+    int64_t event[block_pairs], first[block_pairs], second[block_pairs];
+    // The pair counts if `valid`: no branch.
+    void push(int64_t e, int64_t i, int64_t j, bool valid) {
+        event[size] = e;
+        first[size] = i;
+        second[size] = j;
+        size += valid;
     }
 };
 
-struct Block {
-    int64_t size = 0;
-    Legs first, second;
+struct Legs {
+    double pt[block_pairs], eta[block_pairs], phi[block_pairs];
+    template <class T>
+    void gather(DimuonArgs<T> const& a, int64_t const* particles, int64_t n) {
+        for (int64_t i = 0; i < n; ++i) pt[i] = static_cast<double>(a.pt[particles[i]]);
+        for (int64_t i = 0; i < n; ++i) eta[i] = static_cast<double>(a.eta[particles[i]]);
+        for (int64_t i = 0; i < n; ++i) phi[i] = static_cast<double>(a.phi[particles[i]]);
+    }
+    FASTJAG_HD Leg operator[](int64_t i) const { return {pt[i], eta[i], phi[i]}; }
 };
+
+// One loop per field, so that each vectorises and those not asked for cost nothing.
+#define FASTJAG_FIELD(out, ...)                          \
+    if (out)                                             \
+        for (int64_t i = 0; i < block.size; ++i) {       \
+            Leg const p = first[i], q = second[i];       \
+            (out)[at + i] = static_cast<T>(__VA_ARGS__); \
+        }
 
 template <class T>
 void compute(DimuonArgs<T> const& a, Block const& block, int64_t at) {
-    auto field = [&](T* out, auto const& observable) {
-        if (!out) return;
-        for (int64_t i = 0; i < block.size; ++i)
-            out[at + i] = static_cast<T>(observable(block.first[i], block.second[i]));
-    };
+    Legs first, second;
+    first.gather(a, block.first, block.size);
+    second.gather(a, block.second, block.size);
+    for (int64_t i = 0; i < block.size; ++i) {
+        if (a.event) a.event[at + i] = block.event[i];
+        if (a.first) a.first[at + i] = block.first[i];
+        if (a.second) a.second[at + i] = block.second[i];
+        if (a.pair_charge)
+            a.pair_charge[at + i] = a.charge[block.first[i]] + a.charge[block.second[i]];
+    }
     double const m = a.particle_mass;
-    field(a.mass, [m](Leg const& p, Leg const& q) { return invariant_mass(p, q, m, m); });
-    field(a.pair_pt, [](Leg const& p, Leg const& q) { return pair_pt(p, q); });
-    field(a.pair_eta, [](Leg const& p, Leg const& q) { return pair_eta(p, q); });
-    field(a.pair_phi, [](Leg const& p, Leg const& q) { return pair_phi(p, q); });
-    field(a.delta_r, [](Leg const& p, Leg const& q) { return delta_r(p, q); });
-    field(a.delta_pt, [](Leg const& p, Leg const& q) { return p.pt - q.pt; });
-    field(a.delta_eta, [](Leg const& p, Leg const& q) { return p.eta - q.eta; });
-    field(a.delta_phi, [](Leg const& p, Leg const& q) { return wrap_phi(p.phi - q.phi); });
+    FASTJAG_FIELD(a.mass, invariant_mass(p, q, m, m))
+    FASTJAG_FIELD(a.pair_pt, pair_pt(p, q))
+    FASTJAG_FIELD(a.pair_eta, pair_eta(p, q))
+    FASTJAG_FIELD(a.pair_phi, pair_phi(p, q))
+    FASTJAG_FIELD(a.delta_r, delta_r(p, q))
+    FASTJAG_FIELD(a.delta_pt, p.pt - q.pt)
+    FASTJAG_FIELD(a.delta_eta, p.eta - q.eta)
+    FASTJAG_FIELD(a.delta_phi, wrap_phi(p.phi - q.phi))
+}
+
+// Calls take_group(event, pairs) for groups of events in leading mode, take_one(event) for others.
+template <class T, class TakeGroup, class TakeOne>
+void walk(DimuonArgs<T> const& a, int64_t begin, int64_t end, TakeGroup const& take_group,
+          TakeOne const& take_one) {
+    int64_t const last = a.offsets[a.n_events];
+    int64_t event = begin;
+    if (use_lanes && a.pairs == Pairs::leading)
+        for (; event + lanes <= end; event += lanes) {
+            Group const group(a.offsets, event, last);
+            if (group.usable) {
+                Lanes<int64_t> first, second;
+                choose_leading(a, group, first, second);
+                take_group(event, first, second);
+            } else {
+                for (int l = 0; l < lanes; ++l) take_one(event + l);
+            }
+        }
+    for (; event < end; ++event) take_one(event);
 }
 
 }  // namespace
 
 template <class T>
-void dimuon_count(DimuonArgs<T> const& a, Threads threads) {
-    a.pair_offsets[0] = 0;
-    parallel_events(a.offsets, a.n_events, 1, threads, [&](int64_t begin, int64_t end, int) {
-        for (int64_t event = begin; event < end; ++event) {
+void dimuon_count_range(DimuonArgs<T> const& a, int64_t begin, int64_t end) {
+    int64_t* n_pairs = a.pair_offsets + 1;
+    walk(
+        a, begin, end,
+        [&](int64_t event, Lanes<int64_t> const&, Lanes<int64_t> const& second) {
+            store<int64_t>(-(second >= 0), n_pairs + event);
+        },
+        [&](int64_t event) {
             int64_t n = 0;
             choose(a, event, [&](int64_t, int64_t) { ++n; });
-            a.pair_offsets[event + 1] = n;
-        }
-    });
-    for (int64_t event = 0; event < a.n_events; ++event)
-        a.pair_offsets[event + 1] += a.pair_offsets[event];
+            n_pairs[event] = n;
+        });
 }
 
 template <class T>
-void dimuon(DimuonArgs<T> const& a, Threads threads) {
-    parallel_events(a.offsets, a.n_events, 1, threads, [&](int64_t begin, int64_t end, int) {
-        Block block;
-        int64_t at = a.pair_offsets[begin];
-        auto flush = [&] {
-            compute(a, block, at);
-            at += block.size;
-            block.size = 0;
-        };
-        for (int64_t event = begin; event < end; ++event) {
-            if (a.pair_offsets[event + 1] == a.pair_offsets[event]) continue;
+void dimuon_range(DimuonArgs<T> const& a, int64_t begin, int64_t end) {
+    Block block;
+    int64_t at = a.pair_offsets[begin];
+    auto flush = [&](int64_t room) {
+        if (block.size + room <= block_pairs) return;
+        compute(a, block, at);
+        at += block.size;
+        block.size = 0;
+    };
+    walk(
+        a, begin, end,
+        [&](int64_t event, Lanes<int64_t> const& first, Lanes<int64_t> const& second) {
+            flush(lanes);
+            for (int l = 0; l < lanes; ++l)
+                block.push(event + l, first[l], second[l], second[l] >= 0);
+        },
+        [&](int64_t event) {
             choose(a, event, [&](int64_t i, int64_t j) {
-                int64_t const out = at + block.size;
-                if (a.event) a.event[out] = event;
-                if (a.first) a.first[out] = i;
-                if (a.second) a.second[out] = j;
-                if (a.pair_charge) a.pair_charge[out] = a.charge[i] + a.charge[j];
-                block.first.set(block.size, a, i);
-                block.second.set(block.size, a, j);
-                if (++block.size == block_pairs) flush();
+                flush(1);
+                block.push(event, i, j, true);
             });
-        }
-        flush();
-    });
+        });
+    flush(block_pairs + 1);
 }
 
 template <class T>
-void pair_mass(PairMassArgs<T> const& a, Threads threads) {
-    parallel_elements(a.n, threads, [&](int64_t begin, int64_t end, int) {
-        for (int64_t i = begin; i < end; ++i) {
-            Leg const first{double{a.pt1[i]}, double{a.eta1[i]}, double{a.phi1[i]}};
-            Leg const second{double{a.pt2[i]}, double{a.eta2[i]}, double{a.phi2[i]}};
-            a.out[i] = static_cast<T>(invariant_mass(first, second, a.mass1, a.mass2));
-        }
-    });
+void pair_mass_range(PairMassArgs<T> const& a, int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+        Leg const first{double{a.pt1[i]}, double{a.eta1[i]}, double{a.phi1[i]}};
+        Leg const second{double{a.pt2[i]}, double{a.eta2[i]}, double{a.phi2[i]}};
+        a.out[i] = static_cast<T>(invariant_mass(first, second, a.mass1, a.mass2));
+    }
 }
 
-template void dimuon_count(DimuonArgs<float> const&, Threads);
-template void dimuon_count(DimuonArgs<double> const&, Threads);
-template void dimuon(DimuonArgs<float> const&, Threads);
-template void dimuon(DimuonArgs<double> const&, Threads);
-template void pair_mass(PairMassArgs<float> const&, Threads);
-template void pair_mass(PairMassArgs<double> const&, Threads);
+#define FASTJAG_DIMUON(T)                                                     \
+    template void dimuon_count_range(DimuonArgs<T> const&, int64_t, int64_t); \
+    template void dimuon_range(DimuonArgs<T> const&, int64_t, int64_t);       \
+    template void pair_mass_range(PairMassArgs<T> const&, int64_t, int64_t);
+FASTJAG_FOR_FLOAT_TYPES(FASTJAG_DIMUON)
 
-}  // namespace fastjag
+}  // namespace fastjag::FASTJAG_ISA

@@ -8,9 +8,9 @@ namespace {
 
 template <bool two_d, class T, class W>
 int64_t slot(HistogramArgs<T, W> const& a, int64_t i) {
-    int64_t const x = slot_of(static_cast<double>(a.x[i]), a.axis_x);
+    int64_t const x = baseline::slot_of(static_cast<double>(a.x[i]), a.axis_x);
     if constexpr (two_d)
-        return x * (a.axis_y.n_bins + 3) + slot_of(static_cast<double>(a.y[i]), a.axis_y);
+        return x * (a.axis_y.n_bins + 3) + baseline::slot_of(static_cast<double>(a.y[i]), a.axis_y);
     else
         return x;
 }

@@ -102,16 +102,7 @@ void order(OrderArgs<T> const& a, Threads threads) {
     });
 }
 
-#define INSTANTIATE(T) template void order(OrderArgs<T> const&, Threads);
-INSTANTIATE(uint8_t)
-INSTANTIATE(uint16_t)
-INSTANTIATE(uint32_t)
-INSTANTIATE(uint64_t)
-INSTANTIATE(int8_t)
-INSTANTIATE(int16_t)
-INSTANTIATE(int32_t)
-INSTANTIATE(int64_t)
-INSTANTIATE(float)
-INSTANTIATE(double)
+#define FASTJAG_ORDER(T) template void order(OrderArgs<T> const&, Threads);
+FASTJAG_FOR_NUMBER_TYPES(FASTJAG_ORDER)
 
 }  // namespace fastjag

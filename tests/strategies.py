@@ -72,12 +72,12 @@ def hostile_layouts(values):
     }
 
 
-def large_jagged(n_events=60_000, seed=1):
-    """Offsets and sizes far above the grain of threads, with one event of a third of all."""
+def large_jagged(n_events=60_000, seed=1, huge=100_000):
+    """Offsets far above the grain of threads, with one huge event."""
     rng = np.random.default_rng(seed)
     counts = rng.poisson(4, n_events)
     counts[rng.random(n_events) < 0.2] = 0
-    counts[n_events // 3] = 100_000
+    counts[n_events // 3] = huge
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
 

@@ -6,7 +6,7 @@
 #include "config.hpp"
 #include "kernels.hpp"
 
-namespace fastjag {
+namespace fastjag::FASTJAG_ISA {
 
 // Slot 0 underflow, 1..n bins, n+1 overflow, n+2 NaN. Bin i holds edges[i] <= x < edges[i + 1],
 // compared with the edges themselves: what the axis shows is what the bin holds, to the last bit.
@@ -32,4 +32,4 @@ FASTJAG_HD int64_t slot_of(double x, HistogramAxis const& axis) {
     return first + 1;
 }
 
-}  // namespace fastjag
+}  // namespace fastjag::FASTJAG_ISA

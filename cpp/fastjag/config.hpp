@@ -5,8 +5,18 @@
 
 #if defined(__CUDACC__)
 #define FASTJAG_HD __host__ __device__ inline
+#elif defined(__GNUC__)
+#define FASTJAG_HD [[gnu::always_inline]] inline  // a call inside a loop keeps it from vectorising
 #else
 #define FASTJAG_HD inline
+#endif
+
+// Shared inline functions live in a namespace of the instruction set they are compiled for. In one
+// common namespace the linker would keep a single copy of each, perhaps the one with AVX-512 in
+// it, for the code that old CPUs run. For the same reason objects compiled for an instruction set
+// include nothing of the standard library but <cmath>, <cstdint> and <type_traits>.
+#ifndef FASTJAG_ISA
+#define FASTJAG_ISA baseline
 #endif
 
 namespace fastjag {
@@ -16,4 +26,10 @@ struct Threads {
     int count = 1;
 };
 
+namespace FASTJAG_ISA {
+
+FASTJAG_HD int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+FASTJAG_HD int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
+}  // namespace FASTJAG_ISA
 }  // namespace fastjag

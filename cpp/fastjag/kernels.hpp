@@ -14,6 +14,13 @@
 
 namespace fastjag {
 
+// The types each kernel is instantiated for: FASTJAG_FOR_..._TYPES(MACRO) expands MACRO(type).
+#define FASTJAG_FOR_FLOAT_TYPES(M) M(float) M(double)
+#define FASTJAG_FOR_PADDING_TYPES(M) \
+    M(uint8_t) M(uint16_t) M(uint32_t) M(uint64_t) M(float) M(double)
+#define FASTJAG_FOR_NUMBER_TYPES(M) \
+    FASTJAG_FOR_PADDING_TYPES(M) M(int8_t) M(int16_t) M(int32_t) M(int64_t)
+
 enum class DType : uint8_t { u1, u2, u4, u8, i1, i2, i4, i8, f4, f8 };
 
 // ---- padding: jagged columns -> dense (event, slot, column) tensor ---------------------------
@@ -21,7 +28,7 @@ enum class DType : uint8_t { u1, u2, u4, u8, i1, i2, i4, i8, f4, f8 };
 struct PaddingColumn {
     const void* data;
     DType dtype;
-    double mean;           // (x - mean) * inverse_scale, then clip to [low, high]
+    double mean;  // (x - mean) * inverse_scale, then clip to [low, high]
     double inverse_scale;
 };
 
@@ -152,8 +159,8 @@ struct HistogramArgs {
     const T *x, *y;    // y null: 1-D
     const W* weights;  // null: counts
     HistogramAxis axis_x, axis_y;
-    int64_t n_slots;   // product over axes of n_bins + 3: underflow, bins, overflow, NaN
-    void* scratch;     // zeros: int64 (threads, n_slots), or double (threads, n_slots, 2) if weighted
+    int64_t n_slots;  // product over axes of n_bins + 3: underflow, bins, overflow, NaN
+    void* scratch;  // zeros: int64 (threads, n_slots), or double (threads, n_slots, 2) if weighted
     double *sumw, *sumw2;  // (n_slots,), added to
     int64_t* counts;       // (n_slots,), added to
 };

@@ -15,7 +15,7 @@
 
 #include "config.hpp"
 
-namespace fastjag {
+namespace fastjag::FASTJAG_ISA {
 
 constexpr double pi = 3.141592653589793;
 constexpr double infinity = __builtin_huge_val();
@@ -117,7 +117,8 @@ FASTJAG_HD double log1p_(double y) {
     double const s = (m - 1.0) / (m + 1.0);
     double const log_m = 2.0 * s * polynomial(s * s, c);
     double const rounding = (y - (u - 1.0)) / u;  // what 1 + y lost
-    double const result = k * 0.6931471803691238 + (log_m + (k * 1.9082149292705877e-10 + rounding));
+    double const result =
+        k * 0.6931471803691238 + (log_m + (k * 1.9082149292705877e-10 + rounding));
     return u <= 1.7976931348623157e308 ? result : u;  // inf and NaN as they came
 }
 
@@ -179,8 +180,8 @@ FASTJAG_HD double invariant_mass(Leg const& a, Leg const& b, double m1, double m
     double const denominator = std::sqrt((q1 + p1) * (q2 + p2)) + std::sqrt(p1 * p2);
     double const cross = q1 * q2 + q1 * p2 + q2 * p1;
     double const massive = denominator == 0.0 ? 0.0 : 2.0 * (cross / denominator);
-    double const opening = square(sinh_(0.5 * (a.eta - b.eta))) +
-                           square(sin_quarter(0.5 * wrap_phi(a.phi - b.phi)));
+    double const opening =
+        square(sinh_(0.5 * (a.eta - b.eta))) + square(sin_quarter(0.5 * wrap_phi(a.phi - b.phi)));
     return std::sqrt(q1 + q2 + massive + 4.0 * a.pt * b.pt * opening);
 }
 
@@ -209,4 +210,4 @@ FASTJAG_HD double delta_r(Leg const& a, Leg const& b) {
     return std::sqrt(square(a.eta - b.eta) + square(wrap_phi(a.phi - b.phi)));
 }
 
-}  // namespace fastjag
+}  // namespace fastjag::FASTJAG_ISA

@@ -37,6 +37,13 @@ def one_of(argument: str, value: object, accepted: Sequence[str]) -> str:
     return str(value)
 
 
+def at_least(argument: str, value: object, least: int) -> int:
+    """``value`` if it is an integer not below ``least``, else a ValueError naming the argument."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{argument} must be an integer >= {least}, got {value!r}")
+    return int(value)
+
+
 def as_native(values: Array) -> Array:
     """The same values, contiguous, aligned and in native byte order: the one place that copies.
 
@@ -71,7 +78,8 @@ def as_number(values: ArrayLike, name: str, dtype: DTypeLike) -> Array:
         return column
     if np.can_cast(column.dtype, dtype, casting="safe"):
         return column.astype(dtype)
-    converted = column.astype(dtype)
+    with np.errstate(invalid="ignore"):  # NaN: refused just below
+        converted = column.astype(dtype)
     if not np.array_equal(converted, column):
         raise TypeError(
             f"{name} has dtype {column.dtype} with values that {np.dtype(dtype)} cannot hold"
@@ -126,19 +134,21 @@ def as_offsets(offsets: ArrayLike, length: int) -> Offsets:
     return checked
 
 
-def out_array(out: Array | None, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+def out_array(
+    out: Array | None, shape: tuple[int, ...], dtype: DTypeLike, name: str = "out"
+) -> Array:
     """``out`` if it fits, a new array if it is None; a ValueError says what does not fit."""
     if out is None:
         return np.empty(shape, dtype)
     if not isinstance(out, np.ndarray):
-        raise TypeError(f"out must be a NumPy array, got {type(out).__name__}")
+        raise TypeError(f"{name} must be a NumPy array, got {type(out).__name__}")
     if out.shape != shape or out.dtype != dtype:
         raise ValueError(
-            f"out must have shape {shape} and dtype {np.dtype(dtype)}, "
+            f"{name} must have shape {shape} and dtype {np.dtype(dtype)}, "
             f"got {out.shape} and {out.dtype}"
         )
     if not (out.flags.c_contiguous and out.flags.aligned and out.dtype.isnative):
-        raise ValueError("out must be C-contiguous, aligned and in native byte order")
+        raise ValueError(f"{name} must be C-contiguous, aligned and in native byte order")
     if not out.flags.writeable:
-        raise ValueError("out is read-only")
+        raise ValueError(f"{name} is read-only")
     return out

@@ -103,6 +103,7 @@ def dimuon(
         Computed in float64 and given in the dtype of ``pt`` (float64 where the columns differ).
         The mass is in the form of docs/physics.md, which does not cancel for close pairs.
     """
+    fields = [fields] if isinstance(fields, str) else list(fields)
     needs_charge = charge != "any" or "charge" in fields
     wanted = ["pt", "eta", "phi"] + ["charge"] * needs_charge
     jagged = as_jagged(muons, wanted)

@@ -60,7 +60,7 @@ def histogram(
         result = hist.Hist(*binning, storage=storage)
         result.metadata = {"nan": 0}
     else:
-        result = _checked(out, binning, storage)
+        result = _checked(hist, out, binning, storage)
     inner = tuple(slice(0, len(e) + 1) for e in edges)  # every slot but the NaN one
     view = result.view(flow=True)
     if variances is None:
@@ -99,17 +99,22 @@ def _axis(hist: Any, axis: Any) -> Any:
     if isinstance(axis, hist.axis.AxesMixin):
         raise TypeError(f"axis {type(axis).__name__} is not supported; use Regular or Variable")
     edges = np.asarray(axis, dtype=np.float64)
-    if edges.ndim != 1 or len(edges) < 2 or not (np.diff(edges) > 0).all():
+    if edges.ndim != 1 or len(edges) < 2 or not (edges[1:] > edges[:-1]).all():
         raise ValueError("bin edges must be at least two numbers in increasing order")
     return hist.axis.Variable(edges)
 
 
-def _checked(out: Any, axes: Sequence[Any], storage: Any) -> Any:
-    if tuple(out.axes) != tuple(axes) or out.storage_type is not type(storage):
+def _checked(hist: Any, out: Any, axes: Sequence[Any], storage: Any) -> Any:
+    metadata = vars(out).get("metadata") if isinstance(out, hist.Hist) else None
+    if not isinstance(metadata, dict) or "nan" not in metadata:
+        raise ValueError(f"out must be a histogram that fastjag.histogram returned, got {out!r}")
+    # By their edges: the axes themselves got a label when they became a histogram's.
+    same = len(out.axes) == len(axes) and all(
+        np.array_equal(a.edges, b.edges) for a, b in zip(out.axes, axes, strict=True)
+    )
+    if not same or out.storage_type is not type(storage):
         raise ValueError(
             f"out has axes {tuple(out.axes)} and storage {out.storage_type.__name__}; "
             f"this fill needs {tuple(axes)} and {type(storage).__name__}"
         )
-    if not isinstance(out.metadata, dict) or "nan" not in out.metadata:
-        raise ValueError("out must be a histogram that fastjag.histogram returned")
     return out

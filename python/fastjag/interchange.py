@@ -95,7 +95,7 @@ def _flat_list(ak: Any, layout: Any, name: str) -> tuple[Offsets, Any]:
     offsets, content = np.asarray(layout.offsets.data), layout.content
     start = int(offsets[0]) if len(offsets) else 0
     bounds = as_offsets(offsets, len(content))
-    return bounds - start, content[start : int(bounds[-1])]
+    return bounds - start if start else bounds, content[start : int(bounds[-1])]
 
 
 def _values(layout: Any, name: str) -> Array:
@@ -132,6 +132,8 @@ def to_awkward(offsets: Offsets, columns: Mapping[str, Array], with_name: str | 
 def from_arrow(array: Any) -> Parts:
     import pyarrow as pa
 
+    if not isinstance(array, (pa.Array, pa.ChunkedArray)):
+        raise TypeError(f"expected an Arrow array, got {type(array).__name__}; pick a column")
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
         if isinstance(array, pa.ChunkedArray):  # more than fits one array, or none at all
@@ -155,7 +157,7 @@ def from_arrow(array: Any) -> Parts:
         if not (pa.types.is_primitive(values.type)):
             raise TypeError(f"column {field.name!r} has type {values.type}; accepted are numbers")
         columns[field.name] = values.to_numpy(zero_copy_only=not pa.types.is_boolean(values.type))
-    return offsets - start, columns
+    return offsets - start if start else offsets, columns
 
 
 def to_arrow(offsets: Offsets, columns: Mapping[str, Array]) -> Any:

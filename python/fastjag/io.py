@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -19,7 +20,6 @@ from fastjag.interchange import awkward_column
 from fastjag.jagged import Jagged
 from fastjag.progress import progress_bar
 from fastjag.schemas import NANOAOD, SCHEMAS, Schema
-
 
 _NUMBERS = {"unsigned", "signed", "long", "std::byte", "ROOT::RNTupleCardinality", *(
     f"{std}{kind}" for std in ("", "std::")
@@ -118,7 +118,9 @@ class _Reader:
 
     def _find_tree(self, tree: str | None, schema: Schema | None) -> str:
         kinds = ("TTree", "ROOT::RNTuple", "TNtuple", "TNtupleD", "ROOT::Experimental::RNTuple")
-        trees = [k.split(";")[0] for k, c in self.file.classnames().items() if c in kinds]
+        trees: list[str] = [
+            k.split(";")[0] for k, c in self.file.classnames().items() if c in kinds
+        ]
         trees = list(dict.fromkeys(trees))
         if not trees:
             raise ReadError(f"{self.path}: holds no TTree or RNTuple")
@@ -363,3 +365,19 @@ def iterate(
     names = [columns] if isinstance(columns, str) else None if columns is None else list(columns)
     found = find_files(files)
     return Batches(found, names, step, schema, on_error, prefetch, progress)
+
+
+# ---- writing ----------------------------------------------------------------------------------
+
+
+def write_histograms(path: str | os.PathLike[str], histograms: Mapping[str, Any]) -> None:
+    """Write 1-D histograms as TH1D with the edges and counts they have, flow bins included."""
+    import hist
+    import uproot
+
+    with uproot.recreate(path) as file:
+        for name, h in histograms.items():
+            axis = h.axes[0]  # TH1D knows neither int64 nor transforms
+            plain = hist.Hist(hist.axis.Variable(axis.edges, name=axis.name, label=axis.label))
+            plain.view(flow=True)[...] = h.values(flow=True)
+            file[name] = plain

@@ -9,7 +9,17 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastjag import interchange, kernels
-from fastjag.arrays import Array, Offsets, as_column, as_mask, as_offsets, check_length, near_misses
+from fastjag.arrays import (
+    Array,
+    Offsets,
+    as_column,
+    as_mask,
+    as_offsets,
+    at_least,
+    check_length,
+    near_misses,
+    out_array,
+)
 
 
 class Padded(NamedTuple):
@@ -158,12 +168,14 @@ class Jagged:
             return np.arange(*key.indices(n))
         if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
             raise TypeError(f"for a single event use a slice, [{key}:{int(key) + 1}]")
-        index = as_column(np.asarray(key) if len(key) else np.empty(0, np.int64), "the event index")
+        given = np.empty(0, np.int64) if isinstance(key, list) and not key else np.asarray(key)
+        index = as_column(given, "the event index")
         if index.dtype == np.bool_:
             return np.flatnonzero(as_mask(index, "the event mask", n, "events"))
         if index.dtype.kind not in "iu":
             raise TypeError(f"events are picked by slice, mask or integers, got {index.dtype}")
-        wrapped = np.where(index < 0, index + n, index).astype(np.int64)
+        wide = index.astype(np.int64)  # n may not fit into the index' own type
+        wrapped = np.where(index < 0, wide + n, wide)
         bad = (wrapped < 0) | (wrapped >= n)
         if bad.any():
             raise IndexError(f"event {index[bad][0]} is out of range for {n} events")
@@ -243,6 +255,9 @@ class Jagged:
         Padded
             ``values`` and ``mask`` (bool, shape (n_events, width)).
         """
+        at_least("width", width, 1)
+        if out is not None and not isinstance(out, Padded):
+            raise TypeError(f"out must be the Padded of an earlier call, got {type(out).__name__}")
         single = isinstance(columns, str)
         if columns is None:
             names: list[str] = list(self._columns)
@@ -252,9 +267,8 @@ class Jagged:
         order = None
         if by is not None:
             order = kernels.order(self._offsets, self._column(by), limit=width, threads=threads)
-        mask = np.empty((len(self), max(0, int(width))), np.bool_) if out is None else out.mask
-        if mask.shape != (len(self), width) or mask.dtype != np.bool_ or not mask.flags.c_contiguous:
-            raise ValueError(f"out.mask must be contiguous bool of shape {(len(self), width)}")
+        given_mask = None if out is None else out.mask
+        mask = out_array(given_mask, (len(self), width), np.bool_, "out.mask")
         given = None if out is None else out.values
         if given is not None and single:
             given = given.reshape(*given.shape, 1) if layout == "NKF" else given[:, None]
@@ -289,16 +303,14 @@ class Jagged:
         names = [statistics] if isinstance(statistics, str) else list(statistics)
         leading = {name: name.removeprefix("leading-") for name in names if "leading" in name}
         for name, k in leading.items():
-            if not (name.startswith("leading-") and k.isdigit() and int(k) > 0):
+            if not (name.startswith("leading-") and k.isdecimal() and int(k) > 0):
                 raise ValueError(f"unknown statistic {name!r}: did you mean 'leading-2'?")
         values = self._column(column)
         plain = [name for name in names if name not in leading]
         result = kernels.aggregate(self._offsets, values, plain, threads=threads)
         for name, k in leading.items():
             floats = None if values.dtype.kind == "f" else np.float64
-            padded = self.pad(
-                int(k), column, fill=np.nan, by=column, dtype=floats, threads=threads
-            )
+            padded = self.pad(int(k), column, fill=np.nan, by=column, dtype=floats, threads=threads)
             result[name] = padded.values
         return {name: result[name] for name in names}
 
@@ -311,14 +323,15 @@ class Jagged:
         raise RuntimeError(f"device {device!r} is not available: this fastjag has CPU kernels only")
 
     @classmethod
-    def from_awkward(cls, array: Any, columns: Iterable[str] | None = None) -> Jagged:
+    def from_awkward(cls, array: Any, columns: str | Iterable[str] | None = None) -> Jagged:
         """From an awkward array of records, such as ``ak.zip`` or a NanoEvents collection.
 
         The columns are not copied where awkward holds them in one piece; event masks (ListArray)
         and reordered particles (IndexedArray) are gathered. ``columns`` picks some of the fields.
         Missing values (option types) and deeper nesting are refused.
         """
-        return cls(*interchange.from_awkward(array, None if columns is None else list(columns)))
+        names = [columns] if isinstance(columns, str) else columns
+        return cls(*interchange.from_awkward(array, None if names is None else list(names)))
 
     def to_awkward(self, with_name: str | None = None) -> Any:
         """An awkward array of records without a copy, for example ``with_name="Momentum4D"``."""

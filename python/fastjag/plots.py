@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,23 +15,39 @@ RESONANCES = (
     (1.019, r"$\phi$"),
     (3.097, r"J/$\psi$"),
     (3.686, r"$\psi$(2S)"),
-    (9.460, r"$\Upsilon$(1S)"),
-    (10.023, r"2S"),
-    (10.355, r"3S"),
+    (9.7, r"$\Upsilon$(1S,2S,3S)"),
     (91.19, "Z"),
 )
+
+
+# The style's own mathtext asks for a "cursive" font that few machines have.
+_FONTS = {"font.size": 18, "legend.fontsize": 15, "mathtext.cal": "sans"}
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    import matplotlib.style
+    import mplhep
+
+    with matplotlib.style.context([mplhep.style.CMS, _FONTS]):
+        yield
 
 
 @contextmanager
 def figure(width: float = 10.0, height: float = 7.0) -> Iterator[tuple[Any, Any]]:
     """(figure, axes) in mplhep's CMS style."""
-    import matplotlib.style
-    import mplhep
     from matplotlib.figure import Figure
 
-    with matplotlib.style.context([mplhep.style.CMS, {"font.size": 18, "legend.fontsize": 15}]):
+    with _style():
         fig = Figure(figsize=(width, height), layout="constrained")
         yield fig, fig.add_subplot()
+
+
+def save(fig: Any, *paths: Path) -> None:
+    """Write a figure, each path in the format of its ending."""
+    with _style():  # fonts are looked up when drawing
+        for path in paths:
+            fig.savefig(path, dpi=130)
 
 
 def mass_spectrum(opposite: Any, same: Any, title: str) -> Any:
@@ -41,7 +58,7 @@ def mass_spectrum(opposite: Any, same: Any, title: str) -> Any:
         for h, label, colour in ((opposite, "opposite sign", "#3f90da"), (same, "same sign", "k")):
             density = h.values() / widths
             error = np.sqrt(h.values()) / widths
-            ax.stairs(density, edges, color=colour, lw=1.4, label=f"{label}: {h.sum():,.0f} pairs")
+            ax.stairs(density, edges, color=colour, lw=1.4, label=f"{label}: {h.sum():,.0f}")
             ax.fill_between(
                 edges, np.append(density - error, 0), np.append(density + error, 0),
                 step="post", color=colour, alpha=0.25, lw=0,
@@ -50,8 +67,10 @@ def mass_spectrum(opposite: Any, same: Any, title: str) -> Any:
         ax.set(xlabel=r"$m_{\mu\mu}$ [GeV]", ylabel="Pairs / GeV")
         _name_resonances(ax, opposite.values() / widths, edges)
         ax.set_title(title, loc="left", fontsize=15)
-        ax.legend(loc="lower left")
-        ax.set_xticks([0.5, 1, 2, 5, 10, 20, 50, 100], ["0.5", "1", "2", "5", "10", "20", "50", "100"])
+        ax.legend(loc="lower left", title="Pairs in range", title_fontsize=15)
+        ax.set_xticks(
+            [0.5, 1, 2, 5, 10, 20, 50, 100], ["0.5", "1", "2", "5", "10", "20", "50", "100"]
+        )
     return fig
 
 
@@ -66,9 +85,5 @@ def _name_resonances(ax: Any, density: Any, edges: Any) -> None:
             continue
         top = density[max(0, bin_ - 3) : bin_ + 4].max()
         if top > 0:
-            crowded = label in ("2S", "3S")  # beside the 1S there is no room for the symbol
-            ax.annotate(
-                label, (mass, top * (1.3 if crowded else 2.5)),
-                ha="left" if crowded else "right" if "1S" in label else "center",
-                fontsize=11 if crowded else 15, rotation=60 if crowded else 0,
-            )  # fmt: skip
+            beside = "left" if "2S)" in label and "psi" in label else "center"  # of the J/psi
+            ax.annotate(label, (mass, top * 2.5), ha=beside, fontsize=15)

@@ -60,18 +60,25 @@ def descending(key: Array) -> Array:
     order = np.argsort(key, kind="stable")  # NaN last
     rank = np.empty(len(key), np.int64)
     rank[order] = np.cumsum(np.r_[0, ~same(key[order][1:], key[order][:-1])][: len(key)])
-    return np.where(key != key, 1, -rank)
+    return np.where(np.isnan(key), 1, -rank)
 
 
 def same(a: Array, b: Array) -> Array:
-    return (a == b) | ((a != a) & (b != b))
+    return np.asarray((a == b) | (np.isnan(a) & np.isnan(b)))
 
 
 # ---- aggregate --------------------------------------------------------------------------------
 
 
 def aggregate(offsets: Array, values: Array, statistic: str) -> Array:
-    empty = {"count": 0, "sum": 0, "argmin": -1, "argmax": -1, "any": False, "all": True}
+    empty: dict[str, float] = {
+        "count": 0,
+        "sum": 0,
+        "argmin": -1,
+        "argmax": -1,
+        "any": False,
+        "all": True,
+    }
     with np.errstate(all="ignore"):
         results = []
         for _, particles in slices(offsets):
@@ -125,7 +132,8 @@ def pair_indices(
 
 
 def wrap_phi(delta: Array) -> Array:
-    return delta - 2 * np.pi * np.round(delta / (2 * np.pi))
+    turn = 8 * np.arctan(np.longdouble(1))  # in full: np.pi is a double
+    return delta - turn * np.round(delta / turn)
 
 
 def observables(

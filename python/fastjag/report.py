@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +43,9 @@ class Report:
     def settings(self, values: Mapping[str, Any]) -> None:
         self.table(("setting", "value"), list(values.items()))
 
-    def figure(self, figure: Any, caption: str) -> None:
-        """A matplotlib figure, embedded as PNG."""
-        buffer = BytesIO()
-        figure.savefig(buffer, format="png", dpi=110)
-        data = base64.b64encode(buffer.getvalue()).decode()
+    def figure(self, png: Path, caption: str) -> None:
+        """A picture, embedded."""
+        data = base64.b64encode(png.read_bytes()).decode()
         self.parts.append(
             f'<figure><img alt="{escape(caption)}" src="data:image/png;base64,{data}">'
             f"<figcaption>{escape(caption)}</figcaption></figure>"

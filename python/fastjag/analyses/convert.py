@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from fastjag.arrays import Array, near_misses, one_of
-from fastjag.io import Batch, Files, Skipped, find_files, iterate
+from fastjag.files import Files, find_files
+from fastjag.io import Batch, Skipped, iterate
 from fastjag.output import results_directory, write_json
 
 FORMATS = ("parquet", "hdf5", "npz")
@@ -79,7 +80,7 @@ def convert(
                 path if tree is None else f"{path}:{tree}", names,
                 step=step, on_error=on_error, progress=progress,
             )  # fmt: skip
-            with _OPEN[format](directory, stem) as writer:
+            with closing(_writer(format, directory, stem)) as writer:
                 for batch in batches:
                     flat, jagged = _columns(batch, pad, fill, result.columns)
                     writer.write(flat, jagged)
@@ -220,9 +221,9 @@ class _Npz:
         pass
 
 
-# The name of an output is its stem and the ending of its format.
-_OPEN = {
-    "parquet": lambda directory, stem: closing(_Parquet(directory / f"{stem}.parquet")),
-    "hdf5": lambda directory, stem: closing(_Hdf5(directory / f"{stem}.h5")),
-    "npz": lambda directory, stem: closing(_Npz(directory / stem)),
-}
+def _writer(format: str, directory: Path, stem: str) -> _Parquet | _Hdf5 | _Npz:
+    if format == "parquet":
+        return _Parquet(directory / f"{stem}.parquet")
+    if format == "hdf5":
+        return _Hdf5(directory / f"{stem}.h5")
+    return _Npz(directory / stem)

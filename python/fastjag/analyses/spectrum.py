@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from fastjag.dimuons import dimuon
+from fastjag.files import Files
 from fastjag.histograms import histogram
-from fastjag.io import Batch, Files, Skipped, iterate
+from fastjag.io import Batch, Skipped, iterate, write_histograms
 from fastjag.jagged import Jagged
 from fastjag.output import results_directory, write_json
-from fastjag.plots import mass_spectrum
+from fastjag.plots import mass_spectrum, save
 from fastjag.report import Report
 
 #: Mass windows [GeV] whose yields the summary lists.
@@ -61,7 +62,7 @@ class Spectrum:
 
 def spectrum(
     files: Files,
-    selection: Selection = Selection(),  # noqa: B008 (frozen)
+    selection: Selection = Selection(),
     *,
     bins: int = 400,
     mass_range: tuple[float, float] = (0.3, 150.0),
@@ -143,11 +144,11 @@ def write(result: Spectrum, out: str | os.PathLike[str], version: str) -> Path:
     with results_directory(out) as directory:
         n = result.cutflow["events read"]
         picture = mass_spectrum(result.opposite, result.same, f"{n:,} events")
-        picture.savefig(directory / "spectrum.png", dpi=130)
-        picture.savefig(directory / "spectrum.pdf")
-        _write_root(result, directory / "spectrum.root")
+        save(picture, directory / "spectrum.png", directory / "spectrum.pdf")
+        histograms = {"opposite_sign": result.opposite, "same_sign": result.same}
+        write_histograms(directory / "spectrum.root", histograms)
         write_json(directory / "spectrum.json", _summary(result, version))
-        _report(result, picture).write(
+        _report(result, directory / "spectrum.png").write(
             directory / "report.html", f"fastjag {version}, {result.seconds:.2f} s"
         )
     return Path(out)
@@ -170,21 +171,7 @@ def _summary(result: Spectrum, version: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _write_root(result: Spectrum, path: Path) -> None:
-    import hist
-    import uproot
-
-    with uproot.recreate(path) as file:
-        for name, h in (("opposite_sign", result.opposite), ("same_sign", result.same)):
-            # TH1D knows neither int64 nor transforms: the same edges, the same counts.
-            plain = hist.Hist(
-                hist.axis.Variable(h.axes[0].edges, name="mass", label="m(mumu) [GeV]")
-            )
-            plain.view(flow=True)[...] = h.view(flow=True)
-            file[name] = plain
-
-
-def _report(result: Spectrum, picture: Any) -> Report:
+def _report(result: Spectrum, picture: Path) -> Report:
     report = Report("Dimuon mass spectrum", f"{len(result.files)} file(s)")
     report.figure(picture, "Pairs of the two leading selected muons, per GeV.")
     report.heading("Cutflow")

@@ -40,8 +40,7 @@ def dimuon(
     for name in fields:
         if name not in FIELDS:
             raise ValueError(f"unknown field {name!r}: {near_misses(name, FIELDS)}")
-    if not (particle_mass >= 0 and np.isfinite(particle_mass)):
-        raise ValueError(f"particle_mass must be finite and >= 0 GeV, got {particle_mass!r}")
+    _check_mass("particle_mass", particle_mass)
     if charges is None and (charge != "any" or "charge" in fields):
         raise ValueError("charges are needed to choose pairs by charge or to give the pair charge")
     n_threads = get_num_threads(threads)
@@ -61,6 +60,15 @@ def pair_mass(
     legs: Sequence[Array], mass1: float, mass2: float, *, threads: int | None = None
 ) -> Array:
     """Invariant masses from equally long (pt1, eta1, phi1, pt2, eta2, phi2) of one dtype."""
-    result = np.empty(len(legs[0]), legs[0].dtype)
-    _cpu.pair_mass(*legs, mass1, mass2, result, get_num_threads(threads))
+    _check_mass("mass1", mass1)
+    _check_mass("mass2", mass2)
+    pt1, eta1, phi1, pt2, eta2, phi2 = legs
+    result = np.empty(len(pt1), pt1.dtype)
+    n_threads = get_num_threads(threads)
+    _cpu.pair_mass(pt1, eta1, phi1, pt2, eta2, phi2, mass1, mass2, result, n_threads)
     return result
+
+
+def _check_mass(name: str, mass: float) -> None:
+    if not (mass >= 0 and np.isfinite(mass)):
+        raise ValueError(f"{name} must be finite and >= 0 GeV, got {mass!r}")

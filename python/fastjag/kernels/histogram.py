@@ -49,6 +49,9 @@ def histogram(
 def is_regular(edges: NDArray[np.float64]) -> bool:
     """Whether the bin of a value may be guessed by division (and then corrected by one)."""
     n = len(edges) - 1
-    width = (edges[-1] - edges[0]) / n
+    with np.errstate(over="ignore"):
+        width = (edges[-1] - edges[0]) / n
+    if not np.finfo(np.float64).tiny <= width < np.inf:  # 1 / width must be finite, too
+        return False
     ideal = edges[0] + width * np.arange(n + 1)
-    return bool(np.isfinite(width) and (np.abs(edges - ideal) < 0.01 * width).all())
+    return bool((np.abs(edges - ideal) < 0.01 * width).all())

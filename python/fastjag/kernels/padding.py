@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastjag import _cpu
-from fastjag.arrays import Array, Offsets, one_of, out_array
+from fastjag.arrays import Array, Offsets, at_least, one_of, out_array
 from fastjag.kernels.threads import get_num_threads
 
 
@@ -35,8 +36,7 @@ def padding(
     for layout "NKF", (n_events, F, width) for "NFK".
     """
     one_of("layout", layout, ("NKF", "NFK"))
-    if isinstance(width, bool) or not isinstance(width, (int, np.integer)) or width < 1:
-        raise ValueError(f"width must be a positive integer, got {width!r}")
+    width = at_least("width", width, 1)
     standardise = mean is not None or scale is not None or clip is not None
     target = _target_dtype(columns, dtype, standardise)
     n, f = len(offsets) - 1, len(columns)
@@ -87,7 +87,10 @@ def _target_dtype(
 def _per_column(
     value: float | Sequence[float] | None, default: float, n: int, name: str
 ) -> list[float]:
-    numbers = np.asarray(default if value is None else value, dtype=np.float64)
+    try:
+        numbers = np.asarray(default if value is None else value, dtype=np.float64)
+    except (TypeError, ValueError):
+        numbers = np.empty((0, 0))  # refused below
     if numbers.ndim == 0:
         return [float(numbers)] * n
     if numbers.shape != (n,):
@@ -98,16 +101,23 @@ def _per_column(
 def _clip_range(clip: tuple[float, float] | None) -> tuple[float, float]:
     if clip is None:
         return -np.inf, np.inf
-    low, high = clip
+    try:
+        low, high = (float(bound) for bound in clip)
+    except (TypeError, ValueError):
+        low = high = math.nan
     if not low <= high:
         raise ValueError(f"clip must be (low, high) with low <= high, got {clip!r}")
-    return float(low), float(high)
+    return low, high
 
 
 def _fill_value(fill: float, dtype: np.dtype[np.generic]) -> Array:
-    with np.errstate(all="ignore"):
-        value = np.asarray(fill).astype(dtype)
-    exact = bool(value == fill) or (dtype.kind == "f" and np.isfinite(value) == np.isfinite(fill))
-    if value.ndim or not exact:
+    try:
+        with np.errstate(all="ignore"):
+            value = np.asarray(fill).astype(dtype)
+        held = value.item()  # compared as Python numbers: NumPy would round ``fill`` first
+        exact = held == fill or (dtype.kind == "f" and math.isfinite(held) == math.isfinite(fill))
+    except (TypeError, ValueError, OverflowError):
+        exact = False
+    if not exact:
         raise ValueError(f"fill must be one number that {dtype} can hold, got {fill!r}")
     return value

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastjag import _cpu
-from fastjag.arrays import Array, Offsets
+from fastjag.arrays import Array, Offsets, at_least
 from fastjag.kernels.threads import get_num_threads
 
 
@@ -48,7 +48,7 @@ def order(
     With ``limit`` only the first that many of each event are in order. Shape: the number of
     particles that the offsets span.
     """
+    most = np.iinfo(np.int64).max if limit is None else at_least("limit", limit, 0)
     result = np.empty(int(offsets[-1] - offsets[0]), np.int64)
-    most = np.iinfo(np.int64).max if limit is None else limit
     _cpu.order(offsets, key, most, result, get_num_threads(threads))
     return result

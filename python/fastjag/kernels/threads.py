@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from fastjag import _cpu
 
@@ -30,17 +29,21 @@ def _positive(value: object, name: str) -> int:
     return threads
 
 
+def _read(path: str) -> str:
+    with open(path) as file:  # pathlib would be a quarter of the time of ``import fastjag``
+        return file.read()
+
+
 def _cgroup_quota() -> float:
     """CPUs that the control group grants (v2, then v1), infinite where there is no limit."""
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()[:2]
+        quota, period = _read("/sys/fs/cgroup/cpu.max").split()[:2]
         return float("inf") if quota == "max" else int(quota) / int(period)
     except (OSError, ValueError):
         pass
     try:
-        base = Path("/sys/fs/cgroup/cpu")
-        quota_us = int((base / "cpu.cfs_quota_us").read_text())
-        period_us = int((base / "cpu.cfs_period_us").read_text())
+        quota_us = int(_read("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"))
+        period_us = int(_read("/sys/fs/cgroup/cpu/cpu.cfs_period_us"))
         return quota_us / period_us if quota_us > 0 else float("inf")
     except (OSError, ValueError):
         return float("inf")

@@ -1,0 +1,70 @@
+# Each target sets up what it needs in .venv: Python >= 3.11 and g++ are enough.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt
+SOURCES := CMakeLists.txt pyproject.toml $(wildcard cpp/*.cpp cpp/*.hpp cpp/fastjag/*.hpp)
+KERNEL_TESTS := $(addprefix tests/test_,$(addsuffix .py,padding aggregate select dimuon histogram jagged))
+
+.PHONY: demo test lint sanitize bench wheel clean
+
+demo: $(VENV)/.package
+	$(BIN)/fastjag info
+	mkdir -p demo
+	$(BIN)/fastjag toys demo/toys.root --events 300000 --seed 1
+	$(BIN)/fastjag spectrum demo/toys.root --out demo/spectrum --muon-id tightId
+	$(BIN)/fastjag convert demo/toys.root --out demo/tensors --columns 'Muon_*' --columns 'Jet_pt' \
+	  --columns 'MET_*' --pad Muon=4:pt --format parquet
+	@echo "Look at demo/spectrum/report.html and demo/spectrum/spectrum.png"
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest -q
+
+lint: $(VENV)/.test $(VENV)/.lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	MYPYPATH=python $(BIN)/stubtest fastjag._cpu
+	$(BIN)/clang-format --dry-run --Werror cpp/*.cpp cpp/*.hpp cpp/fastjag/*.hpp tests/cpp/*.cpp
+	$(BIN)/codespell README.md CHANGELOG.md CMakeLists.txt Makefile docs cpp python tests benchmarks \
+	  --skip '*.png,__pycache__'
+
+# The kernel tests with AddressSanitizer and UndefinedBehaviorSanitizer. The base interpreter sees
+# the packages of .venv by PYTHONPATH, which leaves out its editable fastjag.
+SITE = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+sanitize: $(VENV)/.test
+	$(PIP) --no-deps --upgrade --target build/sanitize/site -Cbuild-dir=build/sanitize/cmake \
+	  -Ccmake.define.FASTJAG_SANITIZE=ON .
+	LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libubsan.so)" \
+	  ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(CURDIR)/build/sanitize/site:$(SITE) FASTJAG_EXPECT_SANITIZED=1 \
+	  $$($(BIN)/python -c 'import sys; print(sys._base_executable)') -m pytest -q $(KERNEL_TESTS) tests/test_sanitized.py
+
+bench: $(VENV)/.bench
+	$(BIN)/python benchmarks/run.py
+
+wheel: $(VENV)/.created
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+$(VENV)/.created:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	touch $@
+
+$(VENV)/.package: $(VENV)/.created $(SOURCES)
+	$(PIP) -e '.[cli]'
+	touch $@
+
+$(VENV)/.test: $(VENV)/.package
+	$(PIP) --group test
+	touch $@
+
+$(VENV)/.lint: $(VENV)/.created pyproject.toml
+	$(PIP) --group lint
+	touch $@
+
+$(VENV)/.bench: $(VENV)/.package pyproject.toml
+	$(PIP) --group bench
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist demo

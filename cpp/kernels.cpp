@@ -1,0 +1,95 @@
+// Entry points of the kernels in ranges.hpp: cut the events among threads, pick the instruction
+// set.
+#include <cstdlib>
+#include <stdexcept>
+#include <string>
+
+#include "parallel.hpp"
+#include "ranges.hpp"
+
+namespace fastjag {
+namespace {
+
+#if defined(FASTJAG_SIMD_LEVELS)
+int best_level() {
+    __builtin_cpu_init();
+    bool const v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                    __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
+    bool const v4 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                    __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+                    __builtin_cpu_supports("avx512vl");
+    return v3 && v4 ? 4 : v3 ? 3 : 2;
+}
+
+int choose_level() {
+    int const best = best_level();
+    char const* asked = std::getenv("FASTJAG_SIMD");
+    if (!asked || !*asked) return best;
+    std::string const name = asked;
+    int const level = name == "v2" ? 2 : name == "v3" ? 3 : name == "v4" ? 4 : 0;
+    if (level == 0)
+        throw std::invalid_argument("FASTJAG_SIMD must be v2, v3 or v4, got '" + name + "'");
+    if (level > best)
+        throw std::invalid_argument("FASTJAG_SIMD=" + name + ", but this CPU has up to v" +
+                                    std::to_string(best));
+    return level;
+}
+#else
+int choose_level() { return 0; }
+#endif
+
+}  // namespace
+
+int simd_level() {
+    static int const level = choose_level();
+    return level;
+}
+
+char const* simd_name() {
+    int const level = simd_level();
+    return level == 4   ? "x86-64-v4 (AVX-512)"
+           : level == 3 ? "x86-64-v3 (AVX2)"
+           : level == 2 ? "x86-64-v2 (SSE4.2)"
+                        : "baseline";
+}
+
+template <class T>
+void aggregate(AggregateArgs<T> const& a, Threads threads) {
+    parallel_events(a.offsets, a.n_events, 1, threads, [&](int64_t begin, int64_t end, int) {
+        FASTJAG_DISPATCH(aggregate_range(a, begin, end))
+    });
+}
+
+template <class T>
+void dimuon_count(DimuonArgs<T> const& a, Threads threads) {
+    parallel_events(a.offsets, a.n_events, 1, threads, [&](int64_t begin, int64_t end, int) {
+        FASTJAG_DISPATCH(dimuon_count_range(a, begin, end))
+    });
+    a.pair_offsets[0] = 0;
+    for (int64_t event = 0; event < a.n_events; ++event)
+        a.pair_offsets[event + 1] += a.pair_offsets[event];
+}
+
+template <class T>
+void dimuon(DimuonArgs<T> const& a, Threads threads) {
+    parallel_events(a.offsets, a.n_events, 1, threads, [&](int64_t begin, int64_t end, int) {
+        FASTJAG_DISPATCH(dimuon_range(a, begin, end))
+    });
+}
+
+template <class T>
+void pair_mass(PairMassArgs<T> const& a, Threads threads) {
+    parallel_elements(a.n, threads, [&](int64_t begin, int64_t end, int) {
+        FASTJAG_DISPATCH(pair_mass_range(a, begin, end))
+    });
+}
+
+#define FASTJAG_AGGREGATE(T) template void aggregate(AggregateArgs<T> const&, Threads);
+FASTJAG_FOR_NUMBER_TYPES(FASTJAG_AGGREGATE)
+#define FASTJAG_DIMUON(T)                                      \
+    template void dimuon_count(DimuonArgs<T> const&, Threads); \
+    template void dimuon(DimuonArgs<T> const&, Threads);       \
+    template void pair_mass(PairMassArgs<T> const&, Threads);
+FASTJAG_FOR_FLOAT_TYPES(FASTJAG_DIMUON)
+
+}  // namespace fastjag

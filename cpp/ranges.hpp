@@ -1,0 +1,49 @@
+// The CPU side of the kernels that gain from wide vectors: each handles a range of events (or
+// elements), is compiled once per instruction set, and is chosen at run time by simd_level().
+#pragma once
+
+#include <cstdint>
+
+#include "fastjag/kernels.hpp"
+
+#define FASTJAG_DECLARE_RANGES                                                 \
+    template <class T>                                                         \
+    void aggregate_range(AggregateArgs<T> const&, int64_t begin, int64_t end); \
+    template <class T>                                                         \
+    void dimuon_count_range(DimuonArgs<T> const&, int64_t begin, int64_t end); \
+    template <class T>                                                         \
+    void dimuon_range(DimuonArgs<T> const&, int64_t begin, int64_t end);       \
+    template <class T>                                                         \
+    void pair_mass_range(PairMassArgs<T> const&, int64_t begin, int64_t end);
+
+namespace fastjag {
+
+// 2, 3 or 4 for x86-64-v2, -v3, -v4; 0 where there is one build only. Chosen once: the best that
+// this CPU has, or what FASTJAG_SIMD=v2|v3|v4 asks for. Throws invalid_argument if it cannot.
+int simd_level();
+char const* simd_name();
+
+#if defined(FASTJAG_SIMD_LEVELS)
+namespace v2 {
+FASTJAG_DECLARE_RANGES
+}
+namespace v3 {
+FASTJAG_DECLARE_RANGES
+}
+namespace v4 {
+FASTJAG_DECLARE_RANGES
+}
+#define FASTJAG_DISPATCH(call)    \
+    switch (simd_level()) {       \
+        case 4: return v4::call;  \
+        case 3: return v3::call;  \
+        default: return v2::call; \
+    }
+#else
+namespace baseline {
+FASTJAG_DECLARE_RANGES
+}
+#define FASTJAG_DISPATCH(call) return baseline::call;
+#endif
+
+}  // namespace fastjag

@@ -1,0 +1,131 @@
+"""fastjag.dimuon at its door: types, errors, the result, and published numbers."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+import fastjag as fj
+from fastjag import kernels
+
+
+def two(**columns):
+    given = {"pt": [2.0, 1.0], "eta": [0.1, 0.2], "phi": [0.3, 0.4], "charge": [1, -1], **columns}
+    return fj.Jagged([0, 2], {name: values for name, values in given.items() if values is not None})
+
+
+class TestResult:
+    def test_fields_by_name_and_attribute(self):
+        pairs = fj.dimuon(two())
+        assert list(pairs) == list(pairs.fields) == list(kernels.FIELDS)
+        assert pairs["mass"] is pairs.mass
+        assert len(pairs) == 1
+        assert repr(pairs).startswith("<Dimuons: 1 pairs of 1 events: event, first")
+
+    @pytest.mark.parametrize("fields", ["mass", ["mass"], ("mass",)])
+    def test_chosen_fields_only(self, fields):
+        pairs = fj.dimuon(two(charge=None), "any", fields=fields)
+        assert pairs.fields == ("mass",)
+
+    def test_unknown_fields(self):
+        pairs = fj.dimuon(two())
+        with pytest.raises(KeyError, match="no field 'Mass': did you mean 'mass'"):
+            pairs["Mass"]
+        with pytest.raises(AttributeError, match="no field 'delta_R': did you mean 'delta_r'"):
+            _ = pairs.delta_R
+
+    def test_copies_and_pickles(self):
+        pairs = fj.dimuon(two())
+        for other in (copy.copy(pairs), copy.deepcopy(pairs), pickle.loads(pickle.dumps(pairs))):
+            assert other.fields == pairs.fields
+            np.testing.assert_array_equal(other.mass, pairs.mass)
+            np.testing.assert_array_equal(other.offsets, pairs.offsets)
+
+    @pytest.mark.parametrize(
+        ("dtypes", "expected"),
+        [(["f4"] * 3, "f4"), (["f8"] * 3, "f8"), (["f4", "f8", "f4"], "f8"),
+         (["i4", "f4", "f4"], "f8")],
+    )  # fmt: skip
+    def test_dtype(self, dtypes, expected):
+        columns = dict(zip(("pt", "eta", "phi"), map(np.ones, [2] * 3, dtypes), strict=True))
+        assert fj.dimuon(two(**columns)).mass.dtype == np.dtype(expected)
+
+    @pytest.mark.parametrize("charge", [[1.0, -1.0], [1, -1]])
+    def test_charges_of_any_number_type(self, charge):
+        assert fj.dimuon(two(charge=charge)).charge.tolist() == [0]
+        assert fj.dimuon(two(charge=np.array(charge, "i1"))).charge.dtype == np.int32
+
+
+@pytest.mark.parametrize(
+    ("muons", "options", "error", "message"),
+    [
+        (two(), {"charge": "os"}, ValueError, "charge must be 'any' or 'opposite' or 'same', got"),
+        (two(), {"pairs": "best"}, ValueError, "pairs must be 'leading' or 'all', got 'best'"),
+        (two(), {"fields": ["m"]}, ValueError, "unknown field 'm': accepted are 'event'"),
+        (two(), {"particle_mass": -1}, ValueError, "particle_mass must be finite .* got -1"),
+        (two(), {"particle_mass": np.inf}, ValueError, "particle_mass must be finite .* got inf"),
+        (two(), {"mask": [True]}, ValueError, "mask has 1 entries, but there are 2 particles"),
+        (two(), {"mask": [1, 0]}, TypeError, "mask must be boolean, got dtype int64"),
+        (two(), {"threads": "x"}, ValueError, "threads must be a positive integer, got 'x'"),
+        (two(charge=None), {}, KeyError, "no column 'charge'"),
+        (two(charge=[0.5, 1]), {}, TypeError, "charge has dtype float64 with values that int32"),
+        (two(charge=[np.nan, 1]), {}, TypeError, "charge has dtype float64 with values that int32"),
+        (two(charge=[2**40, 1]), {}, TypeError, "charge has dtype int64 with values that int32"),
+        ([[1.0]], {}, TypeError, "expected a fastjag.Jagged or an awkward array .*, got list"),
+    ],
+)
+def test_errors_of_dimuon(muons, options, error, message):
+    with pytest.raises(error, match=message):
+        fj.dimuon(muons, **options)
+
+
+def test_kernel_refuses_to_choose_by_charges_it_has_not():
+    columns = [np.ones(2)] * 3
+    with pytest.raises(ValueError, match="charges are needed to choose pairs"):
+        kernels.dimuon(np.array([0, 2]), *columns, None, charge="same", particle_mass=0)
+    with pytest.raises(ValueError, match=r"charges are needed .* to give the pair charge"):
+        kernels.dimuon(np.array([0, 2]), *columns, None, charge="any", particle_mass=0)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"phi2": [1.0, 2.0]}, ValueError, "legs must have equal lengths, got .*'phi2': 2"),
+        ({"pt1": ["a"]}, TypeError, "pt1 has dtype"),
+        ({"eta1": [[1.0]]}, ValueError, r"eta1 must have one dimension, got shape \(1, 1\)"),
+        ({"mass1": -0.1}, ValueError, "mass1 must be finite and >= 0 GeV, got -0.1"),
+        ({"mass2": np.nan}, ValueError, "mass2 must be finite and >= 0 GeV, got nan"),
+    ],
+)
+def test_errors_of_pair_mass(change, error, message):
+    legs = {f"{name}{i}": [1.0] for i in (1, 2) for name in ("pt", "eta", "phi")}
+    with pytest.raises(error, match=message):
+        fj.pair_mass(**{**legs, **change})
+
+
+class TestPublishedNumbers:
+    """Real opposite-sign pairs between 9 and 10.6 GeV with observables recomputed in float64."""
+
+    @pytest.fixture
+    def cases(self, real_data):
+        path = real_data.parent / "cases" / "observables_SR_OS.npz"
+        if not path.is_file():
+            pytest.skip(f"no reference cases at {path}")
+        with np.load(path) as arrays:
+            return dict(arrays)
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_real_pairs(self, cases, dtype):
+        columns = {
+            name: np.stack([cases[f"mu{i}_{name}"] for i in (0, 1)], axis=1).ravel().astype(dtype)
+            for name in ("pt", "eta", "phi")
+        }
+        n = len(cases["mu0_pt"])
+        pairs = fj.dimuon(
+            fj.Jagged.from_counts(np.full(n, 2), columns), "any", fields=("mass", "pt", "delta_r")
+        )
+        assert len(pairs) == n
+        np.testing.assert_allclose(pairs.mass, cases["f64_dimu_mass"], rtol=0, atol=2e-6)
+        np.testing.assert_allclose(pairs.pt, cases["f64_dimu_pt"], rtol=2e-7)
+        np.testing.assert_allclose(pairs.delta_r, cases["f64_mumu_deltaR"], rtol=0, atol=3e-7)

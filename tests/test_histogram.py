@@ -1,0 +1,225 @@
+"""histogram: the kernel against the reference, and fastjag.histogram against NumPy and boost."""
+
+import hist
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import FLOATS, assert_same, column
+
+import fastjag as fj
+from fastjag import kernels, reference
+
+EDGES = {
+    "regular": np.linspace(-1, 2, 8),
+    "one bin": np.array([0.0, 1.0]),
+    "rounded": np.arange(11) * 0.1,
+    "nearly regular": np.linspace(0, 1, 5) + np.array([0, 2e-3, -2e-3, 1e-3, 0]),
+    "variable": np.array([-3.0, -2.5, 0.0, 1e-9, 4.0]),
+    "infinite ends": np.array([-np.inf, -1.0, 0.5, np.inf]),
+    "log": np.logspace(-3, 3, 13),
+    "subnormal": np.arange(5) * 1e-310,
+    "huge": np.array([-1.7e308, 0.0, 1.7e308]),
+    "far from 0": 1e15 + np.arange(6) * 0.125,
+}
+
+
+def hostile_values(rng, edges, n=200):
+    """Values on every edge, one step beside it on both sides, and everything special."""
+    around = [np.nextafter(edges, -np.inf), edges, np.nextafter(edges, np.inf)]
+    finite = edges[np.isfinite(edges)]
+    special = [np.nan, np.inf, -np.inf, -0.0, 0.0, 5e-324, 1e308, -1e308]
+    inside = rng.uniform(finite[0] / 2, finite[-1] / 2, n) * 2.1
+    return np.concatenate([*around, special, inside])
+
+
+class TestHistogram:
+    @pytest.mark.parametrize("name", EDGES)
+    @pytest.mark.parametrize("dtype", FLOATS)
+    def test_edges_and_beside_them(self, name, dtype):
+        edges = EDGES[name]
+        with np.errstate(over="ignore"):
+            x = hostile_values(np.random.default_rng(1), edges).astype(dtype)
+        counts, _ = kernels.histogram([x], [edges])
+        expected, _ = reference.histogram([x], [edges])
+        assert counts.dtype == np.int64
+        np.testing.assert_array_equal(counts, expected)
+        assert counts.sum() == len(x)
+        # NumPy closes its last bin: leave out what lies on the upper edge.
+        inner = x[np.isfinite(x) & (x != edges[-1])].astype(np.float64)
+        if np.isfinite(edges).all():
+            with np.errstate(over="ignore"):
+                np.testing.assert_array_equal(counts[1:-2], np.histogram(inner, edges)[0])
+
+    @given(
+        st.sampled_from(sorted(EDGES)), st.sampled_from(FLOATS), st.integers(0, 2**32 - 1),
+        st.integers(0, 300),
+    )  # fmt: skip
+    def test_one_dimension(self, name, dtype, seed, n):
+        x = column(np.random.default_rng(seed), dtype, n)
+        counts, none = kernels.histogram([x], [EDGES[name]])
+        assert none is None
+        np.testing.assert_array_equal(counts, reference.histogram([x], [EDGES[name]])[0])
+
+    @given(
+        st.lists(st.sampled_from(sorted(EDGES)), min_size=1, max_size=2),
+        st.sampled_from(FLOATS), st.sampled_from(FLOATS), st.integers(0, 2**32 - 1),
+    )  # fmt: skip
+    def test_weights_and_two_dimensions(self, names, dtype, weight_dtype, seed):
+        rng = np.random.default_rng(seed)
+        columns = [column(rng, dtype, 150) for _ in names]
+        edges = [EDGES[name] for name in names]
+        weights = rng.normal(size=150).astype(weight_dtype)
+        counts, _ = kernels.histogram(columns, edges)
+        np.testing.assert_array_equal(counts, reference.histogram(columns, edges)[0])
+        found = kernels.histogram(columns, edges, weights=weights)
+        expected = reference.histogram(columns, edges, weights)
+        size, _ = reference.histogram(columns, edges, np.abs(weights))
+        assert (np.abs(found[0] - expected[0]) <= 1e-12 * size).all()
+        np.testing.assert_allclose(found[1], expected[1], rtol=1e-12)
+
+    @pytest.mark.parametrize("dtype", FLOATS)
+    def test_same_on_any_number_of_threads(self, dtype):
+        rng = np.random.default_rng(4)
+        x, y = column(rng, dtype, 450_000), column(rng, dtype, 450_000)
+        weights = rng.normal(size=len(x))
+        edges = [EDGES["regular"], EDGES["variable"]]
+        one = kernels.histogram([x, y], edges, threads=1)[0]
+        weighted = kernels.histogram([x, y], edges, weights=weights, threads=1)
+        size = kernels.histogram([x, y], edges, weights=np.abs(weights), threads=1)[0]
+        assert one.sum() == len(x)
+        for threads in (2, 3, 4):
+            assert_same(kernels.histogram([x, y], edges, threads=threads)[0], one)
+            more = kernels.histogram([x, y], edges, weights=weights, threads=threads)
+            again = kernels.histogram([x, y], edges, weights=weights, threads=threads)
+            assert_same(again[0], more[0])
+            assert_same(again[1], more[1])
+            assert (np.abs(more[0] - weighted[0]) <= 1e-12 * size).all()
+
+
+AXES = {
+    "tuple": (8, -2, 3),
+    "regular": hist.axis.Regular(8, -2, 3, name="x", label="mass"),
+    "variable": hist.axis.Variable([-1.0, 0.0, 0.5, 4.0]),
+    "edges": [-1.0, 0.0, 0.5, 4.0],
+    "log": hist.axis.Regular(8, 0.01, 10, transform=hist.axis.transform.log),
+    "sqrt": hist.axis.Regular(5, 0, 10, transform=hist.axis.transform.sqrt),
+}
+
+
+class TestHist:
+    """fastjag.histogram: what it returns is what hist itself would have filled."""
+
+    @pytest.mark.parametrize("axis", AXES)
+    @pytest.mark.parametrize("weighted", [False, True])
+    def test_equals_boost(self, axis, weighted):
+        rng = np.random.default_rng(3)
+        x = rng.normal(0.7, 1.5, 2000)  # random: never on an edge, where boost rounds
+        if axis in ("log", "sqrt"):  # boost has values outside of a transform's domain above it
+            x = np.abs(x)
+        weights = rng.normal(size=len(x)) if weighted else None
+        result = fj.histogram(x, AXES[axis], weights=weights)
+        storage = hist.storage.Weight() if weighted else hist.storage.Int64()
+        boost = hist.Hist(result.axes[0], storage=storage)
+        boost.fill(x, weight=weights)
+        if weighted:
+            for field in ("value", "variance"):
+                found, expected = (h.view(flow=True)[field] for h in (result, boost))
+                np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+        else:
+            np.testing.assert_array_equal(result.view(flow=True), boost.view(flow=True))
+            assert result.sum(flow=True) == len(x)
+
+    @pytest.mark.parametrize("axis", ["regular", "log", "variable"])
+    def test_edges_of_the_axis_count(self, axis):
+        edges = AXES[axis].edges
+        x = hostile_values(np.random.default_rng(2), edges, n=0)
+        result = fj.histogram(x, AXES[axis])
+        expected, _ = reference.histogram([x], [edges])
+        np.testing.assert_array_equal(result.view(flow=True), expected[:-1])
+        assert result.metadata == {"nan": 1}
+
+    def test_axes_keep_their_names(self):
+        (axis,) = fj.histogram([], AXES["regular"]).axes
+        assert (axis.name, axis.label) == ("x", "mass")
+
+    def test_values_outside_of_a_transform_are_below(self):
+        assert fj.histogram([-1.0, 0.0], AXES["log"]).view(flow=True)[0] == 2
+
+    @pytest.mark.parametrize("axis", AXES)
+    def test_out_for_every_kind_of_axis(self, axis):
+        first = fj.histogram([0.6], AXES[axis])
+        assert fj.histogram([0.6], AXES[axis], out=first).sum() == 2
+
+    @pytest.mark.parametrize("weighted", [False, True])
+    def test_out_accumulates_over_batches(self, weighted):
+        rng = np.random.default_rng(5)
+        x, y = rng.normal(size=(2, 900))
+        x[::50], y[::70] = np.nan, np.nan
+        weights = np.round(4 * rng.random(900)) if weighted else None  # exact sums
+        axes = (AXES["regular"], AXES["edges"])
+        whole, out = fj.histogram((x, y), axes, weights=weights), None
+        for i in range(3):
+            s = slice(300 * i, 300 * (i + 1))
+            w = weights[s] if weighted else None
+            filled = fj.histogram((x[s], y[s]), axes, weights=w, out=out)
+            assert out is None or filled is out
+            out = filled
+        np.testing.assert_array_equal(out.view(flow=True), whole.view(flow=True))
+        assert out.metadata == whole.metadata
+        missing = np.isnan(x) | np.isnan(y)
+        assert whole.metadata["nan"] == (weights[missing].sum() if weighted else missing.sum())
+
+    def test_total_and_flow_equal_the_reference(self):
+        rng = np.random.default_rng(6)
+        x, y = column(rng, "f8", 700), column(rng, "f8", 700)
+        edges = [EDGES["infinite ends"], EDGES["variable"]]
+        result = fj.histogram((x, y), tuple(edges))
+        expected, _ = reference.histogram([x, y], edges)
+        np.testing.assert_array_equal(result.view(flow=True), expected[:-1, :-1])
+        assert result.sum(flow=True) + result.metadata["nan"] == 700
+
+    @pytest.mark.parametrize("dtype", ["?", "u1", "i8", "f4", ">f8"])
+    def test_any_number_type(self, dtype):
+        result = fj.histogram(np.ones(3, dtype), (2, 0, 2), weights=np.ones(3, dtype))
+        assert result.view()["value"].tolist() == [0, 3]
+
+    def test_nothing_to_fill(self):
+        assert fj.histogram([], (2, 0, 1)).sum(flow=True) == 0
+        assert fj.histogram(([], []), ((2, 0, 1), [0, 1]), weights=[]).sum(flow=True).value == 0
+
+    def test_nan_weight_is_seen(self):
+        view = fj.histogram([0.5, 1.5], (2, 0, 2), weights=[np.nan, 1.0]).view()
+        assert np.isnan(view["value"]).tolist() == [True, False]
+
+
+REGULAR = hist.axis.Regular(2, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("values", "axes", "options", "error", "message"),
+    [
+        (([1.0], [1.0]), REGULAR, {}, ValueError, "2 columns need as many axes, got 1"),
+        (([1.0], [1.0, 2.0]), (REGULAR, REGULAR), {}, ValueError, "y has 2 entries, but there are"),
+        ([[1.0]], REGULAR, {}, ValueError, r"values must have one dimension, got shape \(1, 1\)"),
+        (["a"], REGULAR, {}, TypeError, "values has dtype"),
+        ([1.0], REGULAR, {"weights": [1, 2]}, ValueError, "weights has 2 entries, but there are 1"),
+        ([1.0], REGULAR, {"weights": ["a"]}, TypeError, "weights has dtype"),
+        ([1.0], [1.0], {}, ValueError, "bin edges must be at least two numbers in increasing"),
+        ([1.0], [1.0, 1.0], {}, ValueError, "bin edges must be at least two numbers"),
+        ([1.0], [0, np.nan, 1.0], {}, ValueError, "bin edges must be at least two numbers"),
+        ([1.0], [0, np.inf, np.inf], {}, ValueError, "bin edges must be at least two numbers"),
+        ([1.0], hist.axis.Integer(0, 3), {}, TypeError, "axis Integer is not supported; use Reg"),
+        ([1.0], hist.axis.Regular(2, 0, 1, flow=False), {}, ValueError, "must have underflow and"),
+        ([1.0], hist.axis.Regular(2, 0, 1, circular=True), {}, ValueError, "not be circular"),
+        ([1.0], hist.axis.Regular(2, 0, 1, growth=True), {}, ValueError, "axes"),
+        ([1.0], REGULAR, {"out": 5}, ValueError, "out must be a histogram that .*, got 5"),
+        ([1.0], REGULAR, {"out": hist.Hist(REGULAR)}, ValueError, "out must be a histogram that"),
+        ([1.0], REGULAR, {"out": fj.histogram([], (3, 0, 1))}, ValueError, "out has axes .*3, 0"),
+        ([1.0], REGULAR, {"out": fj.histogram([], REGULAR, weights=[])}, ValueError, "Weight"),
+        ([1.0], REGULAR, {"threads": -1}, ValueError, "threads must be a positive integer"),
+    ],
+)
+def test_errors_say_what_is_accepted(values, axes, options, error, message):
+    with pytest.raises(error, match=message):
+        fj.histogram(values, axes, **options)
