@@ -71,105 +71,129 @@ void pad_row(In const* x, int n, int width, Out fill, Out* row, Convert const& c
     }
 }
 
-template <bool contiguous, class In, class Out, class Convert>
+template <class In, class Out, class Convert>
 void pad_rows(PaddingArgs<Out> const& a, In const* values, Out* out, int64_t begin, int64_t end,
               Convert const& convert) {
     int64_t const first = a.offsets[0], last = a.offsets[a.n_events];
-    int64_t const step = contiguous ? 1 : a.slot_stride;
+    int64_t const step = a.slot_stride;
     // Reading a full row is fine while it stays inside the content, and cheaper while it is short.
-    int64_t const reach = a.width <= short_width && !a.order ? last - a.width : -1;
+    int64_t const reach = a.width <= short_width && !a.order && step == 1 ? last - a.width : -1;
     for (int64_t event = begin; event < end; ++event) {
         int64_t const start = a.offsets[event];
         int64_t const n = std::min(a.offsets[event + 1] - start, a.width);
-        Out* row = out + event * a.event_stride;
+        Out* slots = out + (event - begin) * a.event_stride;
         if (start <= reach) {
-            if constexpr (contiguous)
-                pad_row(values + start, static_cast<int>(n), static_cast<int>(a.width), a.fill, row,
-                        convert);
-            else
-                for (int64_t k = 0; k < a.width; ++k) {
-                    Out const value = convert(values[start + k]);
-                    row[k * step] = k < n ? value : a.fill;
-                }
+            pad_row(values + start, static_cast<int>(n), static_cast<int>(a.width), a.fill, slots,
+                    convert);
             continue;
         }
         int64_t k = 0;
         for (; k < n; ++k)
-            row[k * step] = convert(values[a.order ? a.order[start - first + k] : start + k]);
-        for (; k < a.width; ++k) row[k * step] = a.fill;
+            slots[k * step] = convert(values[a.order ? a.order[start - first + k] : start + k]);
+        for (; k < a.width; ++k) slots[k * step] = a.fill;
     }
 }
 
+// One column of events begin .. end - 1, its first slot at `out`.
 template <class In, class Out>
-void pad_column(PaddingArgs<Out> const& a, int64_t column, int64_t begin, int64_t end) {
+void pad_column(PaddingArgs<Out> const& a, int64_t column, Out* out, int64_t begin, int64_t end) {
     PaddingColumn const& c = a.columns[column];
     auto const* values = static_cast<In const*>(c.data);
-    Out* out = a.out + column * a.column_stride;
-    auto run = [&](auto const& convert) {
-        a.slot_stride == 1 ? pad_rows<true>(a, values, out, begin, end, convert)
-                           : pad_rows<false>(a, values, out, begin, end, convert);
-    };
     if constexpr (std::is_floating_point_v<Out>) {
         using C = Compute<In, Out>;
-        if (a.standardise)
-            return run(Standardise<In, Out>{static_cast<C>(c.mean), static_cast<C>(c.inverse_scale),
-                                            static_cast<C>(a.low), static_cast<C>(a.high)});
+        Standardise<In, Out> const standardise{static_cast<C>(c.mean),
+                                               static_cast<C>(c.inverse_scale),
+                                               static_cast<C>(a.low), static_cast<C>(a.high)};
+        if (a.standardise) return pad_rows(a, values, out, begin, end, standardise);
     }
-    run(Cast<In, Out>{});
+    pad_rows(a, values, out, begin, end, Cast<In, Out>{});
 }
 
 template <class Out>
-void pad_block(PaddingArgs<Out> const& a, int64_t column, int64_t begin, int64_t end) {
+void pad_any_column(PaddingArgs<Out> const& a, int64_t column, Out* out, int64_t b, int64_t e) {
     if constexpr (std::is_floating_point_v<Out>) {
         switch (a.columns[column].dtype) {
-            case DType::u1: return pad_column<uint8_t>(a, column, begin, end);
-            case DType::u2: return pad_column<uint16_t>(a, column, begin, end);
-            case DType::u4: return pad_column<uint32_t>(a, column, begin, end);
-            case DType::u8: return pad_column<uint64_t>(a, column, begin, end);
-            case DType::i1: return pad_column<int8_t>(a, column, begin, end);
-            case DType::i2: return pad_column<int16_t>(a, column, begin, end);
-            case DType::i4: return pad_column<int32_t>(a, column, begin, end);
-            case DType::i8: return pad_column<int64_t>(a, column, begin, end);
-            case DType::f4: return pad_column<float>(a, column, begin, end);
-            case DType::f8: return pad_column<double>(a, column, begin, end);
+            case DType::u1: return pad_column<uint8_t>(a, column, out, b, e);
+            case DType::u2: return pad_column<uint16_t>(a, column, out, b, e);
+            case DType::u4: return pad_column<uint32_t>(a, column, out, b, e);
+            case DType::u8: return pad_column<uint64_t>(a, column, out, b, e);
+            case DType::i1: return pad_column<int8_t>(a, column, out, b, e);
+            case DType::i2: return pad_column<int16_t>(a, column, out, b, e);
+            case DType::i4: return pad_column<int32_t>(a, column, out, b, e);
+            case DType::i8: return pad_column<int64_t>(a, column, out, b, e);
+            case DType::f4: return pad_column<float>(a, column, out, b, e);
+            case DType::f8: return pad_column<double>(a, column, out, b, e);
         }
     } else {
-        pad_column<Out>(a, column, begin, end);  // bits of the same size
+        pad_column<Out>(a, column, out, b, e);  // bits of the same size
     }
 }
 
-// Eight slots of the mask per store; `end` is where this part's mask ends.
-void mask_row(uint8_t* row, int64_t n, int64_t width, uint8_t const* end) {
+// Every column writes its own places, all of them for a block of events that stays in L2.
+template <class Out>
+void pad_in_place(PaddingArgs<Out> const& a, int64_t begin, int64_t end) {
+    int64_t const bytes = a.event_stride * static_cast<int64_t>(sizeof(Out));
+    int64_t const block = std::max<int64_t>(1, block_bytes / bytes);
+    for (int64_t b = begin; b < end; b += block)
+        for (int64_t column = 0; column < a.n_columns; ++column)
+            pad_any_column(a, column, a.out + b * a.event_stride + column * a.column_stride, b,
+                           std::min(end, b + block));
+}
+
+// Where columns are innermost, writing in place strides: a few events are padded column by column
+// into a buffer in L1 and written from there in one go.
+template <class Out>
+void pad_interleaved(PaddingArgs<Out> const& a, int64_t begin, int64_t end) {
+    constexpr int64_t room = 16 * 1024 / sizeof(Out);
+    Out buffer[room];
+    int64_t const width = a.width, n_columns = a.n_columns;
+    int64_t const block = room / (width * n_columns);
+    if (block == 0) return pad_in_place(a, begin, end);
+    PaddingArgs<Out> staged = a;
+    staged.slot_stride = 1;
+    for (int64_t b = begin; b < end; b += block) {
+        int64_t const e = std::min(end, b + block);
+        for (int64_t column = 0; column < n_columns; ++column)
+            pad_any_column(staged, column, buffer + column * width, b, e);
+        for (int64_t event = b; event < e; ++event) {
+            Out const* from = buffer + (event - b) * width * n_columns;
+            Out* to = a.out + event * width * n_columns;
+            for (int64_t k = 0; k < width; ++k)
+                for (int64_t column = 0; column < n_columns; ++column)
+                    *to++ = from[column * width + k];
+        }
+    }
+}
+
+// Eight slots of the mask per store. What spills into the next event is overwritten with it; the
+// last ones, where it would leave this part of the mask, are written one by one.
+void fill_mask(int64_t const* offsets, int64_t width, int64_t begin, int64_t end, uint8_t* mask) {
     constexpr uint64_t all = 0x0101010101010101;
     constexpr uint64_t leading[] = {0,         all >> 56, all >> 48, all >> 40, all >> 32,
                                     all >> 24, all >> 16, all >> 8,  all};  // little-endian
-    for (int64_t k = 0; k < width; k += 8) {
-        if (row + k + 8 > end) {
-            for (; k < width; ++k) row[k] = k < n;
-            return;
-        }
-        // What spills into the next event is overwritten with it.
-        uint64_t const word = leading[std::clamp<int64_t>(n - k, 0, 8)];
-        __builtin_memcpy(row + k, &word, sizeof word);
+    int64_t event = begin;
+    for (; (event + 1) * width + 8 <= end * width; ++event) {
+        int64_t const n = offsets[event + 1] - offsets[event];
+        for (int64_t k = 0; k < width; k += 8)
+            __builtin_memcpy(mask + event * width + k, leading + std::clamp<int64_t>(n - k, 0, 8),
+                             8);
     }
+    for (; event < end; ++event)
+        for (int64_t k = 0; k < width; ++k)
+            mask[event * width + k] = k < offsets[event + 1] - offsets[event];
 }
 
 }  // namespace
 
 template <class Out>
 void padding(PaddingArgs<Out> const& a, Threads threads) {
-    int64_t const row = a.width * a.n_columns * static_cast<int64_t>(sizeof(Out));
-    int64_t const block = std::max<int64_t>(1, block_bytes / std::max<int64_t>(1, row));
     parallel_events(a.offsets, a.n_events, a.width * a.n_columns, threads,
                     [&](int64_t begin, int64_t end, int) {
-                        for (int64_t b = begin; b < end; b += block)
-                            for (int64_t column = 0; column < a.n_columns; ++column)
-                                pad_block(a, column, b, std::min(end, b + block));
-                        if (!a.mask) return;
-                        for (int64_t event = begin; event < end; ++event)
-                            mask_row(a.mask + event * a.width,
-                                     a.offsets[event + 1] - a.offsets[event], a.width,
-                                     a.mask + end * a.width);
+                        if (a.slot_stride == 1)
+                            pad_in_place(a, begin, end);
+                        else
+                            pad_interleaved(a, begin, end);
+                        if (a.mask) fill_mask(a.offsets, a.width, begin, end, a.mask);
                     });
 }
 

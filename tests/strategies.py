@@ -36,6 +36,9 @@ def offsets_and_length(draw, huge=5000):
         st.one_of(
             small,
             st.lists(st.integers(0, 40), min_size=1, max_size=4),
+            # Several blocks of events that kernels take at a time, and the rest.
+            st.lists(st.integers(0, 5), min_size=16, max_size=40),
+            st.lists(st.sampled_from([0, 1, 4, 31, 32, 33]), min_size=8, max_size=25),
             st.just([]),
             st.lists(st.just(0), min_size=1, max_size=5),
             st.tuples(small, small).map(lambda ab: [*ab[0], huge, *ab[1]]),

@@ -171,5 +171,5 @@ class TestDocumentation:
     def test_lazy_names_and_unknown_names(self):
         assert fastjag.iterate.__module__.startswith("fastjag.")
         assert re.match(r"\d+\.\d+", fastjag.__version__)
-        with pytest.raises(AttributeError, match="module 'fastjag' has no attribute 'iterrate'"):
-            _ = fastjag.iterrate
+        with pytest.raises(AttributeError, match="module 'fastjag' has no attribute 'iterat'"):
+            _ = fastjag.iterat

@@ -109,11 +109,14 @@ def dimuon(
     jagged = as_jagged(muons, wanted)
     kinematics = [as_float(jagged[name], name) for name in ("pt", "eta", "phi")]
     dtype = np.result_type(*kinematics)
+    pt, eta, phi = (column.astype(dtype, copy=False) for column in kinematics)
     charges = as_number(jagged["charge"], "charge", np.int32) if needs_charge else None
     passing = None if mask is None else as_mask(mask, "mask", jagged.n_particles, "particles")
     offsets, columns = kernels.dimuon(
         jagged.offsets,
-        *(column.astype(dtype, copy=False) for column in kinematics),
+        pt,
+        eta,
+        phi,
         charges,
         charge=charge,
         pairs=pairs,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from fastjag import kernels
 from fastjag.arrays import Array, as_column, as_float, check_length
@@ -39,7 +39,8 @@ def histogram(
     -------
     hist.Hist
         With ``Int64`` storage, or ``Weight`` if there are weights. Bin i holds
-        ``edges[i] <= x < edges[i + 1]``, compared with the axis' edges to the last bit; values
+        ``edges[i] <= x < edges[i + 1]``, to the last bit what ``numpy.histogram`` gives in float64
+        for the same edges (those of ``numpy.linspace`` for a Regular axis); values
         below and above are in the underflow and overflow. NaN is in no bin and in no flow bin but
         counted (weighted: summed) in ``result.metadata["nan"]``, which ``+`` does not add up.
     """
@@ -53,7 +54,7 @@ def histogram(
     weight = None if weights is None else as_float(weights, "weights")
     if weight is not None:
         check_length(weight, "weights", len(columns[0]), "values")
-    edges = [np.ascontiguousarray(a.edges, dtype=np.float64) for a in binning]
+    edges = [_edges(hist, a) for a in binning]
     sums, variances = kernels.histogram(columns, edges, weights=weight, threads=threads)
     storage = hist.storage.Int64() if weight is None else hist.storage.Weight()
     if out is None:
@@ -81,6 +82,15 @@ def _columns(values: Any) -> list[Array]:
     if len(columns) == 2:
         check_length(columns[1], "y", len(columns[0]), "values of x")
     return [c.astype(dtype, copy=False) for c in columns]
+
+
+def _edges(hist: Any, axis: Any) -> NDArray[np.float64]:
+    edges = np.ascontiguousarray(axis.edges, dtype=np.float64)
+    if isinstance(axis, hist.axis.Regular) and axis.transform is None:
+        # The edges that a Regular axis shows are rounded a second time: of 100 bins in 0-200 one
+        # begins at 56.00000000000001, and a value of 56 would fall below it.
+        return np.linspace(edges[0], edges[-1], len(edges))
+    return edges
 
 
 def _is_pair(value: Any, n: int) -> bool:

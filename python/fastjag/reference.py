@@ -47,7 +47,7 @@ def padding(
             picked = column[indices]
             if mean != 0 or scale != 1 or clip is not None:
                 single = column.dtype == target == np.float32
-                compute = np.float32 if single else np.float64
+                compute: Any = np.float32 if single else np.float64
                 picked = (picked.astype(compute) - compute(mean)) * compute(1 / scale)
                 if clip is not None:
                     picked = np.clip(picked, compute(clip[0]), compute(clip[1]))
@@ -80,7 +80,7 @@ def aggregate(offsets: Array, values: Array, statistic: str) -> Array:
         "all": True,
     }
     with np.errstate(all="ignore"):
-        results = []
+        results: list[Any] = []
         for _, particles in slices(offsets):
             x = values[particles]
             wide = x.astype(np.float64) if x.dtype == np.float32 and statistic != "argmax" else x
@@ -133,7 +133,7 @@ def pair_indices(
 
 def wrap_phi(delta: Array) -> Array:
     turn = 8 * np.arctan(np.longdouble(1))  # in full: np.pi is a double
-    return delta - turn * np.round(delta / turn)
+    return np.asarray(delta - turn * np.round(delta / turn))
 
 
 def observables(

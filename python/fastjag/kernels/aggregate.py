@@ -34,9 +34,11 @@ def aggregate(
         "all": np.bool_,
     }
     outputs = {name: np.empty(n, dtypes[name]) for name in statistics if name != "count"}
+    get = outputs.get  # None: not computed
     _cpu.aggregate(
-        offsets, values, *(outputs.get(name) for name in dtypes), get_num_threads(threads)
-    )
+        offsets, values, get("sum"), get("mean"), get("std"), get("min"), get("max"),
+        get("argmin"), get("argmax"), get("any"), get("all"), get_num_threads(threads),
+    )  # fmt: skip
     if "count" in statistics:
         outputs["count"] = np.diff(offsets)
     # Integers have no NaN for "nothing there": their extremes come as float64.

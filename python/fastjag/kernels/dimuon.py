@@ -49,9 +49,12 @@ def dimuon(
     n = int(pair_offsets[-1])
     integers = {"event": np.int64, "first": np.int64, "second": np.int64, "charge": np.int32}
     result = {name: np.empty(n, integers.get(name, pt.dtype)) for name in fields}
+    get = result.get  # None: not computed
     _cpu.dimuon(
         offsets, pt, eta, phi, charges, mask, particle_mass, charge_class, mode, pair_offsets,
-        *(result.get(name) for name in FIELDS), n_threads,
+        get("event"), get("first"), get("second"), get("charge"), get("mass"), get("pt"),
+        get("eta"), get("phi"), get("delta_r"), get("delta_pt"), get("delta_eta"),
+        get("delta_phi"), n_threads,
     )  # fmt: skip
     return pair_offsets, result
 

@@ -1,0 +1,63 @@
+"""Candidates take turns in one process; ratios of their best rounds are what counts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import fastjag as fj
+from fastjag import toys
+
+EVENTS = 2_000_000
+COLUMNS = ["Muon_pt", "Muon_eta", "Muon_phi", "Muon_charge"]
+OUT = Path(__file__).parent / "out"
+
+
+@dataclass
+class Race:
+    """One piece of work, done by each candidate. The first one is fastjag."""
+
+    work: str
+    wall: dict[str, float] = field(default_factory=dict)  #: ms, best round
+    cpu: dict[str, float] = field(default_factory=dict)
+
+    def ratio(self, peer: str) -> float:
+        return self.wall[peer] / next(iter(self.wall.values()))
+
+
+def race(
+    work: str,
+    candidates: dict[str, Callable[[], Any]],
+    check: Callable[[Any, Any], None],
+    rounds: int = 5,
+) -> Race:
+    """Check that all results equal the first candidate's, then time them in turn."""
+    results = [candidate() for candidate in candidates.values()]  # also the warm-up
+    for other in results[1:]:
+        check(results[0], other)
+    result = Race(work)
+    for _ in range(rounds):
+        for name, candidate in candidates.items():
+            wall, cpu = time.perf_counter(), time.process_time()
+            candidate()
+            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+            result.wall[name] = min(result.wall.get(name, 1e9), wall * 1e3)
+            result.cpu[name] = min(result.cpu.get(name, 1e9), cpu * 1e3)
+    return result
+
+
+def toy_file(compression: str) -> Path:
+    """A file of 2 million toy events, written once."""
+    path = OUT / f"toys-{EVENTS}-{compression}.root"
+    if not path.exists():
+        OUT.mkdir(exist_ok=True)
+        toys.write(path, EVENTS, seed=1, columns=COLUMNS, compression=compression)
+    return path
+
+
+def toy_muons() -> fj.Jagged:
+    """The muons of that file in memory."""
+    return next(fj.iterate(toy_file("none"), COLUMNS, step=EVENTS, progress=False)).Muon
