@@ -218,25 +218,28 @@ DimuonArgs<T> dimuon_inputs(py::array const& offsets, py::array const& pt, py::a
 
 void bind_dimuon(py::module_& m) {
     m.def("dimuon_count", [](py::array offsets, py::array pt, Optional charge, Optional mask,
-                             int charge_class, int pairs, py::array pair_offsets, int threads) {
+                             int charge_class, int pairs, py::array pair_offsets, Optional choice,
+                             int threads) {
         visit<float, double>(pt, [&](auto zero) {
             using T = decltype(zero);
             auto a = dimuon_inputs<T>(offsets, pt, pt, pt, charge, mask, 0, charge_class, pairs);
             a.pair_offsets = out<int64_t>(pair_offsets);
+            a.choice = out<uint8_t>(choice);
             unlocked([&] { dimuon_count(a, {threads}); });
         });
     });
     m.def("dimuon", [](py::array offsets, py::array pt, py::array eta, py::array phi,
                        Optional charge, Optional mask, double particle_mass, int charge_class,
-                       int pairs, py::array pair_offsets, Optional event, Optional first,
-                       Optional second, Optional pair_charge, Optional mass, Optional pair_pt,
-                       Optional pair_eta, Optional pair_phi, Optional delta_r, Optional delta_pt,
-                       Optional delta_eta, Optional delta_phi, int threads) {
+                       int pairs, py::array pair_offsets, Optional choice, Optional event,
+                       Optional first, Optional second, Optional pair_charge, Optional mass,
+                       Optional pair_pt, Optional pair_eta, Optional pair_phi, Optional delta_r,
+                       Optional delta_pt, Optional delta_eta, Optional delta_phi, int threads) {
         visit<float, double>(pt, [&](auto zero) {
             using T = decltype(zero);
             auto a = dimuon_inputs<T>(offsets, pt, eta, phi, charge, mask, particle_mass,
                                       charge_class, pairs);
             a.pair_offsets = out<int64_t>(pair_offsets);
+            a.choice = out<uint8_t>(choice);
             a.event = out<int64_t>(event);
             a.first = out<int64_t>(first);
             a.second = out<int64_t>(second);

@@ -140,67 +140,75 @@ void compute(DimuonArgs<T> const& a, Block const& block, int64_t at) {
     FASTJAG_FIELD(a.delta_phi, wrap_phi(p.phi - q.phi))
 }
 
-// Calls take_group(event, pairs) for groups of events in leading mode, take_one(event) for others.
-template <class T, class TakeGroup, class TakeOne>
-void walk(DimuonArgs<T> const& a, int64_t begin, int64_t end, TakeGroup const& take_group,
-          TakeOne const& take_one) {
-    int64_t const last = a.offsets[a.n_events];
-    int64_t event = begin;
-    if (use_lanes && a.pairs == Pairs::leading)
-        for (; event + lanes <= end; event += lanes) {
-            Group const group(a.offsets, event, last);
-            if (group.usable) {
-                Lanes<int64_t> first, second;
-                choose_leading(a, group, first, second);
-                take_group(event, first, second);
-            } else {
-                for (int l = 0; l < lanes; ++l) take_one(event + l);
-            }
-        }
-    for (; event < end; ++event) take_one(event);
+// The leading pair of an event in one byte, so that the second pass need not choose again:
+// positions of both particles, 0 for no pair, `far` where a position does not fit.
+constexpr uint8_t far = 255;
+
+uint8_t encode(int64_t first, int64_t second) {
+    return first < 15 && second < 15 ? static_cast<uint8_t>(first | (second << 4)) : far;
+}
+
+template <class T>
+void count_event(DimuonArgs<T> const& a, int64_t event) {
+    int64_t const start = a.offsets[event];
+    int64_t n = 0;
+    uint8_t chosen = 0;
+    choose(a, event, [&](int64_t i, int64_t j) {
+        ++n;
+        chosen = encode(i - start, j - start);
+    });
+    a.pair_offsets[event + 1] = n;
+    if (a.pairs == Pairs::leading) a.choice[event] = chosen;
 }
 
 }  // namespace
 
 template <class T>
 void dimuon_count_range(DimuonArgs<T> const& a, int64_t begin, int64_t end) {
-    int64_t* n_pairs = a.pair_offsets + 1;
-    walk(
-        a, begin, end,
-        [&](int64_t event, Lanes<int64_t> const&, Lanes<int64_t> const& second) {
-            store<int64_t>(-(second >= 0), n_pairs + event);
-        },
-        [&](int64_t event) {
-            int64_t n = 0;
-            choose(a, event, [&](int64_t, int64_t) { ++n; });
-            n_pairs[event] = n;
-        });
+    int64_t const last = a.offsets[a.n_events];
+    int64_t event = begin;
+    if (use_lanes && a.pairs == Pairs::leading)
+        for (; event + lanes <= end; event += lanes) {
+            Group const group(a.offsets, event, last);
+            if (!group.usable) {
+                for (int l = 0; l < lanes; ++l) count_event(a, event + l);
+                continue;
+            }
+            Lanes<int64_t> first, second;
+            choose_leading(a, group, first, second);
+            Lanes<int64_t> const found = second >= 0;
+            store<int64_t>(-found, a.pair_offsets + 1 + event);
+            for (int l = 0; l < lanes; ++l) {
+                uint8_t const byte = encode(first[l] - group.start[l], second[l] - group.start[l]);
+                a.choice[event + l] = found[l] ? byte : 0;
+            }
+        }
+    for (; event < end; ++event) count_event(a, event);
 }
 
 template <class T>
 void dimuon_range(DimuonArgs<T> const& a, int64_t begin, int64_t end) {
     Block block;
     int64_t at = a.pair_offsets[begin];
-    auto flush = [&](int64_t room) {
-        if (block.size + room <= block_pairs) return;
+    auto flush = [&] {
         compute(a, block, at);
         at += block.size;
         block.size = 0;
     };
-    walk(
-        a, begin, end,
-        [&](int64_t event, Lanes<int64_t> const& first, Lanes<int64_t> const& second) {
-            flush(lanes);
-            for (int l = 0; l < lanes; ++l)
-                block.push(event + l, first[l], second[l], second[l] >= 0);
-        },
-        [&](int64_t event) {
-            choose(a, event, [&](int64_t i, int64_t j) {
-                flush(1);
-                block.push(event, i, j, true);
-            });
+    for (int64_t event = begin; event < end; ++event) {
+        uint8_t const chosen = a.pairs == Pairs::leading ? a.choice[event] : far;
+        if (chosen != far) {
+            int64_t const start = a.offsets[event];
+            block.push(event, start + (chosen & 15), start + (chosen >> 4), chosen != 0);
+            if (block.size == block_pairs) flush();
+            continue;
+        }
+        choose(a, event, [&](int64_t i, int64_t j) {
+            block.push(event, i, j, true);
+            if (block.size == block_pairs) flush();
         });
-    flush(block_pairs + 1);
+    }
+    flush();
 }
 
 template <class T>

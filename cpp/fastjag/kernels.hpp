@@ -125,6 +125,7 @@ struct DimuonArgs {
     Charge charge_class;
     Pairs pairs;
     int64_t* pair_offsets;  // (n_events + 1,): written by dimuon_count, read by dimuon
+    uint8_t* choice;        // (n_events,) scratch of Pairs::leading: the same
     int64_t *event, *first, *second;
     int32_t* pair_charge;
     T *mass, *pair_pt, *pair_eta, *pair_phi, *delta_r, *delta_pt, *delta_eta, *delta_phi;

@@ -64,6 +64,7 @@ def dimuon_count(
     charge_class: int,
     pairs: int,
     pair_offsets: _Array,
+    choice: _Optional,
     threads: int,
     /,
 ) -> None: ...
@@ -78,6 +79,7 @@ def dimuon(
     charge_class: int,
     pairs: int,
     pair_offsets: _Array,
+    choice: _Optional,
     event: _Optional,
     first: _Optional,
     second: _Optional,

@@ -45,14 +45,17 @@ def dimuon(
         raise ValueError("charges are needed to choose pairs by charge or to give the pair charge")
     n_threads = get_num_threads(threads)
     pair_offsets = np.empty(len(offsets), np.int64)
-    _cpu.dimuon_count(offsets, pt, charges, mask, charge_class, mode, pair_offsets, n_threads)
+    choice = np.empty(len(offsets) - 1, np.uint8) if pairs == "leading" else None
+    _cpu.dimuon_count(
+        offsets, pt, charges, mask, charge_class, mode, pair_offsets, choice, n_threads
+    )
     n = int(pair_offsets[-1])
     integers = {"event": np.int64, "first": np.int64, "second": np.int64, "charge": np.int32}
     result = {name: np.empty(n, integers.get(name, pt.dtype)) for name in fields}
     get = result.get  # None: not computed
     _cpu.dimuon(
         offsets, pt, eta, phi, charges, mask, particle_mass, charge_class, mode, pair_offsets,
-        get("event"), get("first"), get("second"), get("charge"), get("mass"), get("pt"),
+        choice, get("event"), get("first"), get("second"), get("charge"), get("mass"), get("pt"),
         get("eta"), get("phi"), get("delta_r"), get("delta_pt"), get("delta_eta"),
         get("delta_phi"), n_threads,
     )  # fmt: skip
