@@ -19,6 +19,7 @@ except ImportError as error:
 import numpy as np
 
 from fastjag import __version__, kernels
+from fastjag.output import results_directory
 
 app = typer.Typer(
     help="Jagged collider events to tensors, observables and histograms.",
@@ -68,16 +69,17 @@ def spectrum(
     """Dimuon mass spectrum: picture, histograms (ROOT), summary (JSON) and report (HTML)."""
     from fastjag.analyses import spectrum as job
 
-    result = job.spectrum(
-        files,
-        job.Selection(min_pt, max_abs_eta, muon_id, exactly_two, trigger),
-        bins=bins,
-        mass_range=(low, high),
-        step=_step(step),
-        on_error="skip" if skip_errors else "raise",
-        threads=threads,
-    )
-    job.write(result, out, __version__)
+    with results_directory(out) as directory:  # now: hours later is late for "cannot be written"
+        result = job.spectrum(
+            files,
+            job.Selection(min_pt, max_abs_eta, muon_id, exactly_two, trigger),
+            bins=bins,
+            mass_range=(low, high),
+            step=_step(step),
+            on_error="skip" if skip_errors else "raise",
+            threads=threads,
+        )
+        job.write(result, directory, __version__)
     table = Table("step", "events or pairs", title="Cutflow")
     table.columns[1].justify = "right"
     for name, n in result.cutflow.items():
@@ -181,12 +183,15 @@ def _root(
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:
+    print(f"fastjag: ended by {signal.Signals(signum).name}", file=sys.stderr)
     sys.exit(128 + signum)  # an exception, so that half-written results are removed
 
 
 def main() -> None:
     """Entry point: one line per error on stderr, exit code 1; 130 after Ctrl-C."""
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as after nohup
+            signal.signal(number, _terminate)
     try:
         app()
     except (OSError, ValueError, KeyError, TypeError, ImportError, MemoryError) as error:
@@ -195,9 +200,6 @@ def main() -> None:
         text = error.args[0] if isinstance(error, KeyError) and error.args else error
         print(f"fastjag: error: {text}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print("fastjag: interrupted", file=sys.stderr)
-        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
@@ -17,6 +16,8 @@ COLUMN_DTYPES = "bool, integers of 1 to 8 bytes, float32 and float64"
 
 def near_misses(name: str, known: Iterable[str]) -> str:
     """A sentence that helps with a name that is not known."""
+    import difflib  # only needed for an error
+
     names = list(known)
     # People forget prefixes ("pt" for "Muon_pt") and case as often as they mistype.
     close = [n for n in names if n.lower() == name.lower()]

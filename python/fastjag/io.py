@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -19,13 +19,7 @@ from fastjag.files import Files, ReadError, find_files
 from fastjag.interchange import awkward_column
 from fastjag.jagged import Jagged
 from fastjag.progress import progress_bar
-from fastjag.schemas import NANOAOD, SCHEMAS, Schema
-
-_NUMBERS = {"unsigned", "signed", "long", "std::byte", "ROOT::RNTupleCardinality", *(
-    f"{std}{kind}" for std in ("", "std::")
-    for kind in ("bool", "char", "short", "int", "float", "double", "int64", "uint64",
-                 *(f"{sign}int{bits}_t" for sign in ("", "u") for bits in (8, 16, 32, 64)))
-)}  # fmt: skip
+from fastjag.schemas import NANOAOD, SCHEMAS, Schema, is_numeric
 
 
 @dataclass(frozen=True)
@@ -75,9 +69,10 @@ class Batch:
     def __getitem__(self, name: str) -> Array:
         if name in self.flat:
             return self.flat[name]
-        prefix, _, column = name.partition("_")
-        if column in self.collections.get(prefix, ()):
-            raise KeyError(f"{name!r} is jagged: use batch.{prefix}[{column!r}]")
+        for collection, particles in self.collections.items():
+            column = name[len(collection) + 1 :] or name
+            if name.startswith(collection) and column in particles.columns:
+                raise KeyError(f"{name!r} is jagged: use batch.{collection}[{column!r}]")
         raise KeyError(f"no event branch {name!r} was read: {near_misses(name, self.flat)}")
 
     def __repr__(self) -> str:
@@ -103,18 +98,24 @@ class _Reader:
             self.file = uproot.open(path, object_cache=None, array_cache=None)
         except Exception as error:
             raise ReadError(f"{path}: not a readable ROOT file: {_first_line(error)}") from error
-        self.tree_name = self._find_tree(tree, schema)
-        by_tree = {s.tree: s for s in SCHEMAS}
-        self.schema = schema or by_tree.get(self.tree_name, NANOAOD)
         try:
+            self.tree_name = self._find_tree(tree, schema)
+            by_tree = {s.tree: s for s in SCHEMAS}
+            self.schema = schema or by_tree.get(self.tree_name, NANOAOD)
             self.tree = self.file[self.tree_name]
-            names = self.tree.keys()
-        except Exception as error:
-            raise ReadError(
-                f"{path}: tree {self.tree_name!r} cannot be read: {_first_line(error)}"
-            ) from error
-        self.stored = {self.schema.public(name): name for name in reversed(names)}
-        self.n_entries = int(self.tree.num_entries)
+            # The subfields of an RNTuple are parts of its fields, a TTree's have their own data.
+            nested = not isinstance(self.tree, uproot.behaviors.RNTuple.HasFields)
+            names = self.tree.keys(recursive=nested)
+            self.stored: dict[str, str] = {}
+            for name in names:
+                self.stored.setdefault(self.schema.public(name), name)
+            self.n_entries = int(self.tree.num_entries)
+        except BaseException as error:
+            self.file.close()
+            if isinstance(error, ReadError) or not isinstance(error, Exception):
+                raise
+            where = f"{path}:{tree}" if tree else path
+            raise ReadError(f"{where}: no readable tree: {_first_line(error)}") from error
 
     def _find_tree(self, tree: str | None, schema: Schema | None) -> str:
         kinds = ("TTree", "ROOT::RNTuple", "TNtuple", "TNtupleD", "ROOT::Experimental::RNTuple")
@@ -148,21 +149,13 @@ class _Reader:
                     f"{self.path}:{self.tree_name}: no branch {name!r}: "
                     f"{near_misses(name, self.stored)}"
                 )
-            chosen.update(dict.fromkeys(n for n in matches if self._is_numeric(n)))
+            chosen.update(dict.fromkeys(n for n in matches if is_numeric(self._type(n))))
         if not chosen:
             raise ReadError(f"{self.path}:{self.tree_name}: no branch of numbers matches")
         return list(chosen)
 
-    def _is_numeric(self, name: str) -> bool:
-        """Numbers, one per event or one list per event (of the C++ type as ROOT spells it)."""
-        kind = str(getattr(self.tree[self.stored[name]], "typename", ""))
-        words = re.findall(r"[A-Za-z_][A-Za-z_0-9:]*", kind)
-        lists = [w for w in words if w.split("::")[-1] in ("vector", "RVec")]
-        return (
-            bool(words)
-            and len(lists) + kind.count("[]") <= 1
-            and set(words) - set(lists) <= _NUMBERS
-        )
+    def _type(self, name: str) -> str:
+        return str(getattr(self.tree[self.stored[name]], "typename", ""))
 
     def entries_per_step(self, names: Sequence[str], step: int | str) -> int:
         if isinstance(step, int):
@@ -179,31 +172,38 @@ class _Reader:
         return sum(sizes) if all(sizes) else 0
 
     def _read(self, names: Sequence[str], start: int, stop: int) -> dict[str, Any]:
-        stored = [self.stored[name] for name in names]
         arrays = self.tree.arrays(
-            filter_name=stored, entry_start=start, entry_stop=stop, library="ak", how=dict,
-            array_cache=None,
+            filter_name=[self.stored[name] for name in names], entry_start=start, entry_stop=stop,
+            library="ak", how=dict, array_cache=None,
         )  # fmt: skip
-        return {name: arrays[self.stored[name]] for name in names}
+        return self._named(arrays, names)
+
+    def _named(self, arrays: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+        """What uproot read, by public name; it leaves out the parents of nested branches."""
+        found = {key.split("/")[-1]: array for key, array in arrays.items()}
+        return {name: found[self.stored[name].split("/")[-1]] for name in names}
 
     def batches(self, names: Sequence[str], step: int) -> Iterator[Batch]:
         """Batches in order; baskets that two of them share are decompressed once."""
-        stored = {self.stored[name]: name for name in names}
+        stored = [self.stored[name] for name in names]
         start = 0
         try:
             for arrays in self.tree.iterate(
-                filter_name=list(stored), step_size=step, library="ak", how=dict
+                filter_name=stored, step_size=step, library="ak", how=dict
             ):
                 n = min(step, self.n_entries - start)
                 source = Source(self.path, self.tree_name, start, start + n)
-                yield self._batch({stored[k]: v for k, v in arrays.items() if k in stored}, source)
+                yield self._batch(self._named(arrays, names), source)
                 start += n
+            if start < self.n_entries:
+                raise ValueError(f"the branches end there, the tree has {self.n_entries} entries")
         except (ReadError, GeneratorExit):
             raise
         except Exception as error:
             raise ReadError(
                 f"{self.path}:{self.tree_name}: entries from {start} cannot be read "
-                f"(branches {', '.join(names)}): {_first_line(error)}"
+                f"(branches {', '.join(names[:9])}{', ...' * (len(names) > 9)}): "
+                f"{_first_line(error)}"
             ) from error
 
     def _batch(self, arrays: dict[str, Any], source: Source) -> Batch:
@@ -214,12 +214,17 @@ class _Reader:
                 offsets, values = awkward_column(array, name)
             except TypeError as error:
                 raise ReadError(f"{source.file}:{source.tree}: {error}") from None
+            n = len(values if offsets is None else offsets[1:])
+            if n != source.stop - source.start:
+                raise ReadError(f"{source}: branch {name!r} has {n} entries there")
             if (factor := self.schema.scale(name)) != 1.0:
-                values = values * values.dtype.type(factor)
+                values = values * (
+                    values.dtype.type(factor) if values.dtype.kind == "f" else factor
+                )
             if offsets is None:
                 flat[name] = values
                 continue
-            prefix, _, column = name.partition("_")
+            prefix, column = self.schema.split(name)
             known, columns, first = groups.setdefault(prefix, (offsets, {}, name))
             if not np.array_equal(known, offsets):
                 event = int((np.diff(known) != np.diff(offsets)).argmax())
@@ -261,7 +266,7 @@ class Batches:
     progress: bool | None
     skipped: list[Skipped] = field(default_factory=list)
     n_events: int = 0
-    _iterator: Iterator[Batch] | None = None
+    _iterator: Generator[Batch] | None = None
 
     def __iter__(self) -> Batches:
         return self
@@ -273,12 +278,18 @@ class Batches:
         self.n_events += len(batch)
         return batch
 
-    def _run(self) -> Iterator[Batch]:
+    def close(self) -> None:
+        """Stop reading: the file is closed and the thread ends. Happens by itself at the end."""
+        if self._iterator is None:
+            self._iterator = self._run()
+        self._iterator.close()
+
+    def _run(self) -> Generator[Batch]:
         with ExitStack() as stack:
             advance = stack.enter_context(
                 progress_bar("reading files", len(self.files), self.progress)
             )
-            batches = self._read_files(advance)
+            batches = stack.enter_context(closing(self._read_files(advance)))
             if not self.prefetch:
                 yield from batches
                 return
@@ -290,7 +301,7 @@ class Batches:
                 yield batch
                 del batch  # the caller's reference is the last one while the next is read
 
-    def _read_files(self, advance: Callable[[float], None]) -> Iterator[Batch]:
+    def _read_files(self, advance: Callable[[float], None]) -> Generator[Batch]:
         for path, tree in self.files:
             done, total = 0, None
             try:
@@ -306,9 +317,11 @@ class Batches:
                         done = batch.source.stop
                         yield batch
                         advance(len(batch) / total)
-            except OSError as error:
+            except Exception as error:  # a damaged file can make uproot raise anything
+                if not isinstance(error, OSError):
+                    error = ReadError(f"{path}: cannot be read: {_first_line(error)}")
                 if self.on_error == "raise":
-                    raise
+                    raise error from error.__cause__
                 left = None if total is None else total - done
                 self.skipped.append(Skipped(path, left, str(error)))
 

@@ -33,8 +33,12 @@ def results_directory(out: str | os.PathLike[str]) -> Iterator[Path]:
         raise OSError(f"{target}: cannot be written: {error.strerror or error}") from error
     try:
         yield partial
+        written = sorted(partial.iterdir())
+        for path in written:
+            if (target / path.name).is_dir():
+                raise IsADirectoryError(f"{target / path.name}: a directory is in the way")
         # Inside one file system each of these is atomic.
-        for path in sorted(partial.iterdir()):
+        for path in written:
             os.replace(path, target / path.name)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)

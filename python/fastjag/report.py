@@ -55,7 +55,8 @@ class Report:
         path.write_text(
             f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
             f"<title>{escape(self.title)}</title><style>{_STYLE}</style></head>"
-            f"<body>{''.join(self.parts)}<footer>{escape(footer)}</footer></body></html>\n"
+            f"<body>{''.join(self.parts)}<footer>{escape(footer)}</footer></body></html>\n",
+            encoding="utf-8",
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -35,6 +36,16 @@ class Schema:
                 rest = last[len(stored) :]
                 return prefix + self.fields.get(rest, rest)
         return last
+
+    def split(self, public: str) -> tuple[str, str]:
+        """The collection of a jagged branch, and the column's name in it.
+
+        Containers that the schema does not name keep theirs: ``Jet.PT``, ``TruthTausAuxDyn.eta``.
+        """
+        known = public.startswith(tuple(self.prefixes.values()))
+        separator = "." if "." in public and not known else "_"
+        collection, _, column = public.partition(separator)
+        return collection, column
 
     def scale(self, public: str) -> float:
         """The factor that brings a branch to GeV, 1 where it is no energy."""
@@ -100,3 +111,21 @@ PHYSLITE = Schema(
 )
 
 SCHEMAS = (NANOAOD, ATLAS_MINI, ATLAS_ANALYSIS, JETNTUPLE, PHYSLITE)
+
+_NUMBERS = {"unsigned", "signed", "long", "std::byte", "ROOT::RNTupleCardinality", *(
+    f"{std}{kind}" for std in ("", "std::")
+    for kind in ("bool", "char", "short", "int", "float", "double", "int64", "uint64",
+                 *(f"{sign}int{bits}_t" for sign in ("", "u") for bits in (8, 16, 32, 64)))
+)}  # fmt: skip
+
+
+def is_numeric(kind: str) -> bool:
+    """Whether a C++ type, as ROOT spells it, is a number or one list of numbers per event."""
+    words = re.findall(r"[A-Za-z_][A-Za-z_0-9:]*", kind)
+    lists = [w for w in words if w.split("::")[-1] in ("vector", "RVec")]
+    return (
+        bool(words)
+        and "*" not in kind
+        and len(lists) + kind.count("[]") <= 1
+        and set(words) - set(lists) <= _NUMBERS
+    )

@@ -19,6 +19,9 @@ from fastjag.output import results_directory, write_json
 
 FORMATS = ("parquet", "hdf5", "npz")
 
+#: Collection to its offsets and its columns by full name.
+Lists = dict[str, tuple[Array, dict[str, Array]]]
+
 
 @dataclass(frozen=True)
 class Pad:
@@ -115,14 +118,15 @@ def _stems(paths: list[str]) -> list[str]:
 
 def _columns(
     batch: Batch, pad: Mapping[str, Pad], fill: float, kinds: dict[str, str]
-) -> tuple[dict[str, Array], dict[str, tuple[Array, Array]]]:
+) -> tuple[dict[str, Array], Lists]:
     for name in pad:
         if name not in batch.collections:
             raise ValueError(
                 f"{batch.source.file}: no collection {name!r} to pad among the branches read: "
                 f"{near_misses(name, batch.collections)}"
             )
-    flat, jagged = dict(batch.flat), {}
+    flat: dict[str, Array] = dict(batch.flat)
+    jagged: Lists = {}
     kinds.update(dict.fromkeys(flat, "flat"))
     for name, particles in batch.collections.items():
         flat[f"n{name}"] = particles.counts
@@ -136,7 +140,7 @@ def _columns(
                 ).values
                 kinds[full] = "padded"
             else:
-                jagged[full] = (particles.offsets, particles[column])
+                jagged.setdefault(name, (particles.offsets, {}))[1][full] = particles[column]
                 kinds[full] = "jagged"
     return flat, jagged
 
@@ -149,7 +153,7 @@ class _Parquet:
         self.path = path
         self.writer: Any = None
 
-    def write(self, flat: dict[str, Array], jagged: dict[str, tuple[Array, Array]]) -> None:
+    def write(self, flat: dict[str, Array], jagged: Lists) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -159,8 +163,9 @@ class _Parquet:
             if values.ndim == 2:
                 array = pa.FixedSizeListArray.from_arrays(array, values.shape[1])
             arrays[name] = array
-        for name, (offsets, values) in jagged.items():
-            arrays[name] = pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(values))
+        for offsets, columns in jagged.values():
+            for name, values in columns.items():
+                arrays[name] = pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(values))
         table = pa.table(arrays)
         if self.writer is None:
             self.writer = pq.ParquetWriter(self.path, table.schema, compression="zstd")
@@ -173,21 +178,22 @@ class _Parquet:
 
 class _Hdf5:
     def __init__(self, path: Path) -> None:
+        self.path = path
+        self.file: Any = None
+
+    def write(self, flat: dict[str, Array], jagged: Lists) -> None:
         import h5py
 
-        self.file = h5py.File(path, "w")
-
-    def write(self, flat: dict[str, Array], jagged: dict[str, tuple[Array, Array]]) -> None:
+        if self.file is None:
+            self.file = h5py.File(self.path, "w")
         for name, values in flat.items():
             self._append(name, values)
-        done = set()
-        for name, (offsets, values) in jagged.items():
-            key = f"{name.split('_', 1)[0]}_offsets"
-            if key not in done:
-                done.add(key)
-                last = int(self.file[key][-1]) if key in self.file else 0
-                self._append(key, (offsets + last)[1 if key in self.file else 0 :])
-            self._append(name, values)
+        for collection, (offsets, columns) in jagged.items():
+            key = f"{collection}_offsets"
+            last = int(self.file[key][-1]) if key in self.file else 0
+            self._append(key, (offsets + last)[1 if key in self.file else 0 :])
+            for name, values in columns.items():
+                self._append(name, values)
 
     def _append(self, name: str, values: Array) -> None:
         if name not in self.file:
@@ -201,7 +207,8 @@ class _Hdf5:
         data[len(data) - len(values) :] = values
 
     def close(self) -> None:
-        self.file.close()
+        if self.file is not None:
+            self.file.close()
 
 
 class _Npz:
@@ -209,12 +216,12 @@ class _Npz:
         self.path = path
         self.shard = 0
 
-    def write(self, flat: dict[str, Array], jagged: dict[str, tuple[Array, Array]]) -> None:
-        arrays = dict(flat)
-        for name, (offsets, values) in jagged.items():
-            arrays[f"{name.split('_', 1)[0]}_offsets"] = offsets
-            arrays[name] = values
-        np.savez_compressed(f"{self.path}-{self.shard:04d}.npz", allow_pickle=False, **arrays)
+    def write(self, flat: dict[str, Array], jagged: Lists) -> None:
+        arrays: dict[str, Any] = dict(flat)
+        for collection, (offsets, columns) in jagged.items():
+            arrays[f"{collection}_offsets"] = offsets
+            arrays |= columns
+        np.savez_compressed(f"{self.path}-{self.shard:04d}.npz", **arrays)
         self.shard += 1
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastjag.dimuons import dimuon
-from fastjag.files import Files
+from fastjag.files import Files, ReadError
 from fastjag.histograms import histogram
 from fastjag.io import Batch, Skipped, iterate, write_histograms
 from fastjag.jagged import Jagged
@@ -115,6 +115,8 @@ def _count(cutflow: dict[str, int], step: str, n: int) -> None:
 
 
 def _select(batch: Batch, cuts: Selection, cutflow: dict[str, int]) -> Jagged:
+    if "Muon" not in batch.collections:
+        raise ReadError(f"{batch.source}: Muon_pt and the other muon branches are not jagged")
     muons = batch.Muon
     _count(cutflow, "events read", len(batch))
     if cuts.trigger:

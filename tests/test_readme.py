@@ -1,0 +1,22 @@
+"""The ten lines of the README run as they stand, and give what they promise."""
+
+import re
+from pathlib import Path
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+
+
+def test_the_ten_lines_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    scope = {}
+    exec(compile(code, "README.md", "exec"), scope)
+    histogram = scope["h"]
+    upsilon = histogram[9.0j:10.0j].sum() / histogram[8.0j:9.0j].sum()
+    assert upsilon > 1.5  # the 1S stands above the continuum
+    assert scope["tensor"].shape == (len(scope["batch"]), 4, 3)
+
+
+def test_pictures_exist():
+    for picture in re.findall(r"!\[[^]]*\]\(([^)]+)\)", README):
+        assert (Path(__file__).parent.parent / picture).exists(), picture

@@ -1,0 +1,67 @@
+"""Every instruction set that this CPU has gives the same bits."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from fastjag import kernels
+
+SCRIPT = """
+import hashlib, sys
+import numpy as np
+import fastjag as fj
+from fastjag import kernels
+
+rng = np.random.default_rng(1)
+n = 20_001
+offsets = np.r_[0, np.cumsum(rng.choice([0, 1, 2, 3, 7, 40], n, p=[.1, .2, .4, .2, .09, .01]))]
+digest = hashlib.sha256()
+for dtype in ("f4", "f8", "i4", "u1", "i8"):
+    size = int(offsets[-1])
+    columns = {"pt": rng.exponential(20, size).astype(dtype)}
+    columns |= {name: rng.uniform(-3, 3, size).astype(dtype) for name in ("eta", "phi")}
+    columns["charge"] = rng.choice([-1, 1], size)
+    if dtype[0] == "f":
+        columns["pt"][::97] = np.nan
+    muons = fj.Jagged(offsets, columns)
+    statistics = [s for s in kernels.STATISTICS]
+    for values in muons.aggregate("pt", statistics).values():
+        digest.update(np.nan_to_num(values.astype("f8")).tobytes())
+    for pairs in ("leading", "all"):
+        found = fj.dimuon(muons, "opposite", pairs=pairs)
+        for name in found:
+            digest.update(np.nan_to_num(found[name]).tobytes())
+print(kernels.build_info()["SIMD"], digest.hexdigest())
+"""
+
+
+def run(level):
+    environment = {**os.environ, "FASTJAG_SIMD": level}
+    return subprocess.run(
+        [sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.skipif(
+    not str(kernels.build_info()["SIMD"]).startswith("x86-64"), reason="one build only"
+)
+class TestLevels:
+    def test_same_bits(self):
+        results = {}
+        for level in ("v2", "v3", "v4"):
+            done = run(level)
+            if done.returncode:
+                assert "this CPU has up to" in done.stderr
+                continue
+            name, digest = done.stdout.strip().rsplit(" ", 1)
+            assert f"-{level} " in name
+            results[level] = digest
+        assert "v2" in results
+        assert len(set(results.values())) == 1, results
+
+    def test_unknown_level(self):
+        done = run("v9")
+        assert done.returncode != 0
+        assert "FASTJAG_SIMD must be v2, v3 or v4, got 'v9'" in done.stderr
