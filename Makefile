@@ -32,12 +32,15 @@ lint: $(VENV)/.test $(VENV)/.lint
 # The kernel tests with AddressSanitizer and UndefinedBehaviorSanitizer. The base interpreter sees
 # the packages of .venv by PYTHONPATH, which leaves out its editable fastjag.
 SITE = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+SANITIZED = LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libubsan.so)" \
+  ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(CURDIR)/build/sanitize/site:$(SITE) \
+  FASTJAG_EXPECT_SANITIZED=1 \
+  $$($(BIN)/python -c 'import sys; print(sys._base_executable)') -m pytest -q
 sanitize: $(VENV)/.test
 	$(PIP) --no-deps --upgrade --target build/sanitize/site -Cbuild-dir=build/sanitize/cmake \
 	  -Ccmake.define.FASTJAG_SANITIZE=ON .
-	LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libubsan.so)" \
-	  ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(CURDIR)/build/sanitize/site:$(SITE) FASTJAG_EXPECT_SANITIZED=1 \
-	  $$($(BIN)/python -c 'import sys; print(sys._base_executable)') -m pytest -q $(KERNEL_TESTS) tests/test_sanitized.py
+	$(SANITIZED) $(KERNEL_TESTS) tests/test_sanitized.py
+	FASTJAG_SIMD=v2 $(SANITIZED) tests/test_aggregate.py tests/test_dimuon.py
 
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/run.py

@@ -10,7 +10,7 @@ def test_the_ten_lines_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     scope = {}
-    exec(compile(code, "README.md", "exec"), scope)
+    exec(compile(code, "README.md", "exec"), scope)  # noqa: S102
     histogram = scope["h"]
     upsilon = histogram[9.0j:10.0j].sum() / histogram[8.0j:9.0j].sum()
     assert upsilon > 1.5  # the 1S stands above the continuum
