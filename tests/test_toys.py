@@ -4,14 +4,13 @@ import dataclasses
 
 import numpy as np
 import pytest
+from toy_samples import KINEMATICS, same
 
 import fastjag as fj
 from fastjag import toys
 from fastjag.toys import kinematics
 from fastjag.toys.events import Maker
 from fastjag.toys.kinematics import DISPLACED, NONISOLATED, Mixture, decay, draw_pairs
-
-KINEMATICS = ["Muon_pt", "Muon_eta", "Muon_phi", "Muon_charge"]
 
 
 @pytest.fixture(scope="module")
@@ -28,20 +27,6 @@ def spectrum():
         for charge, masses in found.items():
             masses.append(fj.dimuon(two, charge=charge)["mass"])
     return {charge: np.concatenate(masses) for charge, masses in found.items()}
-
-
-def same(left, right):
-    assert list(left) == list(right)
-    for name, values in left.items():
-        if isinstance(values, fj.Jagged):
-            assert values.columns == right[name].columns
-            np.testing.assert_array_equal(values.offsets, right[name].offsets)
-            for column in values.columns:
-                assert values[column].dtype == right[name][column].dtype
-                np.testing.assert_array_equal(values[column], right[name][column])
-        else:
-            assert values.dtype == right[name].dtype
-            np.testing.assert_array_equal(values, right[name])
 
 
 class TestSeeds:

@@ -9,41 +9,8 @@ import numpy as np
 import pytest
 import uproot
 
-import fastjag as fj
 from fastjag import toys
 from fastjag.toys import files, kinematics
-
-KINEMATICS = ["Muon_pt", "Muon_eta", "Muon_phi", "Muon_charge"]
-
-
-@pytest.fixture(scope="module")
-def chunk():
-    return next(toys.generate(toys.CHUNK, seed=3))
-
-
-@pytest.fixture(scope="module")
-def spectrum():
-    """Masses of the pairs in 600,000 events of exactly two muons."""
-    found = {"opposite": [], "same": []}
-    for part in toys.generate(6 * toys.CHUNK, seed=5, columns=KINEMATICS):
-        two = part["Muon"][part["Muon"].counts == 2]
-        for charge, masses in found.items():
-            masses.append(fj.dimuon(two, charge=charge)["mass"])
-    return {charge: np.concatenate(masses) for charge, masses in found.items()}
-
-
-def same(left, right):
-    assert list(left) == list(right)
-    for name, values in left.items():
-        if isinstance(values, fj.Jagged):
-            assert values.columns == right[name].columns
-            np.testing.assert_array_equal(values.offsets, right[name].offsets)
-            for column in values.columns:
-                assert values[column].dtype == right[name][column].dtype
-                np.testing.assert_array_equal(values[column], right[name][column])
-        else:
-            assert values.dtype == right[name].dtype
-            np.testing.assert_array_equal(values, right[name])
 
 
 class TestFiles:

@@ -15,6 +15,12 @@ class ReadError(OSError):
     """A file that cannot be read as asked; the message names file, tree and branch."""
 
 
+def first_line(error: BaseException) -> str:
+    """What went wrong, in one line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
+
+
 def find_files(files: Files) -> list[tuple[str, str | None]]:
     """(path, tree or None) of every file meant: paths, globs, directories, ``file.root:tree``."""
     given = [files] if isinstance(files, (str, os.PathLike)) else list(files)
@@ -41,5 +47,5 @@ def find_files(files: Files) -> list[tuple[str, str | None]]:
 
 
 def _split_tree(text: str) -> tuple[str, str | None]:
-    match = re.fullmatch(r"(.+\.root[^:/]*):([^:]+)", text)
+    match = re.fullmatch(r"(.+\.root):([^:]+)", text)
     return (match[1], match[2]) if match else (text, None)

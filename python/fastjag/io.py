@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from copy import copy
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from fastjag.arrays import Array, near_misses, one_of
-from fastjag.files import Files, ReadError, find_files
+from fastjag.files import Files, ReadError, find_files, first_line
 from fastjag.interchange import awkward_column
 from fastjag.jagged import Jagged
 from fastjag.progress import progress_bar
@@ -54,6 +55,13 @@ class Batch:
 
     def __len__(self) -> int:
         return self.source.stop - self.source.start
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the arrays."""
+        groups = self.collections.values()
+        arrays = [*self.flat.values(), *(j.offsets for j in groups)]
+        return sum(a.nbytes for a in [*arrays, *(j[c] for j in groups for c in j.columns)])
 
     def __getattr__(self, name: str) -> Jagged:
         if name.startswith("_"):
@@ -97,7 +105,7 @@ class _Reader:
             # No caches: what was read must be free to go when its batch goes.
             self.file = uproot.open(path, object_cache=None, array_cache=None)
         except Exception as error:
-            raise ReadError(f"{path}: not a readable ROOT file: {_first_line(error)}") from error
+            raise ReadError(f"{path}: not a readable ROOT file: {first_line(error)}") from error
         try:
             self.tree_name = self._find_tree(tree, schema)
             by_tree = {s.tree: s for s in SCHEMAS}
@@ -115,7 +123,7 @@ class _Reader:
             if isinstance(error, ReadError) or not isinstance(error, Exception):
                 raise
             where = f"{path}:{tree}" if tree else path
-            raise ReadError(f"{where}: no readable tree: {_first_line(error)}") from error
+            raise ReadError(f"{where}: no readable tree: {first_line(error)}") from error
 
     def _find_tree(self, tree: str | None, schema: Schema | None) -> str:
         kinds = ("TTree", "ROOT::RNTuple", "TNtuple", "TNtupleD", "ROOT::Experimental::RNTuple")
@@ -163,8 +171,8 @@ class _Reader:
         budget = _bytes(step)
         per_event = self._stored_bytes(names) / max(1, self.n_entries)
         if per_event == 0:  # not every writer records sizes: look at the first events instead
-            probe = self._read(names, 0, min(1000, self.n_entries))
-            per_event = sum(a.nbytes for a in probe.values()) / min(1000, self.n_entries)
+            first = Source(self.path, self.tree_name, 0, min(1000, self.n_entries))
+            per_event = self._batch(self._read(names, 0, first.stop), first).nbytes / first.stop
         return max(1, int(budget / max(1.0, per_event)))
 
     def _stored_bytes(self, names: Sequence[str]) -> int:
@@ -203,7 +211,7 @@ class _Reader:
             raise ReadError(
                 f"{self.path}:{self.tree_name}: entries from {start} cannot be read "
                 f"(branches {', '.join(names[:9])}{', ...' * (len(names) > 9)}): "
-                f"{_first_line(error)}"
+                f"{first_line(error)}"
             ) from error
 
     def _batch(self, arrays: dict[str, Any], source: Source) -> Batch:
@@ -237,17 +245,12 @@ class _Reader:
         return Batch(collections, flat, source)
 
 
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
-
-
 def _bytes(step: str) -> int:
-    match = re.fullmatch(r"\s*([0-9.]+)\s*([kMGT]?)(i?)B\s*", step)
+    match = re.fullmatch(r"\s*([0-9.]+)\s*([kKMGT]?)(i?)B\s*", step)
     if not match or float(match[1]) <= 0:
         raise ValueError(f"step must be a number of events or a size like '100 MB', got {step!r}")
     base = 1024 if match[3] else 1000
-    return int(float(match[1]) * base ** " kMGT".index(match[2] or " "))
+    return int(float(match[1]) * base ** " KMGT".index(match[2].upper() or " "))
 
 
 # ---- many files -------------------------------------------------------------------------------
@@ -272,17 +275,19 @@ class Batches:
         return self
 
     def __next__(self) -> Batch:
-        if self._iterator is None:
-            self._iterator = self._run()
-        batch = next(self._iterator)
+        batch = next(self._start())
         self.n_events += len(batch)
         return batch
 
     def close(self) -> None:
         """Stop reading: the file is closed and the thread ends. Happens by itself at the end."""
+        self._start().close()
+
+    def _start(self) -> Generator[Batch]:
         if self._iterator is None:
-            self._iterator = self._run()
-        self._iterator.close()
+            # Of a copy: in a cycle with this object, it would outlive a loop that is left early.
+            self._iterator = copy(self)._run()
+        return self._iterator
 
     def _run(self) -> Generator[Batch]:
         with ExitStack() as stack:
@@ -319,7 +324,7 @@ class Batches:
                         advance(len(batch) / total)
             except Exception as error:  # a damaged file can make uproot raise anything
                 if not isinstance(error, OSError):
-                    error = ReadError(f"{path}: cannot be read: {_first_line(error)}")
+                    error = ReadError(f"{path}: cannot be read: {first_line(error)}")
                 if self.on_error == "raise":
                     raise error from error.__cause__
                 left = None if total is None else total - done
@@ -378,9 +383,6 @@ def iterate(
     names = [columns] if isinstance(columns, str) else None if columns is None else list(columns)
     found = find_files(files)
     return Batches(found, names, step, schema, on_error, prefetch, progress)
-
-
-# ---- writing ----------------------------------------------------------------------------------
 
 
 def write_histograms(path: str | os.PathLike[str], histograms: Mapping[str, Any]) -> None:

@@ -1,0 +1,156 @@
+"""The spectrum job against awkward arrays in double precision, and on real collisions."""
+
+import json
+
+import awkward as ak
+import numpy as np
+import pytest
+import uproot
+from toy_samples import KINEMATICS
+
+from fastjag import MUON_MASS, toys
+from fastjag.analyses.spectrum import Selection, spectrum, write
+from fastjag.io import ReadError
+
+TRIGGER = "HLT_Mu17_Mu8"
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    path = tmp_path_factory.mktemp("toys") / "toys.root"
+    return toys.write(path, 20_000, seed=2, columns=[*KINEMATICS, "Muon_tightId", TRIGGER])
+
+
+def expected_masses(path, cuts):
+    """(opposite, same) masses of the two leading selected muons, from E and p in float64."""
+    with uproot.open(path) as file:
+        a = file["Events"].arrays()
+    if cuts.trigger:
+        a = a[a[cuts.trigger]]
+    mask = (a.Muon_pt > cuts.min_pt) & (abs(a.Muon_eta) < cuts.max_abs_eta)
+    if cuts.muon_id:
+        mask = mask & a[f"Muon_{cuts.muon_id}"]
+    order = ak.argsort(a.Muon_pt[mask], ascending=False, stable=True)
+    pt, eta, phi, charge = (
+        ak.values_astype(a[f"Muon_{c}"][mask][order], "f8") for c in ("pt", "eta", "phi", "charge")
+    )
+    chosen = ak.num(pt) == 2 if cuts.exactly_two else ak.num(pt) >= 2
+    pt, eta, phi, charge = (ak.to_numpy(x[chosen][:, :2]) for x in (pt, eta, phi, charge))
+    px, py, pz = pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta)
+    energy = np.sqrt(px**2 + py**2 + pz**2 + MUON_MASS**2)
+    mass = np.sqrt(sum(s * x.sum(axis=1) ** 2 for s, x in zip((1, -1, -1, -1), (energy, px, py, pz), strict=True)))  # fmt: skip
+    opposite = charge.sum(axis=1) == 0
+    return mass[opposite], mass[~opposite]
+
+
+CUTS = [
+    Selection(),
+    Selection(min_pt=5.0),
+    Selection(max_abs_eta=1.2),
+    Selection(muon_id="tightId"),
+    Selection(exactly_two=True),
+    Selection(trigger=TRIGGER),
+    Selection(6.0, 2.0, "tightId", True, TRIGGER),
+]
+
+
+@pytest.mark.parametrize("cuts", CUTS, ids=str)
+def test_equals_double_precision(toy, cuts):
+    result = spectrum(toy, cuts, bins=200)
+    for h, masses in zip((result.opposite, result.same), expected_masses(toy, cuts), strict=True):
+        counts, _ = np.histogram(masses, h.axes[0].edges)
+        assert h.sum(flow=True) == len(masses)
+        # Single precision may carry a mass across an edge now and then.
+        assert np.abs(h.values() - counts).sum() <= 0.001 * len(masses) + 2
+
+
+@pytest.mark.parametrize("cuts", CUTS, ids=str)
+def test_cutflow_adds_up(toy, cuts):
+    flow = spectrum(toy, cuts).cutflow
+    assert flow["events read"] == 20_000
+    assert flow["opposite-sign pairs"] + flow["same-sign pairs"] == flow["pairs of selected muons"]
+    steps = [
+        n for name, n in flow.items() if name not in ("opposite-sign pairs", "same-sign pairs")
+    ]
+    assert steps == sorted(steps, reverse=True)
+    assert (f"pass {TRIGGER}" in flow) == bool(cuts.trigger)
+    if cuts.exactly_two:
+        assert flow["exactly two selected muons"] == flow["pairs of selected muons"]
+
+
+@pytest.mark.parametrize("options", [{"step": 777}, {"step": "50 kB"}, {"threads": 1}, {"threads": 3}], ids=str)  # fmt: skip
+def test_the_way_of_reading_does_not_matter(toy, options):
+    plain, other = spectrum(toy), spectrum(toy, **options)
+    for name in ("opposite", "same"):
+        np.testing.assert_array_equal(getattr(plain, name).values(flow=True), getattr(other, name).values(flow=True))  # fmt: skip
+    assert (plain.cutflow, plain.windows) == (other.cutflow, other.windows)
+
+
+def test_real_collisions(real_data):
+    path = real_data / "agc_open-data-example.root"
+    result = spectrum(path, Selection(exactly_two=True), step=30_000)
+    assert result.cutflow["events read"] == 100_000
+    assert result.cutflow["opposite-sign pairs"] == 37_183
+    found = {name: n["opposite"] for name, n in result.windows.items()}
+    assert found["Upsilon(1S,2S,3S)"] == 1139
+    assert found["Upsilon sideband below"] == 529
+    assert found["Upsilon sideband above"] == 412
+    edges, counts = result.opposite.axes[0].edges, result.opposite.values()
+    for peak in (3.097, 91.19):  # the highest bin around it is where it belongs
+        near = (edges[:-1] > 0.8 * peak) & (edges[1:] < 1.2 * peak)
+        top = edges[:-1][near][counts[near].argmax()]
+        assert top == pytest.approx(peak, rel=0.03)
+
+
+def test_outputs(toy, tmp_path):
+    result = spectrum(toy, Selection(min_pt=3.0), bins=100, mass_range=(0.5, 120))
+    assert write(result, tmp_path / "out", "1.2.3") == tmp_path / "out"
+    names = sorted(p.name for p in (tmp_path / "out").iterdir())
+    assert names == ["report.html", "spectrum.json", "spectrum.pdf", "spectrum.png", "spectrum.root"]  # fmt: skip
+    summary = json.loads((tmp_path / "out" / "spectrum.json").read_text())
+    assert summary["fastjag"] == "1.2.3"
+    assert summary["files"] == [str(toy)]
+    assert summary["cutflow"] == result.cutflow
+    assert summary["selection"]["min_pt"] == 3.0
+    assert summary["selection"]["max_abs_eta"] is None
+    assert len(summary["edges_gev"]) == 101
+    assert summary["opposite_sign"] == result.opposite.values(flow=True).tolist()
+    assert summary["windows_gev"]["Z"] == {"low": 80, "high": 100, **result.windows["Z"]}
+    with uproot.open(tmp_path / "out" / "spectrum.root") as file:
+        for name, h in (("opposite_sign", result.opposite), ("same_sign", result.same)):
+            counts, edges = file[name].to_numpy(flow=True)
+            np.testing.assert_array_equal(counts, h.values(flow=True))
+            np.testing.assert_allclose(edges[1:-1], h.axes[0].edges)
+    assert (tmp_path / "out" / "spectrum.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "out" / "spectrum.pdf").read_bytes().startswith(b"%PDF")
+    html = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "data:image/png;base64," in html
+    assert "http" not in html
+    assert f"{result.cutflow['events read']:,}" in html
+
+
+def test_skipped_files_are_reported(toy, tmp_path):
+    (tmp_path / "bad.root").write_text("no ROOT file")
+    result = spectrum([toy, tmp_path / "bad.root"], on_error="skip")
+    assert result.cutflow["events read"] == 20_000
+    write(result, tmp_path / "out", "")
+    summary = json.loads((tmp_path / "out" / "spectrum.json").read_text())
+    assert summary["skipped"][0]["file"] == str(tmp_path / "bad.root")
+    assert "not a readable ROOT file" in (tmp_path / "out" / "report.html").read_text("utf-8")
+
+
+def test_errors(toy, tmp_path):
+    for options in ({"bins": 0}, {"mass_range": (0, 10)}, {"mass_range": (5, 5)}):
+        with pytest.raises(ValueError, match="need bins >= 1 and 0 < low < high"):
+            spectrum(toy, **options)
+    empty = toys.write(tmp_path / "empty.root", 0, columns=KINEMATICS)
+    with pytest.raises(ValueError, match="the files hold no events"):
+        spectrum(empty)
+    with pytest.raises(ReadError, match=r"no branch 'Muon_tightID': did you mean 'Muon_tightId'"):
+        spectrum(toy, Selection(muon_id="tightID"))
+    with uproot.recreate(tmp_path / "flat.root") as file:
+        columns = {name: np.ones(3, "f4") for name in KINEMATICS}
+        file.mktree("Events", dict.fromkeys(columns, "f4"))
+        file["Events"].extend(columns)
+    with pytest.raises(ReadError, match=r"flat\.root:Events.* not jagged"):
+        spectrum(tmp_path / "flat.root")
