@@ -275,15 +275,15 @@ void bind_dimuon(py::module_& m) {
           });
 }
 
-HistogramAxis axis_of(py::array const& edges, bool regular) {
+HistogramAxis axis_of(py::array const& edges, double margin) {
     auto const* e = in<double>(edges);
     auto const n = static_cast<int64_t>(edges.size()) - 1;
-    return {n, e[0], e[n], static_cast<double>(n) / (e[n] - e[0]), e, regular};
+    return {n, e[0], e[n], static_cast<double>(n) / (e[n] - e[0]), e, margin};
 }
 
 void bind_histogram(py::module_& m) {
-    m.def("histogram", [](py::array x, py::array edges_x, bool regular_x, Optional y,
-                          Optional edges_y, bool regular_y, Optional weights, py::array scratch,
+    m.def("histogram", [](py::array x, py::array edges_x, double margin_x, Optional y,
+                          Optional edges_y, double margin_y, Optional weights, py::array scratch,
                           Optional counts, Optional sumw, Optional sumw2, int threads) {
         visit<float, double>(x, [&](auto zero) {
             using T = decltype(zero);
@@ -294,8 +294,8 @@ void bind_histogram(py::module_& m) {
                 a.x = in<T>(x);
                 a.y = in<T>(y);
                 a.weights = in<W>(weights);
-                a.axis_x = axis_of(edges_x, regular_x);
-                if (edges_y) a.axis_y = axis_of(*edges_y, regular_y);
+                a.axis_x = axis_of(edges_x, margin_x);
+                if (edges_y) a.axis_y = axis_of(*edges_y, margin_y);
                 a.n_slots = (a.axis_x.n_bins + 3) * (edges_y ? a.axis_y.n_bins + 3 : 1);
                 check_layout(scratch);
                 a.scratch = scratch.mutable_data();

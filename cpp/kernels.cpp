@@ -84,6 +84,26 @@ void pair_mass(PairMassArgs<T> const& a, Threads threads) {
     });
 }
 
+// Private accumulators for each part, merged in the order of parts.
+template <class T, class W>
+void histogram(HistogramArgs<T, W> const& a, Threads threads) {
+    parallel_elements(a.n, threads, [&](int64_t begin, int64_t end, int part) {
+        FASTJAG_DISPATCH(histogram_range(a, begin, end, part))
+    });
+    auto const* counts = static_cast<int64_t const*>(a.scratch);
+    auto const* sums = static_cast<double const*>(a.scratch);
+    for (int part = 0; part < useful_parts(a.n, threads); ++part)
+        for (int64_t s = 0; s < a.n_slots; ++s) {
+            int64_t const from = part * a.n_slots + s;
+            if (a.weights) {
+                a.sumw[s] += sums[2 * from];
+                a.sumw2[s] += sums[2 * from + 1];
+            } else {
+                a.counts[s] += counts[from];
+            }
+        }
+}
+
 #define FASTJAG_AGGREGATE(T) template void aggregate(AggregateArgs<T> const&, Threads);
 FASTJAG_FOR_NUMBER_TYPES(FASTJAG_AGGREGATE)
 #define FASTJAG_DIMUON(T)                                      \
@@ -91,5 +111,9 @@ FASTJAG_FOR_NUMBER_TYPES(FASTJAG_AGGREGATE)
     template void dimuon(DimuonArgs<T> const&, Threads);       \
     template void pair_mass(PairMassArgs<T> const&, Threads);
 FASTJAG_FOR_FLOAT_TYPES(FASTJAG_DIMUON)
+#define FASTJAG_HISTOGRAM(T)                                          \
+    template void histogram(HistogramArgs<T, float> const&, Threads); \
+    template void histogram(HistogramArgs<T, double> const&, Threads);
+FASTJAG_FOR_FLOAT_TYPES(FASTJAG_HISTOGRAM)
 
 }  // namespace fastjag

@@ -14,7 +14,9 @@
     template <class T>                                                         \
     void dimuon_range(DimuonArgs<T> const&, int64_t begin, int64_t end);       \
     template <class T>                                                         \
-    void pair_mass_range(PairMassArgs<T> const&, int64_t begin, int64_t end);
+    void pair_mass_range(PairMassArgs<T> const&, int64_t begin, int64_t end);  \
+    template <class T, class W>                                                \
+    void histogram_range(HistogramArgs<T, W> const&, int64_t begin, int64_t end, int64_t part);
 
 namespace fastjag {
 

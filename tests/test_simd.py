@@ -26,13 +26,15 @@ for dtype in ("f4", "f8", "i4", "u1", "i8"):
     if dtype[0] == "f":
         columns["pt"][::97] = np.nan
     muons = fj.Jagged(offsets, columns)
-    statistics = [s for s in kernels.STATISTICS]
-    for values in muons.aggregate("pt", statistics).values():
+    for values in muons.aggregate("pt", kernels.STATISTICS).values():
         digest.update(np.nan_to_num(values.astype("f8")).tobytes())
     for pairs in ("leading", "all"):
         found = fj.dimuon(muons, "opposite", pairs=pairs)
         for name in found:
             digest.update(np.nan_to_num(found[name]).tobytes())
+    for edges in (np.linspace(0, 60, 61), np.geomspace(1, 100, 40)):
+        counts, _ = kernels.histogram([columns["pt"].astype("f8")], [edges])
+        digest.update(counts.tobytes())
 print(kernels.build_info()["SIMD"], digest.hexdigest())
 """
 

@@ -15,7 +15,7 @@ FASTJAG_HD int64_t slot_of(double x, HistogramAxis const& axis) {
     if (x < axis.low) return 0;
     if (x >= axis.high) return axis.n_bins + 1;
     double const* edges = axis.edges;
-    if (axis.regular) {
+    if (axis.margin < 1.0) {
         // The guess is off by at most one bin (rounding of the product), so one look either way.
         int64_t i = static_cast<int64_t>((x - axis.low) * axis.inverse_width);
         i = i < axis.n_bins ? i : axis.n_bins - 1;

@@ -151,7 +151,9 @@ struct HistogramAxis {
     int64_t n_bins;
     double low, high, inverse_width;
     const double* edges;  // (n_bins + 1,)
-    bool regular;         // edges are (nearly) equidistant: guess, then correct against edges
+    // Closer to an edge than this fraction of a bin, division cannot tell the bin: look at the
+    // edges. Infinite where the edges are not equidistant.
+    double margin;
 };
 
 template <class T, class W>

@@ -111,10 +111,10 @@ def pair_mass(
 def histogram(
     x: _Array,
     edges_x: _Array,
-    regular_x: bool,
+    margin_x: float,
     y: _Optional,
     edges_y: _Optional,
-    regular_y: bool,
+    margin_y: float,
     weights: _Optional,
     scratch: _Array,
     counts: _Optional,

@@ -31,27 +31,32 @@ def histogram(
     n_threads = get_num_threads(threads)
     y = columns[1] if len(columns) == 2 else None
     edges_y = edges[1] if len(edges) == 2 else None
-    regular = [is_regular(e) for e in edges] + [False]
+    margins = [margin(e) for e in edges] + [np.inf]
     if weights is None:
         counts = np.zeros(shape, np.int64)
         scratch: Array = np.zeros((n_threads, slots), np.int64)
         flat = counts.reshape(-1)
-        _cpu.histogram(columns[0], edges[0], regular[0], y, edges_y, regular[1], None, scratch,
+        _cpu.histogram(columns[0], edges[0], margins[0], y, edges_y, margins[1], None, scratch,
                        flat, None, None, n_threads)  # fmt: skip
         return counts, None
     sumw, sumw2 = np.zeros(shape), np.zeros(shape)
     scratch = np.zeros((n_threads, slots, 2))
-    _cpu.histogram(columns[0], edges[0], regular[0], y, edges_y, regular[1], weights, scratch,
+    _cpu.histogram(columns[0], edges[0], margins[0], y, edges_y, margins[1], weights, scratch,
                    None, sumw.reshape(-1), sumw2.reshape(-1), n_threads)  # fmt: skip
     return sumw, sumw2
 
 
-def is_regular(edges: NDArray[np.float64]) -> bool:
-    """Whether the bin of a value may be guessed by division (and then corrected by one)."""
+def margin(edges: NDArray[np.float64]) -> float:
+    """How far from an edge, in bins, division by the bin width finds the right bin for sure.
+
+    Infinite where the edges are not equidistant.
+    """
     n = len(edges) - 1
     with np.errstate(over="ignore"):
         width = (edges[-1] - edges[0]) / n
-    if not np.finfo(np.float64).tiny <= width < np.inf:  # 1 / width must be finite, too
-        return False
-    ideal = edges[0] + width * np.arange(n + 1)
-    return bool((np.abs(edges - ideal) < 0.01 * width).all())
+    if not np.finfo(np.float64).tiny <= width < np.inf or n > 2**30:  # 1 / width must be finite
+        return np.inf
+    off = np.abs(edges - (edges[0] + width * np.arange(n + 1))).max() / width
+    # Rounding: of edges and ideal edges, and of the division, each by a few units in the last place.
+    off += 2.0**-50 * (np.abs(edges).max() / width + 2 * n)
+    return float(off) if off < 0.01 else np.inf
