@@ -127,7 +127,9 @@ void compute(DimuonArgs<T> const& a, Block const& block, int64_t at) {
         if (a.first) a.first[at + i] = block.first[i];
         if (a.second) a.second[at + i] = block.second[i];
         if (a.pair_charge)
-            a.pair_charge[at + i] = a.charge[block.first[i]] + a.charge[block.second[i]];
+            a.pair_charge[at + i] = static_cast<int32_t>(  // wraps around, as NumPy's sums do
+                static_cast<uint32_t>(a.charge[block.first[i]]) +
+                static_cast<uint32_t>(a.charge[block.second[i]]));
     }
     double const m = a.particle_mass;
     FASTJAG_FIELD(a.mass, invariant_mass(p, q, m, m))

@@ -54,4 +54,6 @@ def threads_restored(monkeypatch):
     monkeypatch.setattr(threads, "_forked", False)
     monkeypatch.delenv("FASTJAG_NUM_THREADS", raising=False)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    return threads
+    threads._cgroup_quota.cache_clear()
+    yield threads
+    threads._cgroup_quota.cache_clear()

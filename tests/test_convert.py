@@ -161,11 +161,28 @@ class TestErrors:
             convert(toy, out, pad={"Muons": Pad(3)})
         with pytest.raises(KeyError, match="pz"):
             convert(toy, out, pad={"Muon": Pad(3, "pz")})
-        with pytest.raises(ValueError, match="fill must be one number that bool can hold"):
-            convert(toy, out, pad={"Muon": Pad(3)}, fill=-1)
         with pytest.raises(ReadError, match="no branch 'Muon_ptt'"):
             convert(toy, out, columns=["Muon_ptt"])
         assert not out.exists()
+
+    def test_fill_that_a_column_cannot_hold(self, tmp_path, toy):
+        convert(toy, tmp_path, columns=["Muon_pt", "Muon_tightId"], pad={"Muon": Pad(3)}, fill=-1)
+        table = pq.read_table(tmp_path / f"{toy.stem}.parquet")
+        assert str(table.schema.field("Muon_tightId").type).startswith("fixed_size_list<")
+        flags = np.stack(table["Muon_tightId"].to_numpy())
+        assert flags.dtype == np.float32
+        assert set(np.unique(flags)) <= {-1, 0, 1}
+        assert (flags == -1).any()
+
+    def test_earlier_shards_go(self, tmp_path, toy):
+        (tmp_path / "mine.npz").write_bytes(b"not of a conversion")
+        for step in (2000, 5000):
+            convert(toy, tmp_path, columns=["Muon_pt"], format="npz", step=step)
+        listed = json.loads((tmp_path / "convert.json").read_text())["outputs"]
+        assert listed == sorted(p.name for p in tmp_path.glob(f"{toy.stem}-*.npz"))
+        events = sum(len(np.load(tmp_path / name)["nMuon"]) for name in listed)
+        assert events == next(iter(fj.iterate(toy, "nMuon", step=10**9))).source.stop
+        assert (tmp_path / "mine.npz").exists()
 
     def test_pad(self):
         assert Pad.parse("Muon=5") == ("Muon", Pad(5))

@@ -22,6 +22,7 @@ LADDER = [
     {"analyses"},
     {"__init__"},
     {"models", "batch", "plots", "report", "statistics", "selection", "io", "toys"},
+    {"reader"},
     {"files", "schemas", "progress", "output"},
     {"histograms", "dimuons"},
     {"jagged"},
@@ -34,7 +35,7 @@ RUNG = {name: i for i, rung in enumerate(LADDER) for name in rung}
 # Where a library may be imported, at any depth; everything else asks these modules.
 HOMES = {
     "awkward": {"io", "toys", "interchange"},
-    "uproot": {"io", "toys"},
+    "uproot": {"io", "reader", "toys"},
     "torch": {"models", "interchange"},
     "xgboost": {"models"},
     "pyarrow": {"interchange", "analyses"},

@@ -10,9 +10,10 @@ import uproot
 from toy_samples import KINEMATICS, joined, same_jagged
 
 import fastjag as fj
-from fastjag import io, toys
+from fastjag import toys
 from fastjag.files import find_files
 from fastjag.io import ReadError, Source
+from fastjag.schemas import NANOAOD
 
 N = 5000
 COLUMNS = [*KINEMATICS, "Muon_tightId", "Jet_pt", "MET_pt", "HLT_Mu17_Mu8", "event"]
@@ -125,9 +126,9 @@ class TestBatches:
         with uproot.recreate(path) as file:
             file.mktree("Events", {"n_jets": "i4"})
             file["Events"].extend({"n_jets": np.arange(3, dtype="i4")})
-        assert io.NANOAOD.split("Jet_A.PT") == ("Jet_A", "PT")
-        assert io.NANOAOD.split("Jet_pt") == ("Jet", "pt")
-        assert io.NANOAOD.split("weights") == ("weights", "")
+        assert NANOAOD.split("Jet_A.PT") == ("Jet_A", "PT")
+        assert NANOAOD.split("Jet_pt") == ("Jet", "pt")
+        assert NANOAOD.split("weights") == ("weights", "")
         (batch,) = fj.iterate(path)  # one number per event is no collection, whatever its name
         np.testing.assert_array_equal(batch["n_jets"], [0, 1, 2])
 
@@ -139,9 +140,12 @@ class TestBatches:
             ReadError,
             match=r"a\.root:Events\[0:2\]: 'A_x' and 'A_y' have different lengths in event 1",
         ):
-            list(fj.iterate(path))
+            list(fj.iterate(path, ["A_x", "A_y"]))
         (batch,) = fj.iterate(path, "A_y")
         assert batch.A.counts.tolist() == [1, 2]
+        (batch,) = fj.iterate(path)  # asked for by no name: a collection of its own
+        assert batch.A.columns == ("x",)
+        assert batch.collections["A_y"].counts.tolist() == [1, 2]
 
 
 class TestSteps:

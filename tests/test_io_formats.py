@@ -168,3 +168,10 @@ class TestRealFiles:
         assert len(batch) == 2304
         assert "Type" not in batch.flat
         assert not batch.collections
+
+    def test_patterns_take_lists_of_any_length(self, real_data):
+        """Trigger words in one container have lengths of their own: nobody named them."""
+        path = real_data / PHYSLITE_FILES[1]
+        batches = list(fj.iterate(path, ["xTrigDecisionAux.*", "Photon_pt"], step=15))
+        assert sum(batch.Photon.n_particles for batch in batches) == 5
+        assert all("xTrigDecisionAux.lvl2PassedPhysics" in b.collections for b in batches)

@@ -51,8 +51,31 @@ class TestConstruction:
         assert np.shares_memory(jagged["x"], values)
         assert len(jagged["x"]) == 2
         assert np.shares_memory(fj.Jagged(offsets - 1, {"x": values}).offsets, offsets) is False
-        whole = np.array([0, 5])
-        assert np.shares_memory(fj.Jagged(whole, {"x": values}).offsets, whole)
+
+    def test_offsets_are_safe_from_the_caller(self):
+        """Kernels trust validated offsets: whoever could change them could crash the process."""
+        offsets = np.array([0, 2, 5])
+        jagged = fj.Jagged(offsets, {"x": np.ones(5)})
+        offsets[1] = 10**11
+        np.testing.assert_array_equal(jagged.aggregate("x", ["sum"])["sum"], [2, 3])
+        with pytest.raises(ValueError, match="read-only"):
+            jagged.offsets[1] = 10**11
+
+    def test_bools_of_other_bytes(self):
+        """Bits seen as bool are neither 0 nor 1 in memory; kernels count on that."""
+        flags = np.array([4, 0, 4, 0, 2, 0], np.uint8).view(bool)
+        jagged = fj.Jagged([0, 4, 6], {"x": np.arange(6.0), "flag": flags})
+        assert jagged.keep(flags)["x"].tolist() == [0, 2, 4]
+        assert jagged.aggregate("flag", ["sum"])["sum"].tolist() == [2, 1]
+
+    def test_columns_must_be_named(self):
+        with pytest.raises(TypeError, match="columns must be a dict of arrays, got list"):
+            fj.Jagged([0, 1], [1.0])
+
+    def test_jagged_column(self):
+        ak = pytest.importorskip("awkward")
+        with pytest.raises(ValueError, match=r"'x' must be flat.*from_awkward"):
+            fj.Jagged([0, 2, 3], {"x": ak.Array([[1, 2], [3]])})
 
     @pytest.mark.parametrize("dtype", DTYPES)
     def test_hostile_memory(self, dtype, device):

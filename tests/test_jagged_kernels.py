@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from strategies import assert_same, jagged_arrays
 
 import fastjag as fj
-from fastjag import reference
+from fastjag import Padded, reference
 
 
 def muons():
@@ -121,3 +121,12 @@ class TestAggregate:
             muons().aggregate("eta", ["sum"])
         with pytest.raises(ValueError, match=r"unknown statistic 'Max': did you mean 'max'"):
             muons().aggregate("pt", ["Max"])
+
+
+class TestOverlap:
+    def test_out_must_not_be_an_input(self):
+        values = np.arange(12, dtype=np.float32)
+        jagged = fj.Jagged([0, 1, 4, 6], {"pt": values[:6]})
+        out = Padded(values[:6].reshape(3, 2), np.empty((3, 2), bool))
+        with pytest.raises(ValueError, match="out must not share memory with the columns"):
+            jagged.pad(2, "pt", out=out)

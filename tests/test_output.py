@@ -111,7 +111,7 @@ def test_report(tmp_path):
     assert "&lt;b&gt;title&lt;/b&gt;" in html
     for tag in ("<b>", "<script", "<i>", "<h>"):
         assert tag not in html
-    for text in ("1,234,567", "yes", "0.123457", "None", "1, 2", "µ &lt;footer&gt;", "a &amp; b"):
+    for text in ("1,234,567", "yes", "0.123457", "none", "1, 2", "µ &lt;footer&gt;", "a &amp; b"):
         assert text in html
     assert 'alt="caption &quot;quoted&quot;"' in html
     assert "http" not in html

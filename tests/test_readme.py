@@ -3,7 +3,8 @@
 import re
 from pathlib import Path
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
 
 
 def test_the_ten_lines_run(tmp_path, monkeypatch):
@@ -17,6 +18,12 @@ def test_the_ten_lines_run(tmp_path, monkeypatch):
     assert scope["tensor"].shape == (len(scope["batch"]), 4, 3)
 
 
-def test_pictures_exist():
+def test_pictures_are_pictures():
     for picture in re.findall(r"!\[[^]]*\]\(([^)]+)\)", README):
-        assert (Path(__file__).parent.parent / picture).exists(), picture
+        assert (ROOT / picture).read_bytes().startswith(b"\x89PNG"), picture
+
+
+def test_benchmarks_are_published():
+    page = (ROOT / "docs" / "benchmarks.md").read_text()
+    assert "make bench" in page
+    assert page.count("x** faster") >= 10

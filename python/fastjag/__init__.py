@@ -35,6 +35,10 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
+
+
 def __getattr__(name: str) -> Any:
     # Reading files needs uproot and awkward, which importing fastjag does not.
     if name in ("iterate", "Batch"):

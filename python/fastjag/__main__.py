@@ -30,7 +30,8 @@ app = typer.Typer(
 console = Console()
 
 FilesArgument = Annotated[
-    list[str], typer.Argument(help="ROOT files, globs, directories, or file.root:tree.")
+    list[str],
+    typer.Argument(metavar="FILES...", help="ROOT files, globs, directories, file.root:tree."),
 ]
 OutOption = Annotated[Path, typer.Option(help="Directory for the results.")]
 StepOption = Annotated[str, typer.Option(help="Memory per batch, or its number of events.")]
@@ -107,7 +108,10 @@ def convert(
     ] = None,
     pad: Annotated[
         list[str] | None,
-        typer.Option(help="Zero-pad a collection: Muon=5, or Muon=5:pt for the 5 highest pt."),
+        typer.Option(
+            help="Zero-pad a collection: Muon=5, or Muon=5:pt for the 5 highest pt; "
+            "nMuon then still counts all."
+        ),
     ] = None,
     fill: Annotated[float, typer.Option(help="Value of empty slots.")] = 0.0,
     step: StepOption = "100 MB",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -45,6 +46,14 @@ def at_least(argument: str, value: object, least: int) -> int:
     return int(value)
 
 
+def needs(module: str, extra: str) -> None:
+    """An ImportError that says what to install, before an optional library is used."""
+    if find_spec(module) is None:
+        raise ModuleNotFoundError(
+            f"this needs {module}, which is not installed: pip install 'fastjag[{extra}]'"
+        )
+
+
 def as_native(values: Array) -> Array:
     """The same values, contiguous, aligned and in native byte order: the one place that copies.
 
@@ -56,7 +65,13 @@ def as_native(values: Array) -> Array:
 
 def as_column(values: ArrayLike, name: str) -> Array:
     """A 1-D column that kernels can read, without a copy where it already is one."""
-    column = np.asanyarray(values)
+    try:
+        column = np.asanyarray(values)
+    except ValueError as error:  # nested lists, or a jagged awkward array
+        raise ValueError(
+            f"{name} must be flat, one entry per particle or event; flatten it, or use "
+            f"fastjag.Jagged.from_awkward ({type(values).__name__}: {str(error).splitlines()[0]})"
+        ) from None
     if np.ma.isMaskedArray(column):
         raise TypeError(
             f"{name} is a NumPy masked array; fill or drop the masked values first "
@@ -69,7 +84,10 @@ def as_column(values: ArrayLike, name: str) -> Array:
         raise TypeError(f"{name} has dtype {column.dtype}; accepted are {COLUMN_DTYPES}")
     if column.dtype == np.float16:
         raise TypeError(f"{name} has dtype float16; convert it with .astype('float32')")
-    return as_native(column)
+    column = as_native(column)
+    if column.dtype == np.bool_ and len(column) and column.view(np.uint8).max() > 1:
+        column = column.view(np.uint8) != 0  # bits seen as bool: kernels count on 0 and 1
+    return column
 
 
 def as_number(values: ArrayLike, name: str, dtype: DTypeLike) -> Array:

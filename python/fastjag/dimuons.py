@@ -49,6 +49,10 @@ class Dimuons:
         except KeyError:
             raise AttributeError(f"no field {name!r}: {near_misses(name, self._fields)}") from None
 
+    def keys(self) -> tuple[str, ...]:
+        """Names of the fields, so that ``dict(pairs)`` works."""
+        return self.fields
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._fields)
 

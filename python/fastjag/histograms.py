@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastjag import kernels
-from fastjag.arrays import Array, as_column, as_float, check_length
+from fastjag.arrays import Array, as_column, as_float, check_length, needs
 
 
 def histogram(
@@ -28,7 +28,7 @@ def histogram(
         One column, or a tuple (x, y) of columns of equal length.
     axes
         One axis, or a tuple of two: ``hist.axis`` Regular (also with transform) or Variable,
-        a tuple (n_bins, low, high), or bin edges in increasing order.
+        a tuple (n_bins, low, high), or an array or list of bin edges in increasing order.
     weights
         One per entry; the result then also holds the sum of squared weights.
     out
@@ -44,6 +44,7 @@ def histogram(
         below and above are in the underflow and overflow. NaN is in no bin and in no flow bin but
         counted (weighted: summed) in ``result.metadata["nan"]``, which ``+`` does not add up.
     """
+    needs("hist", "hist")
     import hist
 
     columns = _columns(values)
@@ -89,7 +90,9 @@ def _edges(hist: Any, axis: Any) -> NDArray[np.float64]:
     if isinstance(axis, hist.axis.Regular) and axis.transform is None:
         # The edges that a Regular axis shows are rounded a second time: of 100 bins in 0-200 one
         # begins at 56.00000000000001, and a value of 56 would fall below it.
-        return np.linspace(edges[0], edges[-1], len(edges))
+        edges = np.linspace(edges[0], edges[-1], len(edges))
+    if not (edges[1:] > edges[:-1]).all():
+        raise ValueError(f"the axis must run from low to high, got {edges[0]:g} to {edges[-1]:g}")
     return edges
 
 
@@ -105,6 +108,8 @@ def _axis(hist: Any, axis: Any) -> Any:
             raise ValueError("growing axes are not supported")
         return axis
     if isinstance(axis, tuple) and len(axis) == 3 and isinstance(axis[0], (int, np.integer)):
+        if axis[0] < 1 or not axis[1] < axis[2]:
+            raise ValueError(f"axis must be (n_bins, low, high) with low < high, got {axis!r}")
         return hist.axis.Regular(*axis)
     if isinstance(axis, hist.axis.AxesMixin):
         raise TypeError(f"axis {type(axis).__name__} is not supported; use Regular or Variable")

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fastjag.arrays import Array, Offsets, as_column, as_offsets, near_misses
+from fastjag.arrays import Array, Offsets, as_column, as_offsets, near_misses, needs
 
 Parts = tuple[Offsets, dict[str, Array]]
 
@@ -109,6 +109,7 @@ def _values(layout: Any, name: str) -> Array:
 
 
 def to_awkward(offsets: Offsets, columns: Mapping[str, Array], with_name: str | None) -> Any:
+    needs("awkward", "io")
     import awkward as ak
 
     records = ak.contents.RecordArray(
@@ -161,6 +162,7 @@ def from_arrow(array: Any) -> Parts:
 
 
 def to_arrow(offsets: Offsets, columns: Mapping[str, Array]) -> Any:
+    needs("pyarrow", "arrow")
     import pyarrow as pa
 
     particles = pa.StructArray.from_arrays([pa.array(v) for v in columns.values()], list(columns))
@@ -171,6 +173,7 @@ def to_arrow(offsets: Offsets, columns: Mapping[str, Array]) -> Any:
 
 
 def to_torch(offsets: Offsets, values: Array) -> Any:
+    needs("torch", "torch")
     import torch
 
     def tensor(array: Array) -> Any:

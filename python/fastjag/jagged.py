@@ -56,6 +56,13 @@ class Jagged:
     _columns: dict[str, Array]
 
     def __init__(self, offsets: ArrayLike, columns: Mapping[str, ArrayLike]) -> None:
+        if not isinstance(columns, Mapping):
+            raise TypeError(f"columns must be a dict of arrays, got {type(columns).__name__}")
+        self._take(offsets, columns)
+        if np.may_share_memory(self._offsets, np.asarray(offsets)):
+            self._offsets = _read_only(self._offsets.copy())  # validated: nobody may change them
+
+    def _take(self, offsets: ArrayLike, columns: Mapping[str, ArrayLike]) -> None:
         checked = {name: as_column(values, f"column {name!r}") for name, values in columns.items()}
         if not checked:
             raise ValueError("columns must hold at least one column")
@@ -66,14 +73,21 @@ class Jagged:
         bounds = as_offsets(offsets, next(iter(lengths.values())))
         start, stop = int(bounds[0]), int(bounds[-1])
         # Offsets from 0 and content without a tail, once, so that nothing after has to think of it.
-        self._offsets = bounds - start if start else bounds
+        self._offsets = _read_only(bounds - start if start else bounds)
         self._columns = {name: values[start:stop] for name, values in checked.items()}
 
     @classmethod
     def _of(cls, offsets: Offsets, columns: dict[str, Array]) -> Jagged:
         """From parts known to be right."""
         new = object.__new__(cls)
-        new._offsets, new._columns = offsets, columns
+        new._offsets, new._columns = _read_only(offsets), columns
+        return new
+
+    @classmethod
+    def _sharing(cls, offsets: ArrayLike, columns: Mapping[str, ArrayLike]) -> Jagged:
+        """From arrays of another library that does not change them: offsets are not copied."""
+        new = object.__new__(cls)
+        new._take(offsets, columns)
         return new
 
     @classmethod
@@ -96,7 +110,7 @@ class Jagged:
 
     @property
     def offsets(self) -> Offsets:
-        """int64 (n_events + 1,), from 0 to the number of particles."""
+        """int64 (n_events + 1,), from 0 to the number of particles; read-only."""
         return self._offsets
 
     @property
@@ -248,7 +262,7 @@ class Jagged:
             shared one (if not standardised), else float64 where a column has 8 bytes, else
             float32, which holds integers up to 2**24.
         out
-            A result of an earlier call, written again: fresh memory costs more than the kernel.
+            A result of an earlier call, written again instead of allocating anew.
 
         Returns
         -------
@@ -331,7 +345,9 @@ class Jagged:
         Missing values (option types) and deeper nesting are refused.
         """
         names = [columns] if isinstance(columns, str) else columns
-        return cls(*interchange.from_awkward(array, None if names is None else list(names)))
+        return cls._sharing(
+            *interchange.from_awkward(array, None if names is None else list(names))
+        )
 
     def to_awkward(self, with_name: str | None = None) -> Any:
         """An awkward array of records without a copy, for example ``with_name="Momentum4D"``."""
@@ -340,7 +356,7 @@ class Jagged:
     @classmethod
     def from_arrow(cls, array: Any) -> Jagged:
         """From an Arrow list array of structs (or its ChunkedArray); nulls are refused."""
-        return cls(*interchange.from_arrow(array))
+        return cls._sharing(*interchange.from_arrow(array))
 
     def to_arrow(self) -> Any:
         """An Arrow LargeListArray of structs; only boolean columns are copied."""
@@ -356,6 +372,12 @@ class Jagged:
         names = self._columns if columns is None else columns
         stacked = np.stack([self._column(name) for name in names], axis=1)
         return interchange.to_torch(self._offsets, stacked)
+
+
+def _read_only(offsets: Offsets) -> Offsets:
+    view = offsets.view()
+    view.flags.writeable = False
+    return view
 
 
 def as_jagged(particles: Any, columns: Iterable[str] | None = None) -> Jagged:

@@ -78,7 +78,7 @@ def _name_resonances(ax: Any, density: Any, edges: Any) -> None:
     filled = density[density > 0]
     if not len(filled):
         return
-    ax.set_ylim(filled.min() * 0.5, filled.max() * 30)
+    ax.set_ylim(filled.min() * 0.5, filled.max() * 10)
     for mass, label in RESONANCES:
         bin_ = int(np.searchsorted(edges, mass)) - 1
         if not 0 <= bin_ < len(density):

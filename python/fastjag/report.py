@@ -61,6 +61,8 @@ class Report:
 
 
 def _shown(value: Any) -> str:
+    if value is None or value in (float("inf"), float("-inf")):
+        return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):

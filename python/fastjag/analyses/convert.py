@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -70,7 +71,10 @@ def convert(
     n_events + 1) in HDF5 and NPZ. ``nMuon`` holds each collection's number of particles before
     any cut-off. NPZ is written in one shard per batch, so that memory stays bounded.
 
-    All outputs appear when the last one is complete; ``convert.json`` lists them.
+    Columns whose type cannot hold ``fill`` are padded as float32 (float64 from 8 bytes).
+
+    All outputs appear when the last one is complete; ``convert.json`` lists them, and those that it
+    lists from an earlier conversion into the same directory are removed.
     """
     one_of("format", format, FORMATS)
     pad = dict(pad or {})
@@ -93,9 +97,13 @@ def convert(
         if total == 0:
             reasons = "; ".join(s.reason for s in result.skipped)
             raise ValueError("the files hold no events" + (f" ({reasons})" if reasons else ""))
+        outputs = sorted(p.name for p in directory.iterdir())
+        for name in _earlier(Path(out)) - set(outputs):
+            (Path(out) / name).unlink(missing_ok=True)
         write_json(
             directory / "convert.json",
             {
+                "outputs": outputs,
                 "fastjag": version,
                 "format": format,
                 "files": dict(zip(result.events, [f for f, _ in found], strict=True)),
@@ -107,6 +115,15 @@ def convert(
             },
         )
     return result
+
+
+def _earlier(out: Path) -> set[str]:
+    """Files of an earlier conversion: shards of other steps would be read along with the new."""
+    try:
+        listed = json.loads((out / "convert.json").read_text())["outputs"]
+        return {name for name in listed if Path(name).name == name}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
 
 
 def _stems(paths: list[str]) -> list[str]:
@@ -135,9 +152,14 @@ def _columns(
             # A branch without a prefix is a collection of its own, with one column of its name.
             full = name if column == name else f"{name}_{column}"
             if name in pad:
+                dtype = particles[column].dtype
+                with np.errstate(all="ignore"):
+                    holds = dtype.kind == "f" or np.asarray(fill).astype(dtype) == fill
+                floats = np.float64 if dtype.itemsize == 8 else np.float32
                 flat[full] = particles.pad(
-                    pad[name].width, column, fill=fill, by=pad[name].by
-                ).values
+                    pad[name].width, column, fill=fill, by=pad[name].by,
+                    dtype=None if holds else floats,
+                ).values  # fmt: skip
                 kinds[full] = "padded"
             else:
                 jagged.setdefault(name, (particles.offsets, {}))[1][full] = particles[column]

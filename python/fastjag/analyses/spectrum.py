@@ -91,7 +91,6 @@ def spectrum(
     for batch in batches:
         muons = _select(batch, selection, cutflow)
         pairs = dimuon(muons, "any", fields=("mass", "charge"), threads=threads)
-        _count(cutflow, "pairs of selected muons", len(pairs))
         for h, sign, chosen in (
             (opposite, "opposite", pairs.charge == 0),
             (same, "same", pairs.charge != 0),
@@ -132,6 +131,7 @@ def _select(batch: Batch, cuts: Selection, cutflow: dict[str, int]) -> Jagged:
         mask &= muons[cuts.muon_id].astype(bool)
     if not mask.all():
         muons = muons.keep(mask)
+    _count(cutflow, "at least two selected muons", int(np.count_nonzero(muons.counts >= 2)))
     if cuts.exactly_two:
         muons = muons[muons.counts == 2]
         _count(cutflow, "exactly two selected muons", len(muons))

@@ -11,6 +11,8 @@ from fastjag import _cpu
 from fastjag.arrays import Array
 from fastjag.kernels.threads import get_num_threads
 
+GRAIN = 100_000  # entries below which the kernel does not start another thread
+
 
 def histogram(
     columns: Sequence[Array],
@@ -28,7 +30,7 @@ def histogram(
     """
     shape = tuple(len(e) + 2 for e in edges)
     slots = int(np.prod(shape))
-    n_threads = get_num_threads(threads)
+    n_threads = min(get_num_threads(threads), 1 + len(columns[0]) // GRAIN)
     y = columns[1] if len(columns) == 2 else None
     edges_y = edges[1] if len(edges) == 2 else None
     margins = [margin(e) for e in edges] + [np.inf]

@@ -42,6 +42,11 @@ def padding(
     n, f = len(offsets) - 1, len(columns)
     shape = (n, width, f) if layout == "NKF" else (n, f, width)
     values = out_array(out, shape, target)
+    for name, written in (("out", values), ("out.mask", mask)):
+        if written is not None and any(np.may_share_memory(written, c) for c in columns):
+            raise ValueError(f"{name} must not share memory with the columns")
+    if mask is not None and np.may_share_memory(values, mask):
+        raise ValueError("out.values and out.mask must not share memory")
     low, high = _clip_range(clip)
     scales = _per_column(scale, 1.0, f, "scale")
     if 0.0 in scales or not np.isfinite(scales).all():

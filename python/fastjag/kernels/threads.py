@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 
 from fastjag import _cpu
+
+MOST = 4096
 
 _chosen: int | None = None
 _forked = False
@@ -13,6 +16,7 @@ _forked = False
 def _after_fork() -> None:
     global _forked
     _forked = True
+    _cgroup_quota.cache_clear()
 
 
 # A forked worker shares the machine with its siblings: one thread unless it is told otherwise.
@@ -26,6 +30,8 @@ def _positive(value: object, name: str) -> int:
         threads = 0
     if threads < 1:
         raise ValueError(f"{name} must be a positive integer, got {value!r}")
+    if threads > MOST:
+        raise ValueError(f"{name} must be at most {MOST}, got {value!r}")
     return threads
 
 
@@ -34,6 +40,7 @@ def _read(path: str) -> str:
         return file.read()
 
 
+@cache  # reading it costs more than a small kernel
 def _cgroup_quota() -> float:
     """CPUs that the control group grants (v2, then v1), infinite where there is no limit."""
     try:
