@@ -140,6 +140,15 @@ void pad_in_place(PaddingArgs<Out> const& a, int64_t begin, int64_t end) {
                            std::min(end, b + block));
 }
 
+// (event, column, slot) to (event, slot, column); a known number of columns unrolls.
+template <int columns, class Out>
+void interleave(Out const* from, Out* to, int64_t n_events, int64_t width, int64_t n_columns) {
+    int64_t const n = columns ? columns : n_columns;
+    for (int64_t event = 0; event < n_events; ++event, from += width * n)
+        for (int64_t k = 0; k < width; ++k)
+            for (int64_t column = 0; column < n; ++column) *to++ = from[column * width + k];
+}
+
 // Where columns are innermost, writing in place strides: a few events are padded column by column
 // into a buffer in L1 and written from there in one go.
 template <class Out>
@@ -155,12 +164,12 @@ void pad_interleaved(PaddingArgs<Out> const& a, int64_t begin, int64_t end) {
         int64_t const e = std::min(end, b + block);
         for (int64_t column = 0; column < n_columns; ++column)
             pad_any_column(staged, column, buffer + column * width, b, e);
-        for (int64_t event = b; event < e; ++event) {
-            Out const* from = buffer + (event - b) * width * n_columns;
-            Out* to = a.out + event * width * n_columns;
-            for (int64_t k = 0; k < width; ++k)
-                for (int64_t column = 0; column < n_columns; ++column)
-                    *to++ = from[column * width + k];
+        Out* to = a.out + b * width * n_columns;
+        switch (n_columns) {
+            case 2: interleave<2>(buffer, to, e - b, width, 2); break;
+            case 3: interleave<3>(buffer, to, e - b, width, 3); break;
+            case 4: interleave<4>(buffer, to, e - b, width, 4); break;
+            default: interleave<0>(buffer, to, e - b, width, n_columns);
         }
     }
 }
