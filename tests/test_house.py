@@ -174,3 +174,26 @@ class TestDocumentation:
         assert re.match(r"\d+\.\d+", fastjag.__version__)
         with pytest.raises(AttributeError, match="module 'fastjag' has no attribute 'iterat'"):
             _ = fastjag.iterat
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("fj.histogram([1.0], (2, 0, 1))", "this needs hist, .*pip install 'fastjag\\[hist\\]'"),
+        ("fj.iterate('a.root')", "this needs uproot, .*pip install 'fastjag\\[io\\]'"),
+        ("fj.Jagged([0, 1], {'x': [1.0]}).to_awkward()", "this needs awkward, .*\\[io\\]"),
+        ("fj.Jagged([0, 1], {'x': [1.0]}).to_arrow()", "this needs pyarrow, .*\\[arrow\\]"),
+        ("fj.Jagged([0, 1], {'x': [1.0]}).to_torch('x')", "this needs torch, .*\\[torch\\]"),
+    ],
+)
+def test_missing_libraries_are_named(monkeypatch, code, message):
+    from importlib import util
+
+    import fastjag as fj
+    from fastjag import arrays
+
+    found = util.find_spec
+    missing = {"hist", "uproot", "awkward", "pyarrow", "torch"}
+    monkeypatch.setattr(arrays, "find_spec", lambda m: None if m in missing else found(m))
+    with pytest.raises(ModuleNotFoundError, match=message):
+        eval(code, {"fj": fj})

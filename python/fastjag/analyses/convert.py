@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fastjag.arrays import Array, near_misses, one_of
+from fastjag.arrays import Array, near_misses, needs, one_of
 from fastjag.files import Files, find_files
 from fastjag.io import Batch, Skipped, iterate
 from fastjag.output import results_directory, write_json
@@ -77,6 +77,8 @@ def convert(
     lists from an earlier conversion into the same directory are removed.
     """
     one_of("format", format, FORMATS)
+    if format != "npz":
+        needs(*{"parquet": ("pyarrow", "arrow"), "hdf5": ("h5py", "cli")}[format])
     pad = dict(pad or {})
     found = find_files(files)
     result = Conversion()

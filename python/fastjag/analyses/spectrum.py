@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fastjag.arrays import needs
 from fastjag.dimuons import dimuon
 from fastjag.files import Files, ReadError
 from fastjag.histograms import histogram
@@ -75,6 +76,8 @@ def spectrum(
 
     Raises ValueError where the files hold no event at all, and what :func:`fastjag.iterate` raises.
     """
+    needs("mplhep", "plots")
+    needs("hist", "hist")
     import hist
 
     low, high = mass_range

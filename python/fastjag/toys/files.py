@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from fastjag.arrays import Array, near_misses, one_of
+from fastjag.arrays import Array, near_misses, needs, one_of
 from fastjag.jagged import Jagged
 from fastjag.progress import progress_bar
 from fastjag.toys.events import CHUNK, Maker
@@ -94,6 +94,8 @@ def write(
     Path
         ``path``.
     """
+    needs("uproot", "io")
+    needs("awkward", "io")
     import uproot
 
     target = Path(path)
