@@ -1,8 +1,8 @@
 // dimuon: pairs of particles within each event, and their observables.
 //
-// Two passes: dimuon_count chooses (a group of events at a time in lanes, or one by one) and notes the
-// choice; dimuon collects the chosen pairs in blocks and computes each field in a loop of its own,
-// free of branches, which the compiler vectorises.
+// Two passes: dimuon_count chooses (a group of events at a time in lanes, or one by one) and notes
+// the choice; dimuon collects the chosen pairs in blocks and computes each field in a loop of its
+// own, free of branches, which the compiler vectorises.
 #include "fastjag/lorentz.hpp"
 #include "lanes.hpp"
 #include "ranges.hpp"
