@@ -1,5 +1,7 @@
 // Entry points of the kernels in ranges.hpp: cut the events among threads, pick the instruction
 // set.
+#include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <stdexcept>
 #include <string>
@@ -104,6 +106,23 @@ void histogram(HistogramArgs<T, W> const& a, Threads threads) {
         }
 }
 
+// Blocks of rows grow longer down the triangle: threads take the next one when they are done.
+template <class Out>
+void pyramid_gram(PyramidGramArgs<Out> const& a, Threads threads) {
+    int64_t const rows = a.last_row - a.first_row;
+    std::atomic<int64_t> next{a.first_row};
+    run_parts(useful_parts(rows * a.n_columns, threads), [&](int part) {
+        for (;;) {
+            int64_t const begin = next.fetch_add(pyramid_rows);
+            if (begin >= a.last_row) return;
+            int64_t const end = std::min(begin + pyramid_rows, a.last_row);
+            [&] { FASTJAG_DISPATCH(pyramid_gram_rows(a, begin, end, part)) }();
+        }
+    });
+}
+
+#define FASTJAG_PYRAMID(Out) template void pyramid_gram(PyramidGramArgs<Out> const&, Threads);
+FASTJAG_FOR_GRAM_TYPES(FASTJAG_PYRAMID)
 #define FASTJAG_AGGREGATE(T) template void aggregate(AggregateArgs<T> const&, Threads);
 FASTJAG_FOR_NUMBER_TYPES(FASTJAG_AGGREGATE)
 #define FASTJAG_DIMUON(T)                                      \

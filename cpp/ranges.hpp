@@ -16,7 +16,9 @@
     template <class T>                                                         \
     void pair_mass_range(PairMassArgs<T> const&, int64_t begin, int64_t end);  \
     template <class T, class W>                                                \
-    void histogram_range(HistogramArgs<T, W> const&, int64_t begin, int64_t end, int64_t part);
+    void histogram_range(HistogramArgs<T, W> const&, int64_t begin, int64_t end, int64_t part); \
+    template <class Out>                                                       \
+    void pyramid_gram_rows(PyramidGramArgs<Out> const&, int64_t begin, int64_t end, int64_t part);
 
 namespace fastjag {
 

@@ -123,3 +123,91 @@ def histogram(
     threads: int,
     /,
 ) -> None: ...
+def pyramid_codes(
+    offsets: _Array,
+    values: list[_Array],
+    low: list[float],
+    scale: list[float],
+    circular: list[bool],
+    cells: int,
+    bits: int,
+    category: _Optional,
+    n_categories: int,
+    shifts: _Array,
+    codes: _Array,
+    threads: int,
+    /,
+) -> None: ...
+def pyramid_most(
+    offsets: _Array,
+    codes: _Array,
+    n_axes: int,
+    first: _Array,
+    cells: _Array,
+    child: _Array,
+    scratch: _Array,
+    most: _Array,
+    threads: int,
+    /,
+) -> None: ...
+def pyramid_count(
+    offsets: _Array,
+    codes: _Array,
+    n_axes: int,
+    first: _Array,
+    cells: _Array,
+    child: _Array,
+    scratch: _Array,
+    base: _Array,
+    counts: _Array,
+    threads: int,
+    /,
+) -> None: ...
+def pyramid_features(
+    offsets: _Array,
+    codes: _Array,
+    n_axes: int,
+    first: _Array,
+    cells: _Array,
+    child: _Array,
+    scratch: _Array,
+    base: _Array,
+    out_offsets: _Array,
+    features: _Array,
+    threads: int,
+    /,
+) -> None: ...
+def pyramid_index(
+    offsets: _Array,
+    features: _Array,
+    plane: _Array,
+    cursor: _Array,
+    planes: _Array,
+    postings: _Array,
+    /,
+) -> None: ...
+def pyramid_gram_scratch(most_features: int, /) -> int: ...
+def pyramid_gram(
+    offsets: _Array,
+    features: _Array,
+    first_row: int,
+    last_row: int,
+    n_columns: int,
+    level_first: _Array,
+    plane: _Array,
+    planes: _Array,
+    posting_offsets: _Array,
+    postings: _Array,
+    row_scale: _Optional,
+    column_scale: _Optional,
+    wide: bool,
+    symmetric: bool,
+    most_features: int,
+    scratch: _Array,
+    result: _Array,
+    threads: int,
+    /,
+) -> None: ...
+def largest(
+    values: _Array, exclude: _Optional, index: _Array, found: _Array, threads: int, /
+) -> None: ...

@@ -1,0 +1,204 @@
+// pyramid: from points to cells on nested grids, to sparse features, to an index of who has what.
+#include <algorithm>
+#include <atomic>
+
+#include "fastjag/kernels.hpp"
+#include "fastjag/morton.hpp"
+#include "parallel.hpp"
+
+namespace fastjag {
+namespace {
+
+using namespace FASTJAG_ISA;
+
+double value(PyramidAxis const& axis, int64_t point) {
+    return axis.dtype == DType::f4 ? double{static_cast<float const*>(axis.values)[point]}
+                                   : static_cast<double const*>(axis.values)[point];
+}
+
+// Spreading a byte at a time by a table, made once per call.
+struct Spreader {
+    uint64_t table[256];
+    int64_t n_axes;
+
+    explicit Spreader(int64_t axes) : n_axes(axes) {
+        for (uint64_t byte = 0; byte < 256; ++byte) table[byte] = spread_bits(byte, axes);
+    }
+    uint64_t operator()(uint64_t cell) const {
+        uint64_t code = table[cell & 255];
+        for (int64_t shift = 8; cell >> shift != 0; shift += 8)
+            code |= table[cell >> shift & 255] << (shift * n_axes);
+        return code;
+    }
+};
+
+void sort_codes(uint64_t* codes, int64_t n) {
+    if (n > 32) {
+        std::sort(codes, codes + n);
+        return;
+    }
+    for (int64_t i = 1; i < n; ++i) {
+        uint64_t const code = codes[i];
+        int64_t j = i;
+        for (; j > 0 && codes[j - 1] > code; --j) codes[j] = codes[j - 1];
+        codes[j] = code;
+    }
+}
+
+// Calls found(level, cell or -1, k) for every level from the finest and every point of the event,
+// k = 0, 1, .. counting the points of the event in the cell.
+template <class Found>
+void walk(PyramidFeaturesArgs const& a, int64_t event, int part, Found const& found) {
+    PyramidTree const& tree = a.tree;
+    int64_t const begin = a.offsets[event], n = a.offsets[event + 1] - begin;
+    int64_t const top = tree.n_levels - 1;
+    // Codes ascend, so that a point mostly shares the coarse cells of the one before it.
+    int32_t* const cells = a.scratch + part * tree.n_levels * a.most_points;
+    for (int64_t i = 0; i < n; ++i) {
+        uint64_t const code = a.codes[begin + i];
+        int64_t level = top;
+        if (i > 0)
+            for (; level >= 0; --level) {
+                if (code >> (tree.n_axes * level) !=
+                    a.codes[begin + i - 1] >> (tree.n_axes * level))
+                    break;
+                cells[level * n + i] = cells[level * n + i - 1];
+            }
+        for (; level >= 0; --level) {
+            int64_t from = tree.first[top], to = tree.first[top + 1];
+            if (level < top) {
+                int64_t const parent = cells[(level + 1) * n + i];
+                from = parent < 0 ? 0 : tree.child[parent];
+                to = parent < 0 ? 0 : tree.child[parent + 1];
+            }
+            uint64_t const wanted = code >> (tree.n_axes * level);
+            uint64_t const* const at =
+                std::lower_bound(tree.cells + from, tree.cells + to, wanted);
+            bool const known = at != tree.cells + to && *at == wanted;
+            cells[level * n + i] = known ? static_cast<int32_t>(at - tree.cells) : -1;
+        }
+    }
+    for (int64_t level = 0; level <= top; ++level) {
+        int32_t k = 0;
+        for (int64_t i = 0; i < n; ++i) {
+            int32_t const cell = cells[level * n + i];
+            k = i > 0 && cell == cells[level * n + i - 1] ? k + 1 : 0;
+            found(cell, k);
+        }
+    }
+}
+
+}  // namespace
+
+void pyramid_codes(PyramidCodesArgs const& a, Threads threads) {
+    Spreader const spread(a.n_axes);
+    int64_t const last = (int64_t{1} << a.bits) - 1;
+    int64_t const code_bits = a.n_axes * a.bits;
+    parallel_events(a.offsets, a.n_events, 1, threads, [&](int64_t begin, int64_t end, int) {
+        for (int64_t event = begin; event < end; ++event) {
+            int64_t const first = a.offsets[event], n = a.offsets[event + 1] - first;
+            for (int64_t p = 0; p < a.n_pyramids; ++p) {
+                uint64_t* const codes = a.codes + a.n_pyramids * first + p * n;
+                for (int64_t i = 0; i < n; ++i) {
+                    int64_t const category = a.category ? a.category[first + i] : 0;
+                    auto const head = static_cast<uint64_t>(p * a.n_categories + category);
+                    uint64_t code = code_bits < 64 ? head << code_bits : 0;
+                    for (int64_t d = 0; d < a.n_axes; ++d) {
+                        PyramidAxis const& axis = a.axes[d];
+                        code |= spread(pyramid_cell(value(axis, first + i), axis.low, axis.scale,
+                                                    axis.circular, a.shifts[p * a.n_axes + d],
+                                                    a.cells, last))
+                                << d;
+                    }
+                    codes[i] = code;
+                }
+                sort_codes(codes, n);  // pyramids ascend in their highest bits already
+            }
+        }
+    });
+}
+
+void pyramid_most(PyramidFeaturesArgs const& a, Threads threads) {
+    parallel_events(a.offsets, a.n_events, 1, threads, [&](int64_t begin, int64_t end, int part) {
+        for (int64_t event = begin; event < end; ++event)
+            walk(a, event, part, [&](int32_t cell, int32_t k) {
+                if (cell < 0) return;
+                std::atomic_ref<int32_t> most(a.most[cell]);
+                int32_t seen = most.load(std::memory_order_relaxed);
+                while (seen < k + 1 &&
+                       !most.compare_exchange_weak(seen, k + 1, std::memory_order_relaxed)) {
+                }
+            });
+    });
+}
+
+void pyramid_count(PyramidFeaturesArgs const& a, Threads threads) {
+    parallel_events(a.offsets, a.n_events, 1, threads, [&](int64_t begin, int64_t end, int part) {
+        for (int64_t event = begin; event < end; ++event) {
+            int64_t n = 0;
+            walk(a, event, part, [&](int32_t cell, int32_t k) {
+                n += cell >= 0 && k < a.base[cell + 1] - a.base[cell];
+            });
+            a.counts[event] = n;
+        }
+    });
+}
+
+void pyramid_features(PyramidFeaturesArgs const& a, Threads threads) {
+    parallel_events(a.offsets, a.n_events, 1, threads, [&](int64_t begin, int64_t end, int part) {
+        for (int64_t event = begin; event < end; ++event) {
+            int32_t* to = a.features + a.out_offsets[event];
+            walk(a, event, part, [&](int32_t cell, int32_t k) {
+                if (cell >= 0 && k < a.base[cell + 1] - a.base[cell]) *to++ = a.base[cell] + k;
+            });
+        }
+    });
+}
+
+void pyramid_index(PyramidIndexArgs const& a) {
+    constexpr int64_t words = pyramid_tile / 64;
+    for (int64_t event = 0; event < a.n_events; ++event) {
+        uint64_t* const tile = a.planes + event / pyramid_tile * a.n_planes * words;
+        int64_t const column = event % pyramid_tile;
+        for (int64_t i = a.offsets[event]; i < a.offsets[event + 1]; ++i) {
+            int32_t const feature = a.features[i];
+            if (a.plane[feature] >= 0)
+                tile[a.plane[feature] * words + column / 64] |= uint64_t{1} << (column % 64);
+            else
+                a.postings[a.cursor[feature]++] = static_cast<int32_t>(event);
+        }
+    }
+}
+
+template <class T>
+void largest(LargestArgs<T> const& a, Threads threads) {
+    int64_t const parts = useful_parts(a.n_rows * a.n_columns, threads);
+    run_parts(static_cast<int>(parts), [&](int part) {
+        for (int64_t row = a.n_rows * part / parts; row < a.n_rows * (part + 1) / parts; ++row) {
+            T const* const values = a.values + row * a.n_columns;
+            int64_t const skip = a.exclude ? a.exclude[row] : -1;
+            int64_t* const index = a.index + row * a.k;
+            T* const best = a.largest + row * a.k;
+            int64_t found = 0;
+            for (int64_t j = 0; j < a.n_columns; ++j) {
+                // Later columns lose ties, so what is not above the smallest kept is out.
+                if ((found == a.k && !(values[j] > best[a.k - 1])) || j == skip) continue;
+                int64_t at = found < a.k ? found++ : a.k - 1;
+                for (; at > 0 && best[at - 1] < values[j]; --at) {
+                    best[at] = best[at - 1];
+                    index[at] = index[at - 1];
+                }
+                best[at] = values[j];
+                index[at] = j;
+            }
+            for (; found < a.k; ++found) {
+                index[found] = -1;
+                best[found] = 0;
+            }
+        }
+    });
+}
+
+template void largest(LargestArgs<float> const&, Threads);
+
+}  // namespace fastjag

@@ -1,0 +1,336 @@
+// pyramid: the Gram matrix of sets from the index of their features.
+//
+// A block is 32 rows by 2048 columns. What a row shares with the columns is the sum of the bit
+// planes of its features: one bit per column, added up by carry-save adders, which handle as many
+// columns at once as a register has bits (512 with AVX-512) in two instructions. Weights are powers
+// of two: planes of a level simply enter at their binary digit. Features that few columns have come
+// from lists.
+#include <cmath>
+#include <cstdint>
+#if defined(__AVX512BW__)
+// Its functions are always inlined: no copy that another CPU could run. GCC 12 takes the undefined
+// registers that some of them start from for uninitialised variables.
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#include <immintrin.h>
+#endif
+
+#include "ranges.hpp"
+
+namespace fastjag {
+namespace FASTJAG_ISA {
+namespace {
+
+constexpr int64_t tile_words = pyramid_tile / 64;
+constexpr int most_digits = 32;
+
+#if defined(__AVX512BW__)
+using Bits = __m512i;
+FASTJAG_HD Bits sum_of(Bits a, Bits b, Bits c) { return _mm512_ternarylogic_epi64(a, b, c, 0x96); }
+FASTJAG_HD Bits carry_of(Bits a, Bits b, Bits c) {
+    return _mm512_ternarylogic_epi64(a, b, c, 0xE8);
+}
+#else
+#if defined(__AVX2__)
+typedef uint64_t Bits __attribute__((vector_size(32)));
+#else
+typedef uint64_t Bits __attribute__((vector_size(16)));
+#endif
+FASTJAG_HD Bits sum_of(Bits a, Bits b, Bits c) { return a ^ b ^ c; }
+FASTJAG_HD Bits carry_of(Bits a, Bits b, Bits c) { return (a & b) | ((a ^ b) & c); }
+#endif
+constexpr int64_t bits_words = sizeof(Bits) / 8;
+
+FASTJAG_HD Bits load_bits(uint64_t const* from) {
+    Bits bits;
+    __builtin_memcpy(&bits, from, sizeof bits);
+    return bits;
+}
+
+// A feature of a row that few columns have: its columns from the present tile on.
+struct List {
+    int32_t const *at, *end;
+    uint32_t weight;
+};
+
+// What is known of a row before its columns come: planes by binary digit, and lists.
+struct Row {
+    int32_t digit_end[most_digits];
+    int32_t n_planes, n_lists;
+};
+
+static_assert(sizeof(List) == 24 && sizeof(Row) == 136);  // as in pyramid_gram_scratch
+
+// The scratch of one thread.
+struct Scratch {
+    Bits* carries;  // two lists of most_features + 1
+    void* sums;     // (pyramid_rows, pyramid_tile) of 2 or 4 bytes
+    List* lists;    // (pyramid_rows, most_features)
+    Row* rows;
+    int32_t* planes;  // (pyramid_rows, most_features)
+
+    Scratch(void* scratch, int64_t most_features, int64_t part) {
+        char* at = static_cast<char*>(scratch) + part * pyramid_gram_scratch(most_features);
+        auto take = [&](auto*& array, int64_t bytes) {
+            array = reinterpret_cast<decltype(+array)>(at);
+            at += bytes;
+        };
+        take(carries, 2 * (most_features + 1) * 64);
+        char* block;
+        take(block, pyramid_rows * pyramid_tile * 4);
+        sums = block;
+        take(lists, pyramid_rows * most_features * int64_t{sizeof(List)});
+        take(rows, pyramid_rows * int64_t{sizeof(Row)});
+        take(planes, pyramid_rows * most_features * int64_t{sizeof(int32_t)});
+    }
+};
+
+// Features ascend level by level from the finest, which has the highest weight; adding starts at
+// the lowest digit, where the two coarsest levels are.
+template <class Out>
+void plan(PyramidGramArgs<Out> const& a, int64_t index, Row& row, int32_t* planes, List* lists) {
+    row.n_planes = row.n_lists = 0;
+    int64_t end = a.offsets[index + 1];
+    int64_t const begin = a.offsets[index];
+    for (int64_t level = a.n_levels - 1; level >= 0; --level) {
+        int64_t const digit = larger(0, a.n_levels - 2 - level);
+        for (; end > begin && a.features[end - 1] >= a.level_first[level]; --end) {
+            int32_t const feature = a.features[end - 1];
+            if (a.plane[feature] >= 0)
+                planes[row.n_planes++] = a.plane[feature];
+            else
+                lists[row.n_lists++] = {a.postings + a.posting_offsets[feature],
+                                        a.postings + a.posting_offsets[feature + 1],
+                                        uint32_t{1} << digit};
+        }
+        row.digit_end[digit] = row.n_planes;
+    }
+}
+
+// Adds up planes and carries, digit by digit; returns the number of digits of the sums.
+int add_planes(Row const& row, int32_t const* planes, int64_t n_digits, uint64_t const* words,
+               Bits* carries, Bits* next, Bits* digits) {
+    int64_t n_carries = 0, plane = 0;
+    int digit = 0;
+    for (; digit < most_digits && (digit < n_digits || n_carries > 0); ++digit) {
+        int64_t const plane_end = digit < n_digits ? row.digit_end[digit] : plane;
+        auto take = [&] {
+            return plane < plane_end ? load_bits(words + tile_words * planes[plane++])
+                                     : carries[--n_carries];
+        };
+        int64_t left = plane_end - plane + n_carries, n_next = 0;
+        Bits sum{};
+        if (left > 0) {
+            sum = take();
+            --left;
+        }
+        // Planes two by two, then what mixes, then carries: no choice inside the long loops.
+        for (; plane + 1 < plane_end; plane += 2, left -= 2) {
+            Bits const x = load_bits(words + tile_words * planes[plane]);
+            Bits const y = load_bits(words + tile_words * planes[plane + 1]);
+            next[n_next++] = carry_of(sum, x, y);
+            sum = sum_of(sum, x, y);
+        }
+        for (; left > 1; left -= 2) {
+            Bits const x = take(), y = take();
+            next[n_next++] = carry_of(sum, x, y);
+            sum = sum_of(sum, x, y);
+        }
+        if (left == 1) {
+            Bits const x = take();
+            next[n_next++] = sum & x;
+            sum = sum ^ x;
+        }
+        digits[digit] = sum;
+        Bits* const swap = carries;
+        carries = next;
+        next = swap;
+        n_carries = n_next;
+    }
+    return digit;
+}
+
+// Up to 16 digits of 64 columns, from `word` of each digit, as numbers.
+FASTJAG_HD void transpose64(Bits const* digits, int n, int64_t word, uint16_t* out) {
+    auto const* words = reinterpret_cast<uint64_t const*>(digits) + word;
+#if defined(__AVX512BW__)
+    __m512i low = _mm512_setzero_si512(), high = low;
+    for (int d = 0; d < (n < 8 ? n : 8); ++d) {
+        __m512i const weight = _mm512_set1_epi8(static_cast<char>(1 << d));
+        low = _mm512_mask_add_epi8(low, words[d * bits_words], low, weight);
+    }
+    for (int d = 8; d < n; ++d) {
+        __m512i const weight = _mm512_set1_epi8(static_cast<char>(1 << (d - 8)));
+        high = _mm512_mask_add_epi8(high, words[d * bits_words], high, weight);
+    }
+    auto widened = [](__m256i l, __m256i h) {
+        return _mm512_or_si512(_mm512_cvtepu8_epi16(l),
+                               _mm512_slli_epi16(_mm512_cvtepu8_epi16(h), 8));
+    };
+    _mm512_storeu_si512(out, widened(_mm512_castsi512_si256(low), _mm512_castsi512_si256(high)));
+    _mm512_storeu_si512(out + 32, widened(_mm512_extracti64x4_epi64(low, 1),
+                                          _mm512_extracti64x4_epi64(high, 1)));
+#else
+    typedef uint8_t Bytes __attribute__((vector_size(16)));
+    constexpr Bytes own = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
+    constexpr Bytes first_byte = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1};
+    for (int part = 0; part < 4; ++part) {  // 16 columns each: their bit in a byte each
+        Bytes low{}, high{};
+        for (int d = 0; d < n; ++d) {
+            typedef uint64_t Words __attribute__((vector_size(16)));
+            Words const w = {words[d * bits_words] >> (16 * part), 0};
+            Bytes const spread = __builtin_shuffle(reinterpret_cast<Bytes const&>(w), first_byte);
+            Bytes const set = reinterpret_cast<Bytes>((spread & own) == own);
+            if (d < 8)
+                low |= set & static_cast<uint8_t>(1 << d);
+            else
+                high |= set & static_cast<uint8_t>(1 << (d - 8));
+        }
+        constexpr Bytes even = {0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23};
+        constexpr Bytes odd = {8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+        Bytes const first = __builtin_shuffle(low, high, even);  // little-endian 16-bit numbers
+        Bytes const second = __builtin_shuffle(low, high, odd);
+        __builtin_memcpy(out + 16 * part, &first, sizeof first);
+        __builtin_memcpy(out + 16 * part + 8, &second, sizeof second);
+    }
+#endif
+}
+
+FASTJAG_HD void transpose_digits(Bits const* digits, int n, uint16_t* sums) {
+    for (int64_t word = 0; word < bits_words; ++word)
+        transpose64(digits, n, word, sums + 64 * word);
+}
+
+FASTJAG_HD void transpose_digits(Bits const* digits, int n, uint32_t* sums) {
+    constexpr int64_t columns = 64 * bits_words;
+    uint16_t low[columns], high[columns];
+    transpose_digits(digits, n < 16 ? n : 16, low);
+    transpose_digits(digits + 16, n < 16 ? 0 : n - 16, high);
+    for (int64_t j = 0; j < columns; ++j)
+        sums[j] = low[j] | static_cast<uint32_t>(high[j]) << 16;
+}
+
+// A block: its sums in rows of `stride` elements, and what turns them into the output.
+template <class Sum, class Out>
+struct Block {
+    PyramidGramArgs<Out> const& a;
+    Sum const* sums;  // (rows, pyramid_tile)
+    int64_t row, n_rows, column;
+
+    FASTJAG_HD Out finished(Sum sum, int64_t i, int64_t j) const {
+        if constexpr (sizeof(Out) == sizeof(Sum) && !std::is_floating_point_v<Out>)
+            return sum;
+        else
+            return static_cast<Out>(static_cast<double>(sum) *
+                                    (a.row_scale[i] * a.column_scale[j]));
+    }
+
+    void write(int64_t n_columns) const {
+        for (int64_t r = 0; r < n_rows; ++r) {
+            Sum const* const from = sums + r * pyramid_tile;
+            Out* const to = a.out + (row + r - a.first_row) * a.stride + column;
+            for (int64_t c = 0; c < n_columns; ++c) to[c] = finished(from[c], row + r, column + c);
+        }
+    }
+
+    // The same, mirrored at the diagonal: rows of the output are columns of the block.
+    void write_mirrored(int64_t n_columns) const {
+        constexpr int64_t side = 16 / sizeof(Sum);
+        typedef Sum Line __attribute__((vector_size(16)));
+        for (int64_t c = 0; c < n_columns; ++c) {
+            if (c % side == 0 && n_columns - c >= side && n_rows == pyramid_rows) {
+                for (int64_t r = 0; r < n_rows; r += side) {
+                    Line lines[side];
+                    for (int64_t k = 0; k < side; ++k)
+                        __builtin_memcpy(&lines[k], sums + (r + k) * pyramid_tile + c, 16);
+                    transpose(lines);
+                    for (int64_t k = 0; k < side; ++k) {
+                        int64_t const j = column + c + k;
+                        Out* const to = a.out + (j - a.first_row) * a.stride + row + r;
+                        for (int64_t l = 0; l < side; ++l)
+                            to[l] = finished(lines[k][l], row + r + l, j);
+                    }
+                }
+                c += side - 1;
+                continue;
+            }
+            Out* const to = a.out + (column + c - a.first_row) * a.stride + row;
+            for (int64_t r = 0; r < n_rows; ++r)
+                to[r] = finished(sums[r * pyramid_tile + c], row + r, column + c);
+        }
+    }
+
+    // Square transposition by interleaving halves, once per power of two.
+    template <class Line, int64_t side>
+    FASTJAG_HD static void transpose(Line (&lines)[side]) {
+        for (int64_t width = 1; width < side; width *= 2) {
+            Line mixed[side];
+            for (int64_t k = 0; k < side / 2; ++k) {
+                Line const x = lines[k], y = lines[k + side / 2];
+                if constexpr (side == 8) {
+                    constexpr Line low = {0, 8, 1, 9, 2, 10, 3, 11};
+                    constexpr Line high = {4, 12, 5, 13, 6, 14, 7, 15};
+                    mixed[2 * k] = __builtin_shuffle(x, y, low);
+                    mixed[2 * k + 1] = __builtin_shuffle(x, y, high);
+                } else {
+                    constexpr Line low = {0, 4, 1, 5};
+                    constexpr Line high = {2, 6, 3, 7};
+                    mixed[2 * k] = __builtin_shuffle(x, y, low);
+                    mixed[2 * k + 1] = __builtin_shuffle(x, y, high);
+                }
+            }
+            for (int64_t k = 0; k < side; ++k) lines[k] = mixed[k];
+        }
+    }
+};
+
+template <class Sum, class Out>
+void gram_rows(PyramidGramArgs<Out> const& a, int64_t begin, int64_t end, int64_t part) {
+    Scratch const s(a.scratch, a.most_features, part);
+    auto* const sums = static_cast<Sum*>(s.sums);
+    int64_t const n_digits = larger(1, a.n_levels - 1);
+    for (int64_t r = 0; r < end - begin; ++r)
+        plan(a, begin + r, s.rows[r], s.planes + r * a.most_features,
+             s.lists + r * a.most_features);
+    int64_t const n_columns = a.symmetric ? end : a.n_columns;
+    for (int64_t column = 0; column < n_columns; column += pyramid_tile) {
+        uint64_t const* const words = a.planes + column / 64 * a.n_planes;
+        int64_t const columns = smaller(pyramid_tile, n_columns - column);
+        for (int64_t r = 0; r < end - begin; ++r) {
+            Sum* const row = sums + r * pyramid_tile;
+            for (int64_t word = 0; word * 64 < columns; word += bits_words) {
+                Bits digits[most_digits];
+                int const n = add_planes(s.rows[r], s.planes + r * a.most_features, n_digits,
+                                         words + word, s.carries,
+                                         s.carries + a.most_features + 1, digits);
+                transpose_digits(digits, n, row + 64 * word);
+            }
+            List* const lists = s.lists + r * a.most_features;
+            for (int64_t l = 0; l < s.rows[r].n_lists; ++l) {
+                List list = lists[l];
+                for (; list.at < list.end && *list.at < column + columns; ++list.at)
+                    row[*list.at - column] += static_cast<Sum>(list.weight);
+                lists[l].at = list.at;
+            }
+        }
+        Block<Sum, Out> const block{a, sums, begin, end - begin, column};
+        block.write(columns);
+        if (a.symmetric) block.write_mirrored(larger(0, smaller(columns, begin - column)));
+    }
+}
+
+}  // namespace
+
+template <class Out>
+void pyramid_gram_rows(PyramidGramArgs<Out> const& a, int64_t begin, int64_t end, int64_t part) {
+    if constexpr (sizeof(Out) > 2)
+        if (a.wide) return gram_rows<uint32_t>(a, begin, end, part);
+    if constexpr (sizeof(Out) == 2 || std::is_floating_point_v<Out>)
+        gram_rows<uint16_t>(a, begin, end, part);
+}
+
+#define FASTJAG_INSTANTIATE(Out)                                                       \
+    template void pyramid_gram_rows(PyramidGramArgs<Out> const&, int64_t, int64_t, int64_t);
+FASTJAG_FOR_GRAM_TYPES(FASTJAG_INSTANTIATE)
+
+}  // namespace FASTJAG_ISA
+}  // namespace fastjag
