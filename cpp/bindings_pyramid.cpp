@@ -4,23 +4,6 @@
 #include "bindings.hpp"
 
 namespace fastjag {
-namespace {
-
-PyramidFeaturesArgs features_of(py::array const& offsets, py::array const& codes, int64_t n_axes,
-                                py::array const& first, py::array const& cells,
-                                py::array const& child, py::array& scratch) {
-    PyramidFeaturesArgs a{};
-    a.offsets = in<int64_t>(offsets);
-    a.n_events = events(offsets);
-    a.codes = in<uint64_t>(codes);
-    a.tree = {events(first), n_axes, in<int64_t>(first), in<uint64_t>(cells), in<int64_t>(child)};
-    a.most_points = static_cast<int64_t>(scratch.shape(2));
-    a.scratch = out<int32_t>(scratch);
-    return a;
-}
-
-}  // namespace
-
 void bind_pyramid(py::module_& m) {
     m.attr("pyramid_tile") = pyramid_tile;
     m.def("pyramid_codes", [](py::array offsets, std::vector<py::array> values,
@@ -31,8 +14,7 @@ void bind_pyramid(py::module_& m) {
         std::vector<PyramidAxis> axes;
         for (size_t d = 0; d < values.size(); ++d) {
             check_layout(values[d]);
-            axes.push_back(
-                {values[d].data(), dtype_of(values[d]), low[d], scale[d], circular[d]});
+            axes.push_back({values[d].data(), dtype_of(values[d]), low[d], scale[d], circular[d]});
         }
         PyramidCodesArgs a{};
         a.offsets = in<int64_t>(offsets);
@@ -48,31 +30,32 @@ void bind_pyramid(py::module_& m) {
         a.codes = out<uint64_t>(codes);
         unlocked([&] { pyramid_codes(a, {threads}); });
     });
-    m.def("pyramid_most", [](py::array offsets, py::array codes, int64_t n_axes, py::array first,
-                             py::array cells, py::array child, py::array scratch, py::array most,
-                             int threads) {
-        auto a = features_of(offsets, codes, n_axes, first, cells, child, scratch);
-        a.most = out<int32_t>(most);
-        unlocked([&] { pyramid_most(a, {threads}); });
-    });
-    m.def("pyramid_count", [](py::array offsets, py::array codes, int64_t n_axes, py::array first,
-                              py::array cells, py::array child, py::array scratch, py::array base,
-                              py::array counts, int threads) {
-        auto a = features_of(offsets, codes, n_axes, first, cells, child, scratch);
-        a.base = in<int32_t>(base);
-        a.counts = out<int64_t>(counts);
-        unlocked([&] { pyramid_count(a, {threads}); });
-    });
-    m.def("pyramid_features", [](py::array offsets, py::array codes, int64_t n_axes,
-                                 py::array first, py::array cells, py::array child,
-                                 py::array scratch, py::array base, py::array out_offsets,
-                                 py::array features, int threads) {
-        auto a = features_of(offsets, codes, n_axes, first, cells, child, scratch);
-        a.base = in<int32_t>(base);
-        a.out_offsets = in<int64_t>(out_offsets);
-        a.features = out<int32_t>(features);
-        unlocked([&] { pyramid_features(a, {threads}); });
-    });
+    m.def("pyramid_cells",
+          [](py::array offsets, py::array codes, int64_t n_axes, py::array first,
+             py::array tree_cells, py::array child, py::array cells, Optional most, int threads) {
+              PyramidCellsArgs a{};
+              a.offsets = in<int64_t>(offsets);
+              a.n_events = events(offsets);
+              a.codes = in<uint64_t>(codes);
+              a.tree = {events(first), n_axes, in<int64_t>(first), in<uint64_t>(tree_cells),
+                        in<int64_t>(child)};
+              a.cells = out<int32_t>(cells);
+              a.most = out<int32_t>(most);
+              unlocked([&] { pyramid_cells(a, {threads}); });
+          });
+    m.def("pyramid_features",
+          [](py::array offsets, py::array cells, py::array base, Optional counts,
+             Optional out_offsets, Optional features, int threads) {
+              PyramidFeaturesArgs a{};
+              a.offsets = in<int64_t>(offsets);
+              a.n_events = events(offsets);
+              a.cells = in<int32_t>(cells);
+              a.base = in<int32_t>(base);
+              a.counts = out<int64_t>(counts);
+              a.out_offsets = in<int64_t>(out_offsets);
+              a.features = out<int32_t>(features);
+              unlocked([&] { pyramid_features(a, {threads}); });
+          });
     m.def("pyramid_index", [](py::array offsets, py::array features, py::array plane,
                               py::array cursor, py::array planes, py::array postings) {
         PyramidIndexArgs a{};
@@ -87,50 +70,50 @@ void bind_pyramid(py::module_& m) {
         unlocked([&] { pyramid_index(a); });
     });
     m.def("pyramid_gram_scratch", &pyramid_gram_scratch);
-    m.def("pyramid_gram", [](py::array offsets, py::array features, int64_t first_row,
-                             int64_t last_row, int64_t n_columns, py::array level_first,
-                             py::array plane, py::array planes, py::array posting_offsets,
-                             py::array postings, Optional row_scale, Optional column_scale,
-                             bool wide, bool symmetric, int64_t most_features, py::array scratch,
-                             py::array result, int threads) {
-        visit<uint16_t, uint32_t, float, double>(result, [&](auto zero) {
-            using Out = decltype(zero);
-            PyramidGramArgs<Out> a{};
-            a.offsets = in<int64_t>(offsets);
-            a.features = in<int32_t>(features);
-            a.first_row = first_row;
-            a.last_row = last_row;
-            a.n_columns = n_columns;
-            a.n_levels = events(level_first);
-            a.level_first = in<int64_t>(level_first);
-            a.plane = in<int32_t>(plane);
-            a.n_planes = static_cast<int64_t>(planes.shape(1));
-            a.planes = in<uint64_t>(planes);
-            a.posting_offsets = in<int64_t>(posting_offsets);
-            a.postings = in<int32_t>(postings);
-            a.row_scale = in<double>(row_scale);
-            a.column_scale = in<double>(column_scale);
-            a.wide = wide;
-            a.symmetric = symmetric;
-            a.most_features = most_features;
-            a.scratch = out<uint8_t>(scratch);
-            a.out = out<Out>(result);
-            a.stride = static_cast<int64_t>(result.shape(1));
-            unlocked([&] { pyramid_gram(a, {threads}); });
-        });
-    });
-    m.def("largest", [](py::array values, Optional exclude, py::array index, py::array found,
-                        int threads) {
-        LargestArgs<float> a{};
-        a.values = in<float>(values);
-        a.n_rows = static_cast<int64_t>(values.shape(0));
-        a.n_columns = static_cast<int64_t>(values.shape(1));
-        a.exclude = in<int64_t>(exclude);
-        a.k = static_cast<int64_t>(index.shape(1));
-        a.index = out<int64_t>(index);
-        a.largest = out<float>(found);
-        unlocked([&] { largest(a, {threads}); });
-    });
+    m.def("pyramid_gram",
+          [](py::array offsets, py::array features, int64_t first_row, int64_t last_row,
+             int64_t n_columns, py::array level_first, py::array plane, py::array planes,
+             py::array posting_offsets, py::array postings, Optional row_scale,
+             Optional column_scale, bool wide, bool symmetric, int64_t most_features,
+             py::array scratch, py::array result, int threads) {
+              visit<uint16_t, uint32_t, float, double>(result, [&](auto zero) {
+                  using Out = decltype(zero);
+                  PyramidGramArgs<Out> a{};
+                  a.offsets = in<int64_t>(offsets);
+                  a.features = in<int32_t>(features);
+                  a.first_row = first_row;
+                  a.last_row = last_row;
+                  a.n_columns = n_columns;
+                  a.n_levels = events(level_first);
+                  a.level_first = in<int64_t>(level_first);
+                  a.plane = in<int32_t>(plane);
+                  a.n_planes = static_cast<int64_t>(planes.shape(1));
+                  a.planes = in<uint64_t>(planes);
+                  a.posting_offsets = in<int64_t>(posting_offsets);
+                  a.postings = in<int32_t>(postings);
+                  a.row_scale = in<double>(row_scale);
+                  a.column_scale = in<double>(column_scale);
+                  a.wide = wide;
+                  a.symmetric = symmetric;
+                  a.most_features = most_features;
+                  a.scratch = out<uint8_t>(scratch);
+                  a.out = out<Out>(result);
+                  a.stride = static_cast<int64_t>(result.shape(1));
+                  unlocked([&] { pyramid_gram(a, {threads}); });
+              });
+          });
+    m.def("largest",
+          [](py::array values, Optional exclude, py::array index, py::array found, int threads) {
+              LargestArgs<float> a{};
+              a.values = in<float>(values);
+              a.n_rows = static_cast<int64_t>(values.shape(0));
+              a.n_columns = static_cast<int64_t>(values.shape(1));
+              a.exclude = in<int64_t>(exclude);
+              a.k = static_cast<int64_t>(index.shape(1));
+              a.index = out<int64_t>(index);
+              a.largest = out<float>(found);
+              unlocked([&] { largest(a, {threads}); });
+          });
 }
 
 }  // namespace fastjag

@@ -45,46 +45,53 @@ void sort_codes(uint64_t* codes, int64_t n) {
     }
 }
 
-// Calls found(level, cell or -1, k) for every level from the finest and every point of the event,
-// k = 0, 1, .. counting the points of the event in the cell.
-template <class Found>
-void walk(PyramidFeaturesArgs const& a, int64_t event, int part, Found const& found) {
-    PyramidTree const& tree = a.tree;
-    int64_t const begin = a.offsets[event], n = a.offsets[event + 1] - begin;
+// The cells of one event. Its codes ascend, so that a point mostly shares the coarse cells of the
+// one before it; the others are looked for among the children of the cell above.
+void find_cells(PyramidTree const& tree, uint64_t const* codes, int64_t n, int32_t* cells) {
     int64_t const top = tree.n_levels - 1;
-    // Codes ascend, so that a point mostly shares the coarse cells of the one before it.
-    int32_t* const cells = a.scratch + part * tree.n_levels * a.most_points;
     for (int64_t i = 0; i < n; ++i) {
-        uint64_t const code = a.codes[begin + i];
         int64_t level = top;
         if (i > 0)
             for (; level >= 0; --level) {
-                if (code >> (tree.n_axes * level) !=
-                    a.codes[begin + i - 1] >> (tree.n_axes * level))
-                    break;
+                if ((codes[i] ^ codes[i - 1]) >> (tree.n_axes * level) != 0) break;
                 cells[level * n + i] = cells[level * n + i - 1];
             }
         for (; level >= 0; --level) {
-            int64_t from = tree.first[top], to = tree.first[top + 1];
+            int64_t from = tree.first[top], to = tree.first[top + 1];  // siblings, ascending
             if (level < top) {
                 int64_t const parent = cells[(level + 1) * n + i];
                 from = parent < 0 ? 0 : tree.child[parent];
                 to = parent < 0 ? 0 : tree.child[parent + 1];
             }
-            uint64_t const wanted = code >> (tree.n_axes * level);
-            uint64_t const* const at =
-                std::lower_bound(tree.cells + from, tree.cells + to, wanted);
-            bool const known = at != tree.cells + to && *at == wanted;
-            cells[level * n + i] = known ? static_cast<int32_t>(at - tree.cells) : -1;
+            uint64_t const wanted = codes[i] >> (tree.n_axes * level);
+            for (int64_t left = to - from; left > 1;) {  // last one not above, without a branch
+                int64_t const half = left / 2;
+                from += tree.cells[from + half] <= wanted ? half : 0;
+                left -= half;
+            }
+            bool const known = from < to && tree.cells[from] == wanted;
+            cells[level * n + i] = known ? static_cast<int32_t>(from) : -1;
         }
     }
-    for (int64_t level = 0; level <= top; ++level) {
-        int32_t k = 0;
-        for (int64_t i = 0; i < n; ++i) {
-            int32_t const cell = cells[level * n + i];
-            k = i > 0 && cell == cells[level * n + i - 1] ? k + 1 : 0;
-            found(cell, k);
-        }
+}
+
+// Calls found(cell, k) for all known cells of an event, k = 0, 1, .. counting its points in each.
+// Equal cells stand side by side.
+template <class Found>
+void count_points(int32_t const* cells, int64_t n, Found const& found) {
+    int32_t previous = -1, k = 0;
+    for (int64_t i = 0; i < n; ++i) {
+        int32_t const cell = cells[i];
+        k = cell == previous ? k + 1 : 0;
+        previous = cell;
+        if (cell >= 0) found(cell, k);
+    }
+}
+
+void raise_to(int32_t& most, int32_t value) {
+    std::atomic_ref<int32_t> shared(most);
+    int32_t seen = shared.load(std::memory_order_relaxed);
+    while (seen < value && !shared.compare_exchange_weak(seen, value, std::memory_order_relaxed)) {
     }
 }
 
@@ -118,39 +125,33 @@ void pyramid_codes(PyramidCodesArgs const& a, Threads threads) {
     });
 }
 
-void pyramid_most(PyramidFeaturesArgs const& a, Threads threads) {
-    parallel_events(a.offsets, a.n_events, 1, threads, [&](int64_t begin, int64_t end, int part) {
-        for (int64_t event = begin; event < end; ++event)
-            walk(a, event, part, [&](int32_t cell, int32_t k) {
-                if (cell < 0) return;
-                std::atomic_ref<int32_t> most(a.most[cell]);
-                int32_t seen = most.load(std::memory_order_relaxed);
-                while (seen < k + 1 &&
-                       !most.compare_exchange_weak(seen, k + 1, std::memory_order_relaxed)) {
-                }
-            });
-    });
-}
-
-void pyramid_count(PyramidFeaturesArgs const& a, Threads threads) {
-    parallel_events(a.offsets, a.n_events, 1, threads, [&](int64_t begin, int64_t end, int part) {
+void pyramid_cells(PyramidCellsArgs const& a, Threads threads) {
+    int64_t const levels = a.tree.n_levels;
+    parallel_events(a.offsets, a.n_events, 1, threads, [&](int64_t begin, int64_t end, int) {
         for (int64_t event = begin; event < end; ++event) {
-            int64_t n = 0;
-            walk(a, event, part, [&](int32_t cell, int32_t k) {
-                n += cell >= 0 && k < a.base[cell + 1] - a.base[cell];
-            });
-            a.counts[event] = n;
+            int64_t const first = a.offsets[event], n = a.offsets[event + 1] - first;
+            int32_t* const cells = a.cells + levels * first;
+            find_cells(a.tree, a.codes + first, n, cells);
+            if (a.most)
+                count_points(cells, levels * n,
+                             [&](int32_t cell, int32_t k) { raise_to(a.most[cell], k + 1); });
         }
     });
 }
 
 void pyramid_features(PyramidFeaturesArgs const& a, Threads threads) {
-    parallel_events(a.offsets, a.n_events, 1, threads, [&](int64_t begin, int64_t end, int part) {
+    parallel_events(a.offsets, a.n_events, 1, threads, [&](int64_t begin, int64_t end, int) {
         for (int64_t event = begin; event < end; ++event) {
-            int32_t* to = a.features + a.out_offsets[event];
-            walk(a, event, part, [&](int32_t cell, int32_t k) {
-                if (cell >= 0 && k < a.base[cell + 1] - a.base[cell]) *to++ = a.base[cell] + k;
-            });
+            int64_t const first = a.offsets[event];
+            int64_t known = 0;
+            int32_t* const to = a.features ? a.features + a.out_offsets[event] : nullptr;
+            count_points(a.cells + first, a.offsets[event + 1] - first,
+                         [&](int32_t cell, int32_t k) {
+                             if (k >= a.base[cell + 1] - a.base[cell]) return;
+                             if (to) to[known] = a.base[cell] + k;
+                             ++known;
+                         });
+            if (a.counts) a.counts[event] = known;
         }
     });
 }

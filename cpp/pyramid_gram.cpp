@@ -46,6 +46,22 @@ FASTJAG_HD Bits load_bits(uint64_t const* from) {
     return bits;
 }
 
+FASTJAG_HD void store_bits(Bits bits, uint64_t* to) { __builtin_memcpy(to, &bits, sizeof bits); }
+
+// Four registers at a time: their additions hide one another's latency, and what a row's features
+// make the processor mispredict is paid once for all of them.
+constexpr int64_t group = 4;
+constexpr int64_t group_words = group * bits_words;
+
+// sum += x + y, with the carries to `carry`.
+FASTJAG_HD void add(Bits (&sum)[group], uint64_t const* x, uint64_t const* y, uint64_t* carry) {
+    for (int64_t k = 0; k < group; ++k) {
+        Bits const xs = load_bits(x + k * bits_words), ys = load_bits(y + k * bits_words);
+        store_bits(carry_of(sum[k], xs, ys), carry + k * bits_words);
+        sum[k] = sum_of(sum[k], xs, ys);
+    }
+}
+
 // A feature of a row that few columns have: its columns from the present tile on.
 struct List {
     int32_t const *at, *end;
@@ -62,9 +78,9 @@ static_assert(sizeof(List) == 24 && sizeof(Row) == 136);  // as in pyramid_gram_
 
 // The scratch of one thread.
 struct Scratch {
-    Bits* carries;  // two lists of most_features + 1
-    void* sums;     // (pyramid_rows, pyramid_tile) of 2 or 4 bytes
-    List* lists;    // (pyramid_rows, most_features)
+    uint64_t* carries;  // two lists of most_features + 1 groups
+    void* sums;         // (pyramid_rows, pyramid_tile) of 2 or 4 bytes
+    List* lists;        // (pyramid_rows, most_features)
     Row* rows;
     int32_t* planes;  // (pyramid_rows, most_features)
 
@@ -74,7 +90,7 @@ struct Scratch {
             array = reinterpret_cast<decltype(+array)>(at);
             at += bytes;
         };
-        take(carries, 2 * (most_features + 1) * 64);
+        take(carries, 2 * (most_features + 1) * 256);
         char* block;
         take(block, pyramid_rows * pyramid_tile * 4);
         sums = block;
@@ -108,67 +124,73 @@ void plan(PyramidGramArgs<Out> const& a, int64_t index, Row& row, int32_t* plane
 
 // Adds up planes and carries, digit by digit; returns the number of digits of the sums.
 int add_planes(Row const& row, int32_t const* planes, int64_t n_digits, uint64_t const* words,
-               Bits* carries, Bits* next, Bits* digits) {
+               uint64_t* carries, uint64_t* next, uint64_t* digits) {
+    static constexpr uint64_t zeros[group_words] = {};
+    auto bits_of = [&](int64_t i) { return words + tile_words * planes[i]; };
     int64_t n_carries = 0, plane = 0;
     int digit = 0;
     for (; digit < most_digits && (digit < n_digits || n_carries > 0); ++digit) {
         int64_t const plane_end = digit < n_digits ? row.digit_end[digit] : plane;
-        auto take = [&] {
-            return plane < plane_end ? load_bits(words + tile_words * planes[plane++])
-                                     : carries[--n_carries];
-        };
-        int64_t left = plane_end - plane + n_carries, n_next = 0;
-        Bits sum{};
-        if (left > 0) {
-            sum = take();
-            --left;
+        uint64_t const *carry = carries, *const carry_end = carries + n_carries * group_words;
+        uint64_t* out = next;
+        Bits sum[group] = {};
+        if (plane < plane_end || carry < carry_end) {
+            bool const is_plane = plane < plane_end;
+            uint64_t const* const first = is_plane ? bits_of(plane) : carry;
+            plane += is_plane;
+            carry += is_plane ? 0 : group_words;
+            for (int64_t k = 0; k < group; ++k) sum[k] = load_bits(first + k * bits_words);
         }
-        // Planes two by two, then what mixes, then carries: no choice inside the long loops.
-        for (; plane + 1 < plane_end; plane += 2, left -= 2) {
-            Bits const x = load_bits(words + tile_words * planes[plane]);
-            Bits const y = load_bits(words + tile_words * planes[plane + 1]);
-            next[n_next++] = carry_of(sum, x, y);
-            sum = sum_of(sum, x, y);
+        for (; plane + 2 <= plane_end; plane += 2, out += group_words)
+            add(sum, bits_of(plane), bits_of(plane + 1), out);
+        if (plane < plane_end) {
+            bool const paired = carry < carry_end;
+            add(sum, bits_of(plane++), paired ? carry : zeros, out);
+            carry += paired ? group_words : 0;
+            out += group_words;
         }
-        for (; left > 1; left -= 2) {
-            Bits const x = take(), y = take();
-            next[n_next++] = carry_of(sum, x, y);
-            sum = sum_of(sum, x, y);
+        for (; carry_end - carry >= 2 * group_words; carry += 2 * group_words, out += group_words)
+            add(sum, carry, carry + group_words, out);
+        if (carry < carry_end) {
+            add(sum, carry, zeros, out);
+            out += group_words;
         }
-        if (left == 1) {
-            Bits const x = take();
-            next[n_next++] = sum & x;
-            sum = sum ^ x;
-        }
-        digits[digit] = sum;
-        Bits* const swap = carries;
+        for (int64_t k = 0; k < group; ++k)
+            store_bits(sum[k], digits + digit * group_words + k * bits_words);
+        n_carries = (out - next) / group_words;
+        uint64_t* const swap = carries;
         carries = next;
         next = swap;
-        n_carries = n_next;
     }
     return digit;
 }
 
-// Up to 16 digits of 64 columns, from `word` of each digit, as numbers.
-FASTJAG_HD void transpose64(Bits const* digits, int n, int64_t word, uint16_t* out) {
-    auto const* words = reinterpret_cast<uint64_t const*>(digits) + word;
 #if defined(__AVX512BW__)
-    __m512i low = _mm512_setzero_si512(), high = low;
-    for (int d = 0; d < (n < 8 ? n : 8); ++d) {
-        __m512i const weight = _mm512_set1_epi8(static_cast<char>(1 << d));
-        low = _mm512_mask_add_epi8(low, words[d * bits_words], low, weight);
-    }
-    for (int d = 8; d < n; ++d) {
-        __m512i const weight = _mm512_set1_epi8(static_cast<char>(1 << (d - 8)));
-        high = _mm512_mask_add_epi8(high, words[d * bits_words], high, weight);
-    }
+// Bit d of byte j is bit j of words[d], for the first `n` of up to 8 digits.
+template <int n>
+FASTJAG_HD __m512i bytes_of(uint64_t const* words) {
+    __m512i bytes = _mm512_maskz_set1_epi8(words[0], 1);
+#pragma GCC unroll 8
+    for (int d = 1; d < n; ++d)
+        bytes = _mm512_mask_add_epi8(bytes, words[d * group_words], bytes,
+                                     _mm512_set1_epi8(static_cast<char>(1 << d)));
+    return bytes;
+}
+#endif
+
+// 16 digits, of which the first n are set, of 64 columns as numbers.
+FASTJAG_HD void transpose64(uint64_t const* words, int n, uint16_t* out) {
+#if defined(__AVX512BW__)
+    __m512i const low = bytes_of<8>(words), zero = _mm512_setzero_si512();
+    uint64_t const* const above = words + 8 * group_words;
+    __m512i const high = n <= 8 ? zero : n <= 12 ? bytes_of<4>(above) : bytes_of<8>(above);
     auto widened = [](__m256i l, __m256i h) {
         return _mm512_or_si512(_mm512_cvtepu8_epi16(l),
                                _mm512_slli_epi16(_mm512_cvtepu8_epi16(h), 8));
     };
     _mm512_storeu_si512(out, widened(_mm512_castsi512_si256(low), _mm512_castsi512_si256(high)));
-    _mm512_storeu_si512(out + 32, widened(_mm512_extracti64x4_epi64(low, 1),
-                                          _mm512_extracti64x4_epi64(high, 1)));
+    _mm512_storeu_si512(
+        out + 32, widened(_mm512_extracti64x4_epi64(low, 1), _mm512_extracti64x4_epi64(high, 1)));
 #else
     typedef uint8_t Bytes __attribute__((vector_size(16)));
     constexpr Bytes own = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
@@ -177,7 +199,7 @@ FASTJAG_HD void transpose64(Bits const* digits, int n, int64_t word, uint16_t* o
         Bytes low{}, high{};
         for (int d = 0; d < n; ++d) {
             typedef uint64_t Words __attribute__((vector_size(16)));
-            Words const w = {words[d * bits_words] >> (16 * part), 0};
+            Words const w = {words[d * group_words] >> (16 * part), 0};
             Bytes const spread = __builtin_shuffle(reinterpret_cast<Bytes const&>(w), first_byte);
             Bytes const set = reinterpret_cast<Bytes>((spread & own) == own);
             if (d < 8)
@@ -195,18 +217,18 @@ FASTJAG_HD void transpose64(Bits const* digits, int n, int64_t word, uint16_t* o
 #endif
 }
 
-FASTJAG_HD void transpose_digits(Bits const* digits, int n, uint16_t* sums) {
-    for (int64_t word = 0; word < bits_words; ++word)
-        transpose64(digits, n, word, sums + 64 * word);
+// Digits beyond the n that are set must be zero up to the next 16.
+FASTJAG_HD void transpose_digits(uint64_t const* digits, int n, uint16_t* sums) {
+    for (int64_t word = 0; word < group_words; ++word)
+        transpose64(digits + word, n, sums + 64 * word);
 }
 
-FASTJAG_HD void transpose_digits(Bits const* digits, int n, uint32_t* sums) {
-    constexpr int64_t columns = 64 * bits_words;
+FASTJAG_HD void transpose_digits(uint64_t const* digits, int n, uint32_t* sums) {
+    constexpr int64_t columns = 64 * group_words;
     uint16_t low[columns], high[columns];
     transpose_digits(digits, n < 16 ? n : 16, low);
-    transpose_digits(digits + 16, n < 16 ? 0 : n - 16, high);
-    for (int64_t j = 0; j < columns; ++j)
-        sums[j] = low[j] | static_cast<uint32_t>(high[j]) << 16;
+    transpose_digits(digits + 16 * group_words, n < 16 ? 0 : n - 16, high);
+    for (int64_t j = 0; j < columns; ++j) sums[j] = low[j] | static_cast<uint32_t>(high[j]) << 16;
 }
 
 // A block: its sums in rows of `stride` elements, and what turns them into the output.
@@ -232,30 +254,36 @@ struct Block {
         }
     }
 
-    // The same, mirrored at the diagonal: rows of the output are columns of the block.
+    // The same, mirrored at the diagonal: rows of the output are columns of the block. Turned some
+    // columns at a time, so that what is read back has left the store buffer and not yet L1.
     void write_mirrored(int64_t n_columns) const {
-        constexpr int64_t side = 16 / sizeof(Sum);
+        constexpr int64_t side = 16 / sizeof(Sum), some = 64;
         typedef Sum Line __attribute__((vector_size(16)));
-        for (int64_t c = 0; c < n_columns; ++c) {
-            if (c % side == 0 && n_columns - c >= side && n_rows == pyramid_rows) {
-                for (int64_t r = 0; r < n_rows; r += side) {
-                    Line lines[side];
-                    for (int64_t k = 0; k < side; ++k)
-                        __builtin_memcpy(&lines[k], sums + (r + k) * pyramid_tile + c, 16);
-                    transpose(lines);
-                    for (int64_t k = 0; k < side; ++k) {
-                        int64_t const j = column + c + k;
-                        Out* const to = a.out + (j - a.first_row) * a.stride + row + r;
-                        for (int64_t l = 0; l < side; ++l)
-                            to[l] = finished(lines[k][l], row + r + l, j);
-                    }
-                }
-                c += side - 1;
-                continue;
+        Sum turned[some][pyramid_rows];
+        for (int64_t c = 0; c < n_columns; c += some) {
+            int64_t const n = smaller(some, n_columns - c);
+            // Short pieces far apart: no prefetcher sees them coming.
+            for (int64_t k = 0; k < n; ++k) {
+                auto const* const to = reinterpret_cast<char const*>(
+                    a.out + (column + c + k - a.first_row) * a.stride + row);
+                for (int64_t b = 0; b < n_rows * int64_t{sizeof(Out)}; b += 64)
+                    __builtin_prefetch(to + b, 1);
             }
-            Out* const to = a.out + (column + c - a.first_row) * a.stride + row;
-            for (int64_t r = 0; r < n_rows; ++r)
-                to[r] = finished(sums[r * pyramid_tile + c], row + r, column + c);
+            for (int64_t k = 0; k < n;
+                 k += side)  // to a multiple of side: the block is wide enough
+                for (int64_t r = 0; r < pyramid_rows; r += side) {
+                    Line lines[side];
+                    for (int64_t l = 0; l < side; ++l)
+                        __builtin_memcpy(&lines[l], sums + (r + l) * pyramid_tile + c + k, 16);
+                    transpose(lines);
+                    for (int64_t l = 0; l < side; ++l)
+                        __builtin_memcpy(&turned[k + l][r], &lines[l], 16);
+                }
+            for (int64_t k = 0; k < n; ++k) {
+                int64_t const j = column + c + k;
+                Out* const to = a.out + (j - a.first_row) * a.stride + row;
+                for (int64_t r = 0; r < n_rows; ++r) to[r] = finished(turned[k][r], row + r, j);
+            }
         }
     }
 
@@ -297,11 +325,14 @@ void gram_rows(PyramidGramArgs<Out> const& a, int64_t begin, int64_t end, int64_
         int64_t const columns = smaller(pyramid_tile, n_columns - column);
         for (int64_t r = 0; r < end - begin; ++r) {
             Sum* const row = sums + r * pyramid_tile;
-            for (int64_t word = 0; word * 64 < columns; word += bits_words) {
-                Bits digits[most_digits];
-                int const n = add_planes(s.rows[r], s.planes + r * a.most_features, n_digits,
-                                         words + word, s.carries,
-                                         s.carries + a.most_features + 1, digits);
+            for (int64_t word = 0; word * 64 < columns; word += group_words) {
+                uint64_t digits[most_digits * group_words];
+                int const n =
+                    add_planes(s.rows[r], s.planes + r * a.most_features, n_digits, words + word,
+                               s.carries, s.carries + (a.most_features + 1) * group_words, digits);
+                int64_t const used = sizeof(Sum) == 2 ? 16 : 32;
+                __builtin_memset(digits + n * group_words, 0,
+                                 static_cast<size_t>((used - n) * group_words * 8));
                 transpose_digits(digits, n, row + 64 * word);
             }
             List* const lists = s.lists + r * a.most_features;
@@ -328,7 +359,7 @@ void pyramid_gram_rows(PyramidGramArgs<Out> const& a, int64_t begin, int64_t end
         gram_rows<uint16_t>(a, begin, end, part);
 }
 
-#define FASTJAG_INSTANTIATE(Out)                                                       \
+#define FASTJAG_INSTANTIATE(Out) \
     template void pyramid_gram_rows(PyramidGramArgs<Out> const&, int64_t, int64_t, int64_t);
 FASTJAG_FOR_GRAM_TYPES(FASTJAG_INSTANTIATE)
 

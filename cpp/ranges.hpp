@@ -6,18 +6,18 @@
 
 #include "fastjag/kernels.hpp"
 
-#define FASTJAG_DECLARE_RANGES                                                 \
-    template <class T>                                                         \
-    void aggregate_range(AggregateArgs<T> const&, int64_t begin, int64_t end); \
-    template <class T>                                                         \
-    void dimuon_count_range(DimuonArgs<T> const&, int64_t begin, int64_t end); \
-    template <class T>                                                         \
-    void dimuon_range(DimuonArgs<T> const&, int64_t begin, int64_t end);       \
-    template <class T>                                                         \
-    void pair_mass_range(PairMassArgs<T> const&, int64_t begin, int64_t end);  \
-    template <class T, class W>                                                \
+#define FASTJAG_DECLARE_RANGES                                                                  \
+    template <class T>                                                                          \
+    void aggregate_range(AggregateArgs<T> const&, int64_t begin, int64_t end);                  \
+    template <class T>                                                                          \
+    void dimuon_count_range(DimuonArgs<T> const&, int64_t begin, int64_t end);                  \
+    template <class T>                                                                          \
+    void dimuon_range(DimuonArgs<T> const&, int64_t begin, int64_t end);                        \
+    template <class T>                                                                          \
+    void pair_mass_range(PairMassArgs<T> const&, int64_t begin, int64_t end);                   \
+    template <class T, class W>                                                                 \
     void histogram_range(HistogramArgs<T, W> const&, int64_t begin, int64_t end, int64_t part); \
-    template <class Out>                                                       \
+    template <class Out>                                                                        \
     void pyramid_gram_rows(PyramidGramArgs<Out> const&, int64_t begin, int64_t end, int64_t part);
 
 namespace fastjag {

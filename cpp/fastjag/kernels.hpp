@@ -206,26 +206,30 @@ struct PyramidTree {
     const int64_t* child;   // (n_cells + 1,)
 };
 
-struct PyramidFeaturesArgs {
+struct PyramidCellsArgs {    // the cell, or -1, of every point on every level
     const int64_t* offsets;  // of codes
     int64_t n_events;
     const uint64_t* codes;  // sorted within each event
     PyramidTree tree;
-    int64_t most_points;  // largest event
-    int32_t* scratch;     // (threads, n_levels, most_points)
-    // Feature (cell, k) says that an event has more than k points in the cell; its number is
-    // base[cell] + k. Features that the tree's own events never have are left out.
-    const int32_t* base;         // (n_cells + 1,)
-    const int64_t* out_offsets;  // where each event's features go
-    int32_t* features;           // ascending within each event
-    int32_t* most;               // (n_cells,): most points of one event; written by pyramid_most
-    int64_t* counts;             // (n_events,): written by pyramid_count
+    int32_t* cells;  // event i: level by level from the finest, from n_levels * offsets[i] on
+    int32_t* most;   // (n_cells,): most points of one event in each cell, from 0; or null
 };
-void pyramid_most(PyramidFeaturesArgs const&, Threads);
-void pyramid_count(PyramidFeaturesArgs const&, Threads);
+void pyramid_cells(PyramidCellsArgs const&, Threads);
+
+// Feature (cell, k) says that an event has more than k points in the cell; its number is
+// base[cell] + k. Features that no event of the tree's own sample has are left out.
+struct PyramidFeaturesArgs {
+    const int64_t* offsets;  // of cells
+    int64_t n_events;
+    const int32_t* cells;
+    const int32_t* base;         // (all cells + 1,)
+    int64_t* counts;             // (n_events,), or null
+    const int64_t* out_offsets;  // where each event's features go
+    int32_t* features;           // ascending within each event; may be `cells`; or null
+};
 void pyramid_features(PyramidFeaturesArgs const&, Threads);
 
-constexpr int64_t pyramid_rows = 32;     // of a block of the Gram matrix
+constexpr int64_t pyramid_rows = 128;    // of a block of the Gram matrix
 constexpr int64_t pyramid_tile = 2'048;  // columns of a block
 
 // Who has which feature: bit planes for those that many columns have, lists for the others.
@@ -235,9 +239,9 @@ struct PyramidIndexArgs {
     const int32_t* features;
     const int32_t* plane;  // (n_features,): plane of the feature, -1 for a list
     int64_t n_planes;
-    int64_t* cursor;     // (n_features,): where the feature's list starts; scratch
-    uint64_t* planes;    // (tiles, n_planes, pyramid_tile / 64), zeros
-    int32_t* postings;   // columns, ascending within each list
+    int64_t* cursor;    // (n_features,): where the feature's list starts; scratch
+    uint64_t* planes;   // (tiles, n_planes, pyramid_tile / 64), zeros
+    int32_t* postings;  // columns, ascending within each list
 };
 void pyramid_index(PyramidIndexArgs const&);
 
@@ -255,8 +259,8 @@ struct PyramidGramArgs {
     const int64_t* posting_offsets;  // (n_features + 1,)
     const int32_t* postings;
     const double *row_scale, *column_scale;  // null: integers
-    bool wide;         // sums need 32 bits
-    bool symmetric;    // rows are the columns: compute below the diagonal, write both halves
+    bool wide;                               // sums need 32 bits
+    bool symmetric;         // rows are the columns: compute below the diagonal, write both halves
     int64_t most_features;  // of a row
     void* scratch;          // (threads, pyramid_gram_scratch(most_features)) bytes, 64-aligned
     Out* out;               // element (i, j) at out[(i - first_row) * stride + j]
@@ -265,7 +269,7 @@ struct PyramidGramArgs {
 template <class Out>
 void pyramid_gram(PyramidGramArgs<Out> const&, Threads);
 constexpr int64_t pyramid_gram_scratch(int64_t most_features) {
-    int64_t const bytes = 128 * (most_features + 1) + 4 * pyramid_rows * pyramid_tile +
+    int64_t const bytes = 512 * (most_features + 1) + 4 * pyramid_rows * pyramid_tile +
                           pyramid_rows * (136 + 28 * most_features);
     return (bytes + 63) / 64 * 64;
 }

@@ -9,6 +9,7 @@ _Optional: TypeAlias = _Array | None
 compiler: str
 simd: str
 sanitized: bool
+pyramid_tile: int
 
 def padding(
     offsets: _Array,
@@ -138,42 +139,25 @@ def pyramid_codes(
     threads: int,
     /,
 ) -> None: ...
-def pyramid_most(
+def pyramid_cells(
     offsets: _Array,
     codes: _Array,
     n_axes: int,
     first: _Array,
-    cells: _Array,
+    tree_cells: _Array,
     child: _Array,
-    scratch: _Array,
-    most: _Array,
-    threads: int,
-    /,
-) -> None: ...
-def pyramid_count(
-    offsets: _Array,
-    codes: _Array,
-    n_axes: int,
-    first: _Array,
     cells: _Array,
-    child: _Array,
-    scratch: _Array,
-    base: _Array,
-    counts: _Array,
+    most: _Optional,
     threads: int,
     /,
 ) -> None: ...
 def pyramid_features(
     offsets: _Array,
-    codes: _Array,
-    n_axes: int,
-    first: _Array,
     cells: _Array,
-    child: _Array,
-    scratch: _Array,
     base: _Array,
-    out_offsets: _Array,
-    features: _Array,
+    counts: _Optional,
+    out_offsets: _Optional,
+    features: _Optional,
     threads: int,
     /,
 ) -> None: ...

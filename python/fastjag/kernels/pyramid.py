@@ -13,6 +13,7 @@ from fastjag.kernels.threads import get_num_threads
 
 # A feature that fewer of the columns have is cheaper as a list of them than as a bit plane.
 LEAST_FREQUENT = 1 / 256
+_MOST_FEATURES = np.iinfo(np.int32).max
 
 
 class Axis(NamedTuple):
@@ -107,8 +108,8 @@ def pyramid_tree(
     n_axes: int,
     levels: int,
     threads: int | None = None,
-) -> Tree:
-    """The cells of a sample and the numbers of its features."""
+) -> tuple[Tree, Features]:
+    """The cells and features of a sample, and the features of each of its events."""
     cells = [_distinct(np.sort(codes))[0]]
     child = [np.zeros(len(cells[0]), np.int64)]
     first = np.zeros(levels + 1, np.int64)
@@ -118,20 +119,29 @@ def pyramid_tree(
         cells.append(distinct)
         child.append(starts + first[level - 1])
         first[level + 1] = first[level] + len(distinct)
+    if first[-1] >= _MOST_FEATURES:
+        raise _too_many(int(first[-1]))
     child.append(np.array([first[levels - 1]]))
     grid = (n_axes, first, np.concatenate(cells), np.concatenate(child))
     most = np.zeros(first[-1], np.int32)
+    own = np.empty(len(codes) * levels, np.int32)
     count = get_num_threads(threads)
-    scratch = _walk_scratch(offsets, levels, count)
-    _cpu.pyramid_most(offsets, codes, *grid, scratch, most, count)
+    _cpu.pyramid_cells(offsets, codes, *grid, own, most, count)
     base = np.zeros(len(most) + 1, np.int64)
     np.cumsum(most, out=base[1:])
-    if base[-1] > np.iinfo(np.int32).max:
-        raise ValueError(
-            f"the sets have {base[-1]} distinct features; at most {np.iinfo(np.int32).max} are "
-            "accepted: use fewer levels, columns or sets"
-        )
-    return Tree(*grid, base.astype(np.int32))
+    if base[-1] > _MOST_FEATURES:
+        raise _too_many(int(base[-1]))
+    tree = Tree(*grid, base.astype(np.int32))
+    bounds = offsets * levels
+    _cpu.pyramid_features(bounds, own, tree.base, None, bounds, own, count)
+    return tree, Features(bounds, own)
+
+
+def _too_many(features: int) -> ValueError:
+    return ValueError(
+        f"the sets have at least {features} distinct features; at most {_MOST_FEATURES} are "
+        "accepted: use fewer levels, columns, shifts or sets"
+    )
 
 
 def _distinct(ascending: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
@@ -141,33 +151,20 @@ def _distinct(ascending: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArra
     return ascending[starts], np.flatnonzero(starts)
 
 
-def _walk_scratch(offsets: Offsets, levels: int, threads: int) -> NDArray[np.int32]:
-    most = int(np.diff(offsets).max(initial=0))
-    return np.empty((threads, levels, most), np.int32)
-
-
 def pyramid_features(
-    tree: Tree,
-    offsets: Offsets,
-    codes: NDArray[np.uint64],
-    *,
-    own: bool = False,
-    threads: int | None = None,
+    tree: Tree, offsets: Offsets, codes: NDArray[np.uint64], *, threads: int | None = None
 ) -> Features:
-    """The features of each event that ``tree`` knows: all of them for its ``own`` sample."""
+    """The features of events of another sample that ``tree`` knows."""
     levels = len(tree.first) - 1
     count = get_num_threads(threads)
-    scratch = _walk_scratch(offsets, levels, count)
-    grid = tree[:4]
-    if own:
-        bounds = offsets * levels
-    else:
-        counts = np.empty(len(offsets) - 1, np.int64)
-        _cpu.pyramid_count(offsets, codes, *grid, scratch, tree.base, counts, count)
-        bounds = np.concatenate([[0], np.cumsum(counts)])
-    numbers = np.empty(int(bounds[-1]), np.int32)
-    _cpu.pyramid_features(offsets, codes, *grid, scratch, tree.base, bounds, numbers, count)
-    return Features(bounds, numbers)
+    cells = np.empty(len(codes) * levels, np.int32)
+    _cpu.pyramid_cells(offsets, codes, *tree[:4], cells, None, count)
+    bounds = np.zeros(len(offsets), np.int64)
+    _cpu.pyramid_features(offsets * levels, cells, tree.base, bounds[1:], None, None, count)
+    np.cumsum(bounds, out=bounds)
+    # What remains moves forward in place; each thread would overrun the next one's cells.
+    _cpu.pyramid_features(offsets * levels, cells, tree.base, None, bounds, cells, 1)
+    return Features(bounds, cells[: bounds[-1]])
 
 
 def pyramid_index(features: Features, level_first: NDArray[np.int64]) -> Index:
