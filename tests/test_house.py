@@ -21,10 +21,11 @@ LADDER = [
     {"__main__"},
     {"analyses"},
     {"__init__"},
-    {"models", "batch", "plots", "report", "statistics", "selection", "io", "toys"},
-    {"reader"},
+    {"models", "batch", "plots", "report", "statistics", "selection", "io", "toys", "nystroem"},
+    {"pyramid"},
+    {"reader", "matrixfile"},
     {"files", "schemas", "progress", "output"},
-    {"histograms", "dimuons"},
+    {"histograms", "dimuons", "grids"},
     {"jagged"},
     {"interchange"},
     {"kernels"},
@@ -42,9 +43,11 @@ HOMES = {
     "matplotlib": {"plots"},
     "mplhep": {"plots"},
     "dask": {"batch"},
+    "sklearn": {"pyramid", "nystroem", "models"},
+    "scipy": {"pyramid"},
 }
 HEAVY = ["awkward", "uproot", "hist", "boost_histogram", "matplotlib", "mplhep", "torch", "rich",
-         "typer", "pyarrow", "h5py", "pandas", "vector"]  # fmt: skip
+         "typer", "pyarrow", "h5py", "scipy", "sklearn", "pandas", "vector"]  # fmt: skip
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 SOURCES = [

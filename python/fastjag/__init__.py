@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fastjag.arrays import needs
 from fastjag.dimuons import MUON_MASS, Dimuons, dimuon, pair_mass
 from fastjag.histograms import histogram
 from fastjag.jagged import Jagged, Padded
@@ -19,13 +20,25 @@ from fastjag.kernels import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
     from fastjag.io import Batch, iterate
+    from fastjag.nystroem import Nystroem
+    from fastjag.pyramid import PyramidMatch
+
+# What needs more than NumPy is imported when it is asked for.
+_LAZY = {
+    "Batch": ("fastjag.io", "uproot", "io"),
+    "iterate": ("fastjag.io", "uproot", "io"),
+    "Nystroem": ("fastjag.nystroem", "sklearn", "sklearn"),
+    "PyramidMatch": ("fastjag.pyramid", "sklearn", "sklearn"),
+}
 
 __all__ = [
     "MUON_MASS",
     "Batch",
     "Dimuons",
     "Jagged",
+    "Nystroem",
     "Padded",
+    "PyramidMatch",
     "dimuon",
     "get_num_threads",
     "histogram",
@@ -40,11 +53,12 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
-    # Reading files needs uproot and awkward, which importing fastjag does not.
-    if name in ("iterate", "Batch"):
-        from fastjag import io
+    if name in _LAZY:
+        from importlib import import_module
 
-        return getattr(io, name)
+        module, library, extra = _LAZY[name]
+        needs(library, extra)
+        return getattr(import_module(module), name)
     if name == "__version__":
         from importlib.metadata import version
 

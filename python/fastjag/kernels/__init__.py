@@ -9,12 +9,28 @@ from fastjag.kernels.aggregate import STATISTICS, aggregate
 from fastjag.kernels.dimuon import FIELDS, dimuon, pair_mass
 from fastjag.kernels.histogram import histogram
 from fastjag.kernels.padding import padding
+from fastjag.kernels.pyramid import (
+    Axis,
+    Features,
+    Index,
+    Tree,
+    largest,
+    pyramid_codes,
+    pyramid_features,
+    pyramid_gram,
+    pyramid_index,
+    pyramid_tree,
+)
 from fastjag.kernels.select import compact, gather, order, select
 from fastjag.kernels.threads import build_info, get_num_threads, set_num_threads
 
 __all__ = [
     "FIELDS",
     "STATISTICS",
+    "Axis",
+    "Features",
+    "Index",
+    "Tree",
     "aggregate",
     "build_info",
     "compact",
@@ -22,9 +38,15 @@ __all__ = [
     "gather",
     "get_num_threads",
     "histogram",
+    "largest",
     "order",
     "padding",
     "pair_mass",
+    "pyramid_codes",
+    "pyramid_features",
+    "pyramid_gram",
+    "pyramid_index",
+    "pyramid_tree",
     "select",
     "set_num_threads",
 ]

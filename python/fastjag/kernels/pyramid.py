@@ -201,8 +201,10 @@ def pyramid_gram(
     """
     most = int(np.diff(rows.offsets).max(initial=0))
     count = get_num_threads(threads)
+    row_scale, column_scale = scales or (None, None)
     _cpu.pyramid_gram(
-        *rows,
+        rows.offsets,
+        rows.numbers,
         first_row,
         first_row + len(out),
         index.n_events,
@@ -211,7 +213,8 @@ def pyramid_gram(
         index.planes,
         index.posting_offsets,
         index.postings,
-        *(scales or (None, None)),
+        row_scale,
+        column_scale,
         wide,
         symmetric,
         most,

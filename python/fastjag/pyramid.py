@@ -1,0 +1,310 @@
+"""The pyramid-match kernel of sets of points, as a scikit-learn transformer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.linalg import LinearOperator, aslinearoperator
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from fastjag import kernels
+from fastjag.arrays import Array, at_least, out_array
+from fastjag.grids import Grid, Sets
+from fastjag.matrixfile import write_matrix
+from fastjag.progress import progress_bar
+
+_DTYPES = ("float32", "float64", "uint16", "uint32")
+_BAND_BYTES = 32 << 20
+
+
+class PyramidMatch(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Pyramid-match kernel: how well the points of two sets pair up, in linear time.
+
+    Space is divided into cells of side 1 (in units of the finest), 2, 4, .. along every column. With
+    I_l the number of pairs that can be formed inside the cells of level l, K(X, Y) is the sum over
+    levels of 2^-l (I_l - I_(l-1)): pairs count for more, the closer together they stand
+    (Grauman and Darrell, ICCV 2005; JMLR 8:725, 2007). K is positive semidefinite.
+
+    Three ways to use it, which agree exactly: :meth:`gram` gives the matrix, in memory or on disk;
+    :meth:`transform` gives sparse features whose scalar products are K, for linear models, without
+    any matrix; :meth:`neighbors` and :meth:`operator` give nearest sets and products of K with
+    vectors.
+
+    Parameters
+    ----------
+    levels
+        Number of levels, 1 to 32. The finest cells have a side of extent / 2^(levels - 1).
+    extent
+        Column name to (low, high): the columns that are coordinates, and the range that the
+        coarsest cell spans. Values beyond it count as if they lay on its border.
+    circular
+        Names of those columns that wrap around at their extent, such as phi in (-pi, pi).
+    shifts
+        0, or a number T of pyramids whose grids are shifted at random and whose K are averaged,
+        which smooths the borders of cells. Shifting adds a coarsest level of twice the extent.
+    seed
+        Of the shifts; same seed, same grids.
+    categorical
+        Name of an integer column (a particle type, say). Points of different value never pair.
+    normalize
+        K(X, Y) / sqrt(K(X, X) K(Y, Y)), which is 1 for equal sets, instead of K. As K(X, X) is the
+        number of points of X, that is K / sqrt(|X| |Y|). An empty set has K = 0 with all.
+
+    Sets are the events of a :class:`Jagged` or of an awkward array of records. Raises ValueError
+    naming event and column where a coordinate is not finite.
+
+    Examples
+    --------
+    >>> import fastjag as fj
+    >>> sets = fj.Jagged([0, 4, 9], {"x": [1, 5, 9, 14, 0, 4, 10, 11, 15]})
+    >>> fj.PyramidMatch(5, {"x": (0, 16)}).gram(sets).round(6)
+    array([[1.      , 0.391312],
+           [0.391312, 1.      ]], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        levels: int,
+        extent: Mapping[str, tuple[float, float]],
+        circular: Sequence[str] = (),
+        shifts: int = 0,
+        seed: int = 0,
+        categorical: str | None = None,
+        normalize: bool = True,
+    ) -> None:
+        self.levels = levels
+        self.extent = extent
+        self.circular = circular
+        self.shifts = shifts
+        self.seed = seed
+        self.categorical = categorical
+        self.normalize = normalize
+
+    # ---- sparse features --------------------------------------------------------------------
+
+    def fit(self, X: Any, y: object = None) -> PyramidMatch:
+        """Learn the cells that the sets of ``X`` occupy. ``y`` is ignored."""
+        self._fit(X)
+        return self
+
+    def fit_transform(self, X: Any, y: object = None) -> sparse.csr_array:
+        """:meth:`fit` and :meth:`transform` of the same sets in one go."""
+        return self._matrix(*self._fit(X))
+
+    def transform(self, X: Any) -> sparse.csr_array:
+        """Sparse features whose scalar products are K.
+
+        Returns a float64 CSR array of shape (n_sets, n_features_), with levels * points entries a
+        row: a feature says that a cell holds more than k points of the set, so that scalar products
+        count the smaller of two numbers. Features that no set of :meth:`fit` has are left out:
+        products with those sets are exact all the same.
+        """
+        check_is_fitted(self)
+        sets = self._grid().sets(X, self.categories_)
+        return self._matrix(sets, kernels.pyramid_features(self.tree_, *sets[1:]))
+
+    def _fit(self, X: Any) -> tuple[Sets, kernels.Features]:
+        grid = self._grid()
+        self.categories_ = grid.categories(X)
+        sets = grid.sets(X, self.categories_)
+        self.tree_, features = kernels.pyramid_tree(
+            *sets[1:], n_axes=len(grid.axes), levels=grid.levels
+        )
+        self.n_features_ = self.tree_.n_features
+        return sets, features
+
+    def _matrix(self, sets: Sets, features: kernels.Features) -> sparse.csr_array:
+        grid = self._grid()
+        unit = np.array([grid.weight(level) / grid.unit for level in range(grid.levels)])
+        values = np.repeat(np.sqrt(unit), np.diff(self.tree_.level_first))[features.numbers]
+        scale = _inverse_root(sets.sizes) if self.normalize else np.ones(len(sets.sizes))
+        for begin in range(0, len(scale), 1 << 14):  # not all at once: memory
+            rows = slice(begin, min(begin + (1 << 14), len(scale)))
+            bounds = features.offsets[rows.start : rows.stop + 1]
+            values[bounds[0] : bounds[-1]] *= np.repeat(scale[rows], np.diff(bounds))
+        small = features.offsets[-1] <= np.iinfo(np.int32).max
+        offsets = features.offsets.astype(np.int32) if small else features.offsets
+        matrix = sparse.csr_array(
+            (values, features.numbers, offsets), shape=(len(scale), self.n_features_)
+        )
+        matrix.has_canonical_format = True
+        return matrix
+
+    # ---- matrices ---------------------------------------------------------------------------
+
+    def gram(
+        self,
+        X: Any,
+        Y: Any = None,
+        *,
+        dtype: Any = None,
+        out: Array | str | os.PathLike[str] | None = None,
+        overwrite: bool = False,
+        threads: int | None = None,
+    ) -> Any:
+        """The matrix of K between the sets of ``X`` and those of ``Y`` (or of ``X`` itself).
+
+        Parameters
+        ----------
+        dtype
+            "float32" (the default) or "float64": K, normalised or not. "uint16" or "uint32": the
+            integers ``unit * K`` (see :meth:`unit`), never normalised, without any rounding.
+        out
+            An array of shape (n_X, n_Y), a memory map for example, which also says the dtype; or
+            the path of a .npy or .h5 file, written row by row with a few hundred MB of memory
+            whatever the size. An interrupted call with the same arguments goes on where it ended.
+        overwrite
+            Replace the file if it exists, instead of refusing.
+
+        Returns
+        -------
+        The array; of a file the read-only memory map (.npy) or HDF5 dataset "gram" (.h5).
+
+        Raises OverflowError where "uint16" or "uint32" cannot hold the largest entry.
+        """
+        grid = self._grid()
+        rows, columns = self._both(X, Y)
+        shape = (len(rows.sizes), len(columns.sizes))
+        kind = _dtype(dtype, out)
+        largest = min(rows.sizes.max(initial=0), columns.sizes.max(initial=0)) * grid.unit
+        if largest > np.iinfo(np.uint32).max or (kind == np.uint16 and largest > 0xFFFF):
+            raise OverflowError(
+                f"sets of up to {largest // grid.unit} points give integers up to {largest}, more "
+                f"than {'uint32' if largest > 0xFFFFFFFF else 'uint16'} holds: use "
+                f"{'fewer levels or shifts' if largest > 0xFFFFFFFF else 'uint32'}"
+            )
+        fill = self._filler(rows, columns, Y is None, wide=largest > 0xFFFF, threads=threads)
+        if isinstance(out, (str, os.PathLike)):
+            own = {**self.get_params(), "extent": dict(self.extent)}
+            text = "; ".join(f"{name}={own[name]!r}" for name in sorted(own))
+            digest = blake2b(f"{text} {kind} {Y is None} {shape}".encode(), digest_size=6)
+            for part in (*rows, *columns):
+                digest.update(part.tobytes())
+            return write_matrix(
+                out,
+                shape,
+                kind,
+                fill,
+                fingerprint=digest.hexdigest(),
+                attributes={"kernel": f"PyramidMatch: {text}"},
+                overwrite=overwrite,
+            )
+        result = out_array(out, shape, kind)
+        fill(None, result)
+        return result
+
+    def neighbors(
+        self,
+        X: Any,
+        Y: Any = None,
+        k: int = 5,
+        *,
+        threads: int | None = None,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The ``k`` sets of ``Y`` with the largest K for each set of ``X``: (index, similarity).
+
+        Both have shape (n_X, k), best first, equal ones by index; -1 and 0 where ``Y`` has fewer.
+        Without ``Y`` the neighbours are other sets of ``X``: a set is not its own neighbour.
+        Needs memory for a band of K, not for all of it.
+        """
+        k = at_least("k", k, 1)
+        rows, columns = self._both(X, Y)
+        fill = self._filler(rows, columns, False, wide=True, threads=threads)
+        n = len(rows.sizes)
+        index = np.empty((n, k), np.int64)
+        similarity = np.empty((n, k), np.float32)
+        height = max(1, _BAND_BYTES // (4 * max(1, len(columns.sizes))))
+        with progress_bar("sets", n) as advance:
+            for row in range(0, n, height):
+                band = np.empty((min(height, n - row), len(columns.sizes)), np.float32)
+                fill(row, band)
+                here = slice(row, row + len(band))
+                own = np.arange(here.start, here.stop) if Y is None else None
+                index[here], similarity[here] = kernels.largest(
+                    band, k, exclude=own, threads=threads
+                )
+                advance(len(band))
+        return index, similarity
+
+    def operator(self, X: Any, Y: Any = None) -> LinearOperator:
+        """K as a :class:`scipy.sparse.linalg.LinearOperator`: ``operator(X) @ v`` without K.
+
+        A product costs two passes over the sparse features. For kernel ridge regression by
+        conjugate gradients, eigenvalues and the like.
+        """
+        learned = PyramidMatch(**self.get_params(deep=False))
+        if Y is None:
+            features = aslinearoperator(learned.fit_transform(X))
+            return features @ features.T
+        columns = aslinearoperator(learned.fit_transform(Y))
+        return aslinearoperator(learned.transform(X)) @ columns.T
+
+    @property
+    def unit(self) -> int:
+        """``gram(dtype="uint32") / unit`` is K: 2^(levels - 1), or shifts * 2^levels."""
+        return self._grid().unit
+
+    # ---- inside -----------------------------------------------------------------------------
+
+    def _filler(
+        self, rows: Sets, columns: Sets, symmetric: bool, *, wide: bool, threads: int | None
+    ) -> Callable[[int | None, Array], None]:
+        """A function that computes rows from a given one on, or all of them (None)."""
+        grid = self._grid()
+        tree, column_features = kernels.pyramid_tree(
+            *columns[1:], n_axes=len(grid.axes), levels=grid.levels, threads=threads
+        )
+        index = kernels.pyramid_index(column_features, tree.level_first)
+        features = (
+            column_features
+            if rows is columns
+            else kernels.pyramid_features(tree, *rows[1:], threads=threads)
+        )
+        if self.normalize:
+            root = grid.unit**-0.5
+            scales = (_inverse_root(rows.sizes) * root, _inverse_root(columns.sizes) * root)
+        else:
+            scales = (np.full(len(rows.sizes), 1 / grid.unit), np.ones(len(columns.sizes)))
+
+        def fill(first_row: int | None, out: Array) -> None:
+            kernels.pyramid_gram(
+                features,
+                index,
+                out,
+                first_row=first_row or 0,
+                scales=scales if out.dtype.kind == "f" else None,
+                wide=wide or out.dtype == np.uint32,
+                symmetric=symmetric and first_row is None,
+                threads=threads,
+            )
+
+        return fill
+
+    def _grid(self) -> Grid:
+        return Grid.checked(
+            self.levels, self.extent, self.circular, self.shifts, self.seed, self.categorical
+        )
+
+    def _both(self, X: Any, Y: Any) -> tuple[Sets, Sets]:
+        grid = self._grid()
+        categories = grid.categories(X, Y)
+        rows = grid.sets(X, categories)
+        return rows, rows if Y is None else grid.sets(Y, categories)
+
+
+def _inverse_root(sizes: NDArray[np.int64]) -> NDArray[np.float64]:
+    return np.where(sizes > 0, 1 / np.sqrt(np.maximum(sizes, 1)), 0.0)
+
+
+def _dtype(dtype: Any, out: Any) -> np.dtype[Any]:
+    wanted = np.dtype(out.dtype if isinstance(out, np.ndarray) and dtype is None else dtype or "f4")
+    if wanted.name not in _DTYPES:
+        raise TypeError(f"dtype must be {', '.join(_DTYPES)}, got {wanted}")
+    return wanted
