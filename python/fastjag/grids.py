@@ -86,7 +86,7 @@ class Grid(NamedTuple):
                 raise TypeError(f"column {name!r} must hold integers, got dtype {column.dtype}")
         return np.unique(np.concatenate(present))
 
-    def sets(self, sample: Any, categories: Array | None) -> Sets:
+    def sets(self, sample: Any, categories: Array | None, threads: int | None = None) -> Sets:
         """The points of each event as sorted codes."""
         self._check_bits(1 if categories is None else max(1, len(categories)))
         jagged = as_jagged(sample, [*self.axes, *([self.categorical] if self.categorical else [])])
@@ -110,6 +110,7 @@ class Grid(NamedTuple):
             shifted=self.shifted,
             category=category,
             n_categories=1 if categories is None else max(1, len(categories)),
+            threads=threads,
         )
         return Sets(sizes, offsets, codes)
 

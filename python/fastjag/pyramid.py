@@ -170,7 +170,7 @@ class PyramidMatch(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Raises OverflowError where "uint16" or "uint32" cannot hold the largest entry.
         """
         grid = self._grid()
-        rows, columns = self._both(X, Y)
+        rows, columns = self._both(X, Y, threads)
         shape = (len(rows.sizes), len(columns.sizes))
         kind = _dtype(dtype, out)
         largest = min(rows.sizes.max(initial=0), columns.sizes.max(initial=0)) * grid.unit
@@ -215,7 +215,7 @@ class PyramidMatch(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Needs memory for a band of K, not for all of it.
         """
         k = at_least("k", k, 1)
-        rows, columns = self._both(X, Y)
+        rows, columns = self._both(X, Y, threads)
         fill = self._filler(rows, columns, False, wide=True, threads=threads)
         n = len(rows.sizes)
         index = np.empty((n, k), np.int64)
@@ -292,11 +292,11 @@ class PyramidMatch(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             self.levels, self.extent, self.circular, self.shifts, self.seed, self.categorical
         )
 
-    def _both(self, X: Any, Y: Any) -> tuple[Sets, Sets]:
+    def _both(self, X: Any, Y: Any, threads: int | None) -> tuple[Sets, Sets]:
         grid = self._grid()
         categories = grid.categories(X, Y)
-        rows = grid.sets(X, categories)
-        return rows, rows if Y is None else grid.sets(Y, categories)
+        rows = grid.sets(X, categories, threads)
+        return rows, rows if Y is None else grid.sets(Y, categories, threads)
 
 
 def _inverse_root(sizes: NDArray[np.int64]) -> NDArray[np.float64]:
