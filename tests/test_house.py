@@ -24,7 +24,7 @@ LADDER = [
     {"models", "batch", "plots", "report", "statistics", "selection", "io", "toys"},
     {"reader"},
     {"files", "schemas", "progress", "output"},
-    {"histograms", "dimuons"},
+    {"histograms", "dimuons", "neighbours"},
     {"jagged"},
     {"interchange"},
     {"kernels"},
