@@ -24,7 +24,7 @@ LADDER = [
     {"models", "batch", "plots", "report", "statistics", "selection", "io", "toys"},
     {"reader"},
     {"files", "schemas", "progress", "output"},
-    {"histograms", "dimuons", "neighbours"},
+    {"histograms", "dimuons", "neighbours", "numba_support"},
     {"jagged"},
     {"interchange"},
     {"kernels"},
@@ -42,9 +42,10 @@ HOMES = {
     "matplotlib": {"plots"},
     "mplhep": {"plots"},
     "dask": {"batch"},
+    "numba": {"numba_support"},
 }
 HEAVY = ["awkward", "uproot", "hist", "boost_histogram", "matplotlib", "mplhep", "torch", "rich",
-         "typer", "pyarrow", "h5py", "pandas", "vector"]  # fmt: skip
+         "typer", "pyarrow", "h5py", "pandas", "vector", "numba"]  # fmt: skip
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 SOURCES = [
