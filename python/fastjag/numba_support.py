@@ -1,7 +1,11 @@
 """Jagged in functions compiled by numba: columns, events, and their columns, without copies.
 
+A Jagged argument has ``len(muons)``, ``muons.offsets``, ``muons["pt"]``, ``muons[i]`` and
+``for event in muons``; an event has ``len(event)`` and ``event["pt"]``. Names are constants, columns
+read-only, and neither is returned to Python (arrays of columns are).
+
 numba imports this module by itself (entry point ``numba_extensions``) before it compiles for the
-first time; nothing else does. What users see is described in :class:`fastjag.Jagged`.
+first time; nothing else does.
 """
 
 from __future__ import annotations
