@@ -26,6 +26,22 @@ FASTJAG_HD Integers count_up_from(int64_t j) {
     return lane + j;
 }
 
+// One bit for each lane, `flag_spacing` apart.
+#if defined(__AVX2__) && !defined(__AVX512F__)
+constexpr int flag_spacing = 1;
+FASTJAG_HD uint64_t flags_of(Integers mask) {
+    return static_cast<uint64_t>(__builtin_ia32_movmskpd256((Doubles)mask));
+}
+#else
+constexpr int flag_spacing = 8;
+FASTJAG_HD uint64_t flags_of(Integers mask) {
+    auto const bytes = convert<Vector<int8_t> >(mask) & 1;
+    uint64_t flags = 0;
+    __builtin_memcpy(&flags, &bytes, sizeof bytes);
+    return flags;
+}
+#endif
+
 // Entries j, j + 1, ... of a column; in place of those at `end` and beyond, the last one.
 template <class T>
 FASTJAG_HD Doubles load_right(T const* values, int64_t j, int64_t end) {
@@ -127,12 +143,9 @@ struct FillInCone {
         int64_t to[L];
         for (int l = 0; l < L; ++l) to[l] = a.pair_offsets[at + l];
         scan<L>(a, i, first, last, [&](int l, int64_t j, Doubles distance2) {
-            auto const inside = convert<Vector<int8_t>>(distance2 < square(a.radius[at + l]));
-            uint64_t flags = 0;  // one byte per lane
-            __builtin_memcpy(&flags, &inside, sizeof inside);
-            if (!flags) return;  // most of the time
-            for (flags &= 0x0101010101010101; flags; flags &= flags - 1) {
-                int const k = __builtin_ctzll(flags) / 8;
+            uint64_t flags = flags_of(distance2 < square(a.radius[at + l]));  // mostly none
+            for (; flags; flags &= flags - 1) {
+                int const k = __builtin_ctzll(flags) / flag_spacing;
                 a.index[to[l]] = j + k;
                 a.delta_r[to[l]] = static_cast<T>(std::sqrt(distance2[k]));
                 ++to[l];
