@@ -188,6 +188,52 @@ void bind_dimuon(py::module_& m) {
           });
 }
 
+template <class T>
+NearestArgs<T> nearest_inputs(py::array const& left_offsets, py::array const& left_eta,
+                              py::array const& left_phi, py::array const& right_offsets,
+                              py::array const& right_eta, py::array const& right_phi) {
+    NearestArgs<T> a{};
+    a.left_offsets = in<int64_t>(left_offsets);
+    a.right_offsets = in<int64_t>(right_offsets);
+    a.n_events = events(left_offsets);
+    a.left_eta = in<T>(left_eta);
+    a.left_phi = in<T>(left_phi);
+    a.right_eta = in<T>(right_eta);
+    a.right_phi = in<T>(right_phi);
+    return a;
+}
+
+void bind_nearest(py::module_& m) {
+    m.def("nearest", [](py::array left_offsets, py::array left_eta, py::array left_phi,
+                        py::array right_offsets, py::array right_eta, py::array right_phi,
+                        py::array index, py::array delta_r, int threads) {
+        visit<float, double>(left_eta, [&](auto zero) {
+            using T = decltype(zero);
+            auto a = nearest_inputs<T>(left_offsets, left_eta, left_phi, right_offsets, right_eta,
+                                       right_phi);
+            a.index = out<int64_t>(index);
+            a.delta_r = out<T>(delta_r);
+            unlocked([&] { nearest(a, {threads}); });
+        });
+    });
+    // Counts into pair_offsets where there are no index and delta_r, else fills those.
+    m.def("in_cone",
+          [](py::array left_offsets, py::array left_eta, py::array left_phi,
+             py::array right_offsets, py::array right_eta, py::array right_phi, py::array radius,
+             py::array pair_offsets, Optional index, Optional delta_r, int threads) {
+              visit<float, double>(left_eta, [&](auto zero) {
+                  using T = decltype(zero);
+                  auto a = nearest_inputs<T>(left_offsets, left_eta, left_phi, right_offsets,
+                                             right_eta, right_phi);
+                  a.radius = in<double>(radius);
+                  a.pair_offsets = out<int64_t>(pair_offsets);
+                  a.index = out<int64_t>(index);
+                  a.delta_r = out<T>(delta_r);
+                  unlocked([&] { index ? in_cone(a, {threads}) : in_cone_count(a, {threads}); });
+              });
+          });
+}
+
 HistogramAxis axis_of(py::array const& edges, double margin) {
     auto const* e = in<double>(edges);
     auto const n = static_cast<int64_t>(edges.size()) - 1;
@@ -236,6 +282,7 @@ PYBIND11_MODULE(_cpu, m, py::mod_gil_not_used()) {
     bind_aggregate(m);
     bind_select(m);
     bind_dimuon(m);
+    bind_nearest(m);
     bind_histogram(m);
     bind_pyramid(m);
 }

@@ -86,6 +86,39 @@ void pair_mass(PairMassArgs<T> const& a, Threads threads) {
     });
 }
 
+// What a part costs is pairs; the side with more particles is a good measure of them.
+template <class T, class Body>
+void parallel_pairs(NearestArgs<T> const& a, Threads threads, Body const& body) {
+    auto particles = [&](int64_t const* offsets) { return offsets[a.n_events] - offsets[0]; };
+    bool const left = particles(a.left_offsets) > particles(a.right_offsets);
+    parallel_events(left ? a.left_offsets : a.right_offsets, a.n_events, 1, threads,
+                    [&](int64_t begin, int64_t end, int) { body(begin, end); });
+}
+
+template <class T>
+void nearest(NearestArgs<T> const& a, Threads threads) {
+    parallel_pairs(a, threads, [&](int64_t begin, int64_t end) {
+        FASTJAG_DISPATCH(nearest_range(a, begin, end))
+    });
+}
+
+template <class T>
+void in_cone_count(NearestArgs<T> const& a, Threads threads) {
+    parallel_pairs(a, threads, [&](int64_t begin, int64_t end) {
+        FASTJAG_DISPATCH(in_cone_count_range(a, begin, end))
+    });
+    int64_t const n_left = a.left_offsets[a.n_events] - a.left_offsets[0];
+    a.pair_offsets[0] = 0;
+    for (int64_t i = 0; i < n_left; ++i) a.pair_offsets[i + 1] += a.pair_offsets[i];
+}
+
+template <class T>
+void in_cone(NearestArgs<T> const& a, Threads threads) {
+    parallel_pairs(a, threads, [&](int64_t begin, int64_t end) {
+        FASTJAG_DISPATCH(in_cone_range(a, begin, end))
+    });
+}
+
 // Private accumulators for each part, merged in the order of parts.
 template <class T, class W>
 void histogram(HistogramArgs<T, W> const& a, Threads threads) {
@@ -130,6 +163,11 @@ FASTJAG_FOR_NUMBER_TYPES(FASTJAG_AGGREGATE)
     template void dimuon(DimuonArgs<T> const&, Threads);       \
     template void pair_mass(PairMassArgs<T> const&, Threads);
 FASTJAG_FOR_FLOAT_TYPES(FASTJAG_DIMUON)
+#define FASTJAG_NEAREST(T)                                       \
+    template void nearest(NearestArgs<T> const&, Threads);       \
+    template void in_cone_count(NearestArgs<T> const&, Threads); \
+    template void in_cone(NearestArgs<T> const&, Threads);
+FASTJAG_FOR_FLOAT_TYPES(FASTJAG_NEAREST)
 #define FASTJAG_HISTOGRAM(T)                                          \
     template void histogram(HistogramArgs<T, float> const&, Threads); \
     template void histogram(HistogramArgs<T, double> const&, Threads);

@@ -15,6 +15,12 @@
     void dimuon_range(DimuonArgs<T> const&, int64_t begin, int64_t end);                        \
     template <class T>                                                                          \
     void pair_mass_range(PairMassArgs<T> const&, int64_t begin, int64_t end);                   \
+    template <class T>                                                                          \
+    void nearest_range(NearestArgs<T> const&, int64_t begin, int64_t end);                      \
+    template <class T>                                                                          \
+    void in_cone_count_range(NearestArgs<T> const&, int64_t, int64_t);                          \
+    template <class T>                                                                          \
+    void in_cone_range(NearestArgs<T> const&, int64_t begin, int64_t end);                      \
     template <class T, class W>                                                                 \
     void histogram_range(HistogramArgs<T, W> const&, int64_t begin, int64_t end, int64_t part); \
     template <class Out>                                                                        \

@@ -25,7 +25,7 @@ LADDER = [
     {"pyramid"},
     {"reader", "matrixfile"},
     {"files", "schemas", "progress", "output"},
-    {"histograms", "dimuons", "grids"},
+    {"histograms", "dimuons", "neighbours", "grids", "numba_support"},
     {"jagged"},
     {"interchange"},
     {"kernels"},
@@ -43,11 +43,12 @@ HOMES = {
     "matplotlib": {"plots"},
     "mplhep": {"plots"},
     "dask": {"batch"},
+    "numba": {"numba_support"},
     "sklearn": {"pyramid", "nystroem", "models"},
     "scipy": {"pyramid"},
 }
 HEAVY = ["awkward", "uproot", "hist", "boost_histogram", "matplotlib", "mplhep", "torch", "rich",
-         "typer", "pyarrow", "h5py", "scipy", "sklearn", "pandas", "vector"]  # fmt: skip
+         "typer", "pyarrow", "h5py", "scipy", "sklearn", "pandas", "vector", "numba"]  # fmt: skip
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 SOURCES = [

@@ -32,6 +32,13 @@ for dtype in ("f4", "f8", "i4", "u1", "i8"):
         found = fj.dimuon(muons, "opposite", pairs=pairs)
         for name in found:
             digest.update(np.nan_to_num(found[name]).tobytes())
+    if dtype[0] == "f":
+        others = muons[::-1].with_columns(pt=columns["pt"])
+        for found in fj.nearest(muons, others):
+            digest.update(found.tobytes())
+        cones = fj.in_cone(muons, others, 0.7)
+        for values in (cones.offsets, cones["index"], cones["delta_r"]):
+            digest.update(values.tobytes())
     for edges in (np.linspace(0, 60, 61), np.geomspace(1, 100, 40)):
         counts, _ = kernels.histogram([columns["pt"].astype("f8")], [edges])
         digest.update(counts.tobytes())

@@ -146,6 +146,26 @@ struct PairMassArgs {
 template <class T>
 void pair_mass(PairMassArgs<T> const&, Threads);
 
+// ---- nearest: particles of two collections close to each other in eta and phi ------------------
+
+template <class T>
+struct NearestArgs {
+    const int64_t *left_offsets, *right_offsets;  // of the same events
+    int64_t n_events;
+    const T *left_eta, *left_phi, *right_eta, *right_phi;
+    const double* radius;   // in_cone only; this and all below: entry i - left_offsets[0] belongs
+                            // to left particle i
+    int64_t* pair_offsets;  // in_cone only: written by in_cone_count, read by in_cone
+    int64_t* index;         // into the right content; nearest: -1 where there is none
+    T* delta_r;
+};
+template <class T>
+void nearest(NearestArgs<T> const&, Threads);
+template <class T>
+void in_cone_count(NearestArgs<T> const&, Threads);
+template <class T>
+void in_cone(NearestArgs<T> const&, Threads);
+
 // ---- histogram: 1-D and 2-D, weighted or not -------------------------------------------------
 
 struct HistogramAxis {

@@ -159,13 +159,23 @@ FASTJAG_HD double atan2_(double y, double x) {
     return (x != x || y != y) ? x + y : angle;
 }
 
-// phi1 - phi2 wrapped into [-pi, pi].
-FASTJAG_HD double wrap_phi(double d) {
-    double const turns = (d * 0.15915494309189535 + rounder) - rounder;
+// phi1 - phi2 wrapped into [-pi, pi]; for double, or for vectors of it.
+template <class V>
+FASTJAG_HD V wrap_phi(V d) {
+    V const turns = (d * 0.15915494309189535 + rounder) - rounder;
     return (d - turns * 6.283185307179586) - turns * 2.4492935982947064e-16;
 }
 
 FASTJAG_HD double square(double x) { return x * x; }
+
+// delta_r^2 for |phi1 - phi2| of angles that are within [-pi, pi]: no more to wrapping than taking
+// the shorter way round. For double, or for vectors of it.
+template <class V>
+FASTJAG_HD V delta_r2(V delta_eta, V one_way) {
+    V const other_way = (6.283185307179586 - one_way) + 2.4492935982947064e-16;
+    V const delta_phi = other_way < one_way ? other_way : one_way;
+    return delta_eta * delta_eta + delta_phi * delta_phi;
+}
 
 struct Leg {
     double pt, eta, phi;

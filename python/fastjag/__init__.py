@@ -17,6 +17,7 @@ from fastjag.dimuons import MUON_MASS, Dimuons, dimuon, pair_mass
 from fastjag.histograms import histogram
 from fastjag.jagged import Jagged, Padded
 from fastjag.kernels import get_num_threads, set_num_threads
+from fastjag.neighbours import in_cone, nearest
 
 if TYPE_CHECKING:
     from fastjag.io import Batch, iterate
@@ -42,7 +43,9 @@ __all__ = [
     "dimuon",
     "get_num_threads",
     "histogram",
+    "in_cone",
     "iterate",
+    "nearest",
     "pair_mass",
     "set_num_threads",
 ]

@@ -109,6 +109,32 @@ def pair_mass(
     threads: int,
     /,
 ) -> None: ...
+def nearest(
+    left_offsets: _Array,
+    left_eta: _Array,
+    left_phi: _Array,
+    right_offsets: _Array,
+    right_eta: _Array,
+    right_phi: _Array,
+    index: _Array,
+    delta_r: _Array,
+    threads: int,
+    /,
+) -> None: ...
+def in_cone(
+    left_offsets: _Array,
+    left_eta: _Array,
+    left_phi: _Array,
+    right_offsets: _Array,
+    right_eta: _Array,
+    right_phi: _Array,
+    radius: _Array,
+    pair_offsets: _Array,
+    index: _Optional,
+    delta_r: _Optional,
+    threads: int,
+    /,
+) -> None: ...
 def histogram(
     x: _Array,
     edges_x: _Array,

@@ -165,6 +165,54 @@ def observables(
         }
 
 
+# ---- nearest ----------------------------------------------------------------------------------
+
+Side = tuple[Array, Array, Array]  # offsets, eta, phi
+
+
+def delta_r2(eta: Array, phi: Array, etas: Array, phis: Array) -> Array:
+    """In float64, as the kernel decides: both phi wrapped, then the shorter way round."""
+    rest = 2.4492935982947064e-16  # what 2 * np.pi lacks
+    with np.errstate(all="ignore"):
+        turns = [np.rint(p.astype(np.float64) * (1 / (2 * np.pi))) for p in (phi, phis)]
+        wrapped = [
+            (p - n * (2 * np.pi)) - n * rest for p, n in zip((phi, phis), turns, strict=True)
+        ]
+        one_way = np.abs(wrapped[0] - wrapped[1])
+        other_way = (2 * np.pi - one_way) + rest
+        return np.asarray(
+            (eta.astype(np.float64) - etas.astype(np.float64)) ** 2
+            + np.fmin(one_way, other_way) ** 2
+        )
+
+
+def distances(left: Side, right: Side) -> Iterator[tuple[int, Array]]:
+    """For each left particle the content index of its event's first right particle, delta_r²."""
+    for (_, here), (_, there) in zip(slices(left[0]), slices(right[0]), strict=True):
+        for i in range(here.start, here.stop):
+            yield there.start, delta_r2(left[1][i], left[2][i], right[1][there], right[2][there])
+
+
+def nearest(left: Side, right: Side) -> tuple[Array, Array]:
+    index, found = [], []
+    for start, r2 in distances(left, right):
+        r2 = np.where(np.isnan(r2), np.inf, r2)
+        best = int(np.argmin(r2)) if np.isfinite(r2).any() else None
+        index.append(-1 if best is None else start + best)
+        found.append(np.inf if best is None else np.sqrt(r2[best]))
+    with np.errstate(over="ignore"):
+        return np.array(index, np.int64), np.array(found, np.float64).astype(left[1].dtype)
+
+
+def in_cone(left: Side, right: Side, radii: Array) -> list[tuple[list[int], Array]]:
+    """(content indices, delta_r) for each left particle."""
+    result = []
+    for (start, r2), radius in zip(distances(left, right), radii, strict=True):
+        inside = np.flatnonzero(r2 < float(radius) ** 2)
+        result.append(((start + inside).tolist(), np.sqrt(r2[inside]).astype(left[1].dtype)))
+    return result
+
+
 # ---- histogram --------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ so that every device gives the same messages.
 from fastjag.kernels.aggregate import STATISTICS, aggregate
 from fastjag.kernels.dimuon import FIELDS, dimuon, pair_mass
 from fastjag.kernels.histogram import histogram
+from fastjag.kernels.nearest import in_cone, nearest
 from fastjag.kernels.padding import padding
 from fastjag.kernels.pyramid import (
     Axis,
@@ -38,7 +39,9 @@ __all__ = [
     "gather",
     "get_num_threads",
     "histogram",
+    "in_cone",
     "largest",
+    "nearest",
     "order",
     "padding",
     "pair_mass",

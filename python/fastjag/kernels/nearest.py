@@ -1,0 +1,67 @@
+"""nearest: particles of two collections that are close to each other in eta and phi."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastjag import _cpu
+from fastjag.arrays import Array, Offsets
+from fastjag.kernels.threads import get_num_threads
+
+Side = tuple[Offsets, Array, Array]
+
+
+def nearest(
+    left: Side, right: Side, *, threads: int | None = None
+) -> tuple[NDArray[np.int64], Array]:
+    """Content index of, and delta_r to, the nearest right particle of each left particle.
+
+    ``left`` and ``right`` are (offsets, eta, phi) of the same events, all columns of one dtype,
+    float32 or float64; see :func:`fastjag.nearest`.
+    """
+    offsets, eta, _ = _same_events(left, right)
+    n = int(offsets[-1] - offsets[0])
+    index, delta_r = np.empty(n, np.int64), np.empty(n, eta.dtype)
+    _cpu.nearest(*left, *right, index, delta_r, get_num_threads(threads))
+    return index, delta_r
+
+
+def in_cone(
+    left: Side, right: Side, radius: ArrayLike, *, threads: int | None = None
+) -> tuple[Offsets, NDArray[np.int64], Array]:
+    """Offsets (n_left + 1,), content indices and delta_r of all pairs closer than ``radius``.
+
+    ``left`` and ``right`` as for :func:`nearest`; see :func:`fastjag.in_cone`.
+    """
+    offsets, eta, _ = _same_events(left, right)
+    n = int(offsets[-1] - offsets[0])
+    radii = _radii(radius, n)
+    pair_offsets = np.empty(n + 1, np.int64)
+    n_threads = get_num_threads(threads)
+    _cpu.in_cone(*left, *right, radii, pair_offsets, None, None, n_threads)
+    n_pairs = int(pair_offsets[-1])
+    index, delta_r = np.empty(n_pairs, np.int64), np.empty(n_pairs, eta.dtype)
+    _cpu.in_cone(*left, *right, radii, pair_offsets, index, delta_r, n_threads)
+    return pair_offsets, index, delta_r
+
+
+def _same_events(left: Side, right: Side) -> Side:
+    n_left, n_right = len(left[0]) - 1, len(right[0]) - 1
+    if n_left != n_right:
+        raise ValueError(
+            "left and right must be collections of the same events, "
+            f"but left has {n_left} events and right has {n_right}"
+        )
+    return left
+
+
+def _radii(radius: ArrayLike, n: int) -> NDArray[np.float64]:
+    given = np.asarray(radius)
+    if given.dtype.kind not in "iuf" or given.shape not in ((), (n,)):
+        raise ValueError(f"radius must be a number or one per left particle ({n}), got {radius!r}")
+    radii = given.astype(np.float64)
+    wrong = ~((radii > 0) & (radii < np.inf))
+    if wrong.any():
+        raise ValueError(f"radius must be positive and finite, got {radii[wrong][0]:g}")
+    return np.ascontiguousarray(np.broadcast_to(radii, (n,)))
