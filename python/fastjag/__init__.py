@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fastjag.dimuons import MUON_MASS, Dimuons, dimuon, pair_mass
-from fastjag.histograms import histogram
+from fastjag.histograms import CutHistograms, histogram, histogram_cuts
 from fastjag.jagged import Jagged, Padded
 from fastjag.kernels import get_num_threads, set_num_threads
 
@@ -23,12 +23,14 @@ if TYPE_CHECKING:
 __all__ = [
     "MUON_MASS",
     "Batch",
+    "CutHistograms",
     "Dimuons",
     "Jagged",
     "Padded",
     "dimuon",
     "get_num_threads",
     "histogram",
+    "histogram_cuts",
     "iterate",
     "pair_mass",
     "set_num_threads",

@@ -110,16 +110,26 @@ def pair_mass(
 ) -> None: ...
 def histogram(
     x: _Array,
-    edges_x: _Array,
-    margin_x: float,
+    axis_x: tuple[Any, ...],
     y: _Optional,
-    edges_y: _Optional,
-    margin_y: float,
+    axis_y: tuple[Any, ...] | None,
     weights: _Optional,
     scratch: _Array,
     counts: _Optional,
     sumw: _Optional,
     sumw2: _Optional,
+    threads: int,
+    /,
+) -> None: ...
+def histogram_cuts(
+    scores: _Array,
+    cuts: tuple[Any, ...],
+    features: Sequence[_Array],
+    axes: Sequence[tuple[Any, ...]],
+    weights: Sequence[_Array],
+    n_slots: int,
+    counts: _Optional,
+    sums: _Optional,
     threads: int,
     /,
 ) -> None: ...

@@ -8,6 +8,7 @@ so that every device gives the same messages.
 from fastjag.kernels.aggregate import STATISTICS, aggregate
 from fastjag.kernels.dimuon import FIELDS, dimuon, pair_mass
 from fastjag.kernels.histogram import histogram
+from fastjag.kernels.histogram_cuts import histogram_cuts
 from fastjag.kernels.padding import padding
 from fastjag.kernels.select import compact, gather, order, select
 from fastjag.kernels.threads import build_info, get_num_threads, set_num_threads
@@ -22,6 +23,7 @@ __all__ = [
     "gather",
     "get_num_threads",
     "histogram",
+    "histogram_cuts",
     "order",
     "padding",
     "pair_mass",
