@@ -24,7 +24,7 @@ from harness import Race, race
 
 from fastjag import __version__, kernels
 
-WORDS = ("padding", "aggregate", "select", "dimuon", "histogram", "spectrum")
+WORDS = ("padding", "aggregate", "select", "dimuon", "histogram", "histogram_cuts", "spectrum")
 DOCS = Path(__file__).parent.parent / "docs"
 
 
