@@ -38,30 +38,31 @@ void slots_in(StridedColumn const& column, HistogramAxis const& axis, int64_t fi
     each_value(column, first, index, n, [=, &axis](auto* x) { slots_of(x, n, axis, out); });
 }
 
-// The next block of a column is asked for while this one is counted.
+// Counts, and pairs of w and w^2 with them. The next block of the column is asked for meanwhile.
+template <bool weighted>
 void count(int32_t const* cells, int64_t n, StridedColumn const& column, int64_t next,
-           uint32_t* counts) {
+           uint32_t* counts, double const* weights, double* sums) {
     int64_t const size = column.dtype == DType::f4 ? 4 : 8;
     char const* ahead = static_cast<char const*>(column.data) + next * column.stride * size;
+    auto add = [=](int64_t i) {
+        ++counts[cells[i]];
+        if constexpr (weighted) {
+            double* cell = sums + 2 * int64_t{cells[i]};
+            Pair pair, w;
+            __builtin_memcpy(&w, weights + 2 * i, sizeof w);
+            __builtin_memcpy(&pair, cell, sizeof pair);
+            pair += w;
+            __builtin_memcpy(cell, &pair, sizeof pair);
+        }
+    };
     int64_t i = 0;
     for (; i + 16 <= n; i += 16) {
         __builtin_prefetch(ahead + i * size);
         if (size == 8) __builtin_prefetch(ahead + i * size + 64);
 #pragma GCC unroll 16
-        for (int64_t k = 0; k < 16; ++k) ++counts[cells[i + k]];
+        for (int64_t k = 0; k < 16; ++k) add(i + k);
     }
-    for (; i < n; ++i) ++counts[cells[i]];
-}
-
-void add_pairs(int32_t const* cells, int64_t n, double const* weights, double* sums) {
-    for (int64_t i = 0; i < n; ++i) {
-        double* cell = sums + 2 * int64_t{cells[i]};
-        Pair pair, w;
-        __builtin_memcpy(&w, weights + 2 * i, sizeof w);
-        __builtin_memcpy(&pair, cell, sizeof pair);
-        pair += w;
-        __builtin_memcpy(cell, &pair, sizeof pair);
-    }
+    for (; i < n; ++i) add(i);
 }
 
 void add_replicas(int32_t const* cells, int64_t n, double const* weights, double* sums) {
@@ -79,7 +80,7 @@ void histogram_cuts_range(HistogramCutsArgs const& a, int64_t begin, int64_t end
     int64_t const cells_of_feature = (a.cuts.n_bins + 1) * a.n_slots;
     auto const n_cuts = static_cast<int32_t>(a.cuts.n_bins + 1);
     auto const stride = static_cast<int32_t>(a.n_slots);
-    int64_t const lanes = a.n_weights > 1 ? most : 1;
+    bool const one = a.counts && a.n_weights == 1;
     alignas(64) int32_t passed[block], index[block], rows[block], cells[block];
     alignas(64) double weights[most * block];
     for (int64_t k = 0; k < most * block; ++k) weights[k] = 0;  // lanes without a replica
@@ -98,7 +99,7 @@ void histogram_cuts_range(HistogramCutsArgs const& a, int64_t begin, int64_t end
             each_value(a.weights[k], first, chosen, m, [&, k](auto const* w) {
                 for (int64_t i = 0; i < m; ++i) {
                     auto const x = static_cast<double>(w[i]);
-                    if (lanes == 1) {
+                    if (one) {
                         weights[2 * i] = x;
                         weights[2 * i + 1] = x * x;
                     } else {
@@ -110,11 +111,13 @@ void histogram_cuts_range(HistogramCutsArgs const& a, int64_t begin, int64_t end
             slots_in(a.features[f], a.axes[f], first, chosen, m, cells);
             for (int64_t i = 0; i < m; ++i) cells[i] += rows[i];
             int64_t const own = (part * a.n_features + f) * cells_of_feature;
-            if (a.counts) count(cells, m, a.features[f], first + block, a.counts + own);
-            if (a.n_weights == 1)
-                add_pairs(cells, m, weights, a.sums + 2 * own);
-            else if (a.n_weights)
-                add_replicas(cells, m, weights, a.sums + 2 * most * own);
+            if (one)
+                count<true>(cells, m, a.features[f], first + block, a.counts + own, weights,
+                            a.sums + 2 * own);
+            else if (a.counts)
+                count<false>(cells, m, a.features[f], first + block, a.counts + own, nullptr,
+                             nullptr);
+            if (a.n_weights && !one) add_replicas(cells, m, weights, a.sums + 2 * most * own);
         }
     }
 }

@@ -200,7 +200,8 @@ struct HistogramCutsArgs {
     int64_t n_weights;  // up to most_weights replicas at a time
     int64_t n_slots;    // at least n_bins + 3 of every axis
     uint32_t* counts;   // zeros (threads, n_features, n_cuts, n_slots), or null
-    double* sums;       // the same of pairs (w, w^2), or of 8 w and 8 w^2 if n_weights > 1
+    // The same of 8 w and 8 w^2, or of pairs (w, w^2) for a single weight together with counts.
+    double* sums;
 };
 void histogram_cuts(HistogramCutsArgs const&, Threads);
 

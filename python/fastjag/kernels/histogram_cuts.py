@@ -48,7 +48,7 @@ def histogram_cuts(
         chunk = slice(first, first + CHUNK)
         for replica in range(0, max(1, len(weights)), LANES):
             some = [w[chunk] for w in weights[replica : replica + LANES]]
-            lanes = LANES if len(some) > 1 else 1
+            lanes = 1 if replica == 0 and len(some) == 1 else LANES
             counted = np.zeros((n_threads, *shape), np.uint32) if replica == 0 else None
             summed = np.zeros((n_threads, *shape, 2, lanes)) if some else None
             _cpu.histogram_cuts(scores[chunk], score_axis, [c[chunk] for c in columns], axes, some,
