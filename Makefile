@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt
 SOURCES := CMakeLists.txt pyproject.toml $(wildcard cpp/*.cpp cpp/*.hpp cpp/fastjag/*.hpp)
-KERNEL_TESTS := $(addprefix tests/test_,$(addsuffix .py,padding aggregate select dimuon nearest histogram jagged))
+KERNEL_TESTS := $(addprefix tests/test_,$(addsuffix .py,padding aggregate select dimuon nearest \
+  histogram histogram_cuts jagged))
 
 .PHONY: demo test lint sanitize bench wheel clean
 

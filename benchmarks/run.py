@@ -24,7 +24,8 @@ from harness import Race, race
 
 from fastjag import __version__, kernels
 
-WORDS = ("padding", "aggregate", "select", "dimuon", "nearest", "histogram", "spectrum")
+WORDS = ("padding", "aggregate", "select", "dimuon", "nearest", "pyramid", "histogram",
+         "histogram_cuts", "spectrum")  # fmt: skip
 DOCS = Path(__file__).parent.parent / "docs"
 
 

@@ -234,15 +234,25 @@ void bind_nearest(py::module_& m) {
           });
 }
 
-HistogramAxis axis_of(py::array const& edges, double margin) {
-    auto const* e = in<double>(edges);
-    auto const n = static_cast<int64_t>(edges.size()) - 1;
-    return {n, e[0], e[n], static_cast<double>(n) / (e[n] - e[0]), e, margin};
+HistogramAxis axis_of(py::tuple const& axis) {  // which keeps the arrays alive
+    auto const edges = axis[0].cast<py::array>();
+    HistogramAxis a{};
+    a.edges = in<double>(edges);
+    a.n_bins = static_cast<int64_t>(edges.size()) - 2;
+    a.n_cells = axis[1].cast<int64_t>();
+    a.scale = axis[2].cast<double>();
+    a.shift = axis[3].cast<double>();
+    a.logarithmic = axis[4].cast<bool>();
+    a.first = in<int32_t>(axis[5].cast<Optional>());
+    a.steps = axis[6].cast<int64_t>();
+    a.margin = axis[7].cast<double>();
+    a.margin_single = static_cast<float>(axis[8].cast<double>());
+    return a;
 }
 
 void bind_histogram(py::module_& m) {
-    m.def("histogram", [](py::array x, py::array edges_x, double margin_x, Optional y,
-                          Optional edges_y, double margin_y, Optional weights, py::array scratch,
+    m.def("histogram", [](py::array x, py::tuple axis_x, Optional y,
+                          std::optional<py::tuple> axis_y, Optional weights, py::array scratch,
                           Optional counts, Optional sumw, Optional sumw2, int threads) {
         visit<float, double>(x, [&](auto zero) {
             using T = decltype(zero);
@@ -253,10 +263,11 @@ void bind_histogram(py::module_& m) {
                 a.x = in<T>(x);
                 a.y = in<T>(y);
                 a.weights = in<W>(weights);
-                a.axis_x = axis_of(edges_x, margin_x);
-                if (edges_y) a.axis_y = axis_of(*edges_y, margin_y);
-                a.n_slots = (a.axis_x.n_bins + 3) * (edges_y ? a.axis_y.n_bins + 3 : 1);
+                a.axis_x = axis_of(axis_x);
+                if (axis_y) a.axis_y = axis_of(*axis_y);
+                a.n_slots = (a.axis_x.n_bins + 3) * (axis_y ? a.axis_y.n_bins + 3 : 1);
                 check_layout(scratch);
+                a.n_copies = static_cast<int64_t>(scratch.shape(1));
                 a.scratch = scratch.mutable_data();
                 a.counts = out<int64_t>(counts);
                 a.sumw = out<double>(sumw);
@@ -268,6 +279,41 @@ void bind_histogram(py::module_& m) {
             else
                 run(double{});
         });
+    });
+}
+
+StridedColumn strided(py::array const& a) {
+    if (a.ndim() != 1 || !(a.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_) ||
+        a.dtype().byteorder() == '>' || a.strides(0) % a.itemsize() != 0)
+        throw py::type_error("column must be one-dimensional, aligned and in native byte order");
+    DType const dtype = dtype_of(a);
+    if (dtype != DType::f4 && dtype != DType::f8) throw py::type_error("column must be of floats");
+    return {a.data(), a.strides(0) / a.itemsize(), dtype};
+}
+
+void bind_histogram_cuts(py::module_& m) {
+    m.def("histogram_cuts", [](py::array scores, py::tuple cuts, std::vector<py::array> features,
+                               std::vector<py::tuple> axes, std::vector<py::array> weights,
+                               int64_t n_slots, Optional counts, Optional sums, int threads) {
+        std::vector<StridedColumn> columns, replicas;
+        std::vector<HistogramAxis> axis;
+        for (auto const& f : features) columns.push_back(strided(f));
+        for (auto const& a : axes) axis.push_back(axis_of(a));
+        for (auto const& w : weights) replicas.push_back(strided(w));
+        HistogramCutsArgs a{};
+        a.n_events = static_cast<int64_t>(scores.size());
+        a.scores = strided(scores);
+        a.cuts = axis_of(cuts);
+        a.features = columns.data();
+        a.axes = axis.data();
+        a.n_features = static_cast<int64_t>(columns.size());
+        a.weights = replicas.data();
+        a.n_weights = static_cast<int64_t>(replicas.size());
+        a.n_slots = n_slots;
+        if (counts) check_layout(*counts);
+        a.counts = counts ? static_cast<uint32_t*>(counts->mutable_data()) : nullptr;
+        a.sums = out<double>(sums);
+        unlocked([&] { histogram_cuts(a, {threads}); });
     });
 }
 
@@ -284,5 +330,6 @@ PYBIND11_MODULE(_cpu, m, py::mod_gil_not_used()) {
     bind_dimuon(m);
     bind_nearest(m);
     bind_histogram(m);
+    bind_histogram_cuts(m);
     bind_pyramid(m);
 }

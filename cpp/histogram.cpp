@@ -1,53 +1,65 @@
 // histogram: which slot each value falls in (vectorised, a block at a time), then the counting.
-#include "fastjag/binning.hpp"
 #include "ranges.hpp"
+#include "slots.hpp"
 
 namespace fastjag::FASTJAG_ISA {
 namespace {
 
-constexpr int64_t block = 512;
+constexpr int64_t block = 256;
+constexpr int64_t ahead = 2 * block;  // entries between reading a value and asking for it
 
-template <class T>
-void slots_of(T const* x, int64_t n, HistogramAxis const& axis, int64_t* out) {
-    if (axis.margin < 1.0) {
-        // Divide; if any value of the block is too close to an edge to be sure, look at the edges.
-        auto const bins = static_cast<double>(axis.n_bins);
-        double const low = axis.low, inverse = axis.inverse_width;
-        double const above = axis.margin, below = 1.0 - axis.margin;
-        auto const nan_slot = static_cast<int32_t>(axis.n_bins + 2);
-        int32_t slots[block];
-        int32_t unsure = 0;
-        for (int64_t i = 0; i < n; ++i) {
-            auto const value = static_cast<double>(x[i]);
-            double at = (value - low) * inverse;
-            at = at > -0.5 ? at : -0.5;  // also NaN
-            at = (at < bins + 0.5 ? at : bins + 0.5) + 1.0;
-            auto const slot = static_cast<int32_t>(at);
-            double const within = at - static_cast<double>(slot);
-            unsure |= static_cast<int32_t>(within < above) | static_cast<int32_t>(within > below);
-            slots[i] = value == value ? slot : nan_slot;
-        }
-        if (!unsure) {
-            for (int64_t i = 0; i < n; ++i) out[i] = slots[i];
-            return;
-        }
+// Calls add(i, copy) for entries of a block, and fetch(i) once for every 16. Neighbours go to
+// different copies: one that waits for the sum that the one before it stores would take several
+// times as long. One copy where several would not fit into the cache.
+template <int64_t copies, class Fetch, class Add>
+FASTJAG_HD void each(int64_t n, Fetch const& fetch, Add const& add) {
+    int64_t i = 0;
+    for (; i + 16 <= n; i += 16) {
+        fetch(i);
+#pragma GCC unroll 16
+        for (int64_t k = 0; k < 16; ++k) add(i + k, k % copies);
     }
-    for (int64_t i = 0; i < n; ++i) out[i] = slot_of(static_cast<double>(x[i]), axis);
+    for (; i < n; ++i) add(i, 0);
 }
 
-// Calls count(first, n, slots) for every block of entries.
-template <class T, class W, class Count>
-void each_block(HistogramArgs<T, W> const& a, int64_t begin, int64_t end, Count const& count) {
-    int64_t slots[block], slots_y[block];
+template <int64_t copies, class T, class W>
+void fill(HistogramArgs<T, W> const& a, int64_t begin, int64_t end, int64_t part) {
+    using Pair = double __attribute__((vector_size(16)));  // w and w^2 side by side
+    int64_t const n_slots = a.n_slots, own = part * copies * n_slots;
+    double* const sums = static_cast<double*>(a.scratch) + 2 * own;
+    uint32_t* const counts = static_cast<uint32_t*>(a.scratch) + own;
+    alignas(64) int32_t slots[block], slots_y[block];
     for (int64_t first = begin; first < end; first += block) {
         int64_t const n = smaller(block, end - first);
-        slots_of(a.x + first, n, a.axis_x, slots);
-        if (a.y) {
-            slots_of(a.y + first, n, a.axis_y, slots_y);
-            int64_t const stride = a.axis_y.n_bins + 3;
+        T const *x = a.x + first, *y = a.y ? a.y + first : nullptr;
+        slots_of(x, n, a.axis_x, slots);
+        if (y) {
+            slots_of(y, n, a.axis_y, slots_y);
+            auto const stride = static_cast<int32_t>(a.axis_y.n_bins + 3);
             for (int64_t i = 0; i < n; ++i) slots[i] = slots[i] * stride + slots_y[i];
         }
-        count(first, n, slots);
+        auto fetch = [=](int64_t i) {
+            prefetch(x + i + ahead);
+            if (y) prefetch(y + i + ahead);
+        };
+        if (W const* weights = a.weights ? a.weights + first : nullptr) {
+            auto fetch_all = [=](int64_t i) {
+                fetch(i);
+                prefetch(weights + i + ahead);
+            };
+            each<copies>(n, fetch_all, [=, &slots](int64_t i, int64_t copy) {
+                auto const w = static_cast<double>(weights[i]);
+                double* cell = sums + 2 * (copy * n_slots + slots[i]);
+                Pair pair;
+                __builtin_memcpy(&pair, cell, sizeof pair);
+                pair += Pair{w, w * w};
+                __builtin_memcpy(cell, &pair, sizeof pair);
+            });
+        } else {
+            each<copies>(n, fetch, [=, &slots](int64_t i, int64_t copy) {
+                ++counts[copy * n_slots + slots[i]];
+            });
+        }
     }
 }
 
@@ -55,22 +67,10 @@ void each_block(HistogramArgs<T, W> const& a, int64_t begin, int64_t end, Count 
 
 template <class T, class W>
 void histogram_range(HistogramArgs<T, W> const& a, int64_t begin, int64_t end, int64_t part) {
-    if (a.weights) {
-        double* sums = static_cast<double*>(a.scratch) + 2 * part * a.n_slots;
-        each_block(a, begin, end, [&](int64_t first, int64_t n, int64_t const* slots) {
-            for (int64_t i = 0; i < n; ++i) {
-                auto const w = static_cast<double>(a.weights[first + i]);
-                double* cell = sums + 2 * slots[i];  // w and w^2 side by side: one cache line
-                cell[0] += w;
-                cell[1] += w * w;
-            }
-        });
-    } else {
-        int64_t* counts = static_cast<int64_t*>(a.scratch) + part * a.n_slots;
-        each_block(a, begin, end, [&](int64_t, int64_t n, int64_t const* slots) {
-            for (int64_t i = 0; i < n; ++i) ++counts[slots[i]];
-        });
-    }
+    if (a.n_copies == 4)
+        fill<4>(a, begin, end, part);
+    else
+        fill<1>(a, begin, end, part);
 }
 
 #define FASTJAG_HISTOGRAM(T)                                                                  \

@@ -118,25 +118,37 @@ void in_cone(NearestArgs<T> const& a, Threads threads) {
         FASTJAG_DISPATCH(in_cone_range(a, begin, end))
     });
 }
+// Below this many entries another thread takes longer to start than it saves.
+constexpr int64_t histogram_grain = 4 * grain;
 
 // Private accumulators for each part, merged in the order of parts.
 template <class T, class W>
 void histogram(HistogramArgs<T, W> const& a, Threads threads) {
-    parallel_elements(a.n, threads, [&](int64_t begin, int64_t end, int part) {
+    int const parts = useful_parts(a.n / (histogram_grain / grain), threads);
+    parallel_elements(a.n, {parts}, [&](int64_t begin, int64_t end, int part) {
         FASTJAG_DISPATCH(histogram_range(a, begin, end, part))
     });
-    auto const* counts = static_cast<int64_t const*>(a.scratch);
+    auto const* counts = static_cast<uint32_t const*>(a.scratch);
     auto const* sums = static_cast<double const*>(a.scratch);
-    for (int part = 0; part < useful_parts(a.n, threads); ++part)
-        for (int64_t s = 0; s < a.n_slots; ++s) {
-            int64_t const from = part * a.n_slots + s;
-            if (a.weights) {
-                a.sumw[s] += sums[2 * from];
-                a.sumw2[s] += sums[2 * from + 1];
-            } else {
-                a.counts[s] += counts[from];
-            }
+    for (int64_t from = 0; from < parts * a.n_copies * a.n_slots; ++from) {
+        int64_t const slot = from % a.n_slots;
+        if (a.weights) {
+            a.sumw[slot] += sums[2 * from];
+            a.sumw2[slot] += sums[2 * from + 1];
+        } else {
+            a.counts[slot] += counts[from];
         }
+    }
+}
+
+void histogram_cuts(HistogramCutsArgs const& a, Threads threads) {
+    int const parts = useful_parts(a.n_events * a.n_features / (histogram_grain / grain), threads);
+    int64_t const share = (a.n_events + parts - 1) / parts;
+    run_parts(parts, [&](int part) {
+        int64_t const begin = std::min(part * share, a.n_events);
+        int64_t const end = std::min(begin + share, a.n_events);
+        FASTJAG_DISPATCH(histogram_cuts_range(a, begin, end, part))
+    });
 }
 
 // Blocks of rows grow longer down the triangle: threads take the next one when they are done.

@@ -6,24 +6,25 @@
 
 #include "fastjag/kernels.hpp"
 
-#define FASTJAG_DECLARE_RANGES                                                                  \
-    template <class T>                                                                          \
-    void aggregate_range(AggregateArgs<T> const&, int64_t begin, int64_t end);                  \
-    template <class T>                                                                          \
-    void dimuon_count_range(DimuonArgs<T> const&, int64_t begin, int64_t end);                  \
-    template <class T>                                                                          \
-    void dimuon_range(DimuonArgs<T> const&, int64_t begin, int64_t end);                        \
-    template <class T>                                                                          \
-    void pair_mass_range(PairMassArgs<T> const&, int64_t begin, int64_t end);                   \
-    template <class T>                                                                          \
-    void nearest_range(NearestArgs<T> const&, int64_t begin, int64_t end);                      \
-    template <class T>                                                                          \
-    void in_cone_count_range(NearestArgs<T> const&, int64_t, int64_t);                          \
-    template <class T>                                                                          \
-    void in_cone_range(NearestArgs<T> const&, int64_t begin, int64_t end);                      \
-    template <class T, class W>                                                                 \
-    void histogram_range(HistogramArgs<T, W> const&, int64_t begin, int64_t end, int64_t part); \
-    template <class Out>                                                                        \
+#define FASTJAG_DECLARE_RANGES                                                                     \
+    template <class T>                                                                             \
+    void aggregate_range(AggregateArgs<T> const&, int64_t begin, int64_t end);                     \
+    template <class T>                                                                             \
+    void dimuon_count_range(DimuonArgs<T> const&, int64_t begin, int64_t end);                     \
+    template <class T>                                                                             \
+    void dimuon_range(DimuonArgs<T> const&, int64_t begin, int64_t end);                           \
+    template <class T>                                                                             \
+    void pair_mass_range(PairMassArgs<T> const&, int64_t begin, int64_t end);                      \
+    template <class T>                                                                             \
+    void nearest_range(NearestArgs<T> const&, int64_t begin, int64_t end);                         \
+    template <class T>                                                                             \
+    void in_cone_count_range(NearestArgs<T> const&, int64_t, int64_t);                             \
+    template <class T>                                                                             \
+    void in_cone_range(NearestArgs<T> const&, int64_t begin, int64_t end);                         \
+    template <class T, class W>                                                                    \
+    void histogram_range(HistogramArgs<T, W> const&, int64_t begin, int64_t end, int64_t part);    \
+    void histogram_cuts_range(HistogramCutsArgs const&, int64_t begin, int64_t end, int64_t part); \
+    template <class Out>                                                                           \
     void pyramid_gram_rows(PyramidGramArgs<Out> const&, int64_t begin, int64_t end, int64_t part);
 
 namespace fastjag {

@@ -3,7 +3,7 @@
 import hist
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from strategies import FLOATS, assert_same, column
 
@@ -60,6 +60,24 @@ class TestHistogram:
         counts, none = kernels.histogram([x], [EDGES[name]])
         assert none is None
         np.testing.assert_array_equal(counts, reference.histogram([x], [EDGES[name]])[0])
+
+    @given(
+        st.integers(1, 3000), st.floats(-1e4, 1e4), st.floats(1e-6, 1e6), st.sampled_from(FLOATS),
+        st.integers(0, 2**32 - 1),
+    )  # fmt: skip
+    def test_where_rounding_decides(self, n_bins, low, width, dtype, seed):
+        """Most blocks of random values are far enough from every edge not to look at edges."""
+        edges = np.linspace(low, low + width, n_bins + 1)
+        assume((np.diff(edges) > 0).all())
+        rng = np.random.default_rng(seed)
+        x = rng.uniform(low - width / 10, low + 1.1 * width, 5000).astype(dtype)
+        expected = np.bincount(np.searchsorted(edges, x, side="right"), minlength=n_bins + 3)
+        np.testing.assert_array_equal(kernels.histogram([x], [edges])[0], expected)
+        # At distances where that begins to hold, each in a block of its own.
+        step = width / n_bins * 10.0 ** rng.uniform(-8, -2, 30) * rng.choice([-1, 1], 30)
+        for near in (rng.choice(edges, 30) + step).astype(dtype):
+            counts, _ = kernels.histogram([np.array([near])], [edges])
+            assert counts[np.searchsorted(edges, near, side="right")] == 1
 
     @given(
         st.lists(st.sampled_from(sorted(EDGES)), min_size=1, max_size=2),

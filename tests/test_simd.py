@@ -40,8 +40,15 @@ for dtype in ("f4", "f8", "i4", "u1", "i8"):
         for values in (cones.offsets, cones["index"], cones["delta_r"]):
             digest.update(values.tobytes())
     for edges in (np.linspace(0, 60, 61), np.geomspace(1, 100, 40)):
-        counts, _ = kernels.histogram([columns["pt"].astype("f8")], [edges])
-        digest.update(counts.tobytes())
+        for kind in ("f4", "f8"):
+            x = columns["pt"].astype(kind)
+            w = columns["eta"].astype(kind)
+            digest.update(kernels.histogram([x], [edges])[0].tobytes())
+            digest.update(np.array(kernels.histogram([x, w], [edges, edges], weights=w)).tobytes())
+            for weights in ([w], [w] * 3):
+                for result in kernels.histogram_cuts([x, w], [edges, edges[:9]], w,
+                                                     np.array([-1.0, 0, 2]), weights=weights):
+                    digest.update(result.tobytes())
 print(kernels.build_info()["SIMD"], digest.hexdigest())
 """
 

@@ -8,28 +8,49 @@
 
 namespace fastjag::FASTJAG_ISA {
 
-// Slot 0 underflow, 1..n bins, n+1 overflow, n+2 NaN. Bin i holds edges[i] <= x < edges[i + 1],
-// compared with the edges themselves: what the axis shows is what the bin holds, to the last bit.
-FASTJAG_HD int64_t slot_of(double x, HistogramAxis const& axis) {
-    if (x != x) return axis.n_bins + 2;
-    if (x < axis.low) return 0;
-    if (x >= axis.high) return axis.n_bins + 1;
-    double const* edges = axis.edges;
-    if (axis.margin < 1.0) {
-        // The guess is off by at most one bin (rounding of the product), so one look either way.
-        int64_t i = static_cast<int64_t>((x - axis.low) * axis.inverse_width);
-        i = i < axis.n_bins ? i : axis.n_bins - 1;
-        i -= x < edges[i];
-        i += x >= edges[i + 1];
-        return i + 1;
+// The slot of a number is how many edges are not above it: 0 underflow, 1..n bins, n + 1 overflow;
+// NaN has slot n + 2. Bin i holds edges[i] <= x < edges[i + 1], compared with the edges themselves:
+// what the axis shows is what the bin holds, to the last bit.
+
+FASTJAG_HD double between(double x, double low, double high) {
+    x = x > low ? x : low;  // also NaN
+    return x < high ? x : high;
+}
+
+// The cell of x, a monotonic function that also placed the edges in theirs: all edges in cells
+// below are below x, all in cells above are above, whatever the rounding.
+template <bool logarithmic>
+FASTJAG_HD int32_t cell_of(double x, HistogramAxis const& axis) {
+    double key = x;
+    if (logarithmic) {  // the bits of a positive number, as an integer, follow its logarithm
+        int64_t bits;
+        __builtin_memcpy(&bits, &x, sizeof bits);
+        key = static_cast<double>(bits);
     }
-    int64_t first = 0;  // branch-free search: edges[first] <= x always holds
-    for (int64_t length = axis.n_bins; length > 1;) {
-        int64_t const half = length / 2;
-        first += x >= edges[first + half] ? half : 0;
+    double const last = static_cast<double>(axis.n_cells - 1);
+    return static_cast<int32_t>(between(key * axis.scale + axis.shift, 0.0, last));
+}
+
+FASTJAG_HD int32_t looked_up(double x, HistogramAxis const& axis) {
+    int32_t slot = axis.logarithmic ? cell_of<true>(x, axis) : cell_of<false>(x, axis);
+    if (axis.first) slot = axis.first[slot];
+    for (int64_t step = 0; step < axis.steps; ++step) slot += x >= axis.edges[slot];
+    return slot;
+}
+
+FASTJAG_HD int32_t searched(double x, HistogramAxis const& axis) {
+    int64_t below = 0;  // branch-free search: the slot is in below .. below + length
+    for (int64_t length = axis.n_bins + 1; length > 0;) {
+        int64_t const half = (length + 1) / 2;
+        below += x >= axis.edges[below + half - 1] ? half : 0;
         length -= half;
     }
-    return first + 1;
+    return static_cast<int32_t>(below);
+}
+
+FASTJAG_HD int32_t slot_of(double x, HistogramAxis const& axis) {
+    if (x != x) return static_cast<int32_t>(axis.n_bins + 2);
+    return axis.n_cells ? looked_up(x, axis) : searched(x, axis);
 }
 
 }  // namespace fastjag::FASTJAG_ISA

@@ -170,21 +170,31 @@ void in_cone(NearestArgs<T> const&, Threads);
 
 struct HistogramAxis {
     int64_t n_bins;
-    double low, high, inverse_width;
-    const double* edges;  // (n_bins + 1,)
-    // Closer to an edge than this fraction of a bin, division cannot tell the bin: look at the
-    // edges. Infinite where the edges are not equidistant.
+    const double* edges;  // (n_bins + 2,): the last one NaN
+    // x * scale + shift, cut off to 0 .. n_cells - 1 and rounded down, is a cell, and first[cell]
+    // edges lie in cells below it (first null: as many as its number); up to `steps` edges lie in
+    // the same one, to be compared with. n_cells = 0: search.
+    int64_t n_cells;
+    double scale, shift;
+    bool logarithmic;  // the bits of x (float64) instead of x
+    const int32_t* first;
+    int64_t steps;
+    // Equidistant edges, each in a cell of its own: further from an edge than this fraction of a
+    // bin, x * scale + shift rounded to nearest is the slot. margin_single: where it is computed
+    // in float. Infinite where rounding is no use.
     double margin;
+    float margin_single;
 };
 
 template <class T, class W>
 struct HistogramArgs {
-    int64_t n;
+    int64_t n;         // less than 2^32
     const T *x, *y;    // y null: 1-D
     const W* weights;  // null: counts
     HistogramAxis axis_x, axis_y;
-    int64_t n_slots;  // product over axes of n_bins + 3: underflow, bins, overflow, NaN
-    void* scratch;  // zeros: int64 (threads, n_slots), or double (threads, n_slots, 2) if weighted
+    int64_t n_slots;   // product over axes of n_bins + 3: underflow, bins, overflow, NaN
+    int64_t n_copies;  // of the sums within a thread: 4 or 1
+    void* scratch;  // zeros (threads, n_copies, n_slots): uint32, or pairs of doubles if weighted
     double *sumw, *sumw2;  // (n_slots,), added to
     int64_t* counts;       // (n_slots,), added to
 };
@@ -305,5 +315,29 @@ struct LargestArgs {  // columns of the k largest values of each row, ties by co
 };
 template <class T>
 void largest(LargestArgs<T> const&, Threads);
+// ---- histogram_cuts: histograms of many columns for many cuts on a score ----------------------
+
+struct StridedColumn {
+    const void* data;
+    int64_t stride;  // in elements
+    DType dtype;     // f4 or f8
+};
+
+struct HistogramCutsArgs {
+    static constexpr int64_t most_weights = 8;
+    int64_t n_events;  // less than 2^32
+    StridedColumn scores;
+    HistogramAxis cuts;  // edges: the cuts, ascending; class c has the scores in slot c + 1
+    const StridedColumn* features;
+    const HistogramAxis* axes;  // one for each feature
+    int64_t n_features;
+    const StridedColumn* weights;
+    int64_t n_weights;  // up to most_weights replicas at a time
+    int64_t n_slots;    // at least n_bins + 3 of every axis
+    uint32_t* counts;   // zeros (threads, n_features, n_cuts, n_slots), or null
+    // The same of 8 w and 8 w^2, or of pairs (w, w^2) for a single weight together with counts.
+    double* sums;
+};
+void histogram_cuts(HistogramCutsArgs const&, Threads);
 
 }  // namespace fastjag

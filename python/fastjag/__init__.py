@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastjag.arrays import needs
 from fastjag.dimuons import MUON_MASS, Dimuons, dimuon, pair_mass
-from fastjag.histograms import histogram
+from fastjag.histograms import CutHistograms, histogram, histogram_cuts
 from fastjag.jagged import Jagged, Padded
 from fastjag.kernels import get_num_threads, set_num_threads
 from fastjag.neighbours import in_cone, nearest
@@ -35,6 +35,7 @@ _LAZY = {
 __all__ = [
     "MUON_MASS",
     "Batch",
+    "CutHistograms",
     "Dimuons",
     "Jagged",
     "Nystroem",
@@ -43,6 +44,7 @@ __all__ = [
     "dimuon",
     "get_num_threads",
     "histogram",
+    "histogram_cuts",
     "in_cone",
     "iterate",
     "nearest",

@@ -137,11 +137,9 @@ def in_cone(
 ) -> None: ...
 def histogram(
     x: _Array,
-    edges_x: _Array,
-    margin_x: float,
+    axis_x: tuple[Any, ...],
     y: _Optional,
-    edges_y: _Optional,
-    margin_y: float,
+    axis_y: tuple[Any, ...] | None,
     weights: _Optional,
     scratch: _Array,
     counts: _Optional,
@@ -220,4 +218,16 @@ def pyramid_gram(
 ) -> None: ...
 def largest(
     values: _Array, exclude: _Optional, index: _Array, found: _Array, threads: int, /
+) -> None: ...
+def histogram_cuts(
+    scores: _Array,
+    cuts: tuple[Any, ...],
+    features: Sequence[_Array],
+    axes: Sequence[tuple[Any, ...]],
+    weights: Sequence[_Array],
+    n_slots: int,
+    counts: _Optional,
+    sums: _Optional,
+    threads: int,
+    /,
 ) -> None: ...

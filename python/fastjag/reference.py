@@ -230,6 +230,32 @@ def histogram(
     return sumw, sumw2
 
 
+def histogram_cuts(
+    columns: Sequence[Array],
+    edges: Sequence[Array],
+    scores: Array,
+    cuts: Array,
+    weights: Sequence[Array] = (),
+) -> tuple[Array, Array, Array]:
+    """Counts (n_cuts, n_columns, slots), sums of w and w² (len(weights), ...) of scores >= cut.
+
+    Slots are those of ``histogram``, with overflow and NaN moved behind the longest axis.
+    """
+    slots = max(len(e) for e in edges) + 2
+    counts = np.zeros((len(cuts), len(columns), slots), np.int64)
+    sums = np.zeros((2, len(weights), *counts.shape))
+    for c, cut in enumerate(cuts):
+        passes = scores.astype(np.float64) >= cut
+        for f, (column, e) in enumerate(zip(columns, edges, strict=True)):
+            own = [*range(len(e)), slots - 2, slots - 1]
+            counts[c, f, own] = histogram([column[passes]], [e])[0]
+            for r, w in enumerate(weights):
+                sums[0, r, c, f, own], sums[1, r, c, f, own] = histogram(
+                    [column[passes]], [e], w[passes]
+                )
+    return counts, sums[0], sums[1]
+
+
 def _slot(x: float, edges: Array) -> int:
     if np.isnan(x):
         return len(edges) + 1

@@ -1,0 +1,77 @@
+"""histogram_cuts: histograms of many columns of those events whose score reaches each of many cuts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastjag import _cpu
+from fastjag.arrays import Array
+from fastjag.kernels.histogram import CHUNK, GRAIN, Axis
+from fastjag.kernels.threads import get_num_threads
+
+LANES = 8  # replicas that the kernel fills at a time
+
+
+def histogram_cuts(
+    columns: Sequence[Array],
+    edges: Sequence[NDArray[np.float64]],
+    scores: Array,
+    cuts: NDArray[np.float64],
+    *,
+    weights: Sequence[Array] = (),
+    threads: int | None = None,
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Fill the histograms of events with ``scores >= cut``, for every column and every cut.
+
+    Columns, scores and weights are float32 or float64 in native byte order, with any stride, all
+    n_events long; ``edges`` has those of each column, ``cuts`` are not NaN. Returns counts (n_cuts,
+    n_columns, slots), and the sums of w and of w² (len(weights), n_cuts, n_columns, slots). Slots
+    are underflow, as many bins as the column with most of them has, overflow, NaN.
+    """
+    n = len(scores)
+    ascending, which = np.unique(cuts, return_inverse=True)
+    n_slots = max(len(e) for e in edges) + 2
+    shape = (len(columns), len(ascending), n_slots)
+    if shape[1] * n_slots >= 2**31:
+        raise ValueError(f"bins times cuts must be less than 2**31, got {n_slots} times {shape[1]}")
+    # Every thread has its own sums, which must be worth clearing and merging.
+    work = n // max(1 + GRAIN // len(columns), 4 * shape[1] * n_slots)
+    n_threads = min(get_num_threads(threads), 1 + work)
+    axes = [Axis.of(e, n) for e in edges]
+    score_axis = Axis.of(ascending, n)
+    counts = np.zeros(shape, np.int64)
+    sums = np.zeros((2, len(weights), *shape))
+    for first in range(0, n, CHUNK):
+        chunk = slice(first, first + CHUNK)
+        for replica in range(0, max(1, len(weights)), LANES):
+            some = [w[chunk] for w in weights[replica : replica + LANES]]
+            lanes = 1 if replica == 0 and len(some) == 1 else LANES
+            counted = np.zeros((n_threads, *shape), np.uint32) if replica == 0 else None
+            summed = np.zeros((n_threads, *shape, 2, lanes)) if some else None
+            _cpu.histogram_cuts(scores[chunk], score_axis, [c[chunk] for c in columns], axes, some,
+                                n_slots, counted, summed, n_threads)  # fmt: skip
+            if counted is not None:
+                counts += counted.sum(axis=0, dtype=np.int64)
+            if summed is not None:
+                total = np.moveaxis(summed.sum(axis=0), (-2, -1), (0, 1))
+                sums[:, replica : replica + LANES] += total[:, : len(some)]
+    for row, e in enumerate(edges):  # overflow and NaN go to the end, behind the longest axis
+        own = len(e)
+        for a in (counts, sums):
+            flow = a[..., row, :, own : own + 2].copy()
+            a[..., row, :, own : own + 2] = 0
+            a[..., row, :, -2:] = flow
+    sums = _passing(sums, which)
+    return _passing(counts, which), sums[0], sums[1]
+
+
+def _passing(classes: Array, which: Array) -> Array:
+    """(..., column, class, slot) to (..., cut, column, slot): an event passes all cuts up to its class.
+
+    ``which`` says for every cut whose class it is.
+    """
+    upwards = np.cumsum(classes[..., ::-1, :], axis=-2)[..., ::-1, :]
+    return upwards[..., which, :].swapaxes(-3, -2)
