@@ -53,6 +53,13 @@ char const* simd_name() {
                         : "baseline";
 }
 
+template <class Out>
+void padding(PaddingArgs<Out> const& a, Threads threads) {
+    parallel_events(
+        a.offsets, a.n_events, a.width * a.n_columns, threads,
+        [&](int64_t begin, int64_t end, int) { FASTJAG_DISPATCH(padding_range(a, begin, end)) });
+}
+
 template <class T>
 void aggregate(AggregateArgs<T> const& a, Threads threads) {
     parallel_events(a.offsets, a.n_events, 1, threads, [&](int64_t begin, int64_t end, int) {
@@ -104,6 +111,8 @@ void histogram(HistogramArgs<T, W> const& a, Threads threads) {
         }
 }
 
+#define FASTJAG_PADDING(T) template void padding(PaddingArgs<T> const&, Threads);
+FASTJAG_FOR_PADDING_TYPES(FASTJAG_PADDING)
 #define FASTJAG_AGGREGATE(T) template void aggregate(AggregateArgs<T> const&, Threads);
 FASTJAG_FOR_NUMBER_TYPES(FASTJAG_AGGREGATE)
 #define FASTJAG_DIMUON(T)                                      \
