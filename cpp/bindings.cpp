@@ -142,18 +142,25 @@ void bind_padding(py::module_& m) {
 }
 
 void bind_aggregate(py::module_& m) {
-    m.def("aggregate", [](py::array offsets, py::array values, Optional sum, Optional mean,
-                          Optional std, Optional min, Optional max, Optional argmin,
+    m.def("aggregate", [](py::array offsets, py::array values, Optional count, Optional sum,
+                          Optional mean, Optional std, Optional min, Optional max, Optional argmin,
                           Optional argmax, Optional any, Optional all, int threads) {
         visit_number(values, [&](auto zero) {
             using T = decltype(zero);
             if (sum) check_layout(*sum);
-            AggregateArgs<T> const a{in<int64_t>(offsets), events(offsets),
-                                     in<T>(values),        sum ? sum->mutable_data() : nullptr,
-                                     out<double>(mean),    out<double>(std),
-                                     out<T>(min),          out<T>(max),
-                                     out<int64_t>(argmin), out<int64_t>(argmax),
-                                     out<uint8_t>(any),    out<uint8_t>(all)};
+            AggregateArgs<T> const a{in<int64_t>(offsets),
+                                     events(offsets),
+                                     in<T>(values),
+                                     out<int64_t>(count),
+                                     sum ? sum->mutable_data() : nullptr,
+                                     out<double>(mean),
+                                     out<double>(std),
+                                     out<T>(min),
+                                     out<T>(max),
+                                     out<int64_t>(argmin),
+                                     out<int64_t>(argmax),
+                                     out<uint8_t>(any),
+                                     out<uint8_t>(all)};
             unlocked([&] { aggregate(a, {threads}); });
         });
     });

@@ -58,6 +58,7 @@ struct AggregateArgs {
     const int64_t* offsets;
     int64_t n_events;
     const T* values;
+    int64_t* count;
     void* sum;  // double for floats, int64/uint64 for signed/unsigned integers
     double *mean, *std;
     T *min, *max;  // empty events: NaN for floats, 0 for integers (the caller masks them)

@@ -30,6 +30,7 @@ def padding(
 def aggregate(
     offsets: _Array,
     values: _Array,
+    count: _Optional,
     sum: _Optional,
     mean: _Optional,
     std: _Optional,
