@@ -100,6 +100,16 @@ struct Group {
         return x;
     }
 
+    // Particle k[l] of each event l.
+    template <class T>
+    FASTJAG_HD Lanes<T> particle(T const* values, Lanes<int64_t> k) const {
+        int64_t at[lanes];  // in memory: taking a register apart costs more
+        store<int64_t>(start + k, at);
+        Lanes<T> x;
+        for (int l = 0; l < lanes; ++l) x[l] = values[at[l]];
+        return x;
+    }
+
     // Which lanes of row k hold a particle of their own event.
     template <class T>
     FASTJAG_HD Mask<T> inside(int64_t k) const {
