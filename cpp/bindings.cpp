@@ -101,7 +101,8 @@ void bind_padding(py::module_& m) {
     m.def("padding", [](py::array offsets, std::vector<py::array> columns, Optional order,
                         int64_t width, bool standardise, std::vector<double> mean,
                         std::vector<double> inverse_scale, double low, double high, py::array fill,
-                        bool slots_inside, py::array values, Optional mask, int threads) {
+                        bool slots_inside, bool blank, py::array values, Optional mask,
+                        int threads) {
         std::vector<PaddingColumn> plan;
         for (size_t i = 0; i < columns.size(); ++i) {
             check_layout(columns[i]);
@@ -118,6 +119,7 @@ void bind_padding(py::module_& m) {
             a.n_columns = n_columns;
             a.width = width;
             a.standardise = standardise;
+            a.blank = blank;
             a.low = low;
             a.high = high;
             a.fill = *static_cast<Out const*>(fill.data());

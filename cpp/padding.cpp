@@ -125,7 +125,8 @@ struct Ones {
 // holds a particle, those of later events too; all of a short row.
 template <int L, class Out, class Source, class Convert>
 [[gnu::always_inline]] inline void pad_row(Source x, int64_t n, int64_t width, bool is_short,
-                                           Vector<Out, L> empty, Out* row, Convert convert) {
+                                           bool blank, Vector<Out, L> empty, Out* row,
+                                           Convert convert) {
     using Index = Integer<sizeof(Out)>;
     Vector<Index, L> slots;
     for (int l = 0; l < L; ++l) slots[l] = static_cast<Index>(l);
@@ -136,6 +137,8 @@ template <int L, class Out, class Source, class Convert>
             auto const left = static_cast<Index>(smaller(larger(n - at, 0), L));
             value = convert.template many<L>(x.template many<L>(at));
             value = slots < left ? value : empty;
+        } else if (blank) {
+            return;
         }
         __builtin_memcpy(row + at, &value, sizeof value);
     }
@@ -161,7 +164,7 @@ void pad_rows(PaddingArgs<Out> const& a, Source const& source, Out* out, int64_t
         if (a.width < L) return pad_rows<shorter, In>(a, source, out, begin, end, convert);
     int64_t const width = a.width, stride = a.event_stride;  // kept from what `out` may overwrite
     int64_t const* const offsets = a.offsets;
-    bool const is_short = width <= short_row * L;
+    bool const is_short = width <= short_row * L, blank = a.blank;
     Vector<Out, L> const empty = everywhere<L>(a.fill);
     // Reading a full row is fine while it stays inside the content.
     int64_t const last = offsets[a.n_events];
@@ -170,7 +173,7 @@ void pad_rows(PaddingArgs<Out> const& a, Source const& source, Out* out, int64_t
         int64_t const start = offsets[event];
         int64_t const n = smaller(offsets[event + 1] - start, width);
         if (start <= reach)
-            pad_row<L>(source.from(start), n, width, is_short, empty, out, convert);
+            pad_row<L>(source.from(start), n, width, is_short, blank, empty, out, convert);
         else
             pad_slots(source.from(start), n, a, out, convert);
     }
@@ -305,6 +308,7 @@ void padding_range(PaddingArgs<Out> const& a, int64_t begin, int64_t end) {
     alignas(64) Out stage[stage_bytes / sizeof(Out)];  // (event, column, slot)
     PaddingArgs<Out> staged = a;
     staged.slot_stride = 1;
+    staged.blank = false;  // the stage is not
     staged.column_stride = a.width;
     for (int64_t b = begin; b < end; b += staged_events) {
         int64_t const e = smaller(end, b + staged_events);

@@ -113,7 +113,7 @@ void gather(GatherArgs const& a, Threads threads) {
 
 template <class T>
 void order(OrderArgs<T> const& a, Threads threads) {
-    parallel_events(a.offsets, a.n_events, 1, threads, [&](int64_t begin, int64_t end, int) {
+    parallel_events(a.offsets, a.n_events, 8, threads, [&](int64_t begin, int64_t end, int) {
         int64_t const last = a.offsets[end];
         for (int64_t event = begin; event < end; ++event) {
             int64_t const start = a.offsets[event], n = a.offsets[event + 1] - start;

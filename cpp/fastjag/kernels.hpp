@@ -42,6 +42,7 @@ struct PaddingArgs {
     int64_t n_columns;
     int64_t width;  // slots per event
     bool standardise;
+    bool blank;        // `out` holds nothing but the fill already
     double low, high;  // clip range, infinite when unused
     Out fill;
     int64_t event_stride, slot_stride, column_stride;  // of out, in elements

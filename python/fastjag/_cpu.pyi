@@ -22,6 +22,7 @@ def padding(
     high: float,
     fill: _Array,
     slots_inside: bool,
+    blank: bool,
     values: _Array,
     mask: _Optional,
     threads: int,
