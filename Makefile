@@ -41,7 +41,7 @@ sanitize: $(VENV)/.test
 	$(PIP) --no-deps --upgrade --target build/sanitize/site -Cbuild-dir=build/sanitize/cmake \
 	  -Ccmake.define.FASTJAG_SANITIZE=ON .
 	$(SANITIZED) $(KERNEL_TESTS) tests/test_sanitized.py
-	FASTJAG_SIMD=v2 $(SANITIZED) tests/test_aggregate.py tests/test_dimuon.py
+	FASTJAG_SIMD=v2 $(SANITIZED) tests/test_padding.py tests/test_aggregate.py tests/test_dimuon.py
 
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/run.py

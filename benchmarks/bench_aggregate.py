@@ -1,7 +1,8 @@
-"""aggregate against awkward: six statistics of one column per event."""
+"""aggregate against awkward and numba: six statistics of one column per event."""
 
 import awkward as ak
 import numpy as np
+import peers
 from harness import Race, race, toy_muons
 
 
@@ -29,13 +30,12 @@ def run() -> list[Race]:
     muons = toy_muons()
     column = muons.to_awkward().pt
     statistics = ["count", "sum", "mean", "std", "min", "max"]
-    return [
-        race(
-            "aggregate: 6 statistics of 1 column",
-            {
-                "fastjag": lambda: muons.aggregate("pt", statistics),
-                "awkward": lambda: awkward_way(column),
-            },
-            check,
-        )
-    ]
+    work, candidates = peers.present(
+        "aggregate: 6 statistics of 1 column",
+        {
+            "fastjag": lambda: muons.aggregate("pt", statistics),
+            "awkward": lambda: awkward_way(column),
+            "numba": peers.numba and (lambda: peers.aggregate_numba(muons.offsets, muons["pt"])),
+        },
+    )
+    return [race(work, candidates, check)]

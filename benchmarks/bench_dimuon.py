@@ -1,7 +1,8 @@
-"""dimuon against awkward + vector: the leading pair, opposite sign, and its observables."""
+"""dimuon against awkward + vector and numba: the leading pair, opposite sign, and its observables."""
 
 import awkward as ak
 import numpy as np
+import peers
 import vector
 from harness import Race, race, toy_muons
 
@@ -37,14 +38,19 @@ def run() -> list[Race]:
     for name in FIELDS:
         # vector's E^2 - p^2 cancels even in float64 where pt is TeV and the mass is small.
         np.testing.assert_allclose(ours[name], exact[name], rtol=2e-6, atol=1e-6, err_msg=name)
-    return [
-        race(
-            "dimuon: leading pair, opposite sign, 5 observables",
-            {
-                "fastjag": lambda: fj.dimuon(muons, fields=FIELDS),
-                "awkward + vector": lambda: awkward_way(array),
-                "awkward + vector, no sort": lambda: awkward_way(array, sort=False),
-            },
-            lambda a, b: None,  # checked above, in float64; the float32 masses cancel
-        )
-    ]
+    flat = [muons[name] for name in ("pt", "eta", "phi", "charge")]
+    loop = peers.numba and (lambda: peers.dimuon_numba(muons.offsets, *flat, fj.MUON_MASS))
+    if loop:
+        for name, values in zip(FIELDS, loop(), strict=True):
+            np.testing.assert_allclose(ours[name], values, rtol=2e-6, atol=2e-4, err_msg=name)
+    work, candidates = peers.present(
+        "dimuon: leading pair, opposite sign, 5 observables",
+        {
+            "fastjag": lambda: fj.dimuon(muons, fields=FIELDS),
+            "numba": loop,
+            "awkward + vector": lambda: awkward_way(array),
+            "awkward + vector, no sort": lambda: awkward_way(array, sort=False),
+        },
+    )
+    # Checked above, in float64: the float32 masses cancel.
+    return [race(work, candidates, lambda a, b: None)]

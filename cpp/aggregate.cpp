@@ -94,8 +94,7 @@ void sums(AggregateArgs<T> const& a, int64_t event, Rows<T> const& rows) {
         Doubles const d = convert<Doubles>(rows.x[k]) - mean;
         squares += n > k ? d * d : Doubles{};
     }
-    squares /= count;
-    for (int l = 0; l < lanes; ++l) a.std[event + l] = std::sqrt(squares[l]);
+    store<double>(root(squares / count), a.std + event);
 }
 
 template <class T>
@@ -130,6 +129,7 @@ void one_event(AggregateArgs<T> const& a, int64_t event) {
         all &= x[i] != 0;
     }
     double const mean = sum / static_cast<double>(n);
+    if (a.count) a.count[event] = n;
     if (a.sum) static_cast<Sum<T>*>(a.sum)[event] = static_cast<Sum<T>>(exact);
     if (a.mean) a.mean[event] = mean;
     if (a.std) {
@@ -157,6 +157,7 @@ void aggregate_range(AggregateArgs<T> const& a, int64_t begin, int64_t end) {
         Group const group(a.offsets, event, last);
         if (group.usable) {
             Rows<T> const rows(group, a.values);
+            if (a.count) store<int64_t>(group.n, a.count + event);
             if (a.sum || a.mean || a.std) sums(a, event, rows);
             extremes<false>(rows, event, a.min, a.argmin);
             extremes<true>(rows, event, a.max, a.argmax);

@@ -14,7 +14,8 @@ void bind_padding(py::module_& m) {
     m.def("padding", [](py::array offsets, std::vector<py::array> columns, Optional order,
                         int64_t width, bool standardise, std::vector<double> mean,
                         std::vector<double> inverse_scale, double low, double high, py::array fill,
-                        bool slots_inside, py::array values, Optional mask, int threads) {
+                        bool slots_inside, bool blank, py::array values, Optional mask,
+                        int threads) {
         std::vector<PaddingColumn> plan;
         for (size_t i = 0; i < columns.size(); ++i) {
             check_layout(columns[i]);
@@ -31,6 +32,7 @@ void bind_padding(py::module_& m) {
             a.n_columns = n_columns;
             a.width = width;
             a.standardise = standardise;
+            a.blank = blank;
             a.low = low;
             a.high = high;
             a.fill = *static_cast<Out const*>(fill.data());
@@ -55,18 +57,25 @@ void bind_padding(py::module_& m) {
 }
 
 void bind_aggregate(py::module_& m) {
-    m.def("aggregate", [](py::array offsets, py::array values, Optional sum, Optional mean,
-                          Optional std, Optional min, Optional max, Optional argmin,
+    m.def("aggregate", [](py::array offsets, py::array values, Optional count, Optional sum,
+                          Optional mean, Optional std, Optional min, Optional max, Optional argmin,
                           Optional argmax, Optional any, Optional all, int threads) {
         visit_number(values, [&](auto zero) {
             using T = decltype(zero);
             if (sum) check_layout(*sum);
-            AggregateArgs<T> const a{in<int64_t>(offsets), events(offsets),
-                                     in<T>(values),        sum ? sum->mutable_data() : nullptr,
-                                     out<double>(mean),    out<double>(std),
-                                     out<T>(min),          out<T>(max),
-                                     out<int64_t>(argmin), out<int64_t>(argmax),
-                                     out<uint8_t>(any),    out<uint8_t>(all)};
+            AggregateArgs<T> const a{in<int64_t>(offsets),
+                                     events(offsets),
+                                     in<T>(values),
+                                     out<int64_t>(count),
+                                     sum ? sum->mutable_data() : nullptr,
+                                     out<double>(mean),
+                                     out<double>(std),
+                                     out<T>(min),
+                                     out<T>(max),
+                                     out<int64_t>(argmin),
+                                     out<int64_t>(argmax),
+                                     out<uint8_t>(any),
+                                     out<uint8_t>(all)};
             unlocked([&] { aggregate(a, {threads}); });
         });
     });

@@ -51,11 +51,17 @@ void choose(DimuonArgs<T> const& a, int64_t event, Pair const& pair) {
     if (second >= 0 && charges_match(a, first, second)) pair(first, second);
 }
 
-// The same choice of the leading pair for a group of events at once; second is -1 where there is
-// none.
+// The leading pair of an event in one byte, so that the second pass need not choose again:
+// positions of both particles, 0 for no pair, `far` where a position does not fit.
+constexpr uint8_t far = 255;
+
+uint8_t encode(int64_t first, int64_t second) {
+    return first < 15 && second < 15 ? static_cast<uint8_t>(first | (second << 4)) : far;
+}
+
+// The same choice of the leading pair for a group of events at once, encoded.
 template <class T>
-void choose_leading(DimuonArgs<T> const& a, Group const& group, Lanes<int64_t>& first,
-                    Lanes<int64_t>& second) {
+Mask<T> choose_leading(DimuonArgs<T> const& a, Group const& group) {
     Mask<T> first_k = ~Mask<T>{}, second_k = first_k;  // -1: none yet
     Lanes<T> first_pt{}, second_pt{};
     for (int64_t k = 0; k < group.rows; ++k) {
@@ -73,17 +79,19 @@ void choose_leading(DimuonArgs<T> const& a, Group const& group, Lanes<int64_t>& 
         first_k = leads ? here : first_k;
         first_pt = leads ? pt : first_pt;
     }
-    first = group.start + convert<Lanes<int64_t>>(first_k);
-    Lanes<int64_t> const k = convert<Lanes<int64_t>>(second_k);
-    second = k < 0 ? k : group.start + k;
-    if (a.charge_class == Charge::any || group.rows == 0) return;
-    for (int l = 0; l < lanes; ++l) {
-        bool const valid = second[l] >= 0;
-        int64_t const somewhere = group.start[0];  // an unpaired lane reads there, to no effect
-        bool const match =
-            charges_match(a, valid ? first[l] : somewhere, valid ? second[l] : somewhere);
-        second[l] = valid & match ? second[l] : -1;
+    Mask<T> found = second_k >= 0;
+    if (a.charge_class != Charge::any && group.rows > 0) {
+        // A lane without a pair reads the particle at its start, to no effect.
+        Lanes<int32_t> const p = group.particle(a.charge, convert<Lanes<int64_t>>(found & first_k));
+        Lanes<int32_t> const q =
+            group.particle(a.charge, convert<Lanes<int64_t>>(found & second_k));
+        Mask<int32_t> const match = a.charge_class == Charge::opposite
+                                        ? ((p > 0) & (q < 0)) | ((p < 0) & (q > 0))
+                                        : ((p > 0) & (q > 0)) | ((p < 0) & (q < 0));
+        found &= convert<Mask<T>>(match);
     }
+    Mask<T> const fits = (first_k < 15) & (second_k < 15);
+    return found & (fits ? first_k | (second_k << 4) : everywhere<Mask<T>>(far));
 }
 
 // Pairs waiting to be computed.
@@ -143,14 +151,6 @@ void compute(DimuonArgs<T> const& a, Block const& block, int64_t at) {
     FASTJAG_FIELD(a.delta_phi, wrap_phi(p.phi - q.phi))
 }
 
-// The leading pair of an event in one byte, so that the second pass need not choose again:
-// positions of both particles, 0 for no pair, `far` where a position does not fit.
-constexpr uint8_t far = 255;
-
-uint8_t encode(int64_t first, int64_t second) {
-    return first < 15 && second < 15 ? static_cast<uint8_t>(first | (second << 4)) : far;
-}
-
 template <class T>
 void count_event(DimuonArgs<T> const& a, int64_t event) {
     int64_t const start = a.offsets[event];
@@ -177,14 +177,9 @@ void dimuon_count_range(DimuonArgs<T> const& a, int64_t begin, int64_t end) {
                 for (int l = 0; l < lanes; ++l) count_event(a, event + l);
                 continue;
             }
-            Lanes<int64_t> first, second;
-            choose_leading(a, group, first, second);
-            Lanes<int64_t> const found = second >= 0;
-            store<int64_t>(-found, a.pair_offsets + 1 + event);
-            for (int l = 0; l < lanes; ++l) {
-                uint8_t const byte = encode(first[l] - group.start[l], second[l] - group.start[l]);
-                a.choice[event + l] = found[l] ? byte : 0;
-            }
+            Mask<T> const chosen = choose_leading(a, group);
+            store<int64_t>(-convert<Lanes<int64_t>>(chosen != 0), a.pair_offsets + 1 + event);
+            store<uint8_t>(convert<Lanes<uint8_t>>(chosen), a.choice + event);
         }
     for (; event < end; ++event) count_event(a, event);
 }

@@ -55,18 +55,29 @@ char const* simd_name() {
                         : "baseline";
 }
 
+// What an event costs besides its particles, in units of a padded slot (about 1 ns).
+constexpr int64_t event_cost = 8;
+
+template <class Out>
+void padding(PaddingArgs<Out> const& a, Threads threads) {
+    parallel_events(
+        a.offsets, a.n_events, a.width * a.n_columns, threads,
+        [&](int64_t begin, int64_t end, int) { FASTJAG_DISPATCH(padding_range(a, begin, end)) });
+}
+
 template <class T>
 void aggregate(AggregateArgs<T> const& a, Threads threads) {
-    parallel_events(a.offsets, a.n_events, 1, threads, [&](int64_t begin, int64_t end, int) {
-        FASTJAG_DISPATCH(aggregate_range(a, begin, end))
-    });
+    parallel_events(
+        a.offsets, a.n_events, event_cost, threads,
+        [&](int64_t begin, int64_t end, int) { FASTJAG_DISPATCH(aggregate_range(a, begin, end)) });
 }
 
 template <class T>
 void dimuon_count(DimuonArgs<T> const& a, Threads threads) {
-    parallel_events(a.offsets, a.n_events, 1, threads, [&](int64_t begin, int64_t end, int) {
-        FASTJAG_DISPATCH(dimuon_count_range(a, begin, end))
-    });
+    parallel_events(a.offsets, a.n_events, event_cost, threads,
+                    [&](int64_t begin, int64_t end, int) {
+                        FASTJAG_DISPATCH(dimuon_count_range(a, begin, end))
+                    });
     a.pair_offsets[0] = 0;
     for (int64_t event = 0; event < a.n_events; ++event)
         a.pair_offsets[event + 1] += a.pair_offsets[event];
@@ -74,9 +85,9 @@ void dimuon_count(DimuonArgs<T> const& a, Threads threads) {
 
 template <class T>
 void dimuon(DimuonArgs<T> const& a, Threads threads) {
-    parallel_events(a.offsets, a.n_events, 1, threads, [&](int64_t begin, int64_t end, int) {
-        FASTJAG_DISPATCH(dimuon_range(a, begin, end))
-    });
+    parallel_events(
+        a.offsets, a.n_events, 2 * event_cost, threads,
+        [&](int64_t begin, int64_t end, int) { FASTJAG_DISPATCH(dimuon_range(a, begin, end)) });
 }
 
 template <class T>
@@ -168,6 +179,8 @@ void pyramid_gram(PyramidGramArgs<Out> const& a, Threads threads) {
 
 #define FASTJAG_PYRAMID(Out) template void pyramid_gram(PyramidGramArgs<Out> const&, Threads);
 FASTJAG_FOR_GRAM_TYPES(FASTJAG_PYRAMID)
+#define FASTJAG_PADDING(T) template void padding(PaddingArgs<T> const&, Threads);
+FASTJAG_FOR_PADDING_TYPES(FASTJAG_PADDING)
 #define FASTJAG_AGGREGATE(T) template void aggregate(AggregateArgs<T> const&, Threads);
 FASTJAG_FOR_NUMBER_TYPES(FASTJAG_AGGREGATE)
 #define FASTJAG_DIMUON(T)                                      \

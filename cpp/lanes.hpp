@@ -3,6 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
+#if defined(__AVX2__)
+#include <immintrin.h>  // always inlined, every function: nothing for the linker to share
+#endif
 
 #include "fastjag/config.hpp"
 
@@ -38,12 +42,27 @@ FASTJAG_HD To convert(From const& from) {
     return __builtin_convertvector(from, To);
 }
 
-// The same number in every lane.
+// What GCC takes apart into smaller vectors. (maskz: GCC 12 warns about its own plain forms.)
+#if defined(__AVX512F__)
+template <>
+FASTJAG_HD Lanes<double> convert(Lanes<float> const& from) {
+    return _mm512_maskz_cvtps_pd(0xff, from);
+}
+FASTJAG_HD Lanes<double> root(Lanes<double> x) { return _mm512_maskz_sqrt_pd(0xff, x); }
+#elif defined(__AVX2__)
+FASTJAG_HD Lanes<double> root(Lanes<double> x) { return _mm256_sqrt_pd(x); }
+#else
+FASTJAG_HD Lanes<double> root(Lanes<double> x) {
+    for (int l = 0; l < lanes; ++l) x[l] = __builtin_sqrt(x[l]);
+    return x;
+}
+#endif
+
+// The same number in every lane. Not a loop: GCC would blend the lanes in one by one.
 template <class V, class X>
 FASTJAG_HD V everywhere(X x) {
-    Lanes<X> all;
-    for (int l = 0; l < lanes; ++l) all[l] = x;
-    return convert<V>(all);
+    using Lane = std::remove_cvref_t<decltype(V{}[0])>;
+    return V{} + static_cast<Lane>(x);
 }
 
 template <class T>
@@ -78,6 +97,16 @@ struct Group {
         T const* at = values + k;
         Lanes<T> x;
         for (int l = 0; l < lanes; ++l) x[l] = at[start[l]];
+        return x;
+    }
+
+    // Particle k[l] of each event l.
+    template <class T>
+    FASTJAG_HD Lanes<T> particle(T const* values, Lanes<int64_t> k) const {
+        int64_t at[lanes];  // in memory: taking a register apart costs more
+        store<int64_t>(start + k, at);
+        Lanes<T> x;
+        for (int l = 0; l < lanes; ++l) x[l] = values[at[l]];
         return x;
     }
 

@@ -1,112 +1,204 @@
 // padding: jagged columns into a dense tensor, with truncation, fill, order, standardise and cast.
-#include <algorithm>
+//
+// Rows are read and written a register at a time: what stands in memory there, blended with the
+// fill where the event has ended. No branch on the number of particles, which nobody can predict.
 #include <type_traits>
 
-#include "fastjag/kernels.hpp"
-#include "parallel.hpp"
+#include "ranges.hpp"
 
-namespace fastjag {
+namespace fastjag::FASTJAG_ISA {
 namespace {
+
+#if defined(__AVX512F__)
+constexpr int register_bytes = 64;
+#elif defined(__AVX2__)
+constexpr int register_bytes = 32;
+#else
+constexpr int register_bytes = 16;
+#endif
 
 // Out of cache, the tensor would be walked once per column; a block of events stays in L2.
 constexpr int64_t block_bytes = 128 * 1024;
 
-// Above this many slots the events' own lengths are worth a branch (and n - k fits into int8).
-constexpr int64_t short_width = 32;
+// What is transposed is put together in L1 first.
+constexpr int64_t stage_bytes = 16 * 1024;
+
+// Rows of more registers than this are worth a branch on the event's own length.
+constexpr int64_t short_row = 4;
+
+template <class T, int lanes>
+struct VectorOf {
+    typedef T type __attribute__((vector_size(lanes * sizeof(T))));
+};
+template <class T, int lanes>
+using Vector = typename VectorOf<T, lanes>::type;
+
+template <int size>
+using Integer = std::conditional_t<
+    size == 8, int64_t,
+    std::conditional_t<size == 4, int32_t, std::conditional_t<size == 2, int16_t, int8_t>>>;
 
 // The arithmetic type: float only where both ends are float, so that no input loses bits.
 template <class In, class Out>
 using Compute =
     std::conditional_t<std::is_same_v<In, float> && std::is_same_v<Out, float>, float, double>;
 
+// The same bits in every lane.
+template <int lanes, class T>
+Vector<T, lanes> everywhere(T x) {
+    using Bits = Integer<sizeof(T)>;
+    return __builtin_bit_cast(Vector<T, lanes>,
+                              Vector<Bits, lanes>{} + __builtin_bit_cast(Bits, x));
+}
+
 template <class In, class Out>
 struct Standardise {
     using C = Compute<In, Out>;
     C mean, scale, low, high;
-    Out operator()(In x) const {
+    static constexpr int lanes = register_bytes / (sizeof(In) == 8 ? 8 : sizeof(C));
+    Out one(In x) const {
         C value = (static_cast<C>(x) - mean) * scale;
         value = value < low ? low : value;  // NaN compares false and passes through
         value = value > high ? high : value;
         return static_cast<Out>(value);
     }
+    template <int L>
+    Vector<Out, L> many(Vector<In, L> x) const {
+        Vector<C, L> value = (__builtin_convertvector(x, Vector<C, L>) - mean) * scale;
+        value = value < low ? everywhere<L>(low) : value;
+        value = value > high ? everywhere<L>(high) : value;
+        return __builtin_convertvector(value, Vector<Out, L>);
+    }
 };
 
 template <class In, class Out>
 struct Cast {
-    Out operator()(In x) const { return static_cast<Out>(x); }
-};
-
-// Slots are written 16 bytes at a time: what stands in memory there, blended with the fill where
-// the event has ended. No branch on the number of particles, which nobody can predict.
-template <class Out>
-struct Chunk {
-    static constexpr int size = 16 / sizeof(Out);
-    using Index = std::conditional_t<
-        sizeof(Out) == 8, int64_t,
-        std::conditional_t<sizeof(Out) == 4, int32_t,
-                           std::conditional_t<sizeof(Out) == 2, int16_t, int8_t>>>;
-    typedef Out Values __attribute__((vector_size(16)));
-    typedef Index Indices __attribute__((vector_size(16)));
-};
-
-template <class In, class Out, class Convert>
-void pad_row(In const* x, int n, int width, Out fill, Out* row, Convert const& convert) {
-    using C = Chunk<Out>;
-    typename C::Indices slots;
-    for (int i = 0; i < C::size; ++i) slots[i] = static_cast<typename C::Index>(i);
-    int k = 0;
-    for (; k + C::size <= width; k += C::size) {
-        typename C::Values value;
-        if constexpr (std::is_same_v<In, Out> && std::is_same_v<Convert, Cast<In, Out>>)
-            __builtin_memcpy(&value, x + k, sizeof value);
-        else
-            for (int i = 0; i < C::size; ++i) value[i] = convert(x[k + i]);
-        auto const left = static_cast<typename C::Index>(n - k);
-        value = slots < left ? value : typename C::Values{} + fill;
-        __builtin_memcpy(row + k, &value, sizeof value);
+    static constexpr int lanes =
+        register_bytes / (sizeof(In) > sizeof(Out) ? sizeof(In) : sizeof(Out));
+    Out one(In x) const { return static_cast<Out>(x); }
+    template <int L>
+    Vector<Out, L> many(Vector<In, L> x) const {
+        return __builtin_convertvector(x, Vector<Out, L>);
     }
-    for (; k < width; ++k) {
-        Out const value = convert(x[k]);
-        row[k] = k < n ? value : fill;
+};
+
+// Where the particles of a row come from: as stored, or in an order.
+template <class In>
+struct Stored {
+    In const* values;
+    Stored from(int64_t start) const { return {values + start}; }
+    In one(int64_t k) const { return values[k]; }
+    template <int L>
+    Vector<In, L> many(int64_t k) const {
+        Vector<In, L> x;
+        __builtin_memcpy(&x, values + k, sizeof x);
+        return x;
+    }
+};
+
+template <class In>
+struct Ordered {
+    In const* values;
+    int64_t const* order;  // of the first particle of all events, then of the row
+    int64_t first;
+    Ordered from(int64_t start) const { return {values, order + (start - first), first}; }
+    In one(int64_t k) const { return values[order[k]]; }
+    template <int L>
+    Vector<In, L> many(int64_t k) const {
+        Vector<In, L> x;
+        for (int l = 0; l < L; ++l) x[l] = values[order[k + l]];
+        return x;
+    }
+};
+
+// What the mask is made of.
+struct Ones {
+    Ones from(int64_t) const { return {}; }
+    uint8_t one(int64_t) const { return 1; }
+    template <int L>
+    Vector<uint8_t, L> many(int64_t) const {
+        return Vector<uint8_t, L>{} + uint8_t{1};
+    }
+};
+
+// One row of `width` >= L slots, n of them filled. Reads up to the last register of the row that
+// holds a particle, those of later events too; all of a short row.
+template <int L, class Out, class Source, class Convert>
+[[gnu::always_inline]] inline void pad_row(Source x, int64_t n, int64_t width, bool is_short,
+                                           bool blank, Vector<Out, L> empty, Out* row,
+                                           Convert convert) {
+    using Index = Integer<sizeof(Out)>;
+    Vector<Index, L> slots;
+    for (int l = 0; l < L; ++l) slots[l] = static_cast<Index>(l);
+    for (int64_t k = 0; k < width; k += L) {
+        int64_t const at = smaller(k, width - L);  // the last ones may overlap
+        Vector<Out, L> value = empty;
+        if (is_short || k < n || at < k) {
+            auto const left = static_cast<Index>(smaller(larger(n - at, 0), L));
+            value = convert.template many<L>(x.template many<L>(at));
+            value = slots < left ? value : empty;
+        } else if (blank) {
+            return;
+        }
+        __builtin_memcpy(row + at, &value, sizeof value);
     }
 }
 
-template <class In, class Out, class Convert>
-void pad_rows(PaddingArgs<Out> const& a, In const* values, Out* out, int64_t begin, int64_t end,
-              Convert const& convert) {
-    int64_t const first = a.offsets[0], last = a.offsets[a.n_events];
-    int64_t const step = a.slot_stride;
-    // Reading a full row is fine while it stays inside the content, and cheaper while it is short.
-    int64_t const reach = a.width <= short_width && !a.order && step == 1 ? last - a.width : -1;
-    for (int64_t event = begin; event < end; ++event) {
-        int64_t const start = a.offsets[event];
-        int64_t const n = std::min(a.offsets[event + 1] - start, a.width);
-        Out* slots = out + (event - begin) * a.event_stride;
-        if (start <= reach) {
-            pad_row(values + start, static_cast<int>(n), static_cast<int>(a.width), a.fill, slots,
-                    convert);
-            continue;
-        }
-        int64_t k = 0;
-        for (; k < n; ++k)
-            slots[k * step] = convert(values[a.order ? a.order[start - first + k] : start + k]);
-        for (; k < a.width; ++k) slots[k * step] = a.fill;
-    }
+// The same for a row near the content's end, or with other columns between its slots.
+template <class Out, class Source, class Convert>
+[[gnu::noinline]] void pad_slots(Source x, int64_t n, PaddingArgs<Out> const& a, Out* row,
+                                 Convert convert) {
+    int64_t k = 0;
+    for (; k < n; ++k) row[k * a.slot_stride] = convert.one(x.one(k));
+    for (; k < a.width; ++k) row[k * a.slot_stride] = a.fill;
 }
 
 // One column of events begin .. end - 1, its first slot at `out`.
+template <int L, class In, class Out, class Source, class Convert>
+void pad_rows(PaddingArgs<Out> const& a, Source const& source, Out* out, int64_t begin, int64_t end,
+              Convert convert) {
+    // Numbers as they are get all lengths of vectors, the rest the longest and 1.
+    constexpr bool ones = std::is_same_v<Source, Ones>;
+    constexpr int shorter = std::is_same_v<Source, Stored<Out>> || ones ? L / 2 : 1;
+    if constexpr (L > 1)
+        if (a.width < L) return pad_rows<shorter, In>(a, source, out, begin, end, convert);
+    int64_t const width = a.width, stride = a.event_stride;  // kept from what `out` may overwrite
+    int64_t const* const offsets = a.offsets;
+    bool const is_short = width <= short_row * L, blank = a.blank;
+    Vector<Out, L> const empty = everywhere<L>(a.fill);
+    // Reading a full row is fine while it stays inside the content.
+    int64_t const last = offsets[a.n_events];
+    int64_t const reach = ones ? last : a.slot_stride == 1 ? last - width : -1;
+    for (int64_t event = begin; event < end; ++event, out += stride) {
+        int64_t const start = offsets[event];
+        int64_t const n = smaller(offsets[event + 1] - start, width);
+        if (start <= reach)
+            pad_row<L>(source.from(start), n, width, is_short, blank, empty, out, convert);
+        else
+            pad_slots(source.from(start), n, a, out, convert);
+    }
+}
+
 template <class In, class Out>
 void pad_column(PaddingArgs<Out> const& a, int64_t column, Out* out, int64_t begin, int64_t end) {
     PaddingColumn const& c = a.columns[column];
     auto const* values = static_cast<In const*>(c.data);
+    auto rows = [&](auto convert) {
+        constexpr int lanes = decltype(convert)::lanes;
+        if (a.order)
+            pad_rows<4, In>(a, Ordered<In>{values, a.order, a.offsets[0]}, out, begin, end,
+                            convert);
+        else
+            pad_rows<lanes, In>(a, Stored<In>{values}, out, begin, end, convert);
+    };
     if constexpr (std::is_floating_point_v<Out>) {
         using C = Compute<In, Out>;
-        Standardise<In, Out> const standardise{static_cast<C>(c.mean),
-                                               static_cast<C>(c.inverse_scale),
-                                               static_cast<C>(a.low), static_cast<C>(a.high)};
-        if (a.standardise) return pad_rows(a, values, out, begin, end, standardise);
+        if (a.standardise)
+            return rows(Standardise<In, Out>{static_cast<C>(c.mean),
+                                             static_cast<C>(c.inverse_scale), static_cast<C>(a.low),
+                                             static_cast<C>(a.high)});
     }
-    pad_rows(a, values, out, begin, end, Cast<In, Out>{});
+    rows(Cast<In, Out>{});
 }
 
 template <class Out>
@@ -129,18 +221,15 @@ void pad_any_column(PaddingArgs<Out> const& a, int64_t column, Out* out, int64_t
     }
 }
 
-// Every column writes its own places, all of them for a block of events that stays in L2.
+// All columns of a block of events, the first event's slots at `out`.
 template <class Out>
-void pad_in_place(PaddingArgs<Out> const& a, int64_t begin, int64_t end) {
-    int64_t const bytes = a.event_stride * static_cast<int64_t>(sizeof(Out));
-    int64_t const block = std::max<int64_t>(1, block_bytes / bytes);
-    for (int64_t b = begin; b < end; b += block)
-        for (int64_t column = 0; column < a.n_columns; ++column)
-            pad_any_column(a, column, a.out + b * a.event_stride + column * a.column_stride, b,
-                           std::min(end, b + block));
+void pad_columns(PaddingArgs<Out> const& a, Out* out, int64_t begin, int64_t end) {
+    for (int64_t column = 0; column < a.n_columns; ++column)
+        pad_any_column(a, column, out + column * a.column_stride, begin, end);
 }
 
-// (event, column, slot) to (event, slot, column); a known number of columns unrolls.
+// (event, column, slot) to (event, slot, column), element by element; a known number of columns
+// unrolls.
 template <int columns, class Out>
 void interleave(Out const* from, Out* to, int64_t n_events, int64_t width, int64_t n_columns) {
     int64_t const n = columns ? columns : n_columns;
@@ -149,64 +238,87 @@ void interleave(Out const* from, Out* to, int64_t n_events, int64_t width, int64
             for (int64_t column = 0; column < n; ++column) *to++ = from[column * width + k];
 }
 
-// Where columns are innermost, writing in place strides: a few events are padded column by column
-// into a buffer in L1 and written from there in one go.
+// The same in squares of four columns by four slots; the last ones overlap.
 template <class Out>
-void pad_interleaved(PaddingArgs<Out> const& a, int64_t begin, int64_t end) {
-    constexpr int64_t room = 16 * 1024 / sizeof(Out);
-    Out buffer[room];
-    int64_t const width = a.width, n_columns = a.n_columns;
-    int64_t const block = room / (width * n_columns);
-    if (block == 0) return pad_in_place(a, begin, end);
-    PaddingArgs<Out> staged = a;
-    staged.slot_stride = 1;
-    for (int64_t b = begin; b < end; b += block) {
-        int64_t const e = std::min(end, b + block);
-        for (int64_t column = 0; column < n_columns; ++column)
-            pad_any_column(staged, column, buffer + column * width, b, e);
-        Out* to = a.out + b * width * n_columns;
-        switch (n_columns) {
-            case 2: interleave<2>(buffer, to, e - b, width, 2); break;
-            case 3: interleave<3>(buffer, to, e - b, width, 3); break;
-            case 4: interleave<4>(buffer, to, e - b, width, 4); break;
-            default: interleave<0>(buffer, to, e - b, width, n_columns);
+void interleave_squares(Out const* from, Out* to, int64_t n_events, int64_t width, int64_t n) {
+    using Four = Vector<Out, 4>;
+    using Indices = Vector<Integer<sizeof(Out)>, 4>;
+    for (int64_t event = 0; event < n_events; ++event, from += width * n, to += width * n)
+        for (int64_t c = 0; c < n; c += 4) {
+            int64_t const column = smaller(c, n - 4);
+            for (int64_t k = 0; k < width; k += 4) {
+                int64_t const slot = smaller(k, width - 4);
+                Four in[4];
+                for (int i = 0; i < 4; ++i)
+                    __builtin_memcpy(in + i, from + (column + i) * width + slot, sizeof(Four));
+                Four const low01 = __builtin_shuffle(in[0], in[1], Indices{0, 4, 1, 5});
+                Four const low23 = __builtin_shuffle(in[2], in[3], Indices{0, 4, 1, 5});
+                Four const high01 = __builtin_shuffle(in[0], in[1], Indices{2, 6, 3, 7});
+                Four const high23 = __builtin_shuffle(in[2], in[3], Indices{2, 6, 3, 7});
+                Four const out[] = {__builtin_shuffle(low01, low23, Indices{0, 1, 4, 5}),
+                                    __builtin_shuffle(low01, low23, Indices{2, 3, 6, 7}),
+                                    __builtin_shuffle(high01, high23, Indices{0, 1, 4, 5}),
+                                    __builtin_shuffle(high01, high23, Indices{2, 3, 6, 7})};
+                for (int i = 0; i < 4; ++i)
+                    __builtin_memcpy(to + (slot + i) * n + column, out + i, sizeof(Four));
+            }
         }
+}
+
+template <class Out>
+void interleave_any(Out const* from, Out* to, int64_t n_events, int64_t width, int64_t n) {
+    if constexpr (sizeof(Out) == 4)
+        if (n >= 4 && width >= 4) return interleave_squares(from, to, n_events, width, n);
+    switch (n) {
+        case 2: return interleave<2>(from, to, n_events, width, n);
+        case 3: return interleave<3>(from, to, n_events, width, n);
+        case 4: return interleave<4>(from, to, n_events, width, n);
+        default: return interleave<0>(from, to, n_events, width, n);
     }
 }
 
-// Eight slots of the mask per store. What spills into the next event is overwritten with it; the
-// last ones, where it would leave this part of the mask, are written one by one.
-void fill_mask(int64_t const* offsets, int64_t width, int64_t begin, int64_t end, uint8_t* mask) {
-    constexpr uint64_t all = 0x0101010101010101;
-    constexpr uint64_t leading[] = {0,         all >> 56, all >> 48, all >> 40, all >> 32,
-                                    all >> 24, all >> 16, all >> 8,  all};  // little-endian
-    int64_t event = begin;
-    for (; (event + 1) * width + 8 <= end * width; ++event) {
-        int64_t const n = offsets[event + 1] - offsets[event];
-        for (int64_t k = 0; k < width; k += 8)
-            __builtin_memcpy(mask + event * width + k, leading + std::clamp<int64_t>(n - k, 0, 8),
-                             8);
-    }
-    for (; event < end; ++event)
-        for (int64_t k = 0; k < width; ++k)
-            mask[event * width + k] = k < offsets[event + 1] - offsets[event];
+// The mask is a column of ones, padded with zeros.
+void pad_mask(int64_t const* offsets, int64_t n_events, int64_t width, uint8_t* mask, int64_t begin,
+              int64_t end) {
+    PaddingArgs<uint8_t> a{};
+    a.offsets = offsets;
+    a.n_events = n_events;
+    a.width = a.event_stride = width;
+    a.slot_stride = 1;
+    pad_rows<register_bytes, uint8_t>(a, Ones{}, mask + begin * width, begin, end,
+                                      Cast<uint8_t, uint8_t>{});
 }
 
 }  // namespace
 
 template <class Out>
-void padding(PaddingArgs<Out> const& a, Threads threads) {
-    parallel_events(a.offsets, a.n_events, a.width * a.n_columns, threads,
-                    [&](int64_t begin, int64_t end, int) {
-                        if (a.slot_stride == 1)
-                            pad_in_place(a, begin, end);
-                        else
-                            pad_interleaved(a, begin, end);
-                        if (a.mask) fill_mask(a.offsets, a.width, begin, end, a.mask);
-                    });
+void padding_range(PaddingArgs<Out> const& a, int64_t begin, int64_t end) {
+    int64_t const size = a.event_stride * static_cast<int64_t>(sizeof(Out));
+    int64_t const staged_events = a.slot_stride == 1 ? 0 : stage_bytes / size;
+    if (staged_events == 0) {
+        int64_t const block = larger(1, block_bytes / size);
+        for (int64_t b = begin; b < end; b += block) {
+            int64_t const e = smaller(end, b + block);
+            pad_columns(a, a.out + b * a.event_stride, b, e);
+            if (a.mask) pad_mask(a.offsets, a.n_events, a.width, a.mask, b, e);
+        }
+        return;
+    }
+    // Columns are innermost, where writing in place would stride.
+    alignas(64) Out stage[stage_bytes / sizeof(Out)];  // (event, column, slot)
+    PaddingArgs<Out> staged = a;
+    staged.slot_stride = 1;
+    staged.blank = false;  // the stage is not
+    staged.column_stride = a.width;
+    for (int64_t b = begin; b < end; b += staged_events) {
+        int64_t const e = smaller(end, b + staged_events);
+        pad_columns(staged, stage, b, e);
+        interleave_any(stage, a.out + b * a.event_stride, e - b, a.width, a.n_columns);
+        if (a.mask) pad_mask(a.offsets, a.n_events, a.width, a.mask, b, e);
+    }
 }
 
-#define FASTJAG_PADDING(T) template void padding(PaddingArgs<T> const&, Threads);
+#define FASTJAG_PADDING(T) template void padding_range(PaddingArgs<T> const&, int64_t, int64_t);
 FASTJAG_FOR_PADDING_TYPES(FASTJAG_PADDING)
 
-}  // namespace fastjag
+}  // namespace fastjag::FASTJAG_ISA

@@ -7,6 +7,8 @@
 #include "fastjag/kernels.hpp"
 
 #define FASTJAG_DECLARE_RANGES                                                                     \
+    template <class Out>                                                                           \
+    void padding_range(PaddingArgs<Out> const&, int64_t begin, int64_t end);                       \
     template <class T>                                                                             \
     void aggregate_range(AggregateArgs<T> const&, int64_t begin, int64_t end);                     \
     template <class T>                                                                             \

@@ -52,6 +52,20 @@ class TestPad:
         assert_same(first.values, expected.values)
         assert_same(again.mask, expected.mask)
 
+    @pytest.mark.parametrize("columns", ["pt", ["pt", "n"]])
+    @pytest.mark.parametrize("layout", ["NKF", "NFK"])
+    def test_out_may_have_more_events(self, columns, layout):
+        whole = muons().pad(2, columns, layout=layout)
+        rest = whole.values[2:].copy()
+        part = muons()[1:].pad(2, columns, layout=layout, out=whole)
+        expected = muons()[1:].pad(2, columns, layout=layout)
+        assert np.shares_memory(part.values, whole.values)
+        assert_same(part.values, expected.values)
+        assert_same(part.mask, expected.mask)
+        assert_same(whole.values[2:], rest)
+        with pytest.raises(ValueError, match=r"out.mask must have shape \(3, 2\)"):
+            muons().pad(2, columns, layout=layout, out=part)
+
     def test_no_events(self):
         assert muons()[:0].pad(2, "pt").values.shape == (0, 2)
         assert muons()[:0].pad(2).values.shape == (0, 2, 2)

@@ -8,7 +8,8 @@ from strategies import DTYPES, FLOATS, assert_same, jagged_arrays
 
 from fastjag import kernels, reference
 
-WIDTHS = st.sampled_from([1, 2, 3, 8, 33])
+# Less than a register, several, some and a rest, and rows that follow their event's length.
+WIDTHS = st.sampled_from([1, 2, 3, 8, 16, 33, 70, 300])
 CLIPS = st.sampled_from([None, (-1.5, 2.0), (-np.inf, 0.0), (0.25, 0.25)])
 
 
@@ -94,6 +95,36 @@ class TestPadding:
         assert result is out
         assert out[:, :, 0].tolist() == [[0, -1], [-1, -1], [1, 2]]
         assert mask.tolist() == [[True, False], [False, False], [True, True]]
+
+    @pytest.mark.parametrize("fill", [0, -0.0, 3])
+    @pytest.mark.parametrize("layout", ["NKF", "NFK"])
+    def test_fresh_memory_is_filled(self, fill, layout):
+        """Above 32 MiB, slots of a zero fill may be left as the system gave them."""
+        rng = np.random.default_rng(1)
+        n, width = 20_000, 300
+        offsets = np.r_[0, np.cumsum(rng.integers(0, 100, n))]
+        columns = [rng.normal(size=offsets[-1]).astype("f4") for _ in range(2)]
+        values, _ = padded(offsets, columns, width, fill=fill, layout=layout)
+        assert values.nbytes > 32 * 2**20
+        again = np.full((n, 2, width) if layout == "NFK" else (n, width, 2), 9, "f4")
+        expected, mask = padded(offsets, columns, width, fill=fill, layout=layout, out=again)
+        assert_same(values, expected)
+        assert_same(values[~mask], np.full((int((~mask).sum()), 2), fill, "f4"))
+
+    @pytest.mark.parametrize("zero", [0.0, -0.0])
+    def test_zeros_keep_their_signs(self, zero):
+        column = np.array([-3.0, 3.0], "f4")
+        values, _ = padded(np.array([0, 2]), [column], 4, fill=zero, clip=(zero, zero))
+        assert_same(values[0, :, 0], np.full(4, zero, "f4"))
+
+    @pytest.mark.parametrize("n_columns", [1, 2, 3, 4, 5, 7, 10, 5000])
+    @pytest.mark.parametrize("width", [1, 3, 4, 6])
+    def test_columns_innermost(self, n_columns, width):
+        rng = np.random.default_rng(1)
+        offsets = np.array([2, 3, 3, 12, 16, 17, 17])
+        columns = [rng.integers(0, 99, 20).astype("f4") for _ in range(n_columns)]
+        values, _ = padded(offsets, columns, width, fill=-1)
+        assert_same(values, reference.padding(offsets, columns, width, -1)[0])
 
     @pytest.mark.parametrize("dtype", DTYPES)
     def test_same_on_any_number_of_threads(self, large, dtype):

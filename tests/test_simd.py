@@ -28,6 +28,13 @@ for dtype in ("f4", "f8", "i4", "u1", "i8"):
     muons = fj.Jagged(offsets, columns)
     for values in muons.aggregate("pt", kernels.STATISTICS).values():
         digest.update(np.nan_to_num(values.astype("f8")).tobytes())
+    for width in (3, 16, 50):
+        for layout in ("NKF", "NFK"):
+            for options in ({}, {"mean": 1.5, "scale": 0.3, "clip": (-1, 2), "dtype": "f4"}):
+                values, mask = muons.pad(width, ["pt", "eta", "phi", "charge"], layout=layout,
+                                         by="pt" if width == 3 else None, **options)
+                digest.update(np.nan_to_num(values).tobytes())
+                digest.update(mask.tobytes())
     for pairs in ("leading", "all"):
         found = fj.dimuon(muons, "opposite", pairs=pairs)
         for name in found:

@@ -14,7 +14,8 @@
 // Shared inline functions live in a namespace of the instruction set they are compiled for. In one
 // common namespace the linker would keep a single copy of each, perhaps the one with AVX-512 in
 // it, for the code that old CPUs run. For the same reason objects compiled for an instruction set
-// include nothing of the standard library but <cmath>, <cstdint> and <type_traits>.
+// include nothing of the standard library but <cmath>, <cstdint> and <type_traits>; <immintrin.h>
+// is fine, as every function in it is always inlined.
 #ifndef FASTJAG_ISA
 #define FASTJAG_ISA baseline
 #endif

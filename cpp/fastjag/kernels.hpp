@@ -43,6 +43,7 @@ struct PaddingArgs {
     int64_t n_columns;
     int64_t width;  // slots per event
     bool standardise;
+    bool blank;        // `out` holds nothing but the fill already
     double low, high;  // clip range, infinite when unused
     Out fill;
     int64_t event_stride, slot_stride, column_stride;  // of out, in elements
@@ -59,6 +60,7 @@ struct AggregateArgs {
     const int64_t* offsets;
     int64_t n_events;
     const T* values;
+    int64_t* count;
     void* sum;  // double for floats, int64/uint64 for signed/unsigned integers
     double *mean, *std;
     T *min, *max;  // empty events: NaN for floats, 0 for integers (the caller masks them)

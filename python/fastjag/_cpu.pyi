@@ -23,6 +23,7 @@ def padding(
     high: float,
     fill: _Array,
     slots_inside: bool,
+    blank: bool,
     values: _Array,
     mask: _Optional,
     threads: int,
@@ -31,6 +32,7 @@ def padding(
 def aggregate(
     offsets: _Array,
     values: _Array,
+    count: _Optional,
     sum: _Optional,
     mean: _Optional,
     std: _Optional,

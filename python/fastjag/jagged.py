@@ -262,7 +262,8 @@ class Jagged:
             shared one (if not standardised), else float64 where a column has 8 bytes, else
             float32, which holds integers up to 2**24.
         out
-            A result of an earlier call, written again instead of allocating anew.
+            A result of an earlier call for as many events or more, written again instead of
+            allocating anew: fresh memory costs more than the padding. The result is a view of it.
 
         Returns
         -------
@@ -281,6 +282,8 @@ class Jagged:
         order = None
         if by is not None:
             order = kernels.order(self._offsets, self._column(by), limit=width, threads=threads)
+        if out is not None and len(out.values) > len(self):  # the last batch of a loop is shorter
+            out = Padded(out.values[: len(self)], out.mask[: len(self)])
         given_mask = None if out is None else out.mask
         mask = out_array(given_mask, (len(self), width), np.bool_, "out.mask")
         given = None if out is None else out.values

@@ -23,6 +23,7 @@ def aggregate(
             raise ValueError(f"unknown statistic {name!r}: {near_misses(name, STATISTICS)}")
     n = len(offsets) - 1
     dtypes: dict[str, Any] = {
+        "count": np.int64,
         "sum": _sum_dtype(values.dtype),
         "mean": np.float64,
         "std": np.float64,
@@ -33,14 +34,12 @@ def aggregate(
         "any": np.bool_,
         "all": np.bool_,
     }
-    outputs = {name: np.empty(n, dtypes[name]) for name in statistics if name != "count"}
+    outputs = {name: np.empty(n, dtypes[name]) for name in statistics}
     get = outputs.get  # None: not computed
     _cpu.aggregate(
-        offsets, values, get("sum"), get("mean"), get("std"), get("min"), get("max"),
+        offsets, values, get("count"), get("sum"), get("mean"), get("std"), get("min"), get("max"),
         get("argmin"), get("argmax"), get("any"), get("all"), get_num_threads(threads),
     )  # fmt: skip
-    if "count" in statistics:
-        outputs["count"] = np.diff(offsets)
     # Integers have no NaN for "nothing there": their extremes come as float64.
     for name in {"min", "max"}.intersection(outputs):
         if values.dtype.kind != "f":

@@ -12,6 +12,8 @@ from fastjag import _cpu
 from fastjag.arrays import Array, Offsets, at_least, one_of, out_array
 from fastjag.kernels.threads import get_num_threads
 
+MAPPED = 32 << 20  # bytes from which malloc asks the system for pages of their own
+
 
 def padding(
     offsets: Offsets,
@@ -41,15 +43,20 @@ def padding(
     target = _target_dtype(columns, dtype, standardise)
     n, f = len(offsets) - 1, len(columns)
     shape = (n, width, f) if layout == "NKF" else (n, f, width)
-    values = out_array(out, shape, target)
-    for name, written in (("out", values), ("out.mask", mask)):
+    value = _fill_value(fill, target)
+    # Pages fresh from the system are zeros: long rows leave those that have no particle alone.
+    blank = (
+        out is None and math.prod(shape) * target.itemsize >= MAPPED and not any(value.tobytes())
+    )
+    values = np.zeros(shape, target) if blank else out_array(out, shape, target)
+    for name, written in (("out", out), ("out.mask", mask)):
         if written is not None and any(np.may_share_memory(written, c) for c in columns):
             raise ValueError(f"{name} must not share memory with the columns")
     if mask is not None and np.may_share_memory(values, mask):
         raise ValueError("out.values and out.mask must not share memory")
     low, high = _clip_range(clip)
     scales = _per_column(scale, 1.0, f, "scale")
-    if 0.0 in scales or not np.isfinite(scales).all():
+    if 0.0 in scales or not all(map(math.isfinite, scales)):
         raise ValueError(f"scale must be finite and not 0, got {scale!r}")
     _cpu.padding(
         offsets,
@@ -61,8 +68,9 @@ def padding(
         [1.0 / s for s in scales],
         low,
         high,
-        _fill_value(fill, target),
+        value,
         layout == "NFK",
+        blank,
         values,
         mask,
         get_num_threads(threads),
@@ -92,8 +100,10 @@ def _target_dtype(
 def _per_column(
     value: float | Sequence[float] | None, default: float, n: int, name: str
 ) -> list[float]:
+    if value is None:
+        return [default] * n
     try:
-        numbers = np.asarray(default if value is None else value, dtype=np.float64)
+        numbers = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
         numbers = np.empty((0, 0))  # refused below
     if numbers.ndim == 0:
@@ -116,6 +126,8 @@ def _clip_range(clip: tuple[float, float] | None) -> tuple[float, float]:
 
 
 def _fill_value(fill: float, dtype: np.dtype[np.generic]) -> Array:
+    if type(fill) is int and fill == 0:
+        return np.zeros((), dtype)
     try:
         with np.errstate(all="ignore"):
             value = np.asarray(fill).astype(dtype)
