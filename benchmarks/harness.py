@@ -14,6 +14,9 @@ from fastjag import toys
 EVENTS = 2_000_000
 COLUMNS = ["Muon_pt", "Muon_eta", "Muon_phi", "Muon_charge"]
 OUT = Path(__file__).parent / "out"
+#: What the files hold: a small NanoAOD, of which each job reads the few branches that it needs.
+STORED = [*COLUMNS, "Muon_mass", "Jet_pt", "Jet_eta", "Jet_phi", "Jet_mass", "MET_pt", "MET_phi",
+          "run", "luminosityBlock", "event"]  # fmt: skip
 
 
 @dataclass
@@ -49,12 +52,12 @@ def race(
     return result
 
 
-def toy_file(compression: str) -> Path:
-    """A file of 2 million toy events, written once."""
-    path = OUT / f"toys-{EVENTS}-{compression}.root"
+def toy_file(compression: str, events: int = EVENTS) -> Path:
+    """A file of toy events, written once."""
+    path = OUT / f"toys-{events}-{compression}.root"
     if not path.exists():
         OUT.mkdir(exist_ok=True)
-        toys.write(path, EVENTS, seed=1, columns=COLUMNS, compression=compression)
+        toys.write(path, events, seed=1, columns=STORED, compression=compression)
     return path
 
 

@@ -23,7 +23,7 @@ LADDER = [
     {"__init__"},
     {"models", "batch", "plots", "report", "statistics", "selection", "io", "toys"},
     {"reader"},
-    {"files", "schemas", "progress", "output"},
+    {"baskets", "files", "schemas", "progress", "output"},
     {"histograms", "dimuons"},
     {"jagged"},
     {"interchange"},
