@@ -26,6 +26,10 @@ class Race:
     work: str
     wall: dict[str, float] = field(default_factory=dict)  #: ms, best round
     cpu: dict[str, float] = field(default_factory=dict)
+    start: dict[str, float] = field(default_factory=dict)  #: ms of wall, of programs: not in those
+    absent: dict[str, str] = field(default_factory=dict)  #: peers that could not run, and why
+    threads: int = 1
+    moved: int = 0  #: bytes that have to be read and written at least
 
     def ratio(self, peer: str) -> float:
         return self.wall[peer] / next(iter(self.wall.values()))
@@ -36,12 +40,15 @@ def race(
     candidates: dict[str, Callable[[], Any]],
     check: Callable[[Any, Any], None],
     rounds: int = 5,
+    threads: int = 1,
+    moved: int = 0,
 ) -> Race:
     """Check that all results equal the first candidate's, then time them in turn."""
     results = [candidate() for candidate in candidates.values()]  # also the warm-up
     for other in results[1:]:
         check(results[0], other)
-    result = Race(work)
+    del results
+    result = Race(work, threads=threads, moved=moved)
     for _ in range(rounds):
         for name, candidate in candidates.items():
             wall, cpu = time.perf_counter(), time.process_time()
@@ -61,6 +68,7 @@ def toy_file(compression: str, events: int = EVENTS) -> Path:
     return path
 
 
-def toy_muons() -> fj.Jagged:
-    """The muons of that file in memory."""
-    return next(fj.iterate(toy_file("none"), COLUMNS, step=EVENTS, progress=False)).Muon
+def toy_muons(events: int = EVENTS) -> fj.Jagged:
+    """The muons of such a file in memory."""
+    path = toy_file("none", max(events, EVENTS))
+    return next(fj.iterate(path, COLUMNS, step=events, progress=False)).Muon
