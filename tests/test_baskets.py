@@ -2,6 +2,7 @@
 
 from unittest import mock
 
+import awkward as ak
 import numpy as np
 import pytest
 import uproot
@@ -107,3 +108,30 @@ def test_lengths_that_do_not_add_up(tmp_path):
             with pytest.raises(ReadError, match=r"entries from \d+ .*values"):
                 list(fj.iterate(path, step=step))
         assert len(list(fj.iterate(path, step=30, on_error="skip"))) >= first // 30
+
+
+@pytest.mark.parametrize(
+    ("file", "least"),
+    [("uproot-HZZ", 51), ("coffea_pfnano", 1800), ("atlas_PHYSLITE_mc_40ev", 250)],
+)
+def test_real_files(real_data, file, least):
+    """Every branch that can be read this way, baskets of other entries than their counter's too."""
+    opened = reader.Reader(str(real_data / f"{file}.root"), None, None)
+    with opened.file:
+        names = opened.branches(None)
+        found = [opened._stored_branch(opened.tree[opened.stored[name]]) for name in names]
+        branches = {n: b for n, b in zip(names, found, strict=True) if b is not None}
+        assert len(branches) >= least
+        step = opened.n_entries // 3 + 1
+        columns = reader.Columns(opened.path, list(branches.values()), 2)
+        ranges = range(0, opened.n_entries, step)
+        parts = [columns.read(i, min(i + step, opened.n_entries)) for i in ranges]
+        columns.close()
+        for name, *pieces in zip(branches, *parts, strict=True):
+            values = np.concatenate([values for _, values in pieces])
+            expected = opened.tree[opened.stored[name]].array(library="ak")
+            flat = ak.to_numpy(expected if expected.ndim == 1 else ak.flatten(expected))
+            assert values.tobytes() == flat.tobytes(), name
+            if expected.ndim > 1:
+                counts = np.concatenate([np.diff(offsets) for offsets, _ in pieces])
+                np.testing.assert_array_equal(counts, ak.num(expected), name)

@@ -226,10 +226,13 @@ class Reader:
             return None
         kind, counter = branch.interpretation, None
         if type(kind) is uproot.interpretation.jagged.AsJagged:
-            counter = self._stored_branch(branch.count_branch)
-            if counter is None or counter.counter is not None or kind.header_bytes != 0:
+            # The parts of split objects name a counter, too, which is no branch of numbers.
+            counts = getattr(branch.count_branch, "interpretation", None)
+            if type(counts) is not uproot.interpretation.numerical.AsDtype or kind.header_bytes:
                 return None
-            kind = kind.content
+            counter, kind = self._stored_branch(branch.count_branch), kind.content
+            if counter is None:
+                return None
         if type(kind) is not uproot.interpretation.numerical.AsDtype or branch.embedded_baskets:
             return None
         if kind.from_dtype.kind not in "iufb" or kind.from_dtype.shape or kind.to_dtype.shape:
