@@ -105,7 +105,7 @@ def draw(sections: dict[str, list[Race]], limits: dict[str, float], path: Path) 
         right.axvline(1, color=OURS, lw=1.5)
         for i, (race, _) in enumerate(rows):
             if race.moved:  # what memcpy of as many bytes would take
-                x = race.moved / limits["memcpy"] * 1e-6 / next(iter(race.wall.values()))
+                x = race.moved / limits["memcpy"] * 1e-6 / next(iter(race.time.values()))
                 right.plot([x, x], [i - 0.4, i + 0.4], color="k", lw=1.5)
         right.set(xscale="log", ylim=(len(rows) - 0.4, -0.6))
         right.set_xlim(min(0.4, 0.8 * min(ratios, default=1)), 2.5 * max(ratios, default=1))
@@ -116,10 +116,10 @@ def draw(sections: dict[str, list[Race]], limits: dict[str, float], path: Path) 
 def _draw_jobs(ax, races: list[Race], limits: dict[str, float]) -> None:
     labels, y = [], 0.0
     for race in races:
-        for name, wall in race.wall.items():
+        for name, time in race.time.items():
             color = OURS if name.startswith("fastjag") else THEIRS
-            ax.barh(y, wall, color=color, height=0.85)
-            ax.text(wall * 1.05, y, f"{wall:,.0f}", va="center", fontsize=9)
+            ax.barh(y, time, color=color, height=0.85)
+            ax.text(time * 1.05, y, f"{time:,.0f}", va="center", fontsize=9)
             labels.append((y, name))
             y += 1
         ax.text(0.99, y - len(race.wall) - 0.62, race.work, ha="right", va="bottom", fontsize=10,
@@ -129,7 +129,7 @@ def _draw_jobs(ax, races: list[Race], limits: dict[str, float]) -> None:
             ax.plot([limit] * 2, [y - len(race.wall) - 0.5, y - 0.5], color="k", lw=1.5)
         y += 1.1
     ax.set_yticks([at for at, _ in labels], [name for _, name in labels], fontsize=8)
-    ax.set(xscale="log", ylim=(y - 1, -1.3))
+    ax.set(xscale="log", ylim=(y - 1, -1.3), xlim=(None, 2 * ax.get_xlim()[1]))
     ax.set_xlabel(f"Time for {EVENTS:,} events [ms], start-up subtracted (line: reading the numbers)",
                   fontsize=13)  # fmt: skip
 

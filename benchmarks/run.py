@@ -30,14 +30,15 @@ def main() -> None:
     sections: dict[str, list[Race]] = {}
     started = time.perf_counter()
     limits = report.memory_limits()
-    for word in words:
-        print(f"{word} ...", flush=True)
-        try:
-            sections[word] = importlib.import_module(f"bench_{word}").run()
-        except ImportError as error:
-            race = Race(word, absent={word: f"{error.name} not installed"})
-            sections[word] = [race]
-    print(report.table(sections))
+    try:
+        for word in words:
+            print(f"{word} ...", flush=True)
+            try:
+                sections[word] = importlib.import_module(f"bench_{word}").run()
+            except ModuleNotFoundError as error:
+                sections[word] = [Race(word, absent={word: f"{error.name} is not installed"})]
+    finally:  # what was measured is not lost when something fails
+        print(report.table(sections))
     print(f"{(time.perf_counter() - started) / 60:.1f} minutes")
     if words == WORDS:
         report.publish(sections, limits)
