@@ -26,7 +26,8 @@ lint: $(VENV)/.test $(VENV)/.lint
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	MYPYPATH=python $(BIN)/stubtest fastjag._cpu
-	$(BIN)/clang-format --dry-run --Werror cpp/*.cpp cpp/*.hpp cpp/fastjag/*.hpp tests/cpp/*.cpp
+	$(BIN)/clang-format --dry-run --Werror cpp/*.cpp cpp/*.hpp cpp/fastjag/*.hpp tests/cpp/*.cpp \
+	  benchmarks/*.cpp benchmarks/root_loops/*.?pp
 	$(BIN)/codespell README.md CHANGELOG.md CMakeLists.txt Makefile docs cpp python tests benchmarks \
 	  --skip '*.png,__pycache__'
 
@@ -43,8 +44,9 @@ sanitize: $(VENV)/.test
 	$(SANITIZED) $(KERNEL_TESTS) tests/test_sanitized.py
 	FASTJAG_SIMD=v2 $(SANITIZED) tests/test_padding.py tests/test_aggregate.py tests/test_dimuon.py
 
+# Some only: make bench BENCH='spectrum histogram'
 bench: $(VENV)/.bench
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/run.py $(BENCH)
 
 wheel: $(VENV)/.created
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
@@ -66,8 +68,14 @@ $(VENV)/.lint: $(VENV)/.created pyproject.toml
 	$(PIP) --group lint
 	touch $@
 
+# A peer that cannot be installed leaves a line in the tables, and the others run. Of the two without
+# dependencies, what we compare with needs nothing more than the group brings.
 $(VENV)/.bench: $(VENV)/.package pyproject.toml
 	$(PIP) --group bench
+	-$(PIP) --no-deps weaver-core
+	-$(PIP) --no-deps fbgemm-gpu-cpu==1.8.0
+	-$(PIP) coffea
+	-$(PIP) root
 	touch $@
 
 clean:

@@ -14,6 +14,9 @@ from fastjag import toys
 EVENTS = 2_000_000
 COLUMNS = ["Muon_pt", "Muon_eta", "Muon_phi", "Muon_charge"]
 OUT = Path(__file__).parent / "out"
+#: What the files hold: a small NanoAOD, of which each job reads the few branches that it needs.
+STORED = [*COLUMNS, "Muon_mass", "Jet_pt", "Jet_eta", "Jet_phi", "Jet_mass", "MET_pt", "MET_phi",
+          "run", "luminosityBlock", "event"]  # fmt: skip
 
 
 @dataclass
@@ -23,9 +26,18 @@ class Race:
     work: str
     wall: dict[str, float] = field(default_factory=dict)  #: ms, best round
     cpu: dict[str, float] = field(default_factory=dict)
+    start: dict[str, float] = field(default_factory=dict)  #: ms of wall, of programs: not in those
+    absent: dict[str, str] = field(default_factory=dict)  #: peers that could not run, and why
+    threads: int = 1
+    moved: int = 0  #: bytes that have to be read and written at least
+
+    @property
+    def time(self) -> dict[str, float]:
+        """What counts: CPU time on one thread, where it is the steadier, else that of the clock."""
+        return self.cpu if self.threads == 1 else self.wall
 
     def ratio(self, peer: str) -> float:
-        return self.wall[peer] / next(iter(self.wall.values()))
+        return self.time[peer] / next(iter(self.time.values()))
 
 
 def race(
@@ -33,12 +45,15 @@ def race(
     candidates: dict[str, Callable[[], Any]],
     check: Callable[[Any, Any], None],
     rounds: int = 5,
+    threads: int = 1,
+    moved: int = 0,
 ) -> Race:
     """Check that all results equal the first candidate's, then time them in turn."""
     results = [candidate() for candidate in candidates.values()]  # also the warm-up
     for other in results[1:]:
         check(results[0], other)
-    result = Race(work)
+    del results
+    result = Race(work, threads=threads, moved=moved)
     for _ in range(rounds):
         for name, candidate in candidates.items():
             wall, cpu = time.perf_counter(), time.process_time()
@@ -49,15 +64,16 @@ def race(
     return result
 
 
-def toy_file(compression: str) -> Path:
-    """A file of 2 million toy events, written once."""
-    path = OUT / f"toys-{EVENTS}-{compression}.root"
+def toy_file(compression: str, events: int = EVENTS) -> Path:
+    """A file of toy events, written once."""
+    path = OUT / f"toys-{events}-{compression}.root"
     if not path.exists():
         OUT.mkdir(exist_ok=True)
-        toys.write(path, EVENTS, seed=1, columns=COLUMNS, compression=compression)
+        toys.write(path, events, seed=1, columns=STORED, compression=compression)
     return path
 
 
-def toy_muons() -> fj.Jagged:
-    """The muons of that file in memory."""
-    return next(fj.iterate(toy_file("none"), COLUMNS, step=EVENTS, progress=False)).Muon
+def toy_muons(events: int = EVENTS) -> fj.Jagged:
+    """The muons of such a file in memory."""
+    path = toy_file("none", max(events, EVENTS))
+    return next(fj.iterate(path, COLUMNS, step=events, progress=False)).Muon

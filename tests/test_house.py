@@ -24,7 +24,7 @@ LADDER = [
     {"models", "batch", "plots", "report", "statistics", "selection", "io", "toys", "nystroem"},
     {"pyramid"},
     {"reader", "matrixfile"},
-    {"files", "schemas", "progress", "output"},
+    {"baskets", "files", "schemas", "progress", "output"},
     {"histograms", "dimuons", "neighbours", "grids", "numba_support"},
     {"jagged"},
     {"interchange"},

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -12,9 +13,11 @@ from typing import Any
 import numpy as np
 
 from fastjag.arrays import Array, near_misses
+from fastjag.baskets import Columns, Stored
 from fastjag.files import ReadError, first_line
 from fastjag.interchange import awkward_column
 from fastjag.jagged import Jagged
+from fastjag.kernels.threads import get_num_threads
 from fastjag.schemas import NANOAOD, SCHEMAS, Schema, is_numeric
 
 
@@ -180,16 +183,14 @@ class Reader:
 
     def batches(self, names: Sequence[str], step: int) -> Iterator[Batch]:
         """Batches in order; baskets that two of them share are decompressed once."""
-        stored = [self.stored[name] for name in names]
         start = 0
         try:
-            for arrays in self.tree.iterate(
-                filter_name=stored, step_size=step, library="ak", how=dict
-            ):
-                n = min(step, self.n_entries - start)
-                source = Source(self.path, self.tree_name, start, start + n)
-                yield self._batch(self._named(arrays, names), source)
-                start += n
+            with closing(self._parts(names, step)) as parts:
+                for columns in parts:
+                    n = min(step, self.n_entries - start)
+                    source = Source(self.path, self.tree_name, start, start + n)
+                    yield self._batch(columns, source)
+                    start += n
             if start < self.n_entries:
                 raise ValueError(f"the branches end there, the tree has {self.n_entries} entries")
         except (ReadError, GeneratorExit):
@@ -201,14 +202,57 @@ class Reader:
                 f"{first_line(error)}"
             ) from error
 
+    def _parts(self, names: Sequence[str], step: int) -> Generator[dict[str, Any]]:
+        """The columns of ``step`` entries after the other."""
+        branches = [self._stored_branch(self.tree[self.stored[name]]) for name in names]
+        if "://" in self.path or None in branches:
+            stored = [self.stored[name] for name in names]
+            for arrays in self.tree.iterate(
+                filter_name=stored, step_size=step, library="ak", how=dict
+            ):
+                yield self._named(arrays, names)
+            return
+        known = [branch for branch in branches if branch is not None]
+        with closing(Columns(self.path, known, get_num_threads())) as columns:
+            for start in range(0, self.n_entries, step):
+                parts = columns.read(start, min(start + step, self.n_entries))
+                yield dict(zip(names, parts, strict=True))
+
+    def _stored_branch(self, branch: Any) -> Stored | None:
+        """Where a branch of numbers, or of lists with a counter, lies; None for all others."""
+        import uproot
+
+        if not isinstance(branch, uproot.behaviors.TBranch.TBranch):
+            return None
+        kind, counter = branch.interpretation, None
+        if type(kind) is uproot.interpretation.jagged.AsJagged:
+            # The parts of split objects name a counter, too, which is no branch of numbers.
+            counts = getattr(branch.count_branch, "interpretation", None)
+            if type(counts) is not uproot.interpretation.numerical.AsDtype or kind.header_bytes:
+                return None
+            counter, kind = self._stored_branch(branch.count_branch), kind.content
+            if counter is None:
+                return None
+        if type(kind) is not uproot.interpretation.numerical.AsDtype or branch.embedded_baskets:
+            return None
+        if kind.from_dtype.kind not in "iufb" or kind.from_dtype.shape or kind.to_dtype.shape:
+            return None
+        entries = branch.entry_offsets
+        seeks, sizes = (
+            branch.member(name)[: len(entries) - 1].tolist()
+            for name in ("fBasketSeek", "fBasketBytes")
+        )
+        return Stored(branch.name, kind.from_dtype, seeks, sizes, entries, counter)
+
     def _batch(self, arrays: dict[str, Any], source: Source) -> Batch:
         flat: dict[str, Array] = {}
         groups: dict[str, tuple[Array, dict[str, Array], str]] = {}
         for name, array in arrays.items():
             try:
-                offsets, values = awkward_column(array, name)
+                parts = array if isinstance(array, tuple) else awkward_column(array, name)
             except TypeError as error:
                 raise ReadError(f"{source.file}:{source.tree}: {error}") from None
+            offsets, values = parts
             n = len(values if offsets is None else offsets[1:])
             if n != source.stop - source.start:
                 raise ReadError(f"{source}: branch {name!r} has {n} entries there")
@@ -223,12 +267,13 @@ class Reader:
             if name in self.alone:
                 prefix, column = name, ""
             known, columns, first = groups.setdefault(prefix, (offsets, {}, name))
-            if not np.array_equal(known, offsets) and name in self.by_pattern:
+            same = known is offsets or np.array_equal(known, offsets)
+            if not same and name in self.by_pattern:
                 # Nobody asked for this branch by its name: it becomes a collection of its own.
                 self.alone.add(name)
                 groups[name] = (offsets, {name: values}, name)
                 continue
-            if not np.array_equal(known, offsets):
+            if not same:
                 event = int((np.diff(known) != np.diff(offsets)).argmax())
                 raise ReadError(
                     f"{source}: {first!r} and {name!r} have different lengths in event {event}; "

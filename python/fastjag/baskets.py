@@ -1,0 +1,189 @@
+"""Columns of numbers out of the baskets of a TTree in a local file, without a detour.
+
+A branch is cut into baskets, each a run of entries: a key (names and sizes), then the values in big
+endian, mostly compressed; those with lists add where each entry begins, which the counter branch
+tells as well (nMuon for Muon_pt). uproot finds the baskets; this module reads them in order, each
+once: into a buffer that is used again, from there to the array where the values stay.
+Format: https://root.cern/doc/v636/classTBasket.html, TKey and core/zip/src/RZip.cxx.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastjag.arrays import Array, Offsets
+
+_KEY = struct.Struct(
+    ">ihiIhh"
+)  # bytes in all, version, bytes of the object, date, of the key, cycle
+_LAST = struct.Struct(">i")  # end of the values, 5 bytes before the end of the key
+_BLOCK = 9  # bytes of header of a compressed block
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Where a branch lies: baskets by their places in the file, sizes and entries."""
+
+    name: str
+    dtype: np.dtype[Any]  #: in the file: big endian
+    seeks: Sequence[int]
+    sizes: Sequence[int]
+    entries: Sequence[int]  #: first entry of each basket, and the end of the last
+    counter: Stored | None  #: the branch of the lengths, if this one has lists
+
+
+class _Column:
+    """Values of one branch, read from front to back."""
+
+    def __init__(self, stored: Stored, file: int) -> None:
+        self.stored, self.file = stored, file
+        self.basket = 0  # the next to read
+        self.left: Array = np.empty(
+            0, stored.dtype.newbyteorder("=")
+        )  # read, but not asked for yet
+        self.packed = self.unpacked = memoryview(b"")
+
+    def read(self, start: int, stop: int, bounds: Offsets | None) -> Array:
+        """Values of entries start to stop, of which entry start + i owns those from bounds[i]."""
+        n = stop - start if bounds is None else int(bounds[-1])
+        out: Array = np.empty(n, self.left.dtype)
+        filled = min(n, len(self.left))
+        out[:filled] = self.left[:filled]
+        self.left = self.left[filled:]
+        stored = self.stored
+        while self.basket < len(stored.seeks) and stored.entries[self.basket] < stop:
+            first, end = stored.entries[self.basket], stored.entries[self.basket + 1]
+            values = self._values()
+            take = n - filled if end > stop else len(values)
+            expected = end - start if bounds is None else int(bounds[end - start]) if end <= stop \
+                else None  # fmt: skip
+            if (expected is not None and filled + len(values) != expected) or take > len(values):
+                raise ValueError(
+                    f"basket {self.basket} of {stored.name} has {len(values)} values for entries "
+                    f"{first} to {end}, which is not what their lengths add up to"
+                )
+            np.copyto(out[filled : filled + take], values[:take])
+            filled += take
+            if take < len(values):
+                self.left = values[take:].astype(out.dtype)
+            self.basket += 1
+        if filled != n or (stop == stored.entries[-1] and len(self.left)):
+            raise ValueError(f"{stored.name} has not as many values as its entries until {stop}")
+        return out
+
+    def _values(self) -> Array:
+        """Of the next basket: in a buffer that the basket after it overwrites."""
+        size, seek = self.stored.sizes[self.basket], self.stored.seeks[self.basket]
+        self.packed = packed = _at_least(self.packed, size)[:size]
+        if os.preadv(self.file, [packed], seek) != size or size < _KEY.size:
+            raise ValueError(f"the file ends within a basket of {self.stored.name}")
+        n_bytes, _, n_object, _, n_key, _ = _KEY.unpack_from(packed)
+        if n_bytes != size or not _KEY.size + 5 < n_key <= size or n_object < 0:
+            raise ValueError(f"no basket of {self.stored.name} at byte {seek}")
+        stop = _LAST.unpack_from(packed, n_key - 5)[0] - n_key
+        if not 0 <= stop <= n_object or stop % self.stored.dtype.itemsize:
+            raise ValueError(f"a basket of {self.stored.name} has {stop} bytes of values")
+        body = packed[n_key:]
+        if len(body) != n_object:
+            self.unpacked = _at_least(self.unpacked, n_object)
+            unpack(body, self.unpacked[:n_object])
+            body = self.unpacked
+        return np.frombuffer(body[:stop], self.stored.dtype)
+
+
+def _at_least(buffer: memoryview, size: int) -> memoryview:
+    return buffer if len(buffer) >= size else np.empty(size + size // 4, np.uint8).data
+
+
+def unpack(data: memoryview, out: memoryview) -> None:
+    """Decompress all blocks of a basket; they must fill ``out``."""
+    at = filled = 0
+    while filled < len(out):
+        head = data[at : at + _BLOCK].tobytes()
+        kind = head[:2]
+        size, unpacked = int.from_bytes(head[3:6], "little"), int.from_bytes(head[6:9], "little")
+        block, target = data[at + _BLOCK : at + _BLOCK + size], out[filled : filled + unpacked]
+        if len(head) < _BLOCK or len(block) != size or len(target) != unpacked or not unpacked:
+            raise ValueError("a compressed block is cut off")
+        if _DECOMPRESS.get(kind, _unknown)(block, target) != unpacked:
+            raise ValueError(f"a block of {unpacked} bytes decompresses to another size")
+        at, filled = at + _BLOCK + size, filled + unpacked
+
+
+def _lz4(block: memoryview, out: memoryview) -> int:
+    import cramjam
+    import xxhash
+
+    if xxhash.xxh64_intdigest(block[8:]) != int.from_bytes(block[:8], "big"):
+        raise ValueError("the checksum of an LZ4 block is wrong")
+    return int(cramjam.lz4.decompress_block_into(block[8:], out))
+
+
+def _zlib(block: memoryview, out: memoryview) -> int:
+    import cramjam
+
+    return int(cramjam.zlib.decompress_into(block, out))
+
+
+def _zstd(block: memoryview, out: memoryview) -> int:
+    import cramjam
+
+    return int(cramjam.zstd.decompress_into(block, out))
+
+
+def _lzma(block: memoryview, out: memoryview) -> int:
+    import lzma
+
+    result = lzma.decompress(block)
+    out[:] = result
+    return len(result)
+
+
+def _unknown(block: memoryview, out: memoryview) -> int:
+    raise ValueError("unknown compression")
+
+
+_DECOMPRESS: dict[bytes, Callable[[memoryview, memoryview], int]] = {
+    b"L4": _lz4, b"ZL": _zlib, b"ZS": _zstd, b"XZ": _lzma,
+}  # fmt: skip
+
+
+class Columns:
+    """Several branches of one tree, read together range by range from the first entry on."""
+
+    def __init__(self, path: str, branches: Sequence[Stored], threads: int) -> None:
+        self.branches = branches
+        counters = {b.counter.name: b.counter for b in branches if b.counter}
+        self.file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.counters = {name: _Column(b, self.file) for name, b in counters.items()}
+        self.columns = [_Column(b, self.file) for b in branches]
+        # Decompression, reading and NumPy's copies release the GIL.
+        self.pool = ThreadPoolExecutor(threads, "fastjag-baskets") if threads > 1 else None
+
+    def close(self) -> None:
+        if self.pool is not None:
+            self.pool.shutdown()
+        os.close(self.file)
+
+    def read(self, start: int, stop: int) -> list[tuple[Offsets | None, Array]]:
+        """(offsets or None, values) of each branch; ``start`` is the ``stop`` of the last call."""
+        bounds = {n: _offsets(c.read(start, stop, None), n) for n, c in self.counters.items()}
+        run = map if self.pool is None else self.pool.map
+        offsets = [bounds[b.counter.name] if b.counter else None for b in self.branches]
+        arrays = run(lambda c, o: c.read(start, stop, o), self.columns, offsets)
+        return list(zip(offsets, arrays, strict=True))
+
+
+def _offsets(counts: Array, name: str) -> Offsets:
+    if len(counts) and counts.min() < 0:
+        raise ValueError(f"{name} counts {counts.min()} in one entry")
+    offsets = np.zeros(len(counts) + 1, np.int64)
+    np.cumsum(counts, out=offsets[1:])
+    return offsets
