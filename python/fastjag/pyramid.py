@@ -102,7 +102,7 @@ class PyramidMatch(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Sparse features whose scalar products are K.
 
         Returns a float64 CSR array of shape (n_sets, n_features_), with levels * points entries a
-        row: a feature says that a cell holds more than k points of the set, so that scalar products
+        row (shifts * (levels + 1) * points with shifts): a feature says that a cell holds more than k points of the set, so that scalar products
         count the smaller of two numbers. Features that no set of :meth:`fit` has are left out:
         products with those sets are exact all the same.
         """
@@ -167,20 +167,14 @@ class PyramidMatch(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         -------
         The array; of a file the read-only memory map (.npy) or HDF5 dataset "gram" (.h5).
 
-        Raises OverflowError where "uint16" or "uint32" cannot hold the largest entry.
+        Raises OverflowError where "uint16" cannot hold the largest entry, and for any dtype where
+        uint32 could not, in which sums are formed.
         """
-        grid = self._grid()
+        kind = _dtype(dtype, out)
         rows, columns = self._both(X, Y)
         shape = (len(rows.sizes), len(columns.sizes))
-        kind = _dtype(dtype, out)
-        largest = min(rows.sizes.max(initial=0), columns.sizes.max(initial=0)) * grid.unit
-        if largest > np.iinfo(np.uint32).max or (kind == np.uint16 and largest > 0xFFFF):
-            raise OverflowError(
-                f"sets of up to {largest // grid.unit} points give integers up to {largest}, more "
-                f"than {'uint32' if largest > 0xFFFFFFFF else 'uint16'} holds: use "
-                f"{'fewer levels or shifts' if largest > 0xFFFFFFFF else 'uint32'}"
-            )
-        fill = self._filler(rows, columns, Y is None, wide=largest > 0xFFFF, threads=threads)
+        wide = self._wide(rows, columns, kind)
+        fill = self._filler(rows, columns, Y is None, wide=wide, threads=threads)
         if isinstance(out, (str, os.PathLike)):
             own = {**self.get_params(), "extent": dict(self.extent)}
             text = "; ".join(f"{name}={own[name]!r}" for name in sorted(own))
@@ -216,7 +210,8 @@ class PyramidMatch(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """
         k = at_least("k", k, 1)
         rows, columns = self._both(X, Y)
-        fill = self._filler(rows, columns, False, wide=True, threads=threads)
+        wide = self._wide(rows, columns, np.dtype(np.float32))
+        fill = self._filler(rows, columns, False, wide=wide, threads=threads)
         n = len(rows.sizes)
         index = np.empty((n, k), np.int64)
         similarity = np.empty((n, k), np.float32)
@@ -252,6 +247,18 @@ class PyramidMatch(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return self._grid().unit
 
     # ---- inside -----------------------------------------------------------------------------
+
+    def _wide(self, rows: Sets, columns: Sets, kind: np.dtype[Any]) -> bool:
+        """Whether sums need more than 16 bits; an OverflowError where ``kind`` cannot hold them."""
+        points = int(min(rows.sizes.max(initial=0), columns.sizes.max(initial=0)))
+        largest = points * self.unit
+        if largest > 0xFFFFFFFF or (kind == np.uint16 and largest > 0xFFFF):
+            raise OverflowError(
+                f"sets of up to {points} points give integers up to {largest}, more than "
+                f"{'uint32' if largest > 0xFFFFFFFF else 'uint16'} holds: use "
+                f"{'fewer levels or shifts' if largest > 0xFFFFFFFF else 'uint32'}"
+            )
+        return largest > 0xFFFF
 
     def _filler(
         self, rows: Sets, columns: Sets, symmetric: bool, *, wide: bool, threads: int | None
@@ -304,7 +311,10 @@ def _inverse_root(sizes: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def _dtype(dtype: Any, out: Any) -> np.dtype[Any]:
-    wanted = np.dtype(out.dtype if isinstance(out, np.ndarray) and dtype is None else dtype or "f4")
-    if wanted.name not in _DTYPES:
-        raise TypeError(f"dtype must be {', '.join(_DTYPES)}, got {wanted}")
+    if dtype is None:
+        dtype = out.dtype if isinstance(out, np.ndarray) else np.float32
+    wanted: np.dtype[Any] = np.dtype(dtype)
+    if wanted.name not in _DTYPES or not wanted.isnative:
+        listed = ", ".join(_DTYPES)
+        raise TypeError(f"dtype must be {listed} in native byte order, got {wanted}")
     return wanted
