@@ -120,6 +120,28 @@ matrixfile.write_matrix({str(path)!r}, ({ROWS}, {COLUMNS}), np.dtype("f4"), fill
         assert_same(write(path, fill)[:], expected())
         assert fill.rows[0] == 20
 
+    def test_two_at_once(self, tmp_path, suffix):
+        path = tmp_path / f"m{suffix}"
+        code = f"""
+import numpy as np
+from fastjag.matrixfile import write_matrix
+write_matrix({str(path)!r}, ({ROWS}, {COLUMNS}), np.dtype("f4"), None, fingerprint="one",
+             attributes={{}})
+"""
+        others = []
+
+        class Slow(Fill):
+            def __call__(self, row, band):
+                if not others:
+                    done = subprocess.run(
+                        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+                    )
+                    others.append(done.stderr)
+                super().__call__(row, band)
+
+        assert_same(write(path, Slow())[:], expected())
+        assert "m" + suffix + ".one.partial: another process is writing" in others[0]
+
     def test_other_matrix(self, tmp_path, suffix):
         path = tmp_path / f"m{suffix}"
         with pytest.raises(KeyboardInterrupt):

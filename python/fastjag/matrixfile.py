@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -38,6 +39,11 @@ class _Npy:
         # Unbuffered: what a full disk refuses must not come up again when the file is closed.
         mode: Any = "r+b" if path.exists() else "x+b"
         self._file = open(path, mode, buffering=0)  # noqa: SIM115
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._file.close()
+            raise _busy(path) from error
         header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(self._file, header)
         start = self._file.tell()
@@ -80,6 +86,8 @@ class _Hdf5:
         except OSError as error:
             if not old:
                 raise
+            if isinstance(error, BlockingIOError):
+                raise _busy(path) from error
             raise OSError(
                 f"{path}: what an earlier run left cannot be read ({error}); delete it to start anew"
             ) from error
@@ -114,7 +122,8 @@ def write_matrix(
     ``fill(row, band)`` computes rows ``row`` .. into ``band``. While it runs they collect in a
     file beside ``path`` whose name holds ``fingerprint``; after an interruption the same call goes
     on where that ends. Raises FileExistsError where ``path`` is there and ``overwrite`` is false,
-    ValueError for another suffix, OSError before the start or where the disk runs full.
+    ValueError for another suffix, OSError where another process is at the same matrix, and where
+    the disk is too small or runs full.
     """
     target = Path(path)
     if target.suffix not in SUFFIXES:
@@ -149,6 +158,10 @@ def write_matrix(
     import h5py
 
     return h5py.File(target, "r")["gram"]
+
+
+def _busy(path: Path) -> OSError:
+    return OSError(errno.EAGAIN, f"{path}: another process is writing this very matrix")
 
 
 def _check_space(target: Path, wanted: int) -> None:
