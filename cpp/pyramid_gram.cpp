@@ -205,10 +205,11 @@ FASTJAG_HD void transpose64(uint64_t const* words, int n, uint16_t* out) {
             Words const w = {words[d * group_words] >> (16 * part), 0};
             Bytes const spread = __builtin_shuffle(reinterpret_cast<Bytes const&>(w), first_byte);
             Bytes const set = reinterpret_cast<Bytes>((spread & own) == own);
+            auto const digit = static_cast<uint8_t>(1 << (d % 8));
             if (d < 8)
-                low |= set & static_cast<uint8_t>(1 << d);
+                low |= set & digit;
             else
-                high |= set & static_cast<uint8_t>(1 << (d - 8));
+                high |= set & digit;
         }
         constexpr Bytes even = {0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23};
         constexpr Bytes odd = {8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};

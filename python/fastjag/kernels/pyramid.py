@@ -172,7 +172,7 @@ def pyramid_index(features: Features, level_first: NDArray[np.int64]) -> Index:
     n_events = len(features.offsets) - 1
     tile = _cpu.pyramid_tile
     frequency = np.bincount(features.numbers, minlength=int(level_first[-1]))
-    frequent = frequency >= max(2, n_events * LEAST_FREQUENT)
+    frequent = frequency >= LEAST_FREQUENT * max(n_events, tile)  # planes are of whole tiles
     plane = np.where(frequent, np.cumsum(frequent) - 1, -1).astype(np.int32)
     starts = np.zeros(len(frequency) + 1, np.int64)
     np.cumsum(np.where(frequent, 0, frequency), out=starts[1:])
