@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt
 SOURCES := CMakeLists.txt pyproject.toml $(wildcard cpp/*.cpp cpp/*.hpp cpp/fastjag/*.hpp)
-KERNEL_TESTS := $(addprefix tests/test_,$(addsuffix .py,padding aggregate select dimuon histogram jagged))
+KERNEL_TESTS := $(addprefix tests/test_,$(addsuffix .py,padding aggregate select dimuon histogram jagged pyramid))
 
 .PHONY: demo test lint sanitize bench wheel clean
 
@@ -40,7 +40,7 @@ sanitize: $(VENV)/.test
 	$(PIP) --no-deps --upgrade --target build/sanitize/site -Cbuild-dir=build/sanitize/cmake \
 	  -Ccmake.define.FASTJAG_SANITIZE=ON .
 	$(SANITIZED) $(KERNEL_TESTS) tests/test_sanitized.py
-	FASTJAG_SIMD=v2 $(SANITIZED) tests/test_aggregate.py tests/test_dimuon.py
+	FASTJAG_SIMD=v2 $(SANITIZED) tests/test_aggregate.py tests/test_dimuon.py tests/test_pyramid.py
 
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/run.py
