@@ -11,6 +11,7 @@ import fastjag as fj
 sklearn = pytest.importorskip("sklearn")
 from sklearn.base import clone
 from sklearn.linear_model import SGDClassifier
+from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC, LinearSVC
 
@@ -46,6 +47,11 @@ class TestEstimator:
         assert pipeline.fit(X, y).score(new, truth) > 0.8
         pipeline.set_params(pyramidmatch__levels=1)  # then sets differ by their size only
         assert pipeline.fit(X, y).score(new, truth) < 0.7
+
+    def test_cross_validation(self):
+        X, y = two_classes(300)
+        features = fj.PyramidMatch(5, unit_cube(2)).fit_transform(X)
+        assert cross_val_score(LinearSVC(), features, y, cv=3).min() > 0.75
 
     def test_partial_fit(self):
         X, y = two_classes(600)
@@ -138,6 +144,10 @@ class TestWrongInput:
         match.set_params(categorical="id")
         with pytest.raises(TypeError, match=r"column 'id' has dtype uint64 .* int64 cannot hold"):
             match.gram(X)
+        for names in ({"extent": {3: (0, 1)}}, {"categorical": 3}):
+            wrong = fj.PyramidMatch(**{"levels": 4, "extent": {"Muon_pt": (0, 1)}, **names})
+            with pytest.raises(TypeError, match="columns of the kernel must be names, got 3"):
+                wrong.gram(X)
         with pytest.raises(TypeError, match=r"expected a fastjag.Jagged or an awkward array"):
             match.gram([[1.0], [2.0]])
 
@@ -257,6 +267,8 @@ class TestNystroem:
     def test_wrong_landmarks(self, bad):
         with pytest.raises(ValueError, match=f"landmarks must be an integer >= 1, got {bad}"):
             fj.Nystroem(self.match, bad).fit(many(20))
+        with pytest.raises(TypeError, match=r"landmarks must be .*, got float"):
+            fj.Nystroem(self.match, 1.5).fit(many(20))
         with pytest.raises(ValueError, match="X has no sets to take landmarks from"):
             fj.Nystroem(self.match).fit(many(20)[:0])
         with pytest.raises(sklearn.exceptions.NotFittedError):

@@ -53,6 +53,9 @@ class Grid(NamedTuple):
         for name in circles:
             if name not in axes:
                 raise ValueError(f"circular names {name!r}; extent has {', '.join(axes)}")
+        for column in (*axes, *([] if categorical is None else [categorical])):
+            if not isinstance(column, str):
+                raise TypeError(f"columns of the kernel must be names, got {column!r}")
         if categorical in axes:
             raise ValueError(f"categorical is {categorical!r}, which is a coordinate in extent")
         draw = np.random.default_rng(at_least("seed", seed, 0))
@@ -84,7 +87,7 @@ class Grid(NamedTuple):
             np.concatenate([_types(as_jagged(s, [name]), name) for s in samples if s is not None])
         )
 
-    def sets(self, sample: Any, categories: Array | None) -> Sets:
+    def sets(self, sample: Any, categories: Array | None, *, threads: int | None = None) -> Sets:
         """The points of each event as sorted codes."""
         self._check_bits(1 if categories is None else max(1, len(categories)))
         jagged = as_jagged(sample, [*self.axes, *([self.categorical] if self.categorical else [])])
@@ -109,6 +112,7 @@ class Grid(NamedTuple):
             shifted=self.shifted,
             category=category,
             n_categories=1 if categories is None else max(1, len(categories)),
+            threads=threads,
         )
         return Sets(sizes, offsets, codes)
 

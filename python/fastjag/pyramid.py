@@ -58,7 +58,8 @@ class PyramidMatch(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         number of points of X, that is K / sqrt(|X| |Y|). An empty set has K = 0 with all.
 
     Sets are the events of a :class:`Jagged` or of an awkward array of records. Raises ValueError
-    naming event and column where a coordinate is not finite.
+    naming event and column where a coordinate is not finite. For cross-validation, which cuts up
+    what it is given, :meth:`fit_transform` all sets first: features know of no labels.
 
     Examples
     --------
@@ -171,7 +172,7 @@ class PyramidMatch(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         uint32 could not, in which sums are formed.
         """
         kind = _dtype(dtype, out)
-        rows, columns = self._both(X, Y)
+        rows, columns = self._both(X, Y, threads)
         shape = (len(rows.sizes), len(columns.sizes))
         wide = self._wide(rows, columns, kind)
         fill = self._filler(rows, columns, Y is None, wide=wide, threads=threads)
@@ -209,7 +210,7 @@ class PyramidMatch(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Needs memory for a band of K, not for all of it.
         """
         k = at_least("k", k, 1)
-        rows, columns = self._both(X, Y)
+        rows, columns = self._both(X, Y, threads)
         wide = self._wide(rows, columns, np.dtype(np.float32))
         fill = self._filler(rows, columns, False, wide=wide, threads=threads)
         n = len(rows.sizes)
@@ -299,11 +300,11 @@ class PyramidMatch(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             self.levels, self.extent, self.circular, self.shifts, self.seed, self.categorical
         )
 
-    def _both(self, X: Any, Y: Any) -> tuple[Sets, Sets]:
+    def _both(self, X: Any, Y: Any, threads: int | None) -> tuple[Sets, Sets]:
         grid = self._grid()
         categories = grid.categories(X, Y)
-        rows = grid.sets(X, categories)
-        return rows, rows if Y is None else grid.sets(Y, categories)
+        rows = grid.sets(X, categories, threads=threads)
+        return rows, rows if Y is None else grid.sets(Y, categories, threads=threads)
 
 
 def _inverse_root(sizes: NDArray[np.int64]) -> NDArray[np.float64]:
