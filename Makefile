@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt
 SOURCES := CMakeLists.txt pyproject.toml $(wildcard cpp/*.cpp cpp/*.hpp cpp/fastjag/*.hpp)
 KERNEL_TESTS := $(addprefix tests/test_,$(addsuffix .py,padding aggregate select dimuon nearest \
-  histogram histogram_cuts jagged))
+  histogram histogram_cuts jagged pyramid))
 
 .PHONY: demo test lint sanitize bench wheel clean
 
@@ -42,7 +42,7 @@ sanitize: $(VENV)/.test
 	$(PIP) --no-deps --upgrade --target build/sanitize/site -Cbuild-dir=build/sanitize/cmake \
 	  -Ccmake.define.FASTJAG_SANITIZE=ON .
 	$(SANITIZED) $(KERNEL_TESTS) tests/test_sanitized.py
-	FASTJAG_SIMD=v2 $(SANITIZED) tests/test_padding.py tests/test_aggregate.py tests/test_dimuon.py
+	FASTJAG_SIMD=v2 $(SANITIZED) $(addprefix tests/test_,$(addsuffix .py,padding aggregate dimuon pyramid))
 
 # Some only: make bench BENCH='spectrum histogram'
 bench: $(VENV)/.bench

@@ -6,6 +6,7 @@
 namespace fastjag {
 void bind_pyramid(py::module_& m) {
     m.attr("pyramid_tile") = pyramid_tile;
+    m.attr("pyramid_rows") = pyramid_rows;
     m.def("pyramid_codes", [](py::array offsets, std::vector<py::array> values,
                               std::vector<double> low, std::vector<double> scale,
                               std::vector<bool> circular, int64_t cells, int64_t bits,
@@ -75,7 +76,7 @@ void bind_pyramid(py::module_& m) {
              int64_t n_columns, py::array level_first, py::array plane, py::array planes,
              py::array posting_offsets, py::array postings, Optional row_scale,
              Optional column_scale, bool wide, bool symmetric, int64_t most_features,
-             py::array scratch, py::array result, int threads) {
+             int64_t block_features, py::array scratch, py::array result, int threads) {
               visit<uint16_t, uint32_t, float, double>(result, [&](auto zero) {
                   using Out = decltype(zero);
                   PyramidGramArgs<Out> a{};
@@ -96,6 +97,7 @@ void bind_pyramid(py::module_& m) {
                   a.wide = wide;
                   a.symmetric = symmetric;
                   a.most_features = most_features;
+                  a.block_features = block_features;
                   a.scratch = out<uint8_t>(scratch);
                   a.out = out<Out>(result);
                   a.stride = static_cast<int64_t>(result.shape(1));

@@ -109,7 +109,7 @@ void pyramid_codes(PyramidCodesArgs const& a, Threads threads) {
                 for (int64_t i = 0; i < n; ++i) {
                     int64_t const category = a.category ? a.category[first + i] : 0;
                     auto const head = static_cast<uint64_t>(p * a.n_categories + category);
-                    uint64_t code = code_bits < 64 ? head << code_bits : 0;
+                    uint64_t code = head << code_bits;
                     for (int64_t d = 0; d < a.n_axes; ++d) {
                         PyramidAxis const& axis = a.axes[d];
                         code |= spread(pyramid_cell(value(axis, first + i), axis.low, axis.scale,

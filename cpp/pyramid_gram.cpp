@@ -1,6 +1,6 @@
 // pyramid: the Gram matrix of sets from the index of their features.
 //
-// A block is 32 rows by 2048 columns. What a row shares with the columns is the sum of the bit
+// A block is 128 rows by 2048 columns. What a row shares with the columns is the sum of the bit
 // planes of its features: one bit per column, added up by carry-save adders, which handle as many
 // columns at once as a register has bits (512 with AVX-512) in two instructions. Weights are powers
 // of two: planes of a level simply enter at their binary digit. Features that few columns have come
@@ -80,12 +80,13 @@ static_assert(sizeof(List) == 24 && sizeof(Row) == 136);  // as in pyramid_gram_
 struct Scratch {
     uint64_t* carries;  // two lists of most_features + 1 groups
     void* sums;         // (pyramid_rows, pyramid_tile) of 2 or 4 bytes
-    List* lists;        // (pyramid_rows, most_features)
+    List* lists;        // (block_features,)
     Row* rows;
-    int32_t* planes;  // (pyramid_rows, most_features)
+    int32_t* planes;  // (block_features,)
 
-    Scratch(void* scratch, int64_t most_features, int64_t part) {
-        char* at = static_cast<char*>(scratch) + part * pyramid_gram_scratch(most_features);
+    Scratch(void* scratch, int64_t most_features, int64_t block_features, int64_t part) {
+        char* at = static_cast<char*>(scratch) +
+                   part * pyramid_gram_scratch(most_features, block_features);
         auto take = [&](auto*& array, int64_t bytes) {
             array = reinterpret_cast<decltype(+array)>(at);
             at += bytes;
@@ -94,9 +95,9 @@ struct Scratch {
         char* block;
         take(block, pyramid_rows * pyramid_tile * 4);
         sums = block;
-        take(lists, pyramid_rows * most_features * int64_t{sizeof(List)});
+        take(lists, block_features * int64_t{sizeof(List)});
         take(rows, pyramid_rows * int64_t{sizeof(Row)});
-        take(planes, pyramid_rows * most_features * int64_t{sizeof(int32_t)});
+        take(planes, block_features * int64_t{sizeof(int32_t)});
     }
 };
 
@@ -122,14 +123,16 @@ void plan(PyramidGramArgs<Out> const& a, int64_t index, Row& row, int32_t* plane
     }
 }
 
-// Adds up planes and carries, digit by digit; returns the number of digits of the sums.
-int add_planes(Row const& row, int32_t const* planes, int64_t n_digits, uint64_t const* words,
-               uint64_t* carries, uint64_t* next, uint64_t* digits) {
+// Adds up planes and carries, digit by digit, as far as the lowest `sum_digits`, which hold every
+// sum: there can be carries beyond, of a row with far more points than the columns, but they are
+// zero. Returns the number of digits.
+int add_planes(Row const& row, int32_t const* planes, int64_t n_digits, int sum_digits,
+               uint64_t const* words, uint64_t* carries, uint64_t* next, uint64_t* digits) {
     static constexpr uint64_t zeros[group_words] = {};
     auto bits_of = [&](int64_t i) { return words + tile_words * planes[i]; };
     int64_t n_carries = 0, plane = 0;
     int digit = 0;
-    for (; digit < most_digits && (digit < n_digits || n_carries > 0); ++digit) {
+    for (; digit < sum_digits && (digit < n_digits || n_carries > 0); ++digit) {
         int64_t const plane_end = digit < n_digits ? row.digit_end[digit] : plane;
         uint64_t const *carry = carries, *const carry_end = carries + n_carries * group_words;
         uint64_t* out = next;
@@ -202,10 +205,11 @@ FASTJAG_HD void transpose64(uint64_t const* words, int n, uint16_t* out) {
             Words const w = {words[d * group_words] >> (16 * part), 0};
             Bytes const spread = __builtin_shuffle(reinterpret_cast<Bytes const&>(w), first_byte);
             Bytes const set = reinterpret_cast<Bytes>((spread & own) == own);
+            auto const digit = static_cast<uint8_t>(1 << (d % 8));
             if (d < 8)
-                low |= set & static_cast<uint8_t>(1 << d);
+                low |= set & digit;
             else
-                high |= set & static_cast<uint8_t>(1 << (d - 8));
+                high |= set & digit;
         }
         constexpr Bytes even = {0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23};
         constexpr Bytes odd = {8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
@@ -313,12 +317,13 @@ struct Block {
 
 template <class Sum, class Out>
 void gram_rows(PyramidGramArgs<Out> const& a, int64_t begin, int64_t end, int64_t part) {
-    Scratch const s(a.scratch, a.most_features, part);
+    Scratch const s(a.scratch, a.most_features, a.block_features, part);
+    auto first_of = [&](int64_t r) { return a.offsets[begin + r] - a.offsets[begin]; };
     auto* const sums = static_cast<Sum*>(s.sums);
     int64_t const n_digits = larger(1, a.n_levels - 1);
+    constexpr int sum_digits = 8 * int{sizeof(Sum)};
     for (int64_t r = 0; r < end - begin; ++r)
-        plan(a, begin + r, s.rows[r], s.planes + r * a.most_features,
-             s.lists + r * a.most_features);
+        plan(a, begin + r, s.rows[r], s.planes + first_of(r), s.lists + first_of(r));
     int64_t const n_columns = a.symmetric ? end : a.n_columns;
     for (int64_t column = 0; column < n_columns; column += pyramid_tile) {
         uint64_t const* const words = a.planes + column / 64 * a.n_planes;
@@ -327,15 +332,14 @@ void gram_rows(PyramidGramArgs<Out> const& a, int64_t begin, int64_t end, int64_
             Sum* const row = sums + r * pyramid_tile;
             for (int64_t word = 0; word * 64 < columns; word += group_words) {
                 uint64_t digits[most_digits * group_words];
-                int const n =
-                    add_planes(s.rows[r], s.planes + r * a.most_features, n_digits, words + word,
-                               s.carries, s.carries + (a.most_features + 1) * group_words, digits);
-                int64_t const used = sizeof(Sum) == 2 ? 16 : 32;
+                int const n = add_planes(s.rows[r], s.planes + first_of(r), n_digits, sum_digits,
+                                         words + word, s.carries,
+                                         s.carries + (a.most_features + 1) * group_words, digits);
                 __builtin_memset(digits + n * group_words, 0,
-                                 static_cast<size_t>((used - n) * group_words * 8));
+                                 static_cast<size_t>((sum_digits - n) * group_words * 8));
                 transpose_digits(digits, n, row + 64 * word);
             }
-            List* const lists = s.lists + r * a.most_features;
+            List* const lists = s.lists + first_of(r);
             for (int64_t l = 0; l < s.rows[r].n_lists; ++l) {
                 List list = lists[l];
                 for (; list.at < list.end && *list.at < column + columns; ++list.at)

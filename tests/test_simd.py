@@ -56,6 +56,11 @@ for dtype in ("f4", "f8", "i4", "u1", "i8"):
                 for result in kernels.histogram_cuts([x, w], [edges, edges[:9]], w,
                                                      np.array([-1.0, 0, 2]), weights=weights):
                     digest.update(result.tobytes())
+points = fj.Jagged(offsets, {k: rng.normal(size=offsets[-1]) for k in "ab"})[:2300]
+match = fj.PyramidMatch(7, {"a": (-3, 3), "b": (-3, 3)})
+for dtype in ("u2", "u4", "f4", "f8"):
+    digest.update(match.gram(points, dtype=dtype).tobytes())
+    digest.update(match.gram(points[:200], points, dtype=dtype).tobytes())
 print(kernels.build_info()["SIMD"], digest.hexdigest())
 """
 

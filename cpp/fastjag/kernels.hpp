@@ -213,7 +213,8 @@ struct PyramidAxis {
 };
 
 // A code holds the whole pyramid of a point: its cell of level l is code >> (n_axes * l). The bits
-// above the top level tell the shifted pyramids, and the categories, from one another.
+// above the top level tell the shifted pyramids, and the categories, from one another. All in all
+// there are at most 63: codes are shifted by n_axes * level.
 struct PyramidCodesArgs {
     const int64_t* offsets;
     int64_t n_events;  // an event is a set
@@ -292,17 +293,18 @@ struct PyramidGramArgs {
     const int32_t* postings;
     const double *row_scale, *column_scale;  // null: integers
     bool wide;                               // sums need 32 bits
-    bool symmetric;         // rows are the columns: compute below the diagonal, write both halves
-    int64_t most_features;  // of a row
-    void* scratch;          // (threads, pyramid_gram_scratch(most_features)) bytes, 64-aligned
-    Out* out;               // element (i, j) at out[(i - first_row) * stride + j]
+    bool symmetric;          // rows are the columns: compute below the diagonal, write both halves
+    int64_t most_features;   // of a row
+    int64_t block_features;  // of pyramid_rows rows in a row, from first_row on
+    void* scratch;           // (threads, pyramid_gram_scratch(..)) bytes, 64-aligned
+    Out* out;                // element (i, j) at out[(i - first_row) * stride + j]
     int64_t stride;
 };
 template <class Out>
 void pyramid_gram(PyramidGramArgs<Out> const&, Threads);
-constexpr int64_t pyramid_gram_scratch(int64_t most_features) {
+constexpr int64_t pyramid_gram_scratch(int64_t most_features, int64_t block_features) {
     int64_t const bytes = 512 * (most_features + 1) + 4 * pyramid_rows * pyramid_tile +
-                          pyramid_rows * (136 + 28 * most_features);
+                          136 * pyramid_rows + 28 * block_features;
     return (bytes + 63) / 64 * 64;
 }
 

@@ -27,7 +27,8 @@ FASTJAG_HD uint64_t pyramid_cell(double x, double low, double scale, bool circul
 // Bits of `cell` at every n_axes-th place: Morton codes interleave the cells of the axes.
 FASTJAG_HD uint64_t spread_bits(uint64_t cell, int64_t n_axes) {
     uint64_t code = 0;
-    for (int64_t b = 0; cell >> b != 0; ++b) code |= (cell >> b & 1) << (b * n_axes);
+    for (int64_t b = 0; cell >> b != 0 && b * n_axes < 64; ++b)
+        code |= (cell >> b & 1) << (b * n_axes);
     return code;
 }
 

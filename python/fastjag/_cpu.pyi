@@ -9,6 +9,7 @@ _Optional: TypeAlias = _Array | None
 compiler: str
 simd: str
 sanitized: bool
+pyramid_rows: int
 pyramid_tile: int
 
 def padding(
@@ -196,7 +197,7 @@ def pyramid_index(
     postings: _Array,
     /,
 ) -> None: ...
-def pyramid_gram_scratch(most_features: int, /) -> int: ...
+def pyramid_gram_scratch(most_features: int, block_features: int, /) -> int: ...
 def pyramid_gram(
     offsets: _Array,
     features: _Array,
@@ -213,6 +214,7 @@ def pyramid_gram(
     wide: bool,
     symmetric: bool,
     most_features: int,
+    block_features: int,
     scratch: _Array,
     result: _Array,
     threads: int,

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastjag import kernels
-from fastjag.arrays import Array, Offsets, as_float, at_least
-from fastjag.jagged import as_jagged
+from fastjag.arrays import Array, Offsets, as_float, as_number, at_least
+from fastjag.jagged import Jagged, as_jagged
 
-_CODE_BITS = 64
+_CODE_BITS = 63
 _MOST_LEVELS = 32
 
 
@@ -53,6 +53,9 @@ class Grid(NamedTuple):
         for name in circles:
             if name not in axes:
                 raise ValueError(f"circular names {name!r}; extent has {', '.join(axes)}")
+        for column in (*axes, *([] if categorical is None else [categorical])):
+            if not isinstance(column, str):
+                raise TypeError(f"columns of the kernel must be names, got {column!r}")
         if categorical in axes:
             raise ValueError(f"categorical is {categorical!r}, which is a coordinate in extent")
         draw = np.random.default_rng(at_least("seed", seed, 0))
@@ -80,13 +83,11 @@ class Grid(NamedTuple):
         if self.categorical is None:
             return None
         name = self.categorical
-        present = [as_jagged(sets, [name])[name] for sets in samples if sets is not None]
-        for column in present:
-            if column.dtype.kind not in "biu":
-                raise TypeError(f"column {name!r} must hold integers, got dtype {column.dtype}")
-        return np.unique(np.concatenate(present))
+        return np.unique(
+            np.concatenate([_types(as_jagged(s, [name]), name) for s in samples if s is not None])
+        )
 
-    def sets(self, sample: Any, categories: Array | None, threads: int | None = None) -> Sets:
+    def sets(self, sample: Any, categories: Array | None, *, threads: int | None = None) -> Sets:
         """The points of each event as sorted codes."""
         self._check_bits(1 if categories is None else max(1, len(categories)))
         jagged = as_jagged(sample, [*self.axes, *([self.categorical] if self.categorical else [])])
@@ -95,10 +96,11 @@ class Grid(NamedTuple):
         sizes = jagged.counts
         category = None
         if self.categorical is not None and categories is not None:
-            known = np.isin(jagged[self.categorical], categories)
+            types = _types(jagged, self.categorical)
+            known = np.isin(types, categories)
             if not known.all():  # nothing to pair with; they count in the sizes all the same
-                jagged = jagged.keep(known)
-            category = np.searchsorted(categories, jagged[self.categorical]).astype(np.int64)
+                jagged, types = jagged.keep(known), types[known]
+            category = np.searchsorted(categories, types).astype(np.int64)
         offsets, codes = kernels.pyramid_codes(
             jagged.offsets,
             [
@@ -131,7 +133,16 @@ def _bounds(name: str, bounds: Any) -> tuple[float, float]:
         low = high = np.nan
     if not (low < high and np.isfinite([low, high, high - low]).all()):
         raise ValueError(f"extent of {name!r} must be (low, high) with low < high, got {bounds!r}")
+    if high - low < np.finfo(np.float64).tiny * 2**_MOST_LEVELS:
+        raise ValueError(f"extent of {name!r} is too narrow to be divided, got {bounds!r}")
     return low, high
+
+
+def _types(jagged: Jagged, name: str) -> NDArray[np.int64]:
+    column = jagged[name]
+    if column.dtype.kind not in "biu":
+        raise TypeError(f"column {name!r} must hold integers, got dtype {column.dtype}")
+    return as_number(column, f"column {name!r}", np.int64)
 
 
 def _check_finite(name: str, values: Array, offsets: Offsets) -> None:

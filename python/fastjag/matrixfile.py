@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import shutil
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -34,7 +36,14 @@ class _Npy:
         dtype: np.dtype[Any],
         attributes: Mapping[str, Any],
     ) -> None:
-        self._file = open(path, "r+b" if path.exists() else "x+b")  # noqa: SIM115
+        # Unbuffered: what a full disk refuses must not come up again when the file is closed.
+        mode: Any = "r+b" if path.exists() else "x+b"
+        self._file = open(path, mode, buffering=0)  # noqa: SIM115
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._file.close()
+            raise _busy(path) from error
         header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(self._file, header)
         start = self._file.tell()
@@ -45,8 +54,9 @@ class _Npy:
         self._file.seek(0, os.SEEK_END)
 
     def append(self, band: Array) -> None:
-        self._file.write(band.data)
-        self._file.flush()
+        left = band.reshape(-1).view(np.uint8).data
+        while left:
+            left = left[self._file.write(left) :]
         self.rows += len(band)
 
     def close(self) -> None:
@@ -63,12 +73,25 @@ class _Hdf5:
     ) -> None:
         import h5py
 
+        access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+        access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
+        access.set_sieve_buf_size(0)  # nothing is left that a full disk refuses at the close
+        old = path.exists()
         try:
-            self._file = h5py.File(path, "a")
+            file = (
+                h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDWR, access)
+                if old
+                else h5py.h5f.create(os.fsencode(path), h5py.h5f.ACC_EXCL, fapl=access)
+            )
         except OSError as error:
+            if not old:
+                raise
+            if isinstance(error, BlockingIOError):
+                raise _busy(path) from error
             raise OSError(
                 f"{path}: what an earlier run left cannot be read ({error}); delete it to start anew"
             ) from error
+        self._file = h5py.File(file)
         self._data = self._file.require_dataset("gram", shape, dtype)
         self._data.attrs.update(attributes)
         self.rows = int(self._data.attrs.get("rows", 0))
@@ -99,39 +122,46 @@ def write_matrix(
     ``fill(row, band)`` computes rows ``row`` .. into ``band``. While it runs they collect in a
     file beside ``path`` whose name holds ``fingerprint``; after an interruption the same call goes
     on where that ends. Raises FileExistsError where ``path`` is there and ``overwrite`` is false,
-    ValueError for another suffix, OSError before the start or where the disk runs full.
+    ValueError for another suffix, OSError where another process is at the same matrix, and where
+    the disk is too small or runs full.
     """
     target = Path(path)
     if target.suffix not in SUFFIXES:
         raise ValueError(f"out must end in {', '.join(SUFFIXES)}, got {str(path)!r}")
     if target.suffix != ".npy":
         needs("h5py", "cli")
+    if target.is_dir():
+        raise IsADirectoryError(f"{target}: is a directory")
     if target.exists() and not overwrite:
         raise FileExistsError(f"{target}: exists; overwrite=True replaces it")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"{target.parent}: there is no such directory")
     partial = target.with_name(f"{target.name}.{fingerprint}.partial")
-    try:
-        file: _RowFile = (_Npy if target.suffix == ".npy" else _Hdf5)(
-            partial, shape, dtype, attributes
-        )
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{target.parent}: there is no such directory") from error
+    file: _RowFile = (_Npy if target.suffix == ".npy" else _Hdf5)(partial, shape, dtype, attributes)
     try:
         _check_space(target, (shape[0] - file.rows) * shape[1] * dtype.itemsize)
         _fill_rows(file, shape, dtype, fill)
-    except OSError as error:
+        file.close()
+    except BaseException as error:
+        with suppress(OSError, RuntimeError):  # a full disk may refuse HDF5's last words as well
+            file.close()
+        if not isinstance(error, OSError):
+            raise
         raise OSError(
             error.errno or errno.EIO,
             f"{target}: {error.strerror or error}; {file.rows} of {shape[0]} rows are kept in "
             f"{partial.name}, and the same call goes on from there",
         ) from error
-    finally:
-        file.close()
     os.replace(partial, target)
     if target.suffix == ".npy":
         return np.load(target, mmap_mode="r") if shape[0] * shape[1] else np.load(target)
     import h5py
 
     return h5py.File(target, "r")["gram"]
+
+
+def _busy(path: Path) -> OSError:
+    return OSError(errno.EAGAIN, f"{path}: another process is writing this very matrix")
 
 
 def _check_space(target: Path, wanted: int) -> None:

@@ -52,7 +52,10 @@ class Nystroem(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             self.landmark_indices_ = np.sort(draw.choice(len(sets), n, replace=False))
             self.landmarks_ = sets[self.landmark_indices_]
         else:
-            self.landmarks_ = as_jagged(self.landmarks)
+            try:
+                self.landmarks_ = as_jagged(self.landmarks)
+            except TypeError as error:
+                raise TypeError(f"landmarks must be a number of sets, or sets: {error}") from None
         values, vectors = np.linalg.eigh(self.kernel.gram(self.landmarks_, dtype="float64"))
         # What rounding leaves of a rank that is not full would be blown up by the inverse root.
         keep = values > values.max(initial=0) * len(values) * np.finfo(np.float64).eps

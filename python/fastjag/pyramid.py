@@ -58,7 +58,8 @@ class PyramidMatch(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         number of points of X, that is K / sqrt(|X| |Y|). An empty set has K = 0 with all.
 
     Sets are the events of a :class:`Jagged` or of an awkward array of records. Raises ValueError
-    naming event and column where a coordinate is not finite.
+    naming event and column where a coordinate is not finite. For cross-validation, which cuts up
+    what it is given, :meth:`fit_transform` all sets first: features know of no labels.
 
     Examples
     --------
@@ -102,7 +103,7 @@ class PyramidMatch(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Sparse features whose scalar products are K.
 
         Returns a float64 CSR array of shape (n_sets, n_features_), with levels * points entries a
-        row: a feature says that a cell holds more than k points of the set, so that scalar products
+        row (shifts * (levels + 1) * points with shifts): a feature says that a cell holds more than k points of the set, so that scalar products
         count the smaller of two numbers. Features that no set of :meth:`fit` has are left out:
         products with those sets are exact all the same.
         """
@@ -167,20 +168,14 @@ class PyramidMatch(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         -------
         The array; of a file the read-only memory map (.npy) or HDF5 dataset "gram" (.h5).
 
-        Raises OverflowError where "uint16" or "uint32" cannot hold the largest entry.
+        Raises OverflowError where "uint16" cannot hold the largest entry, and for any dtype where
+        uint32 could not, in which sums are formed.
         """
-        grid = self._grid()
+        kind = _dtype(dtype, out)
         rows, columns = self._both(X, Y, threads)
         shape = (len(rows.sizes), len(columns.sizes))
-        kind = _dtype(dtype, out)
-        largest = min(rows.sizes.max(initial=0), columns.sizes.max(initial=0)) * grid.unit
-        if largest > np.iinfo(np.uint32).max or (kind == np.uint16 and largest > 0xFFFF):
-            raise OverflowError(
-                f"sets of up to {largest // grid.unit} points give integers up to {largest}, more "
-                f"than {'uint32' if largest > 0xFFFFFFFF else 'uint16'} holds: use "
-                f"{'fewer levels or shifts' if largest > 0xFFFFFFFF else 'uint32'}"
-            )
-        fill = self._filler(rows, columns, Y is None, wide=largest > 0xFFFF, threads=threads)
+        wide = self._wide(rows, columns, kind)
+        fill = self._filler(rows, columns, Y is None, wide=wide, threads=threads)
         if isinstance(out, (str, os.PathLike)):
             own = {**self.get_params(), "extent": dict(self.extent)}
             text = "; ".join(f"{name}={own[name]!r}" for name in sorted(own))
@@ -216,7 +211,8 @@ class PyramidMatch(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """
         k = at_least("k", k, 1)
         rows, columns = self._both(X, Y, threads)
-        fill = self._filler(rows, columns, False, wide=True, threads=threads)
+        wide = self._wide(rows, columns, np.dtype(np.float32))
+        fill = self._filler(rows, columns, False, wide=wide, threads=threads)
         n = len(rows.sizes)
         index = np.empty((n, k), np.int64)
         similarity = np.empty((n, k), np.float32)
@@ -252,6 +248,18 @@ class PyramidMatch(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return self._grid().unit
 
     # ---- inside -----------------------------------------------------------------------------
+
+    def _wide(self, rows: Sets, columns: Sets, kind: np.dtype[Any]) -> bool:
+        """Whether sums need more than 16 bits; an OverflowError where ``kind`` cannot hold them."""
+        points = int(min(rows.sizes.max(initial=0), columns.sizes.max(initial=0)))
+        largest = points * self.unit
+        if largest > 0xFFFFFFFF or (kind == np.uint16 and largest > 0xFFFF):
+            raise OverflowError(
+                f"sets of up to {points} points give integers up to {largest}, more than "
+                f"{'uint32' if largest > 0xFFFFFFFF else 'uint16'} holds: use "
+                f"{'fewer levels or shifts' if largest > 0xFFFFFFFF else 'uint32'}"
+            )
+        return largest > 0xFFFF
 
     def _filler(
         self, rows: Sets, columns: Sets, symmetric: bool, *, wide: bool, threads: int | None
@@ -295,8 +303,8 @@ class PyramidMatch(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def _both(self, X: Any, Y: Any, threads: int | None) -> tuple[Sets, Sets]:
         grid = self._grid()
         categories = grid.categories(X, Y)
-        rows = grid.sets(X, categories, threads)
-        return rows, rows if Y is None else grid.sets(Y, categories, threads)
+        rows = grid.sets(X, categories, threads=threads)
+        return rows, rows if Y is None else grid.sets(Y, categories, threads=threads)
 
 
 def _inverse_root(sizes: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -304,7 +312,10 @@ def _inverse_root(sizes: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def _dtype(dtype: Any, out: Any) -> np.dtype[Any]:
-    wanted = np.dtype(out.dtype if isinstance(out, np.ndarray) and dtype is None else dtype or "f4")
-    if wanted.name not in _DTYPES:
-        raise TypeError(f"dtype must be {', '.join(_DTYPES)}, got {wanted}")
+    if dtype is None:
+        dtype = out.dtype if isinstance(out, np.ndarray) else np.float32
+    wanted: np.dtype[Any] = np.dtype(dtype)
+    if wanted.name not in _DTYPES or not wanted.isnative:
+        listed = ", ".join(_DTYPES)
+        raise TypeError(f"dtype must be {listed} in native byte order, got {wanted}")
     return wanted

@@ -5,6 +5,7 @@ Signatures are those of ``fastjag.kernels`` without dtypes, threads and outputs.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import Any
@@ -260,3 +261,63 @@ def _slot(x: float, edges: Array) -> int:
     if np.isnan(x):
         return len(edges) + 1
     return int(np.searchsorted(edges, x, side="right"))
+
+
+# ---- pyramid ----------------------------------------------------------------------------------
+
+
+def pyramid_cell(
+    x: float, low: float, high: float, cells: int, circular: bool, shift: float
+) -> int:
+    """Finest of ``cells`` cells, or of twice as many where a shift other than 0 pushes it on."""
+    with np.errstate(over="ignore"):
+        t = (np.float64(x) - low) * (cells / (high - low))
+    if circular:
+        with np.errstate(invalid="ignore"):
+            t = t - cells * np.floor(t / cells)
+        return int(np.floor((t if 0 <= t <= cells else 0) + shift * cells)) % cells
+    cell = int(np.floor(min(max(t, 0), cells) + shift * cells))
+    return min(cell, cells - 1) if shift == 0 else cell
+
+
+def pyramids(
+    offsets: Array,
+    axes: Sequence[tuple[Array, float, float, bool]],
+    levels: int,
+    shifts: Array | None = None,
+    category: Array | None = None,
+) -> list[list[Counter[tuple[int, ...]]]]:
+    """For each event and level, from the finest: how many points every cell holds.
+
+    ``axes`` are (values, low, high, circular); ``shifts`` (n_pyramids, n_axes) add a level.
+    """
+    result = []
+    for _, points in slices(offsets):
+        histograms = [Counter[tuple[int, ...]]() for _ in range(levels + (shifts is not None))]
+        for i in range(points.start, points.stop):
+            for p, shift in enumerate(np.zeros((1, len(axes))) if shifts is None else shifts):
+                cell = [
+                    pyramid_cell(values[i], low, high, 2 ** (levels - 1), circular, by)
+                    for (values, low, high, circular), by in zip(axes, shift, strict=True)
+                ]
+                kind = 0 if category is None else int(category[i])
+                for level, histogram in enumerate(histograms):
+                    histogram[p, kind, *(c // 2**level for c in cell)] += 1
+        result.append(histograms)
+    return result
+
+
+def pyramid_gram(
+    rows: list[list[Counter[tuple[int, ...]]]], columns: list[list[Counter[tuple[int, ...]]]]
+) -> Array:
+    """2^(levels - 1) K of all pyramids together, from the definition: pairs that are new on a level
+    count 2^-level."""
+    gram = np.zeros((len(rows), len(columns)), np.int64)
+    for i, x in enumerate(rows):
+        for j, y in enumerate(columns):
+            before = 0
+            for level, (a, b) in enumerate(zip(x, y, strict=True)):
+                pairs = (a & b).total()
+                gram[i, j] += (pairs - before) << (len(x) - 1 - level)
+                before = pairs
+    return gram

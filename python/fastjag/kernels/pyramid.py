@@ -92,7 +92,7 @@ def pyramid_codes(
         [axis.circular for axis in axes],
         cells,
         levels - 1 + shifted,
-        category,
+        None if category is None else category[int(offsets[0]) : int(offsets[-1])],
         n_categories,
         np.ascontiguousarray(shifts * cells),
         codes,
@@ -172,7 +172,7 @@ def pyramid_index(features: Features, level_first: NDArray[np.int64]) -> Index:
     n_events = len(features.offsets) - 1
     tile = _cpu.pyramid_tile
     frequency = np.bincount(features.numbers, minlength=int(level_first[-1]))
-    frequent = frequency >= max(2, n_events * LEAST_FREQUENT)
+    frequent = frequency >= LEAST_FREQUENT * max(n_events, tile)  # planes are of whole tiles
     plane = np.where(frequent, np.cumsum(frequent) - 1, -1).astype(np.int32)
     starts = np.zeros(len(frequency) + 1, np.int64)
     np.cumsum(np.where(frequent, 0, frequency), out=starts[1:])
@@ -199,7 +199,10 @@ def pyramid_gram(
     float64 these times ``scales[0][row] * scales[1][column]``. ``wide`` says that integers may
     need more than 16 bits; ``symmetric`` that the rows are the columns and all wanted at once.
     """
-    most = int(np.diff(rows.offsets).max(initial=0))
+    bounds = rows.offsets[first_row : first_row + len(out) + 1]
+    most = int(np.diff(bounds).max(initial=0))
+    blocks = np.append(bounds[:: _cpu.pyramid_rows], bounds[-1])
+    block = int(np.diff(blocks).max())
     count = get_num_threads(threads)
     row_scale, column_scale = scales or (None, None)
     _cpu.pyramid_gram(
@@ -218,7 +221,8 @@ def pyramid_gram(
         wide,
         symmetric,
         most,
-        _aligned(count * _cpu.pyramid_gram_scratch(most)),
+        block,
+        _aligned(count * _cpu.pyramid_gram_scratch(most, block)),
         out,
         count,
     )
