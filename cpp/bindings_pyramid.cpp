@@ -58,7 +58,7 @@ void bind_pyramid(py::module_& m) {
               unlocked([&] { pyramid_features(a, {threads}); });
           });
     m.def("pyramid_index", [](py::array offsets, py::array features, py::array plane,
-                              py::array cursor, py::array planes, py::array postings) {
+                              py::array cursor, py::array planes, py::array postings, int threads) {
         PyramidIndexArgs a{};
         a.offsets = in<int64_t>(offsets);
         a.n_events = events(offsets);
@@ -68,7 +68,7 @@ void bind_pyramid(py::module_& m) {
         a.cursor = out<int64_t>(cursor);
         a.planes = out<uint64_t>(planes);
         a.postings = out<int32_t>(postings);
-        unlocked([&] { pyramid_index(a); });
+        unlocked([&] { pyramid_index(a, {threads}); });
     });
     m.def("pyramid_gram_scratch", &pyramid_gram_scratch);
     m.def("pyramid_gram",

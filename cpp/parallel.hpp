@@ -57,11 +57,14 @@ void parallel_elements(int64_t n, Threads threads, Body const& body) {
     });
 }
 
-// body(begin, end, part) over events 0 .. n - 1, cut where particles plus `cost` per event balance.
+// body(begin, end, part) over events 0 .. n - 1, cut where work balances: `cost` per event and
+// `particle_cost` per particle, in units of what a copy of a number takes.
 template <class Body>
 void parallel_events(int64_t const* offsets, int64_t n, int64_t cost, Threads threads,
-                     Body const& body) {
-    auto work = [&](int64_t event) { return offsets[event] - offsets[0] + cost * event; };
+                     Body const& body, int64_t particle_cost = 1) {
+    auto work = [&](int64_t event) {
+        return particle_cost * (offsets[event] - offsets[0]) + cost * event;
+    };
     int const parts = n == 0 ? 1 : useful_parts(work(n), threads);
     auto boundary = [&](int part) {
         int64_t low = 0, high = n;

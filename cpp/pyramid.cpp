@@ -101,42 +101,49 @@ void pyramid_codes(PyramidCodesArgs const& a, Threads threads) {
     Spreader const spread(a.n_axes);
     int64_t const last = (int64_t{1} << a.bits) - 1;
     int64_t const code_bits = a.n_axes * a.bits;
-    parallel_events(a.offsets, a.n_events, 1, threads, [&](int64_t begin, int64_t end, int) {
-        for (int64_t event = begin; event < end; ++event) {
-            int64_t const first = a.offsets[event], n = a.offsets[event + 1] - first;
-            for (int64_t p = 0; p < a.n_pyramids; ++p) {
-                uint64_t* const codes = a.codes + a.n_pyramids * first + p * n;
-                for (int64_t i = 0; i < n; ++i) {
-                    int64_t const category = a.category ? a.category[first + i] : 0;
-                    auto const head = static_cast<uint64_t>(p * a.n_categories + category);
-                    uint64_t code = head << code_bits;
-                    for (int64_t d = 0; d < a.n_axes; ++d) {
-                        PyramidAxis const& axis = a.axes[d];
-                        code |= spread(pyramid_cell(value(axis, first + i), axis.low, axis.scale,
-                                                    axis.circular, a.shifts[p * a.n_axes + d],
-                                                    a.cells, last))
-                                << d;
+    parallel_events(
+        a.offsets, a.n_events, 1, threads,
+        [&](int64_t begin, int64_t end, int) {
+            for (int64_t event = begin; event < end; ++event) {
+                int64_t const first = a.offsets[event], n = a.offsets[event + 1] - first;
+                for (int64_t p = 0; p < a.n_pyramids; ++p) {
+                    uint64_t* const codes = a.codes + a.n_pyramids * first + p * n;
+                    for (int64_t i = 0; i < n; ++i) {
+                        int64_t const category = a.category ? a.category[first + i] : 0;
+                        auto const head = static_cast<uint64_t>(p * a.n_categories + category);
+                        uint64_t code = head << code_bits;
+                        for (int64_t d = 0; d < a.n_axes; ++d) {
+                            PyramidAxis const& axis = a.axes[d];
+                            code |= spread(pyramid_cell(value(axis, first + i), axis.low,
+                                                        axis.scale, axis.circular,
+                                                        a.shifts[p * a.n_axes + d], a.cells, last))
+                                    << d;
+                        }
+                        codes[i] = code;
                     }
-                    codes[i] = code;
+                    sort_codes(codes, n);  // pyramids ascend in their highest bits already
                 }
-                sort_codes(codes, n);  // pyramids ascend in their highest bits already
             }
-        }
-    });
+        },
+        8 * a.n_axes);
 }
 
 void pyramid_cells(PyramidCellsArgs const& a, Threads threads) {
     int64_t const levels = a.tree.n_levels;
-    parallel_events(a.offsets, a.n_events, 1, threads, [&](int64_t begin, int64_t end, int) {
-        for (int64_t event = begin; event < end; ++event) {
-            int64_t const first = a.offsets[event], n = a.offsets[event + 1] - first;
-            int32_t* const cells = a.cells + levels * first;
-            find_cells(a.tree, a.codes + first, n, cells);
-            if (a.most)
-                count_points(cells, levels * n,
-                             [&](int32_t cell, int32_t k) { raise_to(a.most[cell], k + 1); });
-        }
-    });
+    parallel_events(
+        a.offsets, a.n_events, 1, threads,
+        [&](int64_t begin, int64_t end, int) {
+            for (int64_t event = begin; event < end; ++event) {
+                int64_t const first = a.offsets[event], n = a.offsets[event + 1] - first;
+                int32_t* const cells = a.cells + levels * first;
+                find_cells(a.tree, a.codes + first, n, cells);
+                if (a.most)
+                    count_points(cells, levels * n, [&](int32_t cell, int32_t k) {
+                        if (k > 0) raise_to(a.most[cell], k + 1);
+                    });
+            }
+        },
+        16 * levels);
 }
 
 void pyramid_features(PyramidFeaturesArgs const& a, Threads threads) {
@@ -156,19 +163,32 @@ void pyramid_features(PyramidFeaturesArgs const& a, Threads threads) {
     });
 }
 
-void pyramid_index(PyramidIndexArgs const& a) {
+// One thread sets bits, another one writes lists: both go through all features.
+void pyramid_index(PyramidIndexArgs const& a, Threads threads) {
     constexpr int64_t words = pyramid_tile / 64;
-    for (int64_t event = 0; event < a.n_events; ++event) {
-        uint64_t* const tile = a.planes + event / pyramid_tile * a.n_planes * words;
-        int64_t const column = event % pyramid_tile;
-        for (int64_t i = a.offsets[event]; i < a.offsets[event + 1]; ++i) {
-            int32_t const feature = a.features[i];
-            if (a.plane[feature] >= 0)
-                tile[a.plane[feature] * words + column / 64] |= uint64_t{1} << (column % 64);
-            else
-                a.postings[a.cursor[feature]++] = static_cast<int32_t>(event);
+    auto set_bits = [&] {
+        for (int64_t event = 0; event < a.n_events; ++event) {
+            uint64_t* const tile = a.planes + event / pyramid_tile * a.n_planes * words;
+            int64_t const column = event % pyramid_tile;
+            for (int64_t i = a.offsets[event]; i < a.offsets[event + 1]; ++i) {
+                int64_t const plane = a.plane[a.features[i]];
+                if (plane >= 0) tile[plane * words + column / 64] |= uint64_t{1} << (column % 64);
+            }
         }
-    }
+    };
+    auto write_lists = [&] {
+        for (int64_t event = 0; event < a.n_events; ++event)
+            for (int64_t i = a.offsets[event]; i < a.offsets[event + 1]; ++i) {
+                int32_t const feature = a.features[i];
+                if (a.plane[feature] < 0)
+                    a.postings[a.cursor[feature]++] = static_cast<int32_t>(event);
+            }
+    };
+    bool const two = useful_parts(a.offsets[a.n_events] - a.offsets[0], threads) > 1;
+    run_parts(two ? 2 : 1, [&](int part) {
+        if (part == 0) set_bits();
+        if (part == 1 || !two) write_lists();
+    });
 }
 
 template <class T>

@@ -245,7 +245,7 @@ struct PyramidCellsArgs {    // the cell, or -1, of every point on every level
     const uint64_t* codes;  // sorted within each event
     PyramidTree tree;
     int32_t* cells;  // event i: level by level from the finest, from n_levels * offsets[i] on
-    int32_t* most;   // (n_cells,): most points of one event in each cell, from 0; or null
+    int32_t* most;   // (n_cells,): most points of one event in each cell, from 1; or null
 };
 void pyramid_cells(PyramidCellsArgs const&, Threads);
 
@@ -276,7 +276,7 @@ struct PyramidIndexArgs {
     uint64_t* planes;   // (tiles, n_planes, pyramid_tile / 64), zeros
     int32_t* postings;  // columns, ascending within each list
 };
-void pyramid_index(PyramidIndexArgs const&);
+void pyramid_index(PyramidIndexArgs const&, Threads);
 
 // Sum over shared features of 2^(n_levels - 2 - level) (1 for the top level), or that times
 // row_scale[i] * column_scale[j].

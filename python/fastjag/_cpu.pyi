@@ -195,6 +195,7 @@ def pyramid_index(
     cursor: _Array,
     planes: _Array,
     postings: _Array,
+    threads: int,
     /,
 ) -> None: ...
 def pyramid_gram_scratch(most_features: int, block_features: int, /) -> int: ...

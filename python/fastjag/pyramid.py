@@ -269,7 +269,7 @@ class PyramidMatch(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         tree, column_features = kernels.pyramid_tree(
             *columns[1:], n_axes=len(grid.axes), levels=grid.levels, threads=threads
         )
-        index = kernels.pyramid_index(column_features, tree.level_first)
+        index = kernels.pyramid_index(column_features, tree.level_first, threads=threads)
         features = (
             column_features
             if rows is columns

@@ -123,7 +123,7 @@ def pyramid_tree(
         raise _too_many(int(first[-1]))
     child.append(np.array([first[levels - 1]]))
     grid = (n_axes, first, np.concatenate(cells), np.concatenate(child))
-    most = np.zeros(first[-1], np.int32)
+    most = np.ones(first[-1], np.int32)  # every cell holds a point of some event
     own = np.empty(len(codes) * levels, np.int32)
     count = get_num_threads(threads)
     _cpu.pyramid_cells(offsets, codes, *grid, own, most, count)
@@ -167,7 +167,9 @@ def pyramid_features(
     return Features(bounds, cells[: bounds[-1]])
 
 
-def pyramid_index(features: Features, level_first: NDArray[np.int64]) -> Index:
+def pyramid_index(
+    features: Features, level_first: NDArray[np.int64], *, threads: int | None = None
+) -> Index:
     """Who has which feature, for the columns of a Gram matrix."""
     n_events = len(features.offsets) - 1
     tile = _cpu.pyramid_tile
@@ -178,7 +180,9 @@ def pyramid_index(features: Features, level_first: NDArray[np.int64]) -> Index:
     np.cumsum(np.where(frequent, 0, frequency), out=starts[1:])
     planes = np.zeros((-(-n_events // tile), int(frequent.sum()), tile // 64), np.uint64)
     postings = np.empty(int(starts[-1]), np.int32)
-    _cpu.pyramid_index(*features, plane, starts[:-1].copy(), planes, postings)
+    _cpu.pyramid_index(
+        *features, plane, starts[:-1].copy(), planes, postings, get_num_threads(threads)
+    )
     return Index(n_events, level_first, plane, planes, starts, postings)
 
 
