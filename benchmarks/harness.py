@@ -66,7 +66,7 @@ def race(
 
 def toy_file(compression: str, events: int = EVENTS) -> Path:
     """A file of toy events, written once."""
-    path = OUT / f"toys-{events}-{compression}.root"
+    path = OUT / f"nano-{events}-{compression}.root"
     if not path.exists():
         OUT.mkdir(exist_ok=True)
         toys.write(path, events, seed=1, columns=STORED, compression=compression)

@@ -100,7 +100,8 @@ def _run(program: Program, path: Path, cores: set[int]) -> tuple[str, float, flo
     wall = time.perf_counter() - started
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise RuntimeError(f"{' '.join(program.command)} failed on {path.name}")
+        name = Path(program.command[-1]).name
+        raise RuntimeError(f"{name} failed on {path.name}")
     return output, wall * 1e3, (usage.ru_utime + usage.ru_stime) * 1e3
 
 

@@ -74,13 +74,9 @@ void aggregate(AggregateArgs<T> const& a, Threads threads) {
 
 template <class T>
 void dimuon_count(DimuonArgs<T> const& a, Threads threads) {
-    parallel_events(a.offsets, a.n_events, event_cost, threads,
-                    [&](int64_t begin, int64_t end, int) {
-                        FASTJAG_DISPATCH(dimuon_count_range(a, begin, end))
-                    });
-    a.pair_offsets[0] = 0;
-    for (int64_t event = 0; event < a.n_events; ++event)
-        a.pair_offsets[event + 1] += a.pair_offsets[event];
+    count_into_offsets(
+        a.offsets, a.n_events, event_cost, threads, a.pair_offsets,
+        [&](int64_t begin, int64_t end) { FASTJAG_DISPATCH(dimuon_count_range(a, begin, end)) });
 }
 
 template <class T>

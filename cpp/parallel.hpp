@@ -81,4 +81,35 @@ void parallel_events(int64_t const* offsets, int64_t n, int64_t cost, Threads th
     run_parts(parts, [&](int part) { body(boundary(part), boundary(part + 1), part); });
 }
 
+// Offsets from counts: count(begin, end) writes how many outputs events begin .. end - 1 have into
+// offsets_out[begin + 1 .. end]. Added up a block at a time, while it is in the cache; then each
+// part adds what the ones before it have.
+template <class Count>
+void count_into_offsets(int64_t const* offsets, int64_t n, int64_t cost, Threads threads,
+                        int64_t* offsets_out, Count const& count) {
+    constexpr int64_t block = 4'096;
+    struct Part {
+        int64_t begin = 0, end = 0;
+    };
+    std::vector<Part> parts(static_cast<size_t>(std::max(threads.count, 1)));
+    offsets_out[0] = 0;
+    parallel_events(offsets, n, cost, threads, [&](int64_t begin, int64_t end, int part) {
+        parts[static_cast<size_t>(part)] = {begin, end};
+        int64_t sum = 0;
+        for (int64_t first = begin; first < end; first += block) {
+            int64_t const last = std::min(first + block, end);
+            count(first, last);
+            for (int64_t i = first + 1; i <= last; ++i) offsets_out[i] = sum += offsets_out[i];
+        }
+    });
+    int64_t before = 0;
+    for (Part const& part : parts) {
+        if (part.begin == part.end) continue;
+        int64_t const own = offsets_out[part.end];
+        if (before > 0)
+            for (int64_t i = part.begin + 1; i <= part.end; ++i) offsets_out[i] += before;
+        before += own;
+    }
+}
+
 }  // namespace fastjag

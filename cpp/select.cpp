@@ -74,16 +74,15 @@ void order_event(T const* key, int64_t start, int64_t n, int64_t limit, int64_t*
 }  // namespace
 
 void select(SelectArgs const& a, Threads threads) {
-    a.out_offsets[0] = 0;
-    parallel_events(a.offsets, a.n_events, 1, threads, [&](int64_t begin, int64_t end, int) {
-        for (int64_t event = begin; event < end; ++event) {
-            int64_t kept = 0;
-            for (int64_t i = a.offsets[event]; i < a.offsets[event + 1]; ++i) kept += a.mask[i];
-            a.out_offsets[event + 1] = kept;
-        }
-    });
-    for (int64_t event = 0; event < a.n_events; ++event)
-        a.out_offsets[event + 1] += a.out_offsets[event];
+    count_into_offsets(a.offsets, a.n_events, 1, threads, a.out_offsets,
+                       [&](int64_t begin, int64_t end) {
+                           for (int64_t event = begin; event < end; ++event) {
+                               int64_t kept = 0;
+                               for (int64_t i = a.offsets[event]; i < a.offsets[event + 1]; ++i)
+                                   kept += a.mask[i];
+                               a.out_offsets[event + 1] = kept;
+                           }
+                       });
 }
 
 void compact(CompactArgs const& a, Threads threads) {
