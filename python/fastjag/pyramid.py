@@ -103,8 +103,8 @@ class PyramidMatch(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Sparse features whose scalar products are K.
 
         Returns a float64 CSR array of shape (n_sets, n_features_), with levels * points entries a
-        row (shifts * (levels + 1) * points with shifts): a feature says that a cell holds more than k points of the set, so that scalar products
-        count the smaller of two numbers. Features that no set of :meth:`fit` has are left out:
+        row (shifts * (levels + 1) * points with shifts): a feature says that a cell holds more than
+        k points of the set, so that scalar products count the smaller of two numbers. Features that no set of :meth:`fit` has are left out:
         products with those sets are exact all the same.
         """
         check_is_fitted(self)
@@ -156,7 +156,7 @@ class PyramidMatch(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         ----------
         dtype
             "float32" (the default) or "float64": K, normalised or not. "uint16" or "uint32": the
-            integers ``unit * K`` (see :meth:`unit`), never normalised, without any rounding.
+            integers ``unit * K`` (see :attr:`unit`), never normalised, without any rounding.
         out
             An array of shape (n_X, n_Y), a memory map for example, which also says the dtype; or
             the path of a .npy or .h5 file, written row by row with a few hundred MB of memory
