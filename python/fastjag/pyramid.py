@@ -104,8 +104,8 @@ class PyramidMatch(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
         Returns a float64 CSR array of shape (n_sets, n_features_), with levels * points entries a
         row (shifts * (levels + 1) * points with shifts): a feature says that a cell holds more than
-        k points of the set, so that scalar products count the smaller of two numbers. Features that no set of :meth:`fit` has are left out:
-        products with those sets are exact all the same.
+        k points of the set, so that scalar products count the smaller of two numbers. Features
+        that no set of :meth:`fit` has are left out: products with those sets are exact all the same.
         """
         check_is_fitted(self)
         sets = self._grid().sets(X, self.categories_)
