@@ -1,21 +1,18 @@
-// The _cpu module: check, cast, release the GIL, call.
+// What the modules of both devices have in common: check, cast, release the GIL, call.
 #include "bindings.hpp"
 
 #include <limits>
 #include <vector>
-
-#include "ranges.hpp"
 
 using namespace fastjag;
 
 namespace {
 
 void bind_padding(py::module_& m) {
-    m.def("padding", [](py::array offsets, std::vector<py::array> columns, Optional order,
-                        int64_t width, bool standardise, std::vector<double> mean,
+    m.def("padding", [](Array offsets, std::vector<Array> columns, Optional order, int64_t width,
+                        bool standardise, std::vector<double> mean,
                         std::vector<double> inverse_scale, double low, double high, py::array fill,
-                        bool slots_inside, bool blank, py::array values, Optional mask,
-                        int threads) {
+                        bool slots_inside, bool blank, Array values, Optional mask, Where where) {
         std::vector<PaddingColumn> plan;
         for (size_t i = 0; i < columns.size(); ++i) {
             check_layout(columns[i]);
@@ -42,7 +39,7 @@ void bind_padding(py::module_& m) {
             check_layout(values);
             a.out = static_cast<Out*>(values.mutable_data());
             a.mask = out<uint8_t>(mask);
-            unlocked([&] { padding(a, {threads}); });
+            unlocked([&] { padding(a, place(where)); });
         };
         bool same = !standardise;
         for (auto const& c : columns) same = same && dtype_of(c) == dtype_of(values);
@@ -57,9 +54,9 @@ void bind_padding(py::module_& m) {
 }
 
 void bind_aggregate(py::module_& m) {
-    m.def("aggregate", [](py::array offsets, py::array values, Optional count, Optional sum,
-                          Optional mean, Optional std, Optional min, Optional max, Optional argmin,
-                          Optional argmax, Optional any, Optional all, int threads) {
+    m.def("aggregate", [](Array offsets, Array values, Optional count, Optional sum, Optional mean,
+                          Optional std, Optional min, Optional max, Optional argmin,
+                          Optional argmax, Optional any, Optional all, Where where) {
         visit_number(values, [&](auto zero) {
             using T = decltype(zero);
             if (sum) check_layout(*sum);
@@ -76,29 +73,28 @@ void bind_aggregate(py::module_& m) {
                                      out<int64_t>(argmax),
                                      out<uint8_t>(any),
                                      out<uint8_t>(all)};
-            unlocked([&] { aggregate(a, {threads}); });
+            unlocked([&] { aggregate(a, place(where)); });
         });
     });
 }
 
 void bind_select(py::module_& m) {
-    m.def("select", [](py::array offsets, py::array mask, py::array out_offsets, int threads) {
+    m.def("select", [](Array offsets, Array mask, Array out_offsets, Where where) {
         SelectArgs const a{in<int64_t>(offsets), events(offsets), in<uint8_t>(mask),
                            out<int64_t>(out_offsets)};
-        unlocked([&] { select(a, {threads}); });
+        unlocked([&] { select(a, place(where)); });
     });
-    m.def("compact", [](py::array offsets, py::array mask, py::array out_offsets, py::array values,
-                        py::array result, int threads) {
+    m.def("compact", [](Array offsets, Array mask, Array out_offsets, Array values, Array result,
+                        Where where) {
         check_layout(values);
         check_layout(result);
         CompactArgs const a{in<int64_t>(offsets), events(offsets),
                             in<uint8_t>(mask),    in<int64_t>(out_offsets),
                             values.data(),        static_cast<int64_t>(values.itemsize()),
                             result.mutable_data()};
-        unlocked([&] { compact(a, {threads}); });
+        unlocked([&] { compact(a, place(where)); });
     });
-    m.def("gather", [](py::array starts, py::array out_offsets, py::array values, py::array result,
-                       int threads) {
+    m.def("gather", [](Array starts, Array out_offsets, Array values, Array result, Where where) {
         check_layout(values);
         check_layout(result);
         GatherArgs const a{in<int64_t>(starts),
@@ -107,22 +103,21 @@ void bind_select(py::module_& m) {
                            values.data(),
                            static_cast<int64_t>(values.itemsize()),
                            result.mutable_data()};
-        unlocked([&] { gather(a, {threads}); });
+        unlocked([&] { gather(a, place(where)); });
     });
-    m.def("order",
-          [](py::array offsets, py::array key, int64_t limit, py::array result, int threads) {
-              visit_number(key, [&](auto zero) {
-                  using T = decltype(zero);
-                  OrderArgs<T> const a{in<int64_t>(offsets), events(offsets), in<T>(key), limit,
-                                       out<int64_t>(result)};
-                  unlocked([&] { order(a, {threads}); });
-              });
-          });
+    m.def("order", [](Array offsets, Array key, int64_t limit, Array result, Where where) {
+        visit_number(key, [&](auto zero) {
+            using T = decltype(zero);
+            OrderArgs<T> const a{in<int64_t>(offsets), events(offsets), in<T>(key), limit,
+                                 out<int64_t>(result)};
+            unlocked([&] { order(a, place(where)); });
+        });
+    });
 }
 
 template <class T>
-DimuonArgs<T> dimuon_inputs(py::array const& offsets, py::array const& pt, py::array const& eta,
-                            py::array const& phi, Optional const& charge, Optional const& mask,
+DimuonArgs<T> dimuon_inputs(Array const& offsets, Array const& pt, Array const& eta,
+                            Array const& phi, Optional const& charge, Optional const& mask,
                             double particle_mass, int charge_class, int pairs) {
     DimuonArgs<T> a{};
     a.offsets = in<int64_t>(offsets);
@@ -139,68 +134,67 @@ DimuonArgs<T> dimuon_inputs(py::array const& offsets, py::array const& pt, py::a
 }
 
 void bind_dimuon(py::module_& m) {
-    m.def("dimuon_count", [](py::array offsets, py::array pt, Optional charge, Optional mask,
-                             int charge_class, int pairs, py::array pair_offsets, Optional choice,
-                             int threads) {
+    m.def("dimuon_count", [](Array offsets, Array pt, Optional charge, Optional mask,
+                             int charge_class, int pairs, Array pair_offsets, Optional choice,
+                             Where where) {
         visit<float, double>(pt, [&](auto zero) {
             using T = decltype(zero);
             auto a = dimuon_inputs<T>(offsets, pt, pt, pt, charge, mask, 0, charge_class, pairs);
             a.pair_offsets = out<int64_t>(pair_offsets);
             a.choice = out<uint8_t>(choice);
-            unlocked([&] { dimuon_count(a, {threads}); });
+            unlocked([&] { dimuon_count(a, place(where)); });
         });
     });
-    m.def("dimuon", [](py::array offsets, py::array pt, py::array eta, py::array phi,
-                       Optional charge, Optional mask, double particle_mass, int charge_class,
-                       int pairs, py::array pair_offsets, Optional choice, Optional event,
-                       Optional first, Optional second, Optional pair_charge, Optional mass,
-                       Optional pair_pt, Optional pair_eta, Optional pair_phi, Optional delta_r,
-                       Optional delta_pt, Optional delta_eta, Optional delta_phi, int threads) {
-        visit<float, double>(pt, [&](auto zero) {
-            using T = decltype(zero);
-            auto a = dimuon_inputs<T>(offsets, pt, eta, phi, charge, mask, particle_mass,
-                                      charge_class, pairs);
-            a.pair_offsets = out<int64_t>(pair_offsets);
-            a.choice = out<uint8_t>(choice);
-            a.event = out<int64_t>(event);
-            a.first = out<int64_t>(first);
-            a.second = out<int64_t>(second);
-            a.pair_charge = out<int32_t>(pair_charge);
-            a.mass = out<T>(mass);
-            a.pair_pt = out<T>(pair_pt);
-            a.pair_eta = out<T>(pair_eta);
-            a.pair_phi = out<T>(pair_phi);
-            a.delta_r = out<T>(delta_r);
-            a.delta_pt = out<T>(delta_pt);
-            a.delta_eta = out<T>(delta_eta);
-            a.delta_phi = out<T>(delta_phi);
-            unlocked([&] { dimuon(a, {threads}); });
-        });
-    });
-    m.def("pair_mass",
-          [](py::array pt1, py::array eta1, py::array phi1, py::array pt2, py::array eta2,
-             py::array phi2, double mass1, double mass2, py::array result, int threads) {
-              visit<float, double>(pt1, [&](auto zero) {
+    m.def("dimuon",
+          [](Array offsets, Array pt, Array eta, Array phi, Optional charge, Optional mask,
+             double particle_mass, int charge_class, int pairs, Array pair_offsets, Optional choice,
+             Optional event, Optional first, Optional second, Optional pair_charge, Optional mass,
+             Optional pair_pt, Optional pair_eta, Optional pair_phi, Optional delta_r,
+             Optional delta_pt, Optional delta_eta, Optional delta_phi, Where where) {
+              visit<float, double>(pt, [&](auto zero) {
                   using T = decltype(zero);
-                  PairMassArgs<T> const a{static_cast<int64_t>(pt1.size()),
-                                          in<T>(pt1),
-                                          in<T>(eta1),
-                                          in<T>(phi1),
-                                          in<T>(pt2),
-                                          in<T>(eta2),
-                                          in<T>(phi2),
-                                          mass1,
-                                          mass2,
-                                          out<T>(result)};
-                  unlocked([&] { pair_mass(a, {threads}); });
+                  auto a = dimuon_inputs<T>(offsets, pt, eta, phi, charge, mask, particle_mass,
+                                            charge_class, pairs);
+                  a.pair_offsets = out<int64_t>(pair_offsets);
+                  a.choice = out<uint8_t>(choice);
+                  a.event = out<int64_t>(event);
+                  a.first = out<int64_t>(first);
+                  a.second = out<int64_t>(second);
+                  a.pair_charge = out<int32_t>(pair_charge);
+                  a.mass = out<T>(mass);
+                  a.pair_pt = out<T>(pair_pt);
+                  a.pair_eta = out<T>(pair_eta);
+                  a.pair_phi = out<T>(pair_phi);
+                  a.delta_r = out<T>(delta_r);
+                  a.delta_pt = out<T>(delta_pt);
+                  a.delta_eta = out<T>(delta_eta);
+                  a.delta_phi = out<T>(delta_phi);
+                  unlocked([&] { dimuon(a, place(where)); });
               });
           });
+    m.def("pair_mass", [](Array pt1, Array eta1, Array phi1, Array pt2, Array eta2, Array phi2,
+                          double mass1, double mass2, Array result, Where where) {
+        visit<float, double>(pt1, [&](auto zero) {
+            using T = decltype(zero);
+            PairMassArgs<T> const a{static_cast<int64_t>(pt1.size()),
+                                    in<T>(pt1),
+                                    in<T>(eta1),
+                                    in<T>(phi1),
+                                    in<T>(pt2),
+                                    in<T>(eta2),
+                                    in<T>(phi2),
+                                    mass1,
+                                    mass2,
+                                    out<T>(result)};
+            unlocked([&] { pair_mass(a, place(where)); });
+        });
+    });
 }
 
 template <class T>
-NearestArgs<T> nearest_inputs(py::array const& left_offsets, py::array const& left_eta,
-                              py::array const& left_phi, py::array const& right_offsets,
-                              py::array const& right_eta, py::array const& right_phi) {
+NearestArgs<T> nearest_inputs(Array const& left_offsets, Array const& left_eta,
+                              Array const& left_phi, Array const& right_offsets,
+                              Array const& right_eta, Array const& right_phi) {
     NearestArgs<T> a{};
     a.left_offsets = in<int64_t>(left_offsets);
     a.right_offsets = in<int64_t>(right_offsets);
@@ -213,38 +207,36 @@ NearestArgs<T> nearest_inputs(py::array const& left_offsets, py::array const& le
 }
 
 void bind_nearest(py::module_& m) {
-    m.def("nearest", [](py::array left_offsets, py::array left_eta, py::array left_phi,
-                        py::array right_offsets, py::array right_eta, py::array right_phi,
-                        py::array index, py::array delta_r, int threads) {
+    m.def("nearest", [](Array left_offsets, Array left_eta, Array left_phi, Array right_offsets,
+                        Array right_eta, Array right_phi, Array index, Array delta_r, Where where) {
         visit<float, double>(left_eta, [&](auto zero) {
             using T = decltype(zero);
             auto a = nearest_inputs<T>(left_offsets, left_eta, left_phi, right_offsets, right_eta,
                                        right_phi);
             a.index = out<int64_t>(index);
             a.delta_r = out<T>(delta_r);
-            unlocked([&] { nearest(a, {threads}); });
+            unlocked([&] { nearest(a, place(where)); });
         });
     });
     // Counts into pair_offsets where there are no index and delta_r, else fills those.
-    m.def("in_cone",
-          [](py::array left_offsets, py::array left_eta, py::array left_phi,
-             py::array right_offsets, py::array right_eta, py::array right_phi, py::array radius,
-             py::array pair_offsets, Optional index, Optional delta_r, int threads) {
-              visit<float, double>(left_eta, [&](auto zero) {
-                  using T = decltype(zero);
-                  auto a = nearest_inputs<T>(left_offsets, left_eta, left_phi, right_offsets,
-                                             right_eta, right_phi);
-                  a.radius = in<double>(radius);
-                  a.pair_offsets = out<int64_t>(pair_offsets);
-                  a.index = out<int64_t>(index);
-                  a.delta_r = out<T>(delta_r);
-                  unlocked([&] { index ? in_cone(a, {threads}) : in_cone_count(a, {threads}); });
-              });
-          });
+    m.def("in_cone", [](Array left_offsets, Array left_eta, Array left_phi, Array right_offsets,
+                        Array right_eta, Array right_phi, Array radius, Array pair_offsets,
+                        Optional index, Optional delta_r, Where where) {
+        visit<float, double>(left_eta, [&](auto zero) {
+            using T = decltype(zero);
+            auto a = nearest_inputs<T>(left_offsets, left_eta, left_phi, right_offsets, right_eta,
+                                       right_phi);
+            a.radius = in<double>(radius);
+            a.pair_offsets = out<int64_t>(pair_offsets);
+            a.index = out<int64_t>(index);
+            a.delta_r = out<T>(delta_r);
+            unlocked([&] { index ? in_cone(a, place(where)) : in_cone_count(a, place(where)); });
+        });
+    });
 }
 
 HistogramAxis axis_of(py::tuple const& axis) {  // which keeps the arrays alive
-    auto const edges = axis[0].cast<py::array>();
+    auto const edges = axis[0].cast<Array>();
     HistogramAxis a{};
     a.edges = in<double>(edges);
     a.n_bins = static_cast<int64_t>(edges.size()) - 2;
@@ -260,9 +252,9 @@ HistogramAxis axis_of(py::tuple const& axis) {  // which keeps the arrays alive
 }
 
 void bind_histogram(py::module_& m) {
-    m.def("histogram", [](py::array x, py::tuple axis_x, Optional y,
-                          std::optional<py::tuple> axis_y, Optional weights, py::array scratch,
-                          Optional counts, Optional sumw, Optional sumw2, int threads) {
+    m.def("histogram", [](Array x, py::tuple axis_x, Optional y, std::optional<py::tuple> axis_y,
+                          Optional weights, Array scratch, Optional counts, Optional sumw,
+                          Optional sumw2, Where where) {
         visit<float, double>(x, [&](auto zero) {
             using T = decltype(zero);
             auto run = [&](auto weight_zero) {
@@ -281,7 +273,7 @@ void bind_histogram(py::module_& m) {
                 a.counts = out<int64_t>(counts);
                 a.sumw = out<double>(sumw);
                 a.sumw2 = out<double>(sumw2);
-                unlocked([&] { histogram(a, {threads}); });
+                unlocked([&] { histogram(a, place(where)); });
             };
             if (weights)
                 visit<float, double>(*weights, run);
@@ -291,19 +283,17 @@ void bind_histogram(py::module_& m) {
     });
 }
 
-StridedColumn strided(py::array const& a) {
-    if (a.ndim() != 1 || !(a.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_) ||
-        a.dtype().byteorder() == '>' || a.strides(0) % a.itemsize() != 0)
-        throw py::type_error("column must be one-dimensional, aligned and in native byte order");
+StridedColumn strided(Array const& a) {
+    check_column(a);
     DType const dtype = dtype_of(a);
     if (dtype != DType::f4 && dtype != DType::f8) throw py::type_error("column must be of floats");
     return {a.data(), a.strides(0) / a.itemsize(), dtype};
 }
 
 void bind_histogram_cuts(py::module_& m) {
-    m.def("histogram_cuts", [](py::array scores, py::tuple cuts, std::vector<py::array> features,
-                               std::vector<py::tuple> axes, std::vector<py::array> weights,
-                               int64_t n_slots, Optional counts, Optional sums, int threads) {
+    m.def("histogram_cuts", [](Array scores, py::tuple cuts, std::vector<Array> features,
+                               std::vector<py::tuple> axes, std::vector<Array> weights,
+                               int64_t n_slots, Optional counts, Optional sums, Where where) {
         std::vector<StridedColumn> columns, replicas;
         std::vector<HistogramAxis> axis;
         for (auto const& f : features) columns.push_back(strided(f));
@@ -322,17 +312,15 @@ void bind_histogram_cuts(py::module_& m) {
         if (counts) check_layout(*counts);
         a.counts = counts ? static_cast<uint32_t*>(counts->mutable_data()) : nullptr;
         a.sums = out<double>(sums);
-        unlocked([&] { histogram_cuts(a, {threads}); });
+        unlocked([&] { histogram_cuts(a, place(where)); });
     });
 }
 
 }  // namespace
 
-PYBIND11_MODULE(_cpu, m, py::mod_gil_not_used()) {
-    m.doc() = "Compiled CPU kernels of fastjag; use them through fastjag.kernels.";
-    m.attr("compiler") = __VERSION__;
-    m.attr("simd") = simd_name();
-    m.attr("sanitized") = static_cast<bool>(FASTJAG_SANITIZED);
+namespace fastjag {
+
+void bind_kernels(py::module_& m) {
     bind_padding(m);
     bind_aggregate(m);
     bind_select(m);
@@ -342,3 +330,5 @@ PYBIND11_MODULE(_cpu, m, py::mod_gil_not_used()) {
     bind_histogram_cuts(m);
     bind_pyramid(m);
 }
+
+}  // namespace fastjag

@@ -7,11 +7,10 @@ namespace fastjag {
 void bind_pyramid(py::module_& m) {
     m.attr("pyramid_tile") = pyramid_tile;
     m.attr("pyramid_rows") = pyramid_rows;
-    m.def("pyramid_codes", [](py::array offsets, std::vector<py::array> values,
-                              std::vector<double> low, std::vector<double> scale,
-                              std::vector<bool> circular, int64_t cells, int64_t bits,
-                              Optional category, int64_t n_categories, py::array shifts,
-                              py::array codes, int threads) {
+    m.def("pyramid_codes", [](Array offsets, std::vector<Array> values, std::vector<double> low,
+                              std::vector<double> scale, std::vector<bool> circular, int64_t cells,
+                              int64_t bits, Optional category, int64_t n_categories, Array shifts,
+                              Array codes, Where where) {
         std::vector<PyramidAxis> axes;
         for (size_t d = 0; d < values.size(); ++d) {
             check_layout(values[d]);
@@ -29,11 +28,11 @@ void bind_pyramid(py::module_& m) {
         a.shifts = in<double>(shifts);
         a.n_pyramids = static_cast<int64_t>(shifts.shape(0));
         a.codes = out<uint64_t>(codes);
-        unlocked([&] { pyramid_codes(a, {threads}); });
+        unlocked([&] { pyramid_codes(a, place(where)); });
     });
     m.def("pyramid_cells",
-          [](py::array offsets, py::array codes, int64_t n_axes, py::array first,
-             py::array tree_cells, py::array child, py::array cells, Optional most, int threads) {
+          [](Array offsets, Array codes, int64_t n_axes, Array first, Array tree_cells, Array child,
+             Array cells, Optional most, Where where) {
               PyramidCellsArgs a{};
               a.offsets = in<int64_t>(offsets);
               a.n_events = events(offsets);
@@ -42,23 +41,22 @@ void bind_pyramid(py::module_& m) {
                         in<int64_t>(child)};
               a.cells = out<int32_t>(cells);
               a.most = out<int32_t>(most);
-              unlocked([&] { pyramid_cells(a, {threads}); });
+              unlocked([&] { pyramid_cells(a, place(where)); });
           });
-    m.def("pyramid_features",
-          [](py::array offsets, py::array cells, py::array base, Optional counts,
-             Optional out_offsets, Optional features, int threads) {
-              PyramidFeaturesArgs a{};
-              a.offsets = in<int64_t>(offsets);
-              a.n_events = events(offsets);
-              a.cells = in<int32_t>(cells);
-              a.base = in<int32_t>(base);
-              a.counts = out<int64_t>(counts);
-              a.out_offsets = in<int64_t>(out_offsets);
-              a.features = out<int32_t>(features);
-              unlocked([&] { pyramid_features(a, {threads}); });
-          });
-    m.def("pyramid_index", [](py::array offsets, py::array features, py::array plane,
-                              py::array cursor, py::array planes, py::array postings, int threads) {
+    m.def("pyramid_features", [](Array offsets, Array cells, Array base, Optional counts,
+                                 Optional out_offsets, Optional features, Where where) {
+        PyramidFeaturesArgs a{};
+        a.offsets = in<int64_t>(offsets);
+        a.n_events = events(offsets);
+        a.cells = in<int32_t>(cells);
+        a.base = in<int32_t>(base);
+        a.counts = out<int64_t>(counts);
+        a.out_offsets = in<int64_t>(out_offsets);
+        a.features = out<int32_t>(features);
+        unlocked([&] { pyramid_features(a, place(where)); });
+    });
+    m.def("pyramid_index", [](Array offsets, Array features, Array plane, Array cursor,
+                              Array planes, Array postings, Where where) {
         PyramidIndexArgs a{};
         a.offsets = in<int64_t>(offsets);
         a.n_events = events(offsets);
@@ -68,15 +66,15 @@ void bind_pyramid(py::module_& m) {
         a.cursor = out<int64_t>(cursor);
         a.planes = out<uint64_t>(planes);
         a.postings = out<int32_t>(postings);
-        unlocked([&] { pyramid_index(a, {threads}); });
+        unlocked([&] { pyramid_index(a, place(where)); });
     });
     m.def("pyramid_gram_scratch", &pyramid_gram_scratch);
     m.def("pyramid_gram",
-          [](py::array offsets, py::array features, int64_t first_row, int64_t last_row,
-             int64_t n_columns, py::array level_first, py::array plane, py::array planes,
-             py::array posting_offsets, py::array postings, Optional row_scale,
-             Optional column_scale, bool wide, bool symmetric, int64_t most_features,
-             int64_t block_features, py::array scratch, py::array result, int threads) {
+          [](Array offsets, Array features, int64_t first_row, int64_t last_row, int64_t n_columns,
+             Array level_first, Array plane, Array planes, Array posting_offsets, Array postings,
+             Optional row_scale, Optional column_scale, bool wide, bool symmetric,
+             int64_t most_features, int64_t block_features, Array scratch, Array result,
+             Where where) {
               visit<uint16_t, uint32_t, float, double>(result, [&](auto zero) {
                   using Out = decltype(zero);
                   PyramidGramArgs<Out> a{};
@@ -101,21 +99,20 @@ void bind_pyramid(py::module_& m) {
                   a.scratch = out<uint8_t>(scratch);
                   a.out = out<Out>(result);
                   a.stride = static_cast<int64_t>(result.shape(1));
-                  unlocked([&] { pyramid_gram(a, {threads}); });
+                  unlocked([&] { pyramid_gram(a, place(where)); });
               });
           });
-    m.def("largest",
-          [](py::array values, Optional exclude, py::array index, py::array found, int threads) {
-              LargestArgs<float> a{};
-              a.values = in<float>(values);
-              a.n_rows = static_cast<int64_t>(values.shape(0));
-              a.n_columns = static_cast<int64_t>(values.shape(1));
-              a.exclude = in<int64_t>(exclude);
-              a.k = static_cast<int64_t>(index.shape(1));
-              a.index = out<int64_t>(index);
-              a.largest = out<float>(found);
-              unlocked([&] { largest(a, {threads}); });
-          });
+    m.def("largest", [](Array values, Optional exclude, Array index, Array found, Where where) {
+        LargestArgs<float> a{};
+        a.values = in<float>(values);
+        a.n_rows = static_cast<int64_t>(values.shape(0));
+        a.n_columns = static_cast<int64_t>(values.shape(1));
+        a.exclude = in<int64_t>(exclude);
+        a.k = static_cast<int64_t>(index.shape(1));
+        a.index = out<int64_t>(index);
+        a.largest = out<float>(found);
+        unlocked([&] { largest(a, place(where)); });
+    });
 }
 
 }  // namespace fastjag

@@ -29,7 +29,8 @@ LADDER = [
     {"jagged"},
     {"interchange"},
     {"kernels"},
-    {"arrays", "_cpu"},
+    {"arrays"},
+    {"devices", "_cpu"},
 ]
 RUNG = {name: i for i, rung in enumerate(LADDER) for name in rung}
 
@@ -44,6 +45,7 @@ HOMES = {
     "mplhep": {"plots"},
     "dask": {"batch"},
     "numba": {"numba_support"},
+    "cupy": {"devices"},
     "sklearn": {"pyramid", "nystroem", "models"},
     "scipy": {"pyramid"},
 }
@@ -109,6 +111,7 @@ class TestImports:
     def test_compiled_modules_are_seen_by_kernels_only(self):
         users = {module_of(path) for path in MODULES if "_cpu" in set(rungs_below(path))}
         assert users == {"kernels"}
+        assert {module_of(p) for p in MODULES if "fastjag._cuda" in p.read_text()} == {"kernels"}
 
     def test_import_loads_numpy_only(self):
         code = """

@@ -22,11 +22,8 @@ FASTJAG_HD double between(double x, double low, double high) {
 template <bool logarithmic>
 FASTJAG_HD int32_t cell_of(double x, HistogramAxis const& axis) {
     double key = x;
-    if (logarithmic) {  // the bits of a positive number, as an integer, follow its logarithm
-        int64_t bits;
-        __builtin_memcpy(&bits, &x, sizeof bits);
-        key = static_cast<double>(bits);
-    }
+    if (logarithmic)  // the bits of a positive number, as an integer, follow its logarithm
+        key = static_cast<double>(__builtin_bit_cast(int64_t, x));
     double const last = static_cast<double>(axis.n_cells - 1);
     return static_cast<int32_t>(between(key * axis.scale + axis.shift, 0.0, last));
 }

@@ -27,6 +27,11 @@ struct Threads {
     int count = 1;
 };
 
+// A CUDA stream: kernels given one run on its GPU, behind what it already holds.
+struct Stream {
+    void* handle = nullptr;
+};
+
 namespace FASTJAG_ISA {
 
 FASTJAG_HD int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }

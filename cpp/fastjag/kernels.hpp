@@ -5,6 +5,9 @@
 //  - `offsets` has n_events + 1 entries; event i owns particles offsets[i] .. offsets[i+1] - 1 of
 //    the content. Offsets are validated before they get here; offsets[0] need not be 0.
 //  - The caller provides outputs and scratch; a kernel's own work neither allocates nor throws.
+//  - Given a Stream, all pointers are to memory of its GPU, but for small arrays of structs
+//    (columns, axes), which stay on the host. Kernels return before they are done; a launch that
+//    fails throws CudaError. Those that write offsets write counts only, for `scan` to add up.
 //  - The meaning of every kernel is defined by the function of the same name in reference.py.
 #pragma once
 
@@ -23,6 +26,17 @@ namespace fastjag {
 #define FASTJAG_FOR_GRAM_TYPES(M) M(uint16_t) M(uint32_t) M(float) M(double)
 
 enum class DType : uint8_t { u1, u2, u4, u8, i1, i2, i4, i8, f4, f8 };
+
+// ---- scan: counts -> offsets, on a GPU (CPU kernels do it themselves) --------------------------
+
+struct ScanArgs {  // values[i] becomes values[0] + .. + values[i]
+    int64_t n;
+    int64_t* values;
+    void* scratch;
+    int64_t scratch_bytes;  // at least scan_scratch(n)
+};
+void scan(ScanArgs const&, Stream);
+int64_t scan_scratch(int64_t n);
 
 // ---- padding: jagged columns -> dense (event, slot, column) tensor ---------------------------
 
@@ -52,6 +66,8 @@ struct PaddingArgs {
 };
 template <class Out>
 void padding(PaddingArgs<Out> const&, Threads);
+template <class Out>
+void padding(PaddingArgs<Out> const&, Stream);
 
 // ---- aggregate: one column -> per-event statistics -------------------------------------------
 
@@ -69,6 +85,8 @@ struct AggregateArgs {
 };
 template <class T>
 void aggregate(AggregateArgs<T> const&, Threads);
+template <class T>
+void aggregate(AggregateArgs<T> const&, Stream);
 
 // ---- select: particle masks, event picks, order within events --------------------------------
 
@@ -79,6 +97,7 @@ struct SelectArgs {  // counts particles that pass; out_offsets[i + 1] = number 
     int64_t* out_offsets;
 };
 void select(SelectArgs const&, Threads);
+void select(SelectArgs const&, Stream);
 
 struct CompactArgs {  // copies the particles that pass, in order
     const int64_t* offsets;
@@ -90,6 +109,7 @@ struct CompactArgs {  // copies the particles that pass, in order
     void* out;
 };
 void compact(CompactArgs const&, Threads);
+void compact(CompactArgs const&, Stream);
 
 struct GatherArgs {  // copies particles starts[i] .. of each event to out_offsets[i] ..
     const int64_t* starts;
@@ -100,6 +120,7 @@ struct GatherArgs {  // copies particles starts[i] .. of each event to out_offse
     void* out;
 };
 void gather(GatherArgs const&, Threads);
+void gather(GatherArgs const&, Stream);
 
 template <class T>
 struct OrderArgs {  // content indices of each event by descending key; ties stored order, NaN last
@@ -111,6 +132,8 @@ struct OrderArgs {  // content indices of each event by descending key; ties sto
 };
 template <class T>
 void order(OrderArgs<T> const&, Threads);
+template <class T>
+void order(OrderArgs<T> const&, Stream);
 
 // ---- dimuon: pairs within events and their observables ---------------------------------------
 
@@ -136,7 +159,11 @@ struct DimuonArgs {
 template <class T>
 void dimuon_count(DimuonArgs<T> const&, Threads);
 template <class T>
+void dimuon_count(DimuonArgs<T> const&, Stream);
+template <class T>
 void dimuon(DimuonArgs<T> const&, Threads);
+template <class T>
+void dimuon(DimuonArgs<T> const&, Stream);
 
 template <class T>
 struct PairMassArgs {
@@ -147,6 +174,8 @@ struct PairMassArgs {
 };
 template <class T>
 void pair_mass(PairMassArgs<T> const&, Threads);
+template <class T>
+void pair_mass(PairMassArgs<T> const&, Stream);
 
 // ---- nearest: particles of two collections close to each other in eta and phi ------------------
 
@@ -164,9 +193,15 @@ struct NearestArgs {
 template <class T>
 void nearest(NearestArgs<T> const&, Threads);
 template <class T>
+void nearest(NearestArgs<T> const&, Stream);
+template <class T>
 void in_cone_count(NearestArgs<T> const&, Threads);
 template <class T>
+void in_cone_count(NearestArgs<T> const&, Stream);
+template <class T>
 void in_cone(NearestArgs<T> const&, Threads);
+template <class T>
+void in_cone(NearestArgs<T> const&, Stream);
 
 // ---- histogram: 1-D and 2-D, weighted or not -------------------------------------------------
 
@@ -202,6 +237,8 @@ struct HistogramArgs {
 };
 template <class T, class W>
 void histogram(HistogramArgs<T, W> const&, Threads);
+template <class T, class W>
+void histogram(HistogramArgs<T, W> const&, Stream);
 
 // ---- pyramid: pyramid-match kernel of sets of points -----------------------------------------
 
@@ -229,6 +266,7 @@ struct PyramidCodesArgs {
     uint64_t* codes;  // event i: n_pyramids * its points, sorted, from n_pyramids * offsets[i] on
 };
 void pyramid_codes(PyramidCodesArgs const&, Threads);
+void pyramid_codes(PyramidCodesArgs const&, Stream);
 
 // All cells that hold a point, level by level from the finest, in the order of their codes. The
 // children of cell c, one level below, are child[c] .. child[c + 1] - 1.
@@ -248,6 +286,7 @@ struct PyramidCellsArgs {    // the cell, or -1, of every point on every level
     int32_t* most;   // (n_cells,): most points of one event in each cell, from 1; or null
 };
 void pyramid_cells(PyramidCellsArgs const&, Threads);
+void pyramid_cells(PyramidCellsArgs const&, Stream);
 
 // Feature (cell, k) says that an event has more than k points in the cell; its number is
 // base[cell] + k. Features that no event of the tree's own sample has are left out.
@@ -261,6 +300,7 @@ struct PyramidFeaturesArgs {
     int32_t* features;           // ascending within each event; may be `cells`; or null
 };
 void pyramid_features(PyramidFeaturesArgs const&, Threads);
+void pyramid_features(PyramidFeaturesArgs const&, Stream);
 
 constexpr int64_t pyramid_rows = 128;    // of a block of the Gram matrix
 constexpr int64_t pyramid_tile = 2'048;  // columns of a block
@@ -277,6 +317,7 @@ struct PyramidIndexArgs {
     int32_t* postings;  // columns, ascending within each list
 };
 void pyramid_index(PyramidIndexArgs const&, Threads);
+void pyramid_index(PyramidIndexArgs const&, Stream);
 
 // Sum over shared features of 2^(n_levels - 2 - level) (1 for the top level), or that times
 // row_scale[i] * column_scale[j].
@@ -302,6 +343,8 @@ struct PyramidGramArgs {
 };
 template <class Out>
 void pyramid_gram(PyramidGramArgs<Out> const&, Threads);
+template <class Out>
+void pyramid_gram(PyramidGramArgs<Out> const&, Stream);
 constexpr int64_t pyramid_gram_scratch(int64_t most_features, int64_t block_features) {
     int64_t const bytes = 512 * (most_features + 1) + 4 * pyramid_rows * pyramid_tile +
                           136 * pyramid_rows + 28 * block_features;
@@ -319,6 +362,8 @@ struct LargestArgs {  // columns of the k largest values of each row, ties by co
 };
 template <class T>
 void largest(LargestArgs<T> const&, Threads);
+template <class T>
+void largest(LargestArgs<T> const&, Stream);
 // ---- histogram_cuts: histograms of many columns for many cuts on a score ----------------------
 
 struct StridedColumn {
@@ -343,5 +388,6 @@ struct HistogramCutsArgs {
     double* sums;
 };
 void histogram_cuts(HistogramCutsArgs const&, Threads);
+void histogram_cuts(HistogramCutsArgs const&, Stream);
 
 }  // namespace fastjag

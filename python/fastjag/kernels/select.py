@@ -5,15 +5,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastjag import _cpu
 from fastjag.arrays import Array, Offsets, at_least
-from fastjag.kernels.threads import get_num_threads
+from fastjag.kernels.device import device_of
 
 
 def select(offsets: Offsets, mask: NDArray[np.bool_], *, threads: int | None = None) -> Offsets:
     """Offsets of the particles that pass ``mask``, which is indexed as the content is."""
-    result = np.empty(len(offsets), np.int64)
-    _cpu.select(offsets, mask, result, get_num_threads(threads))
+    device = device_of(offsets=offsets, mask=mask)
+    result: Offsets = device.empty(len(offsets), np.int64)
+    device.kernels.select(offsets, mask, result, device.where(threads))
+    device.add_up(result)
     return result
 
 
@@ -26,8 +27,9 @@ def compact(
     threads: int | None = None,
 ) -> Array:
     """One column without the particles that fail ``mask``; ``out_offsets`` from :func:`select`."""
-    result = np.empty(int(out_offsets[-1]), values.dtype)
-    _cpu.compact(offsets, mask, out_offsets, values, result, get_num_threads(threads))
+    device = device_of(offsets=offsets, mask=mask, values=values)
+    result: Array = device.empty(int(out_offsets[-1]), values.dtype)
+    device.kernels.compact(offsets, mask, out_offsets, values, result, device.where(threads))
     return result
 
 
@@ -35,8 +37,9 @@ def gather(
     starts: NDArray[np.int64], out_offsets: Offsets, values: Array, *, threads: int | None = None
 ) -> Array:
     """One column with event i copied from ``values[starts[i]:]``, as long as its out_offsets."""
-    result = np.empty(int(out_offsets[-1]), values.dtype)
-    _cpu.gather(starts, out_offsets, values, result, get_num_threads(threads))
+    device = device_of(starts=starts, values=values)
+    result: Array = device.empty(int(out_offsets[-1]), values.dtype)
+    device.kernels.gather(starts, out_offsets, values, result, device.where(threads))
     return result
 
 
@@ -49,6 +52,7 @@ def order(
     particles that the offsets span.
     """
     most = np.iinfo(np.int64).max if limit is None else at_least("limit", limit, 0)
-    result = np.empty(int(offsets[-1] - offsets[0]), np.int64)
-    _cpu.order(offsets, key, most, result, get_num_threads(threads))
+    device = device_of(offsets=offsets, key=key)
+    result: NDArray[np.int64] = device.empty(int(offsets[-1] - offsets[0]), np.int64)
+    device.kernels.order(offsets, key, most, result, device.where(threads))
     return result

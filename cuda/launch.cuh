@@ -1,0 +1,41 @@
+// What every kernel of this folder needs: the launch, shared memory, errors, and a few words of
+// warp. The two macros may come from elsewhere (tests/cuda_emulation).
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cmath>
+#include <cstdint>
+
+#include "launch.hpp"
+
+// A kernel template with several arguments goes in parentheses.
+#ifndef FASTJAG_LAUNCH
+#define FASTJAG_LAUNCH(kernel, blocks, threads, shared_bytes, stream, ...)                         \
+    do {                                                                                           \
+        kernel<<<static_cast<unsigned>(blocks), static_cast<unsigned>(threads),                    \
+                 static_cast<size_t>(shared_bytes), static_cast<cudaStream_t>((stream).handle)>>>( \
+            __VA_ARGS__);                                                                          \
+        ::fastjag::launched(#kernel, stream);                                                      \
+    } while (0)
+#endif
+
+// T* name: the block's shared memory, as large as the launch says.
+#ifndef FASTJAG_SHARED
+#define FASTJAG_SHARED(T, name)                                      \
+    extern __shared__ __align__(16) unsigned char fastjag_shared_[]; \
+    T* const name = reinterpret_cast<T*>(fastjag_shared_)
+#endif
+
+namespace fastjag {
+
+constexpr int64_t warp_lanes = 32;
+constexpr unsigned all_lanes = 0xffffffff;
+constexpr int64_t block_threads = 256;
+constexpr int64_t most_shared = 48 * 1024;  // bytes that every GPU grants a block unasked
+
+__device__ inline int64_t global_thread() { return int64_t{blockIdx.x} * blockDim.x + threadIdx.x; }
+__device__ inline int64_t all_threads() { return int64_t{gridDim.x} * blockDim.x; }
+__device__ inline int64_t lane_index() { return threadIdx.x % 32; }
+
+}  // namespace fastjag

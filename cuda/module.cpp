@@ -1,0 +1,63 @@
+// The _cuda module: the kernels of _cpu for arrays on a GPU, with a stream in place of threads.
+#include <cuda_runtime.h>
+
+#include "bindings.hpp"
+#include "error.hpp"
+
+#ifndef FASTJAG_MODULE
+#define FASTJAG_MODULE _cuda
+#endif
+
+namespace {
+
+namespace py = pybind11;
+
+// Why no GPU can be used, or nothing.
+std::string problem() {
+    int driver = 0, devices = 0;
+    cudaDriverGetVersion(&driver);
+    cudaError_t const code = cudaGetDeviceCount(&devices);
+    cudaGetLastError();  // or the next launch would report it
+    if (code == cudaSuccess && devices > 0) return "";
+    std::string const built = "fastjag was built with CUDA " +
+                              std::to_string(CUDART_VERSION / 1000) + "." +
+                              std::to_string(CUDART_VERSION % 1000 / 10);
+    if (driver == 0) return "there is no NVIDIA driver (" + built + ")";
+    if (code == cudaSuccess || code == cudaErrorNoDevice) return "the NVIDIA driver sees no GPU";
+    return std::string(cudaGetErrorString(code)) + ", driver for CUDA " +
+           std::to_string(driver / 1000) + "." + std::to_string(driver % 1000 / 10) + " (" + built +
+           ")";
+}
+
+}  // namespace
+
+#ifdef FASTJAG_MODULE_EXTRAS
+void bind_extras(py::module_&);
+#endif
+
+PYBIND11_MODULE(FASTJAG_MODULE, m, py::mod_gil_not_used()) {
+    m.doc() = "Compiled CUDA kernels of fastjag; use them through fastjag.kernels.";
+    // The class is Python's: it is there to be caught where there is no GPU, too.
+    PYBIND11_CONSTINIT static py::gil_safe_call_once_and_store<py::object> error;
+    error.call_once_and_store_result(
+        [] { return py::module_::import("fastjag.devices").attr("CudaError"); });
+    py::register_local_exception_translator([](std::exception_ptr thrown) {
+        try {
+            if (thrown) std::rethrow_exception(thrown);
+        } catch (fastjag::CudaError const& e) {
+            py::set_error(error.get_stored(), e.what());
+        }
+    });
+    m.def("problem", &problem);
+    m.attr("runtime") = CUDART_VERSION;
+    fastjag::bind_kernels(m);
+    m.def("scan_scratch", &fastjag::scan_scratch);
+    m.def("scan", [](fastjag::Array values, fastjag::Array scratch, fastjag::Where where) {
+        fastjag::ScanArgs const a{values.size(), fastjag::out<int64_t>(values),
+                                  fastjag::out<uint8_t>(scratch), scratch.size()};
+        fastjag::unlocked([&] { fastjag::scan(a, fastjag::place(where)); });
+    });
+#ifdef FASTJAG_MODULE_EXTRAS
+    bind_extras(m);
+#endif
+}

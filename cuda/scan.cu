@@ -1,0 +1,23 @@
+// scan: running sums of counts by CUB, in a file of its own because CUB is slow to compile.
+#include <cub/device/device_scan.cuh>
+
+#include "launch.cuh"
+
+namespace fastjag {
+
+int64_t scan_scratch(int64_t n) {
+    size_t bytes = 0;
+    cub::DeviceScan::InclusiveSum(nullptr, bytes, static_cast<int64_t*>(nullptr),
+                                  static_cast<int64_t*>(nullptr), n);
+    return static_cast<int64_t>(bytes);
+}
+
+void scan(ScanArgs const& a, Stream stream) {
+    if (a.n == 0) return;
+    auto bytes = static_cast<size_t>(a.scratch_bytes);
+    cub::DeviceScan::InclusiveSum(a.scratch, bytes, a.values, a.values, a.n,
+                                  static_cast<cudaStream_t>(stream.handle));
+    launched("scan", stream);
+}
+
+}  // namespace fastjag
