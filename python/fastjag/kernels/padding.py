@@ -51,7 +51,7 @@ def padding(
         and math.prod(shape) * target.itemsize >= MAPPED
         and not any(value.tobytes())
     )
-    values = device.zeros(shape, target) if blank else out_array(out, shape, target, device=device)
+    values = device.zeros(shape, target) if blank else out_array(out, shape, target, like=offsets)
     if device.is_cpu:
         for name, written in (("out", out), ("out.mask", mask)):
             if written is not None and any(np.may_share_memory(written, c) for c in columns):
