@@ -45,8 +45,8 @@ template <class Lanes, class T>
 __device__ void sums(AggregateArgs<T> const& a, int64_t event, T const* x, int64_t n) {
     if constexpr (!std::is_floating_point_v<T>) {
         if (a.sum) {
-            auto const sum = total<Lanes, uint64_t>(
-                n, [=](int64_t i) { return static_cast<uint64_t>(x[i]); });
+            auto const sum =
+                total<Lanes, uint64_t>(n, [=](int64_t i) { return static_cast<uint64_t>(x[i]); });
             if (Lanes::writes()) static_cast<uint64_t*>(a.sum)[event] = sum;
         }
         if (!a.mean && !a.std) return;

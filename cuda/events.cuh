@@ -48,7 +48,8 @@ template <class Body>
 __device__ void each_particle(int64_t const* offsets, int64_t n_events, Body body) {
     constexpr int64_t least = 8 * warp_lanes;  // worth finding their event
     int64_t const begin = offsets[0], all = offsets[n_events] - begin, warps = all_threads() / 32;
-    int64_t const even = (all + warps - 1) / warps, share = (even > least ? even + 31 : least) & ~31;
+    int64_t const even = (all + warps - 1) / warps,
+                  share = (even > least ? even + 31 : least) & ~31;
     int64_t const own = begin + global_thread() / 32 * share;
     int64_t const end = own + share < begin + all ? own + share : begin + all;
     int64_t event = own < end ? event_of(offsets, n_events, own) : 0;

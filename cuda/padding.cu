@@ -113,8 +113,8 @@ __global__ void pad_cells(PaddingArgs<Out> a, Columns columns, Shape shape, Cell
             column[k] = static_cast<int>(slots_inside ? at.middle : at.last);
             to[k] = from[k] = -1;
             if (at.event < a.n_events) {
-                to[k] = at.event * a.event_stride + slot * a.slot_stride +
-                        column[k] * a.column_stride;
+                to[k] =
+                    at.event * a.event_stride + slot * a.slot_stride + column[k] * a.column_stride;
                 int64_t const particle = offsets[at.event] + slot;
                 if (particle < offsets[at.event + 1]) from[k] = particle - before;
             }
@@ -180,8 +180,8 @@ void padding(PaddingArgs<Out> const& a, Stream stream) {
         part.out = a.out + first * a.column_stride;
         Columns columns{};
         for (int64_t c = 0; c < part.n_columns; ++c) columns.column[c] = a.columns[first + c];
-        Shape const shape = a.slot_stride == 1 ? Shape{part.n_columns, a.width}
-                                               : Shape{a.width, part.n_columns};
+        Shape const shape =
+            a.slot_stride == 1 ? Shape{part.n_columns, a.width} : Shape{a.width, part.n_columns};
         int64_t const cells = a.n_events * a.width * part.n_columns;
         int64_t const blocks = blocks_for(cells, block_threads * unrolled);
         int64_t const row = block_threads * (unrolled - 1);

@@ -24,8 +24,7 @@ __global__ void count_kept(SelectArgs a) {
             int64_t kept = 0;
             for (int64_t i = a.offsets[event] + lane_index(); i < end; i += warp_lanes)
                 kept += a.mask[i] != 0;
-            for (int half = 16; half > 0; half /= 2)
-                kept += __shfl_xor_sync(all_lanes, kept, half);
+            for (int half = 16; half > 0; half /= 2) kept += __shfl_xor_sync(all_lanes, kept, half);
             if (lane_index() == 0) a.out_offsets[event + 1] = kept;
         });
 }

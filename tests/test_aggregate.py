@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import DTYPES, FLOATS, INTEGERS, assert_same, jagged_arrays
+from strategies import (
+    DTYPES,
+    FLOATS,
+    INTEGERS,
+    assert_same,
+    jagged_arrays,
+    uneven_jagged,
+)
 
 from fastjag import kernels, reference
 
@@ -77,6 +84,27 @@ class TestAggregate:
         values = 1e9 + np.array([0.0, 1.0, 2.0])
         found = kernels.aggregate(np.array([0, 3]), values, ["std"])["std"]
         assert found[0] == pytest.approx(np.sqrt(2 / 3), rel=1e-12)
+
+    @pytest.mark.parametrize("dtype", ["f4", "f8", "i2"])
+    def test_many_events(self, kernels, dtype):
+        offsets = uneven_jagged()
+        values = np.random.default_rng(1).normal(10, 5, int(offsets[-1])).astype(dtype)
+        found = kernels.aggregate(offsets, values, kernels.STATISTICS)
+        counts, first = np.diff(offsets), offsets[0]
+        assert_same(found["count"], counts)
+        event = np.repeat(np.arange(len(counts)), counts)
+        sums = np.bincount(event, values[first:].astype("f8"), len(counts))  # in stored order
+        short = counts <= 32
+        assert_same(found["sum"][short].astype("f8"), sums[short])
+        np.testing.assert_allclose(found["sum"], sums, rtol=1e-12)
+        with np.errstate(invalid="ignore"):
+            assert_same(found["mean"][short], (sums / counts)[short])
+        full = counts > 0
+        for name, extreme in (("min", np.minimum), ("max", np.maximum)):
+            expected = extreme.reduceat(values, offsets[:-1][full])
+            assert (found[name][full] == expected).all()
+            at = offsets[:-1][full] + found["arg" + name][full]
+            assert (values[at] == expected).all()
 
     @pytest.mark.parametrize("dtype", DTYPES)
     def test_same_on_any_number_of_threads(self, large, dtype):

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import DTYPES, FLOATS, assert_same, jagged_arrays
+from strategies import DTYPES, FLOATS, assert_same, column, jagged_arrays, uneven_jagged
+from traffic import counted, sectors, worst_conflict
 
-from fastjag import kernels, reference
+from fastjag import devices, kernels, reference
 
 # Less than a register, several, some and a rest, and rows that follow their event's length.
 WIDTHS = st.sampled_from([1, 2, 3, 8, 16, 33, 70, 300])
@@ -107,7 +108,9 @@ class TestPadding:
         values, _ = padded(kernels, offsets, columns, width, fill=fill, layout=layout)
         assert values.nbytes > 32 * 2**20
         again = np.full((n, 2, width) if layout == "NFK" else (n, width, 2), 9, "f4")
-        expected, mask = padded(kernels, offsets, columns, width, fill=fill, layout=layout, out=again)
+        expected, mask = padded(
+            kernels, offsets, columns, width, fill=fill, layout=layout, out=again
+        )
         assert_same(values, expected)
         assert_same(values[~mask], np.full((int((~mask).sum()), 2), fill, "f4"))
 
@@ -126,6 +129,18 @@ class TestPadding:
         values, _ = padded(kernels, offsets, columns, width, fill=-1)
         assert_same(values, reference.padding(offsets, columns, width, -1)[0])
 
+    @pytest.mark.parametrize("layout", ["NKF", "NFK"])
+    @pytest.mark.parametrize("dtype", ["u1", "u2", "f4", "f8"])
+    def test_many_events(self, kernels, dtype, layout):
+        offsets, rng = uneven_jagged(), np.random.default_rng(1)
+        columns = [column(rng, dtype, int(offsets[-1])) for _ in range(3)]
+        values, mask = padded(kernels, offsets, columns, 5, fill=3, layout=layout)
+        inside = np.arange(5) < np.diff(offsets)[:, None]
+        at = np.where(inside, offsets[:-1, None] + np.arange(5), 0)
+        assert_same(mask, inside)
+        for f, x in enumerate(columns):
+            assert_same(values[:, :, f], np.where(inside, x[at], x.dtype.type(3)))
+
     @pytest.mark.parametrize("dtype", DTYPES)
     def test_same_on_any_number_of_threads(self, large, dtype):
         offsets, make = large
@@ -133,9 +148,31 @@ class TestPadding:
         for options in ({"layout": "NFK"}, {"mean": 0.1, "clip": (-1, 1), "dtype": "f4"}):
             one = padded(kernels, offsets, columns, 5, key=columns[1], threads=1, **options)
             for threads in (2, 3, 4):
-                more = padded(kernels, offsets, columns, 5, key=columns[1], threads=threads, **options)
+                more = padded(
+                    kernels, offsets, columns, 5, key=columns[1], threads=threads, **options
+                )
                 assert one[0].tobytes() == more[0].tobytes()
                 assert one[1].tobytes() == more[1].tobytes()
+
+
+class TestTraffic:
+    """On a GPU: memory is written by whole sectors, and read with few of them in vain."""
+
+    @pytest.mark.parametrize("layout", ["NKF", "NFK"])
+    @pytest.mark.parametrize("dtype", ["u1", "u2", "f4", "f8"])
+    @pytest.mark.parametrize("n_columns", [1, 3, 32, 40])
+    def test_sectors(self, emulation, dtype, layout, n_columns):
+        xp, rng = devices.cupy(), np.random.default_rng(1)
+        offsets = xp.asarray(np.concatenate([[0], np.cumsum(rng.poisson(3, 500))]))
+        columns = [xp.asarray(column(rng, dtype, int(offsets[-1]))) for _ in range(n_columns)]
+        mask = xp.empty((500, 8), bool)
+        with counted(emulation) as rows:
+            kernels.padding(offsets, columns, 8, layout=layout, mask=mask)
+        assert worst_conflict(rows) == 1
+        found, ideal, _ = sectors(rows, "pad_cells", "global write")
+        assert found == ideal
+        found, ideal, _ = sectors(rows, "pad_mask", "global write")
+        assert found == ideal
 
 
 FLOAT, INTEGER = [np.zeros(3)], [np.zeros(3, np.uint8)]
