@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import DTYPES, assert_same, jagged_arrays
+from strategies import DTYPES, assert_same, column, jagged_arrays, uneven_jagged
+from traffic import counted, sectors, worst_conflict
 
-from fastjag import reference
+from fastjag import devices, kernels, reference
 
 
 class TestSelect:
@@ -32,7 +33,25 @@ class TestSelect:
         assert_same(found, np.concatenate([values[:0], *picked]))
 
     @pytest.mark.parametrize("dtype", ["u1", "i2", "f4", "f8"])
-    def test_same_on_any_number_of_threads(self, kernels, large, dtype):
+    def test_many_events(self, kernels, dtype):
+        offsets, rng = uneven_jagged(), np.random.default_rng(1)
+        values = column(rng, dtype, int(offsets[-1]) + 3)
+        mask = rng.random(len(values)) < 0.4
+        bounds = kernels.select(offsets, mask)
+        before = np.concatenate([[0], np.cumsum(mask)])
+        assert_same(bounds, (before[offsets] - before[offsets[0]]).astype(np.int64))
+        kept = kernels.compact(offsets, mask, bounds, values)
+        inside = slice(offsets[0], offsets[-1])
+        assert_same(kept, values[inside][mask[inside]])
+        events = rng.permutation(len(offsets) - 1)
+        counts = np.diff(offsets)[events]
+        bounds = np.concatenate([[0], np.cumsum(counts)])
+        found = kernels.gather(offsets[events], bounds, values)
+        index = np.repeat(offsets[events] - bounds[:-1], counts) + np.arange(bounds[-1])
+        assert_same(found, values[index])
+
+    @pytest.mark.parametrize("dtype", ["u1", "i2", "f4", "f8"])
+    def test_same_on_any_number_of_threads(self, large, dtype):
         offsets, make = large
         values, mask = make(dtype), make("f8") > 0.5
         one = kernels.select(offsets, mask, threads=1)
@@ -58,8 +77,23 @@ class TestOrder:
             assert found[first].tolist() == expected[first]
             assert sorted(found[s]) == sorted(expected[s])  # never a particle twice
 
+    @pytest.mark.parametrize("dtype", ["u1", "i8", "f4", "f8"])
+    def test_many_events(self, kernels, dtype):
+        offsets = uneven_jagged()
+        key = column(np.random.default_rng(1), dtype, int(offsets[-1]) + 3)[: offsets[-1]]
+        event = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+        rank = reference.descending(key)[offsets[0] :]
+        expected = offsets[0] + np.lexsort([rank, event])
+        assert_same(kernels.order(offsets, key), expected)
+
+    @pytest.mark.parametrize("n", [255, 256, 257, 511, 512, 513, 1000, 1025])
+    def test_events_of_any_length(self, kernels, n):
+        key = column(np.random.default_rng(n), "f4", n + 1)
+        offsets = np.array([1, n + 1])
+        assert kernels.order(offsets, key).tolist() == reference.order(offsets, key)
+
     @pytest.mark.parametrize("dtype", DTYPES)
-    def test_same_on_any_number_of_threads(self, kernels, large, dtype):
+    def test_same_on_any_number_of_threads(self, large, dtype):
         offsets, make = large
         key = make(dtype)
         one = kernels.order(offsets, key, threads=1)
@@ -67,6 +101,27 @@ class TestOrder:
             assert_same(kernels.order(offsets, key, threads=threads), one)
 
     @pytest.mark.parametrize("limit", [-1, 1.5])
-    def test_bad_limit(self, kernels, limit):
+    def test_bad_limit(self, limit):
         with pytest.raises(ValueError, match=f"limit must be an integer >= 0, got {limit}"):
             kernels.order(np.array([0, 30]), np.zeros(30), limit=limit)
+
+
+class TestTraffic:
+    """On a GPU: memory is read and written by whole sectors, but for borders."""
+
+    @pytest.mark.parametrize("dtype", ["u1", "u2", "f4", "f8"])
+    def test_compact_and_gather(self, emulation, dtype):
+        xp, rng = devices.cupy(), np.random.default_rng(1)
+        offsets = np.concatenate([[0], np.cumsum(rng.poisson(3, 3000))])
+        values = xp.asarray(column(rng, dtype, int(offsets[-1])))
+        offsets, mask = xp.asarray(offsets), xp.asarray(rng.random(len(values)) < 0.5)
+        bounds = kernels.select(offsets, mask)
+        with counted(emulation) as rows:
+            kernels.compact(offsets, mask, bounds, values)
+            kernels.gather(offsets[:-1], offsets, values)
+        assert worst_conflict(rows) == 1
+        # What is kept of 32 particles begins anywhere.
+        found, ideal, accesses = sectors(rows, "compact_values", "global write")
+        assert ideal <= found <= ideal + accesses
+        found, ideal, accesses = sectors(rows, "gather_values", "global write")
+        assert found == ideal

@@ -249,7 +249,7 @@ def _call(function, args, kwargs):
         raise TypeError(f"{name} got unexpected arguments {set(kwargs) - set(parameters)}")
     given = {**dict(zip(parameters, args, strict=False)), **kwargs}
     if isinstance(given.get("repeats"), ndarray):
-        raise ValueError("`repeats` should be int or sequence")  # noqa: TRY004: as CuPy does
+        raise ValueError("`repeats` should be int or sequence")  # noqa: TRY004
     if name == "lexsort" and not isinstance(args[0], ndarray):
         raise TypeError("keys must be an array of the device")
     out = kwargs.pop("out", None)
