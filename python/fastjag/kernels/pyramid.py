@@ -227,7 +227,10 @@ def pyramid_gram(
     need more than 16 bits; ``symmetric`` that the rows are the columns and all wanted at once.
     """
     device = device_of(
-        rows=rows.offsets, columns=index.plane, out=out, scales=None if scales is None else [*scales]
+        rows=rows.offsets,
+        columns=index.plane,
+        out=out,
+        scales=None if scales is None else [*scales],
     )
     where = device.where(threads)
     most = block = 0
