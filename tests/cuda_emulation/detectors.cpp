@@ -141,8 +141,9 @@ void access(void const* pointer, size_t bytes, Access kind, void const* site) {
     uint32_t const horizon = in_shared ? now.block_epoch : now.launch_epoch;
     uint32_t const written = in_shared ? now.block_epoch : 2;
     bool racing = false, unwritten = false;  // told once per access
-    for (size_t i = 0; i < bytes; ++i) {
-        Shadow& s = shadow[offset + i];
+    for (size_t i = 0; i < bytes;) {
+        Shadow const old = shadow[offset + i];
+        Shadow s = old;
         if (s.write.epoch == 0) {
             report("out of bounds",
                    std::to_string(bytes) + " bytes are " + verb(kind) + " at " + describe(address),
@@ -157,12 +158,16 @@ void access(void const* pointer, size_t bytes, Access kind, void const* site) {
             report_race(address + i, kind, s.write, before, site);
         if (kind == Access::read) {
             s.read = merged(s.read, horizon);
-            continue;
+        } else {
+            if (concurrent(s.read, horizon) && !std::exchange(racing, true))
+                report_race(address + i, kind, s.read, Access::read, site);
+            s.write = atomics ? merged(s.write, horizon) : mine();
+            if (kind == Access::atomic) s.write.thread |= is_atomic;
         }
-        if (concurrent(s.read, horizon) && !std::exchange(racing, true))
-            report_race(address + i, kind, s.read, Access::read, site);
-        s.write = atomics ? merged(s.write, horizon) : mine();
-        if (kind == Access::atomic) s.write.thread |= is_atomic;
+        // Most often all bytes have the same history: what goes for one goes for all.
+        do {
+            shadow[offset + i++] = s;
+        } while (i < bytes && std::memcmp(&shadow[offset + i], &old, sizeof old) == 0);
     }
     if (counting) count(pointer, bytes, kind, site);
 }
@@ -185,8 +190,9 @@ std::string describe(uintptr_t address) {
 void begin_launch() {
     now.launch_epoch = ++now.epoch;
     block_of_epoch.clear();
-    mark_range(0, shared_room, 0);
-    mark_range(0, now.shared_bytes, 1);
+    static size_t bytes_before = 0;
+    mark_range(0, bytes_before, 0);
+    mark_range(0, bytes_before = now.shared_bytes, 1);
 }
 
 void begin_block() {
