@@ -25,9 +25,11 @@ struct Shadow {
     Stamp write, read;
 };
 
-// Device memory is one range of addresses: a block's shared memory, then buffers. Buffers are never
-// moved to where another one was, as long as any is alive, so that use after release is seen.
-constexpr size_t arena_bytes = size_t{4} << 30, shared_room = 64 * 1024, granule = 256;
+// Device memory is one range of addresses: a block's shared memory, then buffers, each behind the
+// one before. Only at its end does it begin again, so that use after release is seen.
+constexpr size_t arena_bytes = size_t{128} << 20, shared_room = 64 * 1024, granule = 256,
+                 page = 4096;
+static_assert(granule * sizeof(Shadow) == page);
 
 void* reserve(size_t bytes) {
     void* const p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
@@ -110,6 +112,22 @@ void access_elsewhere(uintptr_t address, size_t bytes, Access kind, void const* 
 
 void mark_range(size_t offset, size_t bytes, uint32_t epoch) {
     for (size_t i = 0; i < bytes; ++i) shadow[offset + i] = {{epoch, 0, 0}, {0, 0, 0}};
+}
+
+// With a granule at least that is nobody's.
+size_t footprint(size_t bytes) { return (bytes / granule + 2) * granule; }
+
+// The first place from here on without a live buffer. Released ones there are forgotten.
+size_t place_for(size_t offset, size_t room) {
+    for (auto b = buffers.lower_bound(offset); b != buffers.end() && b->first < offset + room;) {
+        if (b->second.alive) {
+            offset = b->first + footprint(b->second.bytes);
+            ++b;
+        } else {
+            b = buffers.erase(b);
+        }
+    }
+    return offset;
 }
 
 // The buffer at or before the offset.
@@ -202,9 +220,12 @@ void begin_block() {
 }
 
 uintptr_t allocate(size_t bytes, bool initialised) {
-    size_t const room = (bytes / granule + 2) * granule;  // at least one granule is nobody's
-    if (room > arena_bytes - next_free) throw std::bad_alloc();
-    size_t const offset = std::exchange(next_free, next_free + room);
+    if (bytes > arena_bytes) throw std::bad_alloc();
+    size_t const room = footprint(bytes);
+    size_t offset = place_for(next_free, room);
+    if (offset + room > arena_bytes) offset = place_for(shared_room, room);
+    if (offset + room > arena_bytes) throw std::bad_alloc();
+    next_free = offset + room;
     buffers[offset] = {bytes, true};
     ++alive;
     mark_range(offset, bytes, initialised ? 2 : 1);
@@ -217,14 +238,13 @@ void release(uintptr_t address) {
     if (b == buffers.end() || !b->second.alive)
         throw std::invalid_argument("no buffer begins at this address");
     b->second.alive = false;
+    --alive;
     // Shadows of a granule are a page: its return to the system makes them zero, not allocated.
-    madvise(shadow + b->first, (b->second.bytes + granule - 1) / granule * granule * sizeof(Shadow),
-            MADV_DONTNEED);
-    if (--alive == 0 && next_free > arena_bytes / 64) {
-        madvise(arena, next_free, MADV_DONTNEED);
-        buffers.clear();
-        next_free = shared_room;
-    }
+    size_t const bytes = footprint(b->second.bytes);
+    madvise(shadow + b->first, bytes * sizeof(Shadow), MADV_DONTNEED);
+    size_t const first_page = (b->first + page - 1) / page * page;
+    size_t const last_page = (b->first + bytes) / page * page;
+    if (first_page < last_page) madvise(arena + first_page, last_page - first_page, MADV_DONTNEED);
 }
 
 void mark(uintptr_t address, size_t bytes, bool written) {
