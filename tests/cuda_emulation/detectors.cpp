@@ -25,9 +25,11 @@ struct Shadow {
     Stamp write, read;
 };
 
-// Device memory is one range of addresses: a block's shared memory, then buffers. Buffers are never
-// moved to where another one was, as long as any is alive, so that use after release is seen.
-constexpr size_t arena_bytes = size_t{4} << 30, shared_room = 64 * 1024, granule = 256;
+// Device memory is one range of addresses: a block's shared memory, then buffers, each behind the
+// one before. Only at its end does it begin again, so that use after release is seen.
+constexpr size_t arena_bytes = size_t{128} << 20, shared_room = 64 * 1024, granule = 256,
+                 page = 4096;
+static_assert(granule * sizeof(Shadow) == page);
 
 void* reserve(size_t bytes) {
     void* const p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
@@ -44,7 +46,7 @@ struct Buffer {
 };
 std::map<size_t, Buffer> buffers;  // by offset in the arena
 size_t alive;
-std::map<uint32_t, uint64_t> block_of_epoch;  // blocks of this launch by their first epoch
+std::map<uint32_t, unsigned> block_of_epoch;  // blocks of this launch by their first epoch
 
 size_t offset_of(uintptr_t address) { return address - reinterpret_cast<uintptr_t>(arena); }
 
@@ -86,16 +88,15 @@ std::string owner(Stamp s) {
            (s.thread & (by_lanes | by_warps | by_blocks) ? " and others" : "");
 }
 
-char const* const verb[] = {"read", "written", "changed by an atomic"};
+char const* verb(Access kind) {
+    return kind == Access::read ? "read" : kind == Access::write ? "written" : "changed atomically";
+}
 
-void race(uintptr_t address, Access kind, Stamp other, bool other_writes, void const* site) {
-    std::string const before = !other_writes              ? "read"
-                               : other.thread & is_atomic ? "changed by an atomic"
-                                                          : "written";
+void report_race(uintptr_t address, Access kind, Stamp other, Access before, void const* site) {
     bool const blocks = other.epoch < now.block_epoch || other.thread & by_blocks;
     report(blocks ? "data race between blocks" : "data race",
-           describe(address) + " is " + verb[static_cast<int>(kind)] + ", and was " + before +
-               " by " + owner(other),
+           describe(address) + " is " + verb(kind) + ", and was " + verb(before) + " by " +
+               owner(other),
            site);
 }
 
@@ -104,14 +105,29 @@ void access_elsewhere(uintptr_t address, size_t bytes, Access kind, void const* 
     if (address - now.arguments < now.argument_bytes && kind == Access::read) return;
     if (kind == Access::read && is_constant(address)) return;
     report("out of bounds",
-           std::to_string(bytes) + " bytes at an address outside device memory are " +
-               verb[static_cast<int>(kind)],
+           std::to_string(bytes) + " bytes at an address outside device memory are " + verb(kind),
            site);
     abandon();
 }
 
 void mark_range(size_t offset, size_t bytes, uint32_t epoch) {
     for (size_t i = 0; i < bytes; ++i) shadow[offset + i] = {{epoch, 0, 0}, {0, 0, 0}};
+}
+
+// With a granule at least that is nobody's.
+size_t footprint(size_t bytes) { return (bytes / granule + 2) * granule; }
+
+// The first place from here on without a live buffer. Released ones there are forgotten.
+size_t place_for(size_t offset, size_t room) {
+    for (auto b = buffers.lower_bound(offset); b != buffers.end() && b->first < offset + room;) {
+        if (b->second.alive) {
+            offset = b->first + footprint(b->second.bytes);
+            ++b;
+        } else {
+            b = buffers.erase(b);
+        }
+    }
+    return offset;
 }
 
 // The buffer at or before the offset.
@@ -142,27 +158,34 @@ void access(void const* pointer, size_t bytes, Access kind, void const* site) {
     bool const in_shared = offset < shared_room;
     uint32_t const horizon = in_shared ? now.block_epoch : now.launch_epoch;
     uint32_t const written = in_shared ? now.block_epoch : 2;
-    for (size_t i = 0; i < bytes; ++i) {
-        Shadow& s = shadow[offset + i];
+    bool racing = false, unwritten = false;  // told once per access
+    for (size_t i = 0; i < bytes;) {
+        Shadow const old = shadow[offset + i];
+        Shadow s = old;
         if (s.write.epoch == 0) {
             report("out of bounds",
-                   std::to_string(bytes) + " bytes are " + verb[static_cast<int>(kind)] + " at " +
-                       describe(address),
+                   std::to_string(bytes) + " bytes are " + verb(kind) + " at " + describe(address),
                    site);
             abandon();
         }
-        if (kind != Access::write && s.write.epoch < written)
+        if (kind != Access::write && s.write.epoch < written && !std::exchange(unwritten, true))
             report("read of unwritten memory", describe(address + i), site);
-        bool const both_atomic = kind == Access::atomic && s.write.thread & is_atomic;
-        if (!both_atomic && concurrent(s.write, horizon))
-            race(address + i, kind, s.write, true, site);
+        Access const before = s.write.thread & is_atomic ? Access::atomic : Access::write;
+        bool const atomics = kind == Access::atomic && before == Access::atomic;
+        if (!atomics && concurrent(s.write, horizon) && !std::exchange(racing, true))
+            report_race(address + i, kind, s.write, before, site);
         if (kind == Access::read) {
             s.read = merged(s.read, horizon);
-            continue;
+        } else {
+            if (concurrent(s.read, horizon) && !std::exchange(racing, true))
+                report_race(address + i, kind, s.read, Access::read, site);
+            s.write = atomics ? merged(s.write, horizon) : mine();
+            if (kind == Access::atomic) s.write.thread |= is_atomic;
         }
-        if (concurrent(s.read, horizon)) race(address + i, kind, s.read, false, site);
-        s.write = both_atomic ? merged(s.write, horizon) : mine();
-        if (kind == Access::atomic) s.write.thread |= is_atomic;
+        // Most often all bytes have the same history: what goes for one goes for all.
+        do {
+            shadow[offset + i++] = s;
+        } while (i < bytes && std::memcmp(&shadow[offset + i], &old, sizeof old) == 0);
     }
     if (counting) count(pointer, bytes, kind, site);
 }
@@ -185,8 +208,9 @@ std::string describe(uintptr_t address) {
 void begin_launch() {
     now.launch_epoch = ++now.epoch;
     block_of_epoch.clear();
-    mark_range(0, shared_room, 0);
-    mark_range(0, now.shared_bytes, 1);
+    static size_t bytes_before = 0;
+    mark_range(0, bytes_before, 0);
+    mark_range(0, bytes_before = now.shared_bytes, 1);
 }
 
 void begin_block() {
@@ -196,9 +220,12 @@ void begin_block() {
 }
 
 uintptr_t allocate(size_t bytes, bool initialised) {
-    size_t const room = (bytes / granule + 2) * granule;  // at least one granule is nobody's
-    if (room > arena_bytes - next_free) throw std::bad_alloc();
-    size_t const offset = std::exchange(next_free, next_free + room);
+    if (bytes > arena_bytes) throw std::bad_alloc();
+    size_t const room = footprint(bytes);
+    size_t offset = place_for(next_free, room);
+    if (offset + room > arena_bytes) offset = place_for(shared_room, room);
+    if (offset + room > arena_bytes) throw std::bad_alloc();
+    next_free = offset + room;
     buffers[offset] = {bytes, true};
     ++alive;
     mark_range(offset, bytes, initialised ? 2 : 1);
@@ -211,14 +238,13 @@ void release(uintptr_t address) {
     if (b == buffers.end() || !b->second.alive)
         throw std::invalid_argument("no buffer begins at this address");
     b->second.alive = false;
+    --alive;
     // Shadows of a granule are a page: its return to the system makes them zero, not allocated.
-    madvise(shadow + b->first, (b->second.bytes + granule - 1) / granule * granule * sizeof(Shadow),
-            MADV_DONTNEED);
-    if (--alive == 0 && next_free > arena_bytes / 64) {
-        madvise(arena, next_free, MADV_DONTNEED);
-        buffers.clear();
-        next_free = shared_room;
-    }
+    size_t const bytes = footprint(b->second.bytes);
+    madvise(shadow + b->first, bytes * sizeof(Shadow), MADV_DONTNEED);
+    size_t const first_page = (b->first + page - 1) / page * page;
+    size_t const last_page = (b->first + bytes) / page * page;
+    if (first_page < last_page) madvise(arena + first_page, last_page - first_page, MADV_DONTNEED);
 }
 
 void mark(uintptr_t address, size_t bytes, bool written) {

@@ -1,8 +1,8 @@
 // Runs the threads of one block after another. A CUDA thread is a fibre: a stack of its own, left
-// by longjmp where it waits for others. Fibres are made once (makecontext) and used again.
+// by a jump where it waits for others. Fibres are made once (makecontext) and used again.
 #include <sys/mman.h>
 #include <ucontext.h>
-#include <csetjmp>
+#include <algorithm>
 #include <mutex>
 #include <numeric>
 #include <stdexcept>
@@ -16,27 +16,33 @@ Now now;
 
 namespace {
 
+// Where a function was left: frame, place and stack. Unlike setjmp's it is written in a few cycles.
+using Context = void* [5];
 struct Fibre {
-    jmp_buf start, parked;
-    uintptr_t stack = 0;
-    bool fresh = true;
+    Context start, parked;
+    uintptr_t stack;
+};
+struct Thread {
+    Fibre* fibre;  // none before it starts
     // What it waits for.
-    int site = 0, line = 0;
-    unsigned mask = 0, source = 0;
-    Warp kind = Warp::sync;
-    Word value = 0, answer = 0;
+    int site, line;
+    unsigned mask, source;
+    Warp kind;
+    Word value, answer;
 };
 struct WarpState {
     unsigned existing, ready, arrived, exited;  // one bit per lane
 };
 
 Fibre fibres[most_threads];
+Fibre* idle[most_threads];  // the last one is used next: its stack is in the cache
+unsigned n_fibres, n_idle;
+Thread threads[most_threads];
 WarpState warps[most_threads / warp_size];
-uint3 thread_indices[most_threads];
 unsigned at_barrier, exited;
-uint3 current_block, block_extent, grid_extent;
+unsigned n_blocks;
 void (*kernel_body)(void const*);
-jmp_buf scheduler, creator;
+Context scheduler, creator;
 bool abandoned;
 
 enum class Order { forward, reverse, random };
@@ -52,48 +58,62 @@ uint64_t random_bits() {  // xorshift64*
     return random_state * 0x2545f4914f6cdd1dULL >> 32;
 }
 
+void shuffle(std::vector<unsigned>& v) {
+    for (size_t i = v.size(); i > 1; --i) std::swap(v[i - 1], v[random_bits() % i]);
+}
+
 unsigned warp_of(unsigned thread) { return thread / warp_size; }
 unsigned lane_bit(unsigned thread) { return 1u << thread % warp_size; }
 
-// ----- fibres
+// ----- fibres. noipa: callers must not reckon with the registers that these functions use, because
+// all are used before they return.
+[[noreturn, gnu::noipa]] void jump(Context& to) { __builtin_longjmp(to, 1); }
+
 [[noreturn]] void fibre_main() {
-    if (_setjmp(fibres[now.thread].start) == 0) _longjmp(creator, 1);
+    if (__builtin_setjmp(fibres[n_fibres].start) == 0) jump(creator);
     // Every start of a CUDA thread comes here.
     kernel_body(reinterpret_cast<void const*>(now.arguments));
+    idle[n_idle++] = threads[now.thread].fibre;
     warps[warp_of(now.thread)].exited |= lane_bit(now.thread);
     ++exited;
-    _longjmp(scheduler, 1);
+    jump(scheduler);
 }
 
-void make_fibre(Fibre& fibre) {
+[[gnu::noipa]] void enter(ucontext_t& context) {
+    if (__builtin_setjmp(creator) == 0) setcontext(&context);
+}
+
+void make_fibre() {
     constexpr size_t guard = 4096;
     void* const memory = mmap(nullptr, stack_bytes + guard, PROT_READ | PROT_WRITE,
                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
     if (memory == MAP_FAILED) throw std::bad_alloc();
     mprotect(memory, guard, PROT_NONE);
-    fibre.stack = reinterpret_cast<uintptr_t>(memory) + guard;
-    static ucontext_t context;
+    fibres[n_fibres].stack = reinterpret_cast<uintptr_t>(memory) + guard;
+    ucontext_t context;
     getcontext(&context);
-    context.uc_stack.ss_sp = reinterpret_cast<void*>(fibre.stack);
+    context.uc_stack.ss_sp = reinterpret_cast<void*>(fibres[n_fibres].stack);
     // Tops at different places of the page, or all stacks would share a few lines of the cache.
-    context.uc_stack.ss_size = stack_bytes - static_cast<size_t>(&fibre - fibres) % 61 * 64;
+    context.uc_stack.ss_size = stack_bytes - n_fibres % 61 * 64;
     context.uc_link = nullptr;
     makecontext(&context, fibre_main, 0);
-    if (_setjmp(creator) == 0) setcontext(&context);
+    enter(context);
+    ++n_fibres;
 }
 
-void resume(unsigned thread) {
-    Fibre& fibre = fibres[thread];
+[[gnu::noipa]] void resume(unsigned thread) {
+    Thread& t = threads[thread];
+    bool const starts = !t.fibre;
+    if (starts) t.fibre = idle[--n_idle];
     now.thread = thread;
-    now.stack = fibre.stack;
-    if (_setjmp(scheduler) != 0) return;
+    now.stack = t.fibre->stack;
     now.running = true;
-    _longjmp(std::exchange(fibre.fresh, false) ? fibre.start : fibre.parked, 1);
+    if (__builtin_setjmp(scheduler) == 0) jump(starts ? t.fibre->start : t.fibre->parked);
 }
 
-void wait() {
+[[gnu::noipa]] void wait() {
     now.running = false;
-    if (_setjmp(fibres[now.thread].parked) == 0) _longjmp(scheduler, 1);
+    if (__builtin_setjmp(threads[now.thread].fibre->parked) == 0) jump(scheduler);
 }
 
 // Nothing with a destructor may be alive when a thread is left for good: hence a macro.
@@ -103,25 +123,26 @@ void wait() {
         abandon();                   \
     } while (0)
 
-std::string place(Fibre const& f) { return "line " + std::to_string(f.line); }
+std::string place(Thread const& f) { return "line " + std::to_string(f.line); }
 std::string name(unsigned thread) { return "thread " + std::to_string(thread); }
 
 // ----- barriers: the last to arrive releases the others
 void release_block() {
     for (unsigned t = 1; t < now.n_threads; ++t)
-        if (fibres[t].site != fibres[0].site)
-            end_launch("divergent barrier", "thread 0 waits at the barrier of " + place(fibres[0]) +
-                                                ", " + name(t) + " at that of " + place(fibres[t]));
+        if (threads[t].site != threads[0].site)
+            end_launch("divergent barrier", "thread 0 waits at the barrier of " +
+                                                place(threads[0]) + ", " + name(t) +
+                                                " at that of " + place(threads[t]));
     at_barrier = 0;
     ++now.epoch;
     for (unsigned w = 0; w * warp_size < now.n_threads; ++w) warps[w].ready = warps[w].existing;
 }
 
-void release_warp(unsigned w, unsigned mask, Fibre const& last) {
+void release_warp(unsigned w, unsigned mask, Thread const& last) {
     unsigned ballot = 0;
     for (unsigned lanes = mask; lanes; lanes &= lanes - 1) {
         unsigned const lane = static_cast<unsigned>(__builtin_ctz(lanes));
-        Fibre const& f = fibres[w * warp_size + lane];
+        Thread const& f = threads[w * warp_size + lane];
         if (f.site != last.site || f.mask != mask)
             end_launch("divergent warp", name(now.thread) + " waits at " + place(last) +
                                              " with mask " + std::to_string(mask) + ", " +
@@ -130,10 +151,11 @@ void release_warp(unsigned w, unsigned mask, Fibre const& last) {
         if (f.value) ballot |= 1u << lane;
     }
     for (unsigned lanes = mask; lanes; lanes &= lanes - 1) {
-        Fibre& f = fibres[w * warp_size + static_cast<unsigned>(__builtin_ctz(lanes))];
+        Thread& f = threads[w * warp_size + static_cast<unsigned>(__builtin_ctz(lanes))];
         if (f.kind == Warp::shuffle && !(mask >> f.source % warp_size & 1))
-            end_launch("shuffle from a lane outside the mask", "lane " + std::to_string(f.source));
-        f.answer = f.kind == Warp::shuffle ? fibres[w * warp_size + f.source].value : ballot;
+            end_launch("shuffle from a lane outside the mask",
+                       "lane " + std::to_string(f.source) + " at " + place(last));
+        f.answer = f.kind == Warp::shuffle ? threads[w * warp_size + f.source].value : ballot;
     }
     // Only __syncwarp orders memory accesses; votes and shuffles do not.
     if (last.kind == Warp::sync) ++now.warp_epoch[w];
@@ -169,21 +191,30 @@ void stuck() {
     for (unsigned t = now.n_threads; t-- > 0;) {
         WarpState const& warp = warps[warp_of(t)];
         if (!(warp.exited & lane_bit(t))) now.thread = t;
-        if (warp.arrived & lane_bit(t) && fibres[t].mask & warp.exited) {
+        if (warp.arrived & lane_bit(t) && threads[t].mask & warp.exited) {
             kind = "mask names exited lanes";
             break;
         }
     }
     report(kind,
-           name(now.thread) + " waits at " + place(fibres[now.thread]) + "; at a barrier: " +
+           name(now.thread) + " waits at " + place(threads[now.thread]) + "; at a barrier: " +
                std::to_string(at_barrier) + ", exited: " + std::to_string(exited),
            nullptr);
     abandoned = true;
 }
 
+std::vector<unsigned> in_order(unsigned n) {
+    std::vector<unsigned> all(n);
+    std::iota(all.begin(), all.end(), 0u);
+    if (order == Order::reverse) std::reverse(all.begin(), all.end());
+    if (order == Order::random) shuffle(all);
+    return all;
+}
+
 void run_block(std::vector<unsigned>& warp_order) {
     at_barrier = exited = 0;
-    for (unsigned t = 0; t < now.n_threads; ++t) fibres[t].fresh = true;
+    for (unsigned t = 0; t < now.n_threads; ++t) threads[t].fibre = nullptr;
+    for (n_idle = 0; n_idle < n_fibres; ++n_idle) idle[n_idle] = &fibres[n_idle];
     for (unsigned w = 0; w < warp_order.size(); ++w) {
         unsigned const lanes = now.n_threads - w * warp_size;
         unsigned const existing = lanes >= warp_size ? ~0u : (1u << lanes) - 1;
@@ -192,9 +223,7 @@ void run_block(std::vector<unsigned>& warp_order) {
     }
     begin_block();
     while (exited < now.n_threads && !abandoned) {
-        if (order == Order::random)
-            for (size_t i = warp_order.size(); i > 1; --i)
-                std::swap(warp_order[i - 1], warp_order[random_bits() % i]);
+        if (order == Order::random) shuffle(warp_order);
         bool progress = false;
         for (unsigned w : warp_order) {
             if (order == Order::random && progress && random_bits() % 4 == 0) continue;
@@ -221,21 +250,16 @@ void choose_schedule() {
     now.schedule = order == Order::random ? "random " + chosen : chosen;
 }
 
-void check_launch(dim3 blocks, dim3 threads, size_t shared_bytes) {
-    auto const refuse = [](std::string const& why) {
-        throw std::runtime_error("CUDA emulation: " + now.kernel + ": invalid launch: " + why);
+void check_launch(int64_t blocks, int64_t threads, int64_t shared_bytes) {
+    auto const check = [](char const* what, int64_t value, int64_t least, int64_t most) {
+        if (value < least || value > most)
+            throw std::runtime_error("CUDA emulation: " + now.kernel +
+                                     ": invalid launch: " + std::to_string(value) + what + " (" +
+                                     std::to_string(least) + " to " + std::to_string(most) + ")");
     };
-    auto const text = [](dim3 d) {
-        return std::to_string(d.x) + " x " + std::to_string(d.y) + " x " + std::to_string(d.z);
-    };
-    uint64_t const n = uint64_t{threads.x} * threads.y * threads.z;
-    if (n == 0 || n > most_threads || threads.z > 64)
-        refuse(text(threads) + " threads per block (1 to 1024)");
-    if (blocks.x == 0 || blocks.y == 0 || blocks.z == 0 || blocks.x > 0x7fffffff ||
-        blocks.y > 65535 || blocks.z > 65535)
-        refuse(text(blocks) + " blocks (1 to 2147483647 x 65535 x 65535)");
-    if (shared_bytes > most_shared_bytes)
-        refuse(std::to_string(shared_bytes) + " bytes of shared memory (at most 49152)");
+    check(" blocks", blocks, 1, 0x7fffffff);
+    check(" threads per block", threads, 1, most_threads);
+    check(" bytes of shared memory", shared_bytes, 0, most_shared_bytes);
 }
 
 }  // namespace
@@ -250,17 +274,17 @@ void set_schedule(std::string const& schedule) {
 void abandon() {
     now.running = false;
     abandoned = true;
-    _longjmp(scheduler, 1);
+    jump(scheduler);
 }
 
-uint3 thread_index() { return thread_indices[now.thread]; }
-uint3 block_index() { return current_block; }
-uint3 block_size() { return block_extent; }
-uint3 grid_size() { return grid_extent; }
+uint3 thread_index() { return {now.thread, 0, 0}; }
+uint3 block_index() { return {now.block, 0, 0}; }
+uint3 block_size() { return {now.n_threads, 1, 1}; }
+uint3 grid_size() { return {n_blocks, 1, 1}; }
 void* shared_memory() { return shared_base(); }
 
 void barrier(int site, int line) {
-    Fibre& me = fibres[now.thread];
+    Thread& me = threads[now.thread];
     me.site = site;
     me.line = line;
     if (++at_barrier == now.n_threads) {
@@ -272,7 +296,7 @@ void barrier(int site, int line) {
 }
 
 Word warp(Warp kind, int site, int line, unsigned mask, Word value, unsigned source) {
-    Fibre& me = fibres[now.thread];
+    Thread& me = threads[now.thread];
     WarpState& warp = warps[warp_of(now.thread)];
     me.site = site;
     me.line = line;
@@ -336,7 +360,7 @@ Word atomic(Atomic operation, void* address, int bytes, Word value, Word compare
                      : modify<uint64_t>(operation, address, value, compare);
 }
 
-void launch(char const* kernel, dim3 blocks, dim3 threads, size_t shared_bytes,
+void launch(char const* kernel, int64_t blocks, int64_t threads, int64_t shared_bytes,
             void (*body)(void const*), void const* arguments, size_t argument_bytes) {
     static std::mutex one_at_a_time;
     std::lock_guard const lock(one_at_a_time);
@@ -346,36 +370,17 @@ void launch(char const* kernel, dim3 blocks, dim3 threads, size_t shared_bytes,
     kernel_body = body;
     now.arguments = reinterpret_cast<uintptr_t>(arguments);
     now.argument_bytes = argument_bytes;
-    now.shared_bytes = shared_bytes;
-    now.n_threads = threads.x * threads.y * threads.z;
-    block_extent = {threads.x, threads.y, threads.z};
-    grid_extent = {blocks.x, blocks.y, blocks.z};
-    for (unsigned t = 0; t < now.n_threads; ++t) {
-        thread_indices[t] = {t % threads.x, t / threads.x % threads.y, t / (threads.x * threads.y)};
-        now.thread = t;
-        if (!fibres[t].stack) make_fibre(fibres[t]);
-    }
+    now.shared_bytes = static_cast<size_t>(shared_bytes);
+    now.n_threads = static_cast<unsigned>(threads);
+    n_blocks = static_cast<unsigned>(blocks);
+    while (n_fibres < now.n_threads) make_fibre();
     abandoned = false;
     begin_launch();
-
-    std::vector<unsigned> warp_order((now.n_threads + warp_size - 1) / warp_size);
-    std::iota(warp_order.begin(), warp_order.end(), 0u);
-    if (order == Order::reverse)
-        for (size_t i = 0; i < warp_order.size() / 2; ++i)
-            std::swap(warp_order[i], warp_order[warp_order.size() - 1 - i]);
-    uint64_t const n_blocks = uint64_t{blocks.x} * blocks.y * blocks.z;
-    std::vector<uint64_t> block_order(order == Order::random ? n_blocks : 0);
-    std::iota(block_order.begin(), block_order.end(), uint64_t{0});
-    for (size_t i = block_order.size(); i > 1; --i)
-        std::swap(block_order[i - 1], block_order[random_bits() % i]);
-    for (uint64_t i = 0; i < n_blocks && !abandoned; ++i) {
-        now.block = order == Order::forward   ? i
-                    : order == Order::reverse ? n_blocks - 1 - i
-                                              : block_order[i];
-        current_block = {static_cast<unsigned>(now.block % blocks.x),
-                         static_cast<unsigned>(now.block / blocks.x % blocks.y),
-                         static_cast<unsigned>(now.block / blocks.x / blocks.y)};
+    std::vector<unsigned> warp_order = in_order((now.n_threads + warp_size - 1) / warp_size);
+    for (unsigned block : in_order(n_blocks)) {
+        now.block = block;
         run_block(warp_order);
+        if (abandoned) break;
     }
     throw_findings();
 }
