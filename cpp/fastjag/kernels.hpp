@@ -284,6 +284,7 @@ struct PyramidCellsArgs {    // the cell, or -1, of every point on every level
     const int64_t* offsets;  // of codes
     int64_t n_events;
     const uint64_t* codes;  // sorted within each event
+    int64_t n_codes;        // of all events
     PyramidTree tree;
     int32_t* cells;  // event i: level by level from the finest, from n_levels * offsets[i] on
     int32_t* most;   // (n_cells,): most points of one event in each cell, from 1; or null
@@ -300,7 +301,9 @@ struct PyramidFeaturesArgs {
     const int32_t* base;         // (all cells + 1,)
     int64_t* counts;             // (n_events,), or null
     const int64_t* out_offsets;  // where each event's features go
-    int32_t* features;           // ascending within each event; may be `cells`; or null
+    // Ascending within each event; or null. May be `cells` where each event's features go to where
+    // its cells are, or (threads only, and one) before.
+    int32_t* features;
 };
 void pyramid_features(PyramidFeaturesArgs const&, Threads);
 void pyramid_features(PyramidFeaturesArgs const&, Stream);
@@ -314,8 +317,8 @@ struct PyramidIndexArgs {
     int64_t n_events;        // columns of the Gram matrix
     const int32_t* features;
     const int32_t* plane;  // (n_features,): plane of the feature, -1 for a list
-    int64_t n_planes;
-    int64_t* cursor;    // (n_features,): where the feature's list starts; scratch
+    int64_t n_features, n_planes;
+    int64_t* cursor;    // (n_features,): where the feature's list starts, from 0 on; scratch
     uint64_t* planes;   // (tiles, n_planes, pyramid_tile / 64), zeros
     int32_t* postings;  // columns, ascending within each list
 };
@@ -338,7 +341,7 @@ struct PyramidGramArgs {
     const double *row_scale, *column_scale;  // null: integers
     bool wide;                               // sums need 32 bits
     bool symmetric;          // rows are the columns: compute below the diagonal, write both halves
-    int64_t most_features;   // of a row
+    int64_t most_features;   // of a row; this and the next two for threads only
     int64_t block_features;  // of pyramid_rows rows in a row, from first_row on
     void* scratch;           // (threads, pyramid_gram_scratch(..)) bytes, 64-aligned
     Out* out;                // element (i, j) at out[(i - first_row) * stride + j]
@@ -357,8 +360,8 @@ constexpr int64_t pyramid_gram_scratch(int64_t most_features, int64_t block_feat
 template <class T>
 struct LargestArgs {  // columns of the k largest values of each row, ties by column
     const T* values;
-    int64_t n_rows, n_columns;
-    const int64_t* exclude;  // (n_rows,) a column that does not count, or null
+    int64_t n_rows, n_columns;  // less than 2^32 columns
+    const int64_t* exclude;     // (n_rows,) a column that does not count, or null
     int64_t k;
     int64_t* index;  // (n_rows, k), -1 where there are fewer columns
     T* largest;      // (n_rows, k)
