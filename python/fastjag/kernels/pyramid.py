@@ -104,7 +104,7 @@ def pyramid_codes(
         levels - 1 + shifted,
         None if category is None else category[begin:end],
         n_categories,
-        device.asarray(np.ascontiguousarray(shifts * cells)),
+        device.asarray(shifts * cells),
         codes,
         device.where(threads),
     )
@@ -227,7 +227,10 @@ def pyramid_gram(
     need more than 16 bits; ``symmetric`` that the rows are the columns and all wanted at once.
     """
     device = device_of(
-        rows=rows.offsets, columns=index.plane, out=out, scales=None if scales is None else [*scales]
+        rows=rows.offsets,
+        columns=index.plane,
+        out=out,
+        scales=None if scales is None else [*scales],
     )
     where = device.where(threads)
     most = block = 0
