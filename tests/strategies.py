@@ -84,6 +84,15 @@ def large_jagged(n_events=60_000, seed=1, huge=100_000):
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
 
+def uneven_jagged(seed=3):
+    """Offsets of many events, not from 0: some crowded, then nearly all empty, then some long."""
+    rng = np.random.default_rng(seed)
+    counts = rng.poisson(3, 6000)
+    counts[1000:4000] = rng.random(3000) < 0.005
+    counts[[100, 4100, 4101, 5999]] = [257, 700, 512, 1500]
+    return 2 + np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+
 def assert_same(found, expected):
     """Equal dtype, shape and values to the last bit; NaN equals NaN, -0.0 differs from 0.0."""
     found, expected = np.asarray(found), np.asarray(expected)

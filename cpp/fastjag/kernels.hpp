@@ -231,7 +231,9 @@ struct HistogramArgs {
     HistogramAxis axis_x, axis_y;
     int64_t n_slots;   // product over axes of n_bins + 3: underflow, bins, overflow, NaN
     int64_t n_copies;  // of the sums within a thread: 4 or 1
-    void* scratch;  // zeros (threads, n_copies, n_slots): uint32, or pairs of doubles if weighted
+    // Zeros (threads, n_copies, n_slots): uint32, or pairs of doubles if weighted. On a GPU:
+    // histogram_scratch(n_slots) bytes if weighted, else null.
+    void* scratch;
     double *sumw, *sumw2;  // (n_slots,), added to
     int64_t* counts;       // (n_slots,), added to
 };
@@ -239,6 +241,7 @@ template <class T, class W>
 void histogram(HistogramArgs<T, W> const&, Threads);
 template <class T, class W>
 void histogram(HistogramArgs<T, W> const&, Stream);
+constexpr int64_t histogram_scratch(int64_t n_slots) { return (28 * n_slots + 7) / 8 * 8; }
 
 // ---- pyramid: pyramid-match kernel of sets of points -----------------------------------------
 
@@ -389,6 +392,7 @@ struct HistogramCutsArgs {
     uint32_t* counts;   // zeros (threads, n_features, n_cuts, n_slots), or null
     // The same of 8 w and 8 w^2, or of pairs (w, w^2) for a single weight together with counts.
     double* sums;
+    void* scratch;  // on a GPU: zeros, histogram_scratch(n_weights * n_features * n_cuts * n_slots)
 };
 void histogram_cuts(HistogramCutsArgs const&, Threads);
 void histogram_cuts(HistogramCutsArgs const&, Stream);

@@ -33,11 +33,6 @@ FASTJAG_VECTOR(long long, longlong, 16)
 FASTJAG_VECTOR(unsigned long long, ulonglong, 16)
 #undef FASTJAG_VECTOR
 
-struct dim3 {
-    unsigned x, y, z;
-    constexpr dim3(unsigned a = 1, unsigned b = 1, unsigned c = 1) : x(a), y(b), z(c) {}
-};
-
 namespace cuda_emulation {
 
 using Word = unsigned long long;
@@ -55,11 +50,11 @@ void barrier(int site, int line);
 // A shuffle's answer is what lane `source` gave as value; a ballot's value is the predicate.
 Word warp(Warp, int site, int line, unsigned mask, Word value, unsigned source);
 Word atomic(Atomic, void* address, int bytes, Word value, Word compare);
-void launch(char const* kernel, dim3 blocks, dim3 threads, size_t shared_bytes,
+void launch(char const* kernel, int64_t blocks, int64_t threads, int64_t shared_bytes,
             void (*body)(void const*), void const* arguments, size_t argument_bytes);
 
 template <class Body>
-void launch(char const* kernel, dim3 blocks, dim3 threads, size_t shared_bytes, Body body) {
+void launch(char const* kernel, int64_t blocks, int64_t threads, int64_t shared_bytes, Body body) {
     launch(
         kernel, blocks, threads, shared_bytes,
         [](void const* b) { (*static_cast<Body const*>(b))(); }, &body, sizeof(Body));
@@ -82,10 +77,13 @@ template <class T>
 T shuffle(int site, int line, unsigned mask, T value, unsigned source) {
     return value_of<T>(warp(Warp::shuffle, site, line, mask, bits(value), source));
 }
-inline unsigned lane() {
-    uint3 const t = thread_index(), n = block_size();
-    return (t.x + n.x * (t.y + n.y * t.z)) % 32;
+inline unsigned ballot(int site, int line, unsigned mask, Word predicate) {
+    return static_cast<unsigned>(warp(Warp::ballot, site, line, mask, predicate, 0));
 }
+inline void sync_warp(int site, int line, unsigned mask = 0xffffffff) {
+    warp(Warp::sync, site, line, mask, 0, 0);
+}
+inline unsigned lane() { return thread_index().x % 32; }
 inline unsigned shuffle_from(int source, int width = 32) {
     return (lane() & ~(width - 1u)) | (static_cast<unsigned>(source) & (width - 1u));
 }
@@ -111,13 +109,10 @@ constexpr int warpSize = 32;
 
 // Macros, because __COUNTER__ tells two barriers apart that stand on one line.
 #define __syncthreads() ::cuda_emulation::barrier(__COUNTER__, __LINE__)
-#define FASTJAG_WARP(kind, mask, value) \
-    ::cuda_emulation::warp(::cuda_emulation::Warp::kind, __COUNTER__, __LINE__, mask, value, 0)
-#define FASTJAG_ALL_LANES(mask, ...) mask
 #define __syncwarp(...) \
-    static_cast<void>(FASTJAG_WARP(sync, FASTJAG_ALL_LANES(__VA_ARGS__ __VA_OPT__(, ) ~0u, 0), 0))
+    ::cuda_emulation::sync_warp(__COUNTER__, __LINE__ __VA_OPT__(, ) __VA_ARGS__)
 #define __ballot_sync(mask, predicate) \
-    static_cast<unsigned>(FASTJAG_WARP(ballot, mask, (predicate) ? 1 : 0))
+    ::cuda_emulation::ballot(__COUNTER__, __LINE__, mask, (predicate) ? 1 : 0)
 #define __any_sync(mask, predicate) (__ballot_sync(mask, predicate) != 0)
 #define __all_sync(mask, predicate) (__ballot_sync(mask, !(predicate)) == 0)
 #define FASTJAG_SHUFFLE(mask, value, source) \
@@ -131,7 +126,8 @@ constexpr int warpSize = 32;
 #define __shfl_xor_sync(mask, value, ...) \
     FASTJAG_SHUFFLE(mask, value, ::cuda_emulation::shuffle_from_xor(__VA_ARGS__))
 
-// The arguments are evaluated once, by the host; each CUDA thread gets copies, as in CUDA.
+// Grids and blocks have one dimension. The arguments are evaluated once, by the host; each CUDA
+// thread gets copies, as in CUDA.
 #define FASTJAG_LAUNCH(kernel, blocks, threads, shared_bytes, stream, ...)                       \
     do {                                                                                         \
         static_cast<void>(stream);                                                               \

@@ -44,7 +44,7 @@ struct Buffer {
 };
 std::map<size_t, Buffer> buffers;  // by offset in the arena
 size_t alive;
-std::map<uint32_t, uint64_t> block_of_epoch;  // blocks of this launch by their first epoch
+std::map<uint32_t, unsigned> block_of_epoch;  // blocks of this launch by their first epoch
 
 size_t offset_of(uintptr_t address) { return address - reinterpret_cast<uintptr_t>(arena); }
 
@@ -86,16 +86,15 @@ std::string owner(Stamp s) {
            (s.thread & (by_lanes | by_warps | by_blocks) ? " and others" : "");
 }
 
-char const* const verb[] = {"read", "written", "changed by an atomic"};
+char const* verb(Access kind) {
+    return kind == Access::read ? "read" : kind == Access::write ? "written" : "changed atomically";
+}
 
-void race(uintptr_t address, Access kind, Stamp other, bool other_writes, void const* site) {
-    std::string const before = !other_writes              ? "read"
-                               : other.thread & is_atomic ? "changed by an atomic"
-                                                          : "written";
+void report_race(uintptr_t address, Access kind, Stamp other, Access before, void const* site) {
     bool const blocks = other.epoch < now.block_epoch || other.thread & by_blocks;
     report(blocks ? "data race between blocks" : "data race",
-           describe(address) + " is " + verb[static_cast<int>(kind)] + ", and was " + before +
-               " by " + owner(other),
+           describe(address) + " is " + verb(kind) + ", and was " + verb(before) + " by " +
+               owner(other),
            site);
 }
 
@@ -104,8 +103,7 @@ void access_elsewhere(uintptr_t address, size_t bytes, Access kind, void const* 
     if (address - now.arguments < now.argument_bytes && kind == Access::read) return;
     if (kind == Access::read && is_constant(address)) return;
     report("out of bounds",
-           std::to_string(bytes) + " bytes at an address outside device memory are " +
-               verb[static_cast<int>(kind)],
+           std::to_string(bytes) + " bytes at an address outside device memory are " + verb(kind),
            site);
     abandon();
 }
@@ -142,26 +140,28 @@ void access(void const* pointer, size_t bytes, Access kind, void const* site) {
     bool const in_shared = offset < shared_room;
     uint32_t const horizon = in_shared ? now.block_epoch : now.launch_epoch;
     uint32_t const written = in_shared ? now.block_epoch : 2;
+    bool racing = false, unwritten = false;  // told once per access
     for (size_t i = 0; i < bytes; ++i) {
         Shadow& s = shadow[offset + i];
         if (s.write.epoch == 0) {
             report("out of bounds",
-                   std::to_string(bytes) + " bytes are " + verb[static_cast<int>(kind)] + " at " +
-                       describe(address),
+                   std::to_string(bytes) + " bytes are " + verb(kind) + " at " + describe(address),
                    site);
             abandon();
         }
-        if (kind != Access::write && s.write.epoch < written)
+        if (kind != Access::write && s.write.epoch < written && !std::exchange(unwritten, true))
             report("read of unwritten memory", describe(address + i), site);
-        bool const both_atomic = kind == Access::atomic && s.write.thread & is_atomic;
-        if (!both_atomic && concurrent(s.write, horizon))
-            race(address + i, kind, s.write, true, site);
+        Access const before = s.write.thread & is_atomic ? Access::atomic : Access::write;
+        bool const atomics = kind == Access::atomic && before == Access::atomic;
+        if (!atomics && concurrent(s.write, horizon) && !std::exchange(racing, true))
+            report_race(address + i, kind, s.write, before, site);
         if (kind == Access::read) {
             s.read = merged(s.read, horizon);
             continue;
         }
-        if (concurrent(s.read, horizon)) race(address + i, kind, s.read, false, site);
-        s.write = both_atomic ? merged(s.write, horizon) : mine();
+        if (concurrent(s.read, horizon) && !std::exchange(racing, true))
+            report_race(address + i, kind, s.read, Access::read, site);
+        s.write = atomics ? merged(s.write, horizon) : mine();
         if (kind == Access::atomic) s.write.thread |= is_atomic;
     }
     if (counting) count(pointer, bytes, kind, site);

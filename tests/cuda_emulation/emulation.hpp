@@ -11,14 +11,13 @@
 namespace cuda_emulation {
 
 constexpr unsigned warp_size = 32, most_threads = 1024;
-constexpr size_t most_shared_bytes = 48 * 1024;
+constexpr int64_t most_shared_bytes = 48 * 1024;
 
 // What runs now. Epochs count barriers over the life of the process, so that a number tells launch,
 // block and barrier at once; 0 to 2 are kept for memory without, with host-written content.
 struct Now {
     bool running = false;
-    unsigned thread = 0, n_threads = 0;  // linear index in the block
-    uint64_t block = 0;                  // linear index in the grid
+    unsigned thread = 0, n_threads = 0, block = 0;
     uint32_t epoch = 2, block_epoch = 2, launch_epoch = 2;
     uint16_t warp_epoch[most_threads / warp_size] = {};
     uintptr_t stack = 0;      // of the running thread

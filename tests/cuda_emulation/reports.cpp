@@ -16,7 +16,7 @@ bool counting = false;
 namespace {
 
 struct Finding {
-    std::string kind, text;
+    std::string kind, who, text;
     void const* site;
     uint64_t times;
 };
@@ -24,20 +24,21 @@ constexpr size_t most_findings = 8;
 std::vector<Finding> findings;
 uint64_t further;
 
-// File and line of a return address, from binutils: only asked for when something is reported.
+// File and line of a return address, from binutils: only asked for when something is reported. Of
+// functions inlined there, the first that is not CUDA's own.
 std::string source_line(void const* site) {
     Dl_info module;
     if (!site || !dladdr(site, &module)) return "";
-    char command[4200];
+    char text[4200];
     auto const base = reinterpret_cast<uintptr_t>(module.dli_fbase);
-    std::snprintf(command, sizeof command, "addr2line -s -e '%s' %#zx 2>/dev/null",
-                  module.dli_fname, reinterpret_cast<uintptr_t>(site) - 1 - base);
-    std::string line;
-    if (FILE* const pipe = popen(command, "r")) {
-        char text[256];
-        if (std::fgets(text, sizeof text, pipe)) line = text;
-        pclose(pipe);
-    }
+    std::snprintf(text, sizeof text, "addr2line -i -s -e '%s' %#zx 2>/dev/null", module.dli_fname,
+                  reinterpret_cast<uintptr_t>(site) - 1 - base);
+    std::string line = "cuda_runtime.h";
+    FILE* const pipe = popen(text, "r");
+    if (!pipe) return "";
+    while (std::fgets(text, sizeof text, pipe))
+        if (line.starts_with("cuda_runtime.h")) line = text;
+    pclose(pipe);
     return line.substr(0, line.find_first_of(" \n"));
 }
 
@@ -74,9 +75,8 @@ void report(char const* kind, std::string const& text, void const* site) {
         return;
     }
     findings.push_back(
-        {kind,
-         text + ", block " + std::to_string(now.block) + " thread " + std::to_string(now.thread),
-         site, 1});
+        {kind, " by block " + std::to_string(now.block) + " thread " + std::to_string(now.thread),
+         text, site, 1});
 }
 
 void throw_findings() {
@@ -84,7 +84,7 @@ void throw_findings() {
     std::string message = "CUDA emulation: " + now.kernel + " (schedule " + now.schedule + ")";
     for (Finding const& f : findings) {
         std::string const line = source_line(f.site);
-        message += "\n  " + f.kind + ": " + f.text + (line.empty() ? "" : ", at " + line);
+        message += "\n  " + f.kind + f.who + (line.empty() ? "" : " at " + line) + ": " + f.text;
         if (f.times > 1) message += " (" + std::to_string(f.times) + " times)";
     }
     if (further) message += "\n  and " + std::to_string(further) + " more";

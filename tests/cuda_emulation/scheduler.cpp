@@ -2,6 +2,7 @@
 // by longjmp where it waits for others. Fibres are made once (makecontext) and used again.
 #include <sys/mman.h>
 #include <ucontext.h>
+#include <algorithm>
 #include <csetjmp>
 #include <mutex>
 #include <numeric>
@@ -32,9 +33,8 @@ struct WarpState {
 
 Fibre fibres[most_threads];
 WarpState warps[most_threads / warp_size];
-uint3 thread_indices[most_threads];
 unsigned at_barrier, exited;
-uint3 current_block, block_extent, grid_extent;
+unsigned n_blocks;
 void (*kernel_body)(void const*);
 jmp_buf scheduler, creator;
 bool abandoned;
@@ -50,6 +50,10 @@ uint64_t random_bits() {  // xorshift64*
     random_state ^= random_state << 25;
     random_state ^= random_state >> 27;
     return random_state * 0x2545f4914f6cdd1dULL >> 32;
+}
+
+void shuffle(std::vector<unsigned>& v) {
+    for (size_t i = v.size(); i > 1; --i) std::swap(v[i - 1], v[random_bits() % i]);
 }
 
 unsigned warp_of(unsigned thread) { return thread / warp_size; }
@@ -132,7 +136,8 @@ void release_warp(unsigned w, unsigned mask, Fibre const& last) {
     for (unsigned lanes = mask; lanes; lanes &= lanes - 1) {
         Fibre& f = fibres[w * warp_size + static_cast<unsigned>(__builtin_ctz(lanes))];
         if (f.kind == Warp::shuffle && !(mask >> f.source % warp_size & 1))
-            end_launch("shuffle from a lane outside the mask", "lane " + std::to_string(f.source));
+            end_launch("shuffle from a lane outside the mask",
+                       "lane " + std::to_string(f.source) + " at " + place(last));
         f.answer = f.kind == Warp::shuffle ? fibres[w * warp_size + f.source].value : ballot;
     }
     // Only __syncwarp orders memory accesses; votes and shuffles do not.
@@ -181,6 +186,14 @@ void stuck() {
     abandoned = true;
 }
 
+std::vector<unsigned> in_order(unsigned n) {
+    std::vector<unsigned> all(n);
+    std::iota(all.begin(), all.end(), 0u);
+    if (order == Order::reverse) std::reverse(all.begin(), all.end());
+    if (order == Order::random) shuffle(all);
+    return all;
+}
+
 void run_block(std::vector<unsigned>& warp_order) {
     at_barrier = exited = 0;
     for (unsigned t = 0; t < now.n_threads; ++t) fibres[t].fresh = true;
@@ -192,9 +205,7 @@ void run_block(std::vector<unsigned>& warp_order) {
     }
     begin_block();
     while (exited < now.n_threads && !abandoned) {
-        if (order == Order::random)
-            for (size_t i = warp_order.size(); i > 1; --i)
-                std::swap(warp_order[i - 1], warp_order[random_bits() % i]);
+        if (order == Order::random) shuffle(warp_order);
         bool progress = false;
         for (unsigned w : warp_order) {
             if (order == Order::random && progress && random_bits() % 4 == 0) continue;
@@ -221,21 +232,16 @@ void choose_schedule() {
     now.schedule = order == Order::random ? "random " + chosen : chosen;
 }
 
-void check_launch(dim3 blocks, dim3 threads, size_t shared_bytes) {
-    auto const refuse = [](std::string const& why) {
-        throw std::runtime_error("CUDA emulation: " + now.kernel + ": invalid launch: " + why);
+void check_launch(int64_t blocks, int64_t threads, int64_t shared_bytes) {
+    auto const check = [](char const* what, int64_t value, int64_t least, int64_t most) {
+        if (value < least || value > most)
+            throw std::runtime_error("CUDA emulation: " + now.kernel +
+                                     ": invalid launch: " + std::to_string(value) + what + " (" +
+                                     std::to_string(least) + " to " + std::to_string(most) + ")");
     };
-    auto const text = [](dim3 d) {
-        return std::to_string(d.x) + " x " + std::to_string(d.y) + " x " + std::to_string(d.z);
-    };
-    uint64_t const n = uint64_t{threads.x} * threads.y * threads.z;
-    if (n == 0 || n > most_threads || threads.z > 64)
-        refuse(text(threads) + " threads per block (1 to 1024)");
-    if (blocks.x == 0 || blocks.y == 0 || blocks.z == 0 || blocks.x > 0x7fffffff ||
-        blocks.y > 65535 || blocks.z > 65535)
-        refuse(text(blocks) + " blocks (1 to 2147483647 x 65535 x 65535)");
-    if (shared_bytes > most_shared_bytes)
-        refuse(std::to_string(shared_bytes) + " bytes of shared memory (at most 49152)");
+    check(" blocks", blocks, 1, 0x7fffffff);
+    check(" threads per block", threads, 1, most_threads);
+    check(" bytes of shared memory", shared_bytes, 0, most_shared_bytes);
 }
 
 }  // namespace
@@ -253,10 +259,10 @@ void abandon() {
     _longjmp(scheduler, 1);
 }
 
-uint3 thread_index() { return thread_indices[now.thread]; }
-uint3 block_index() { return current_block; }
-uint3 block_size() { return block_extent; }
-uint3 grid_size() { return grid_extent; }
+uint3 thread_index() { return {now.thread, 0, 0}; }
+uint3 block_index() { return {now.block, 0, 0}; }
+uint3 block_size() { return {now.n_threads, 1, 1}; }
+uint3 grid_size() { return {n_blocks, 1, 1}; }
 void* shared_memory() { return shared_base(); }
 
 void barrier(int site, int line) {
@@ -336,7 +342,7 @@ Word atomic(Atomic operation, void* address, int bytes, Word value, Word compare
                      : modify<uint64_t>(operation, address, value, compare);
 }
 
-void launch(char const* kernel, dim3 blocks, dim3 threads, size_t shared_bytes,
+void launch(char const* kernel, int64_t blocks, int64_t threads, int64_t shared_bytes,
             void (*body)(void const*), void const* arguments, size_t argument_bytes) {
     static std::mutex one_at_a_time;
     std::lock_guard const lock(one_at_a_time);
@@ -346,36 +352,18 @@ void launch(char const* kernel, dim3 blocks, dim3 threads, size_t shared_bytes,
     kernel_body = body;
     now.arguments = reinterpret_cast<uintptr_t>(arguments);
     now.argument_bytes = argument_bytes;
-    now.shared_bytes = shared_bytes;
-    now.n_threads = threads.x * threads.y * threads.z;
-    block_extent = {threads.x, threads.y, threads.z};
-    grid_extent = {blocks.x, blocks.y, blocks.z};
-    for (unsigned t = 0; t < now.n_threads; ++t) {
-        thread_indices[t] = {t % threads.x, t / threads.x % threads.y, t / (threads.x * threads.y)};
-        now.thread = t;
-        if (!fibres[t].stack) make_fibre(fibres[t]);
-    }
+    now.shared_bytes = static_cast<size_t>(shared_bytes);
+    now.n_threads = static_cast<unsigned>(threads);
+    n_blocks = static_cast<unsigned>(blocks);
+    for (now.thread = 0; now.thread < now.n_threads; ++now.thread)
+        if (!fibres[now.thread].stack) make_fibre(fibres[now.thread]);
     abandoned = false;
     begin_launch();
-
-    std::vector<unsigned> warp_order((now.n_threads + warp_size - 1) / warp_size);
-    std::iota(warp_order.begin(), warp_order.end(), 0u);
-    if (order == Order::reverse)
-        for (size_t i = 0; i < warp_order.size() / 2; ++i)
-            std::swap(warp_order[i], warp_order[warp_order.size() - 1 - i]);
-    uint64_t const n_blocks = uint64_t{blocks.x} * blocks.y * blocks.z;
-    std::vector<uint64_t> block_order(order == Order::random ? n_blocks : 0);
-    std::iota(block_order.begin(), block_order.end(), uint64_t{0});
-    for (size_t i = block_order.size(); i > 1; --i)
-        std::swap(block_order[i - 1], block_order[random_bits() % i]);
-    for (uint64_t i = 0; i < n_blocks && !abandoned; ++i) {
-        now.block = order == Order::forward   ? i
-                    : order == Order::reverse ? n_blocks - 1 - i
-                                              : block_order[i];
-        current_block = {static_cast<unsigned>(now.block % blocks.x),
-                         static_cast<unsigned>(now.block / blocks.x % blocks.y),
-                         static_cast<unsigned>(now.block / blocks.x / blocks.y)};
+    std::vector<unsigned> warp_order = in_order((now.n_threads + warp_size - 1) / warp_size);
+    for (unsigned block : in_order(n_blocks)) {
+        now.block = block;
         run_block(warp_order);
+        if (abandoned) break;
     }
     throw_findings();
 }

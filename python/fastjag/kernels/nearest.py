@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastjag import _cpu
 from fastjag.arrays import Array, Offsets
-from fastjag.kernels.threads import get_num_threads
+from fastjag.devices import namespace
+from fastjag.kernels.device import device_of
 
 Side = tuple[Offsets, Array, Array]
 
@@ -22,8 +24,9 @@ def nearest(
     """
     offsets, eta, _ = _same_events(left, right)
     n = int(offsets[-1] - offsets[0])
-    index, delta_r = np.empty(n, np.int64), np.empty(n, eta.dtype)
-    _cpu.nearest(*left, *right, index, delta_r, get_num_threads(threads))
+    device = device_of(left=left, right=right)
+    index, delta_r = device.empty(n, np.int64), device.empty(n, eta.dtype)
+    device.kernels.nearest(*left, *right, index, delta_r, device.where(threads))
     return index, delta_r
 
 
@@ -37,12 +40,15 @@ def in_cone(
     offsets, eta, _ = _same_events(left, right)
     n = int(offsets[-1] - offsets[0])
     radii = _radii(radius, n)
-    pair_offsets = np.empty(n + 1, np.int64)
-    n_threads = get_num_threads(threads)
-    _cpu.in_cone(*left, *right, radii, pair_offsets, None, None, n_threads)
+    device = device_of(left=left, right=right, radius=radii if np.ndim(radius) else None)
+    radii = device.asarray(radii)
+    where = device.where(threads)
+    pair_offsets = device.empty(n + 1, np.int64)
+    device.kernels.in_cone(*left, *right, radii, pair_offsets, None, None, where)
+    device.add_up(pair_offsets)
     n_pairs = int(pair_offsets[-1])
-    index, delta_r = np.empty(n_pairs, np.int64), np.empty(n_pairs, eta.dtype)
-    _cpu.in_cone(*left, *right, radii, pair_offsets, index, delta_r, n_threads)
+    index, delta_r = device.empty(n_pairs, np.int64), device.empty(n_pairs, eta.dtype)
+    device.kernels.in_cone(*left, *right, radii, pair_offsets, index, delta_r, where)
     return pair_offsets, index, delta_r
 
 
@@ -57,11 +63,13 @@ def _same_events(left: Side, right: Side) -> Side:
 
 
 def _radii(radius: ArrayLike, n: int) -> NDArray[np.float64]:
-    given = np.asarray(radius)
+    xp: Any = namespace(radius)
+    given = xp.asarray(radius)
     if given.dtype.kind not in "iuf" or given.shape not in ((), (n,)):
         raise ValueError(f"radius must be a number or one per left particle ({n}), got {radius!r}")
     radii = given.astype(np.float64)
     wrong = ~((radii > 0) & (radii < np.inf))
     if wrong.any():
         raise ValueError(f"radius must be positive and finite, got {radii[wrong][0]:g}")
-    return np.ascontiguousarray(np.broadcast_to(radii, (n,)))
+    result: NDArray[np.float64] = xp.ascontiguousarray(xp.broadcast_to(radii, (n,)))
+    return result

@@ -96,8 +96,72 @@ __global__ void copied_by_four(int const* in, int* out, int64_t n) {
     }
 }
 
+// Neighbouring threads write neighbouring bytes.
+__global__ void flags_in_bytes(int const* in, int* out, int64_t n) {
+    auto* const flags = reinterpret_cast<unsigned char*>(out);
+    for (int64_t i = global_thread(); i < n; i += all_threads()) flags[i] = in[i] > 0;
+}
+
+// A thread may use again what it wrote; all may read what was written before a barrier.
+__global__ void passed_on(int const* in, int* out, int64_t) {
+    int64_t const first = int64_t{blockIdx.x} * blockDim.x;
+    int* const own = &out[first + threadIdx.x];
+    *own = in[first];
+    *own += 1;
+    __syncthreads();
+    int sum = 0;
+    for (unsigned t = 0; t < blockDim.x; ++t) sum += out[first + t];
+    __syncthreads();
+    *own = sum;
+}
+
+// One row of 32 per intrinsic, from 32 values of one warp; then atomics on one place each.
+__global__ void intrinsics(int const* in, int* out, int64_t) {
+    int const lane = threadIdx.x, x = in[lane];
+    int const rows[] = {
+        __shfl_sync(all_lanes, x, 5),
+        __shfl_sync(all_lanes, x, 9, 8),
+        __shfl_up_sync(all_lanes, x, 3),
+        __shfl_up_sync(all_lanes, x, 3, 8),
+        __shfl_down_sync(all_lanes, x, 3),
+        __shfl_down_sync(all_lanes, x, 3, 8),
+        __shfl_xor_sync(all_lanes, x, 6),
+        static_cast<int>(__shfl_sync(all_lanes, int64_t{x} << 33, 7) >> 33),
+        static_cast<int>(__shfl_sync(all_lanes, x / 2.0f, 7) * 2.0f),
+        static_cast<int>(__shfl_sync(all_lanes, x / 2.0, 7) * 2.0),
+        static_cast<int>(__ballot_sync(all_lanes, x > 0)),
+        __any_sync(all_lanes, x == in[3]),
+        __all_sync(all_lanes, x == in[3]),
+        __all_sync(all_lanes, x < 1000),
+        __popc(static_cast<unsigned>(x)),
+        __popcll(static_cast<unsigned long long>(x)),
+        __ffs(x),
+        __clz(x),
+        __ffsll(int64_t{x} << 32),
+        __clzll(x),
+    };
+    int row = 0;
+    for (int value : rows) out[32 * row++ + lane] = value;
+    int* const cell = out + 32 * row;
+    atomicAdd(&cell[0], x);
+    atomicMax(&cell[1], x);
+    atomicMin(&cell[2], x);
+    atomicOr(&cell[3], x);
+    atomicAnd(&cell[4], x);
+    atomicMax(reinterpret_cast<unsigned*>(&cell[5]), static_cast<unsigned>(x));
+    for (int expected = 0, old; (old = atomicCAS(&cell[6], expected, expected + x)) != expected;)
+        expected = old;
+    if (lane == 0) cell[8] = atomicExch(&cell[7], x);
+    atomicMin(reinterpret_cast<long long*>(&cell[10]), static_cast<long long>(x));
+    atomicAdd(reinterpret_cast<unsigned long long*>(&cell[12]), static_cast<unsigned long long>(x));
+}
+
+// Right whoever comes last: shows the order of threads.
+__global__ void last_one(int const* in, int* out, int64_t) { atomicExch(out, in[global_thread()]); }
+
 }  // namespace
 
 Kernel const clean_kernels[] = {
     KERNEL(doubled),   KERNEL(shuffle_sum),     KERNEL(ballot_compaction), KERNEL(histogram),
-    KERNEL(transpose), KERNEL(turned_in_warps), KERNEL(copied_by_four),    {nullptr, nullptr}};
+    KERNEL(transpose), KERNEL(turned_in_warps), KERNEL(copied_by_four),    KERNEL(flags_in_bytes),
+    KERNEL(passed_on), KERNEL(intrinsics),      KERNEL(last_one),          {nullptr, nullptr}};
