@@ -145,6 +145,16 @@ class TestCleanKernels:
         np.testing.assert_array_equal(out.array[640:649], cells)
         assert out.array[650:654].view(np.int64).tolist() == [x.min(), x.sum()]
 
+    def test_memset_and_memcpy(self):
+        source, out = values(100), Buffer(200)
+        run("cleared_and_copied", source, out, 100)
+        np.testing.assert_array_equal(out.array, [*[0] * 100, *source.array])
+        assert out.unwritten() == -1
+        with pytest.raises(ValueError, match="no buffer holds these bytes"):
+            run("cleared_and_copied", source, out, 101)
+        with pytest.raises(ValueError, match="reads unwritten memory"):
+            run("cleared_and_copied", Buffer(100), out, 100)
+
     def test_random_schedules_differ(self):
         """Which of many atomics comes last shows the order: it must not be one and the same."""
         order = set()
@@ -264,6 +274,18 @@ class TestAddresses:
         assert buffer.address % 256 == 0
         buffer.free()
         assert planted.live_buffers() == before
+
+    def test_memory_begins_again_around_live_buffers(self):
+        kept, new = values(1000), 0
+        for _ in range(300_000):
+            last, new = new, planted.allocate(0, True)
+            planted.free(new)
+            assert not kept.address <= new < kept.address + kept.nbytes + 256
+            if new < last:
+                break
+        else:
+            pytest.fail("device memory has no end")
+        run("doubled", kept, Buffer(1000), 1000)
 
 
 class TestBarriersAndWarps:

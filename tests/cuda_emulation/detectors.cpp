@@ -25,9 +25,11 @@ struct Shadow {
     Stamp write, read;
 };
 
-// Device memory is one range of addresses: a block's shared memory, then buffers. Buffers are never
-// moved to where another one was, as long as any is alive, so that use after release is seen.
-constexpr size_t arena_bytes = size_t{4} << 30, shared_room = 64 * 1024, granule = 256;
+// Device memory is one range of addresses: a block's shared memory, then buffers, each behind the
+// one before. Only at its end does it begin again, so that use after release is seen.
+constexpr size_t arena_bytes = size_t{128} << 20, shared_room = 64 * 1024, granule = 256,
+                 page = 4096;
+static_assert(granule * sizeof(Shadow) == page);
 
 void* reserve(size_t bytes) {
     void* const p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
@@ -112,6 +114,22 @@ void mark_range(size_t offset, size_t bytes, uint32_t epoch) {
     for (size_t i = 0; i < bytes; ++i) shadow[offset + i] = {{epoch, 0, 0}, {0, 0, 0}};
 }
 
+// With a granule at least that is nobody's.
+size_t footprint(size_t bytes) { return (bytes / granule + 2) * granule; }
+
+// The first place from here on without a live buffer. Released ones there are forgotten.
+size_t place_for(size_t offset, size_t room) {
+    for (auto b = buffers.lower_bound(offset); b != buffers.end() && b->first < offset + room;) {
+        if (b->second.alive) {
+            offset = b->first + footprint(b->second.bytes);
+            ++b;
+        } else {
+            b = buffers.erase(b);
+        }
+    }
+    return offset;
+}
+
 // The buffer at or before the offset.
 std::map<size_t, Buffer>::iterator buffer_at(size_t offset) {
     auto const after = buffers.upper_bound(offset);
@@ -141,8 +159,9 @@ void access(void const* pointer, size_t bytes, Access kind, void const* site) {
     uint32_t const horizon = in_shared ? now.block_epoch : now.launch_epoch;
     uint32_t const written = in_shared ? now.block_epoch : 2;
     bool racing = false, unwritten = false;  // told once per access
-    for (size_t i = 0; i < bytes; ++i) {
-        Shadow& s = shadow[offset + i];
+    for (size_t i = 0; i < bytes;) {
+        Shadow const old = shadow[offset + i];
+        Shadow s = old;
         if (s.write.epoch == 0) {
             report("out of bounds",
                    std::to_string(bytes) + " bytes are " + verb(kind) + " at " + describe(address),
@@ -157,12 +176,16 @@ void access(void const* pointer, size_t bytes, Access kind, void const* site) {
             report_race(address + i, kind, s.write, before, site);
         if (kind == Access::read) {
             s.read = merged(s.read, horizon);
-            continue;
+        } else {
+            if (concurrent(s.read, horizon) && !std::exchange(racing, true))
+                report_race(address + i, kind, s.read, Access::read, site);
+            s.write = atomics ? merged(s.write, horizon) : mine();
+            if (kind == Access::atomic) s.write.thread |= is_atomic;
         }
-        if (concurrent(s.read, horizon) && !std::exchange(racing, true))
-            report_race(address + i, kind, s.read, Access::read, site);
-        s.write = atomics ? merged(s.write, horizon) : mine();
-        if (kind == Access::atomic) s.write.thread |= is_atomic;
+        // Most often all bytes have the same history: what goes for one goes for all.
+        do {
+            shadow[offset + i++] = s;
+        } while (i < bytes && std::memcmp(&shadow[offset + i], &old, sizeof old) == 0);
     }
     if (counting) count(pointer, bytes, kind, site);
 }
@@ -185,8 +208,9 @@ std::string describe(uintptr_t address) {
 void begin_launch() {
     now.launch_epoch = ++now.epoch;
     block_of_epoch.clear();
-    mark_range(0, shared_room, 0);
-    mark_range(0, now.shared_bytes, 1);
+    static size_t bytes_before = 0;
+    mark_range(0, bytes_before, 0);
+    mark_range(0, bytes_before = now.shared_bytes, 1);
 }
 
 void begin_block() {
@@ -196,9 +220,12 @@ void begin_block() {
 }
 
 uintptr_t allocate(size_t bytes, bool initialised) {
-    size_t const room = (bytes / granule + 2) * granule;  // at least one granule is nobody's
-    if (room > arena_bytes - next_free) throw std::bad_alloc();
-    size_t const offset = std::exchange(next_free, next_free + room);
+    if (bytes > arena_bytes) throw std::bad_alloc();
+    size_t const room = footprint(bytes);
+    size_t offset = place_for(next_free, room);
+    if (offset + room > arena_bytes) offset = place_for(shared_room, room);
+    if (offset + room > arena_bytes) throw std::bad_alloc();
+    next_free = offset + room;
     buffers[offset] = {bytes, true};
     ++alive;
     mark_range(offset, bytes, initialised ? 2 : 1);
@@ -211,14 +238,13 @@ void release(uintptr_t address) {
     if (b == buffers.end() || !b->second.alive)
         throw std::invalid_argument("no buffer begins at this address");
     b->second.alive = false;
+    --alive;
     // Shadows of a granule are a page: its return to the system makes them zero, not allocated.
-    madvise(shadow + b->first, (b->second.bytes + granule - 1) / granule * granule * sizeof(Shadow),
-            MADV_DONTNEED);
-    if (--alive == 0 && next_free > arena_bytes / 64) {
-        madvise(arena, next_free, MADV_DONTNEED);
-        buffers.clear();
-        next_free = shared_room;
-    }
+    size_t const bytes = footprint(b->second.bytes);
+    madvise(shadow + b->first, bytes * sizeof(Shadow), MADV_DONTNEED);
+    size_t const first_page = (b->first + page - 1) / page * page;
+    size_t const last_page = (b->first + bytes) / page * page;
+    if (first_page < last_page) madvise(arena + first_page, last_page - first_page, MADV_DONTNEED);
 }
 
 void mark(uintptr_t address, size_t bytes, bool written) {

@@ -1,9 +1,8 @@
 // Runs the threads of one block after another. A CUDA thread is a fibre: a stack of its own, left
-// by longjmp where it waits for others. Fibres are made once (makecontext) and used again.
+// by a jump where it waits for others. Fibres are made once (makecontext) and used again.
 #include <sys/mman.h>
 #include <ucontext.h>
 #include <algorithm>
-#include <csetjmp>
 #include <mutex>
 #include <numeric>
 #include <stdexcept>
@@ -17,26 +16,33 @@ Now now;
 
 namespace {
 
+// Where a function was left: frame, place and stack. Unlike setjmp's it is written in a few cycles.
+using Context = void* [5];
 struct Fibre {
-    jmp_buf start, parked;
-    uintptr_t stack = 0;
-    bool fresh = true;
+    Context start, parked;
+    uintptr_t stack;
+};
+struct Thread {
+    Fibre* fibre;  // none before it starts
     // What it waits for.
-    int site = 0, line = 0;
-    unsigned mask = 0, source = 0;
-    Warp kind = Warp::sync;
-    Word value = 0, answer = 0;
+    int site, line;
+    unsigned mask, source;
+    Warp kind;
+    Word value, answer;
 };
 struct WarpState {
     unsigned existing, ready, arrived, exited;  // one bit per lane
 };
 
 Fibre fibres[most_threads];
+Fibre* idle[most_threads];  // the last one is used next: its stack is in the cache
+unsigned n_fibres, n_idle;
+Thread threads[most_threads];
 WarpState warps[most_threads / warp_size];
 unsigned at_barrier, exited;
 unsigned n_blocks;
 void (*kernel_body)(void const*);
-jmp_buf scheduler, creator;
+Context scheduler, creator;
 bool abandoned;
 
 enum class Order { forward, reverse, random };
@@ -59,45 +65,55 @@ void shuffle(std::vector<unsigned>& v) {
 unsigned warp_of(unsigned thread) { return thread / warp_size; }
 unsigned lane_bit(unsigned thread) { return 1u << thread % warp_size; }
 
-// ----- fibres
+// ----- fibres. noipa: callers must not reckon with the registers that these functions use, because
+// all are used before they return.
+[[noreturn, gnu::noipa]] void jump(Context& to) { __builtin_longjmp(to, 1); }
+
 [[noreturn]] void fibre_main() {
-    if (_setjmp(fibres[now.thread].start) == 0) _longjmp(creator, 1);
+    if (__builtin_setjmp(fibres[n_fibres].start) == 0) jump(creator);
     // Every start of a CUDA thread comes here.
     kernel_body(reinterpret_cast<void const*>(now.arguments));
+    idle[n_idle++] = threads[now.thread].fibre;
     warps[warp_of(now.thread)].exited |= lane_bit(now.thread);
     ++exited;
-    _longjmp(scheduler, 1);
+    jump(scheduler);
 }
 
-void make_fibre(Fibre& fibre) {
+[[gnu::noipa]] void enter(ucontext_t& context) {
+    if (__builtin_setjmp(creator) == 0) setcontext(&context);
+}
+
+void make_fibre() {
     constexpr size_t guard = 4096;
     void* const memory = mmap(nullptr, stack_bytes + guard, PROT_READ | PROT_WRITE,
                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
     if (memory == MAP_FAILED) throw std::bad_alloc();
     mprotect(memory, guard, PROT_NONE);
-    fibre.stack = reinterpret_cast<uintptr_t>(memory) + guard;
-    static ucontext_t context;
+    fibres[n_fibres].stack = reinterpret_cast<uintptr_t>(memory) + guard;
+    ucontext_t context;
     getcontext(&context);
-    context.uc_stack.ss_sp = reinterpret_cast<void*>(fibre.stack);
+    context.uc_stack.ss_sp = reinterpret_cast<void*>(fibres[n_fibres].stack);
     // Tops at different places of the page, or all stacks would share a few lines of the cache.
-    context.uc_stack.ss_size = stack_bytes - static_cast<size_t>(&fibre - fibres) % 61 * 64;
+    context.uc_stack.ss_size = stack_bytes - n_fibres % 61 * 64;
     context.uc_link = nullptr;
     makecontext(&context, fibre_main, 0);
-    if (_setjmp(creator) == 0) setcontext(&context);
+    enter(context);
+    ++n_fibres;
 }
 
-void resume(unsigned thread) {
-    Fibre& fibre = fibres[thread];
+[[gnu::noipa]] void resume(unsigned thread) {
+    Thread& t = threads[thread];
+    bool const starts = !t.fibre;
+    if (starts) t.fibre = idle[--n_idle];
     now.thread = thread;
-    now.stack = fibre.stack;
-    if (_setjmp(scheduler) != 0) return;
+    now.stack = t.fibre->stack;
     now.running = true;
-    _longjmp(std::exchange(fibre.fresh, false) ? fibre.start : fibre.parked, 1);
+    if (__builtin_setjmp(scheduler) == 0) jump(starts ? t.fibre->start : t.fibre->parked);
 }
 
-void wait() {
+[[gnu::noipa]] void wait() {
     now.running = false;
-    if (_setjmp(fibres[now.thread].parked) == 0) _longjmp(scheduler, 1);
+    if (__builtin_setjmp(threads[now.thread].fibre->parked) == 0) jump(scheduler);
 }
 
 // Nothing with a destructor may be alive when a thread is left for good: hence a macro.
@@ -107,25 +123,26 @@ void wait() {
         abandon();                   \
     } while (0)
 
-std::string place(Fibre const& f) { return "line " + std::to_string(f.line); }
+std::string place(Thread const& f) { return "line " + std::to_string(f.line); }
 std::string name(unsigned thread) { return "thread " + std::to_string(thread); }
 
 // ----- barriers: the last to arrive releases the others
 void release_block() {
     for (unsigned t = 1; t < now.n_threads; ++t)
-        if (fibres[t].site != fibres[0].site)
-            end_launch("divergent barrier", "thread 0 waits at the barrier of " + place(fibres[0]) +
-                                                ", " + name(t) + " at that of " + place(fibres[t]));
+        if (threads[t].site != threads[0].site)
+            end_launch("divergent barrier", "thread 0 waits at the barrier of " +
+                                                place(threads[0]) + ", " + name(t) +
+                                                " at that of " + place(threads[t]));
     at_barrier = 0;
     ++now.epoch;
     for (unsigned w = 0; w * warp_size < now.n_threads; ++w) warps[w].ready = warps[w].existing;
 }
 
-void release_warp(unsigned w, unsigned mask, Fibre const& last) {
+void release_warp(unsigned w, unsigned mask, Thread const& last) {
     unsigned ballot = 0;
     for (unsigned lanes = mask; lanes; lanes &= lanes - 1) {
         unsigned const lane = static_cast<unsigned>(__builtin_ctz(lanes));
-        Fibre const& f = fibres[w * warp_size + lane];
+        Thread const& f = threads[w * warp_size + lane];
         if (f.site != last.site || f.mask != mask)
             end_launch("divergent warp", name(now.thread) + " waits at " + place(last) +
                                              " with mask " + std::to_string(mask) + ", " +
@@ -134,11 +151,11 @@ void release_warp(unsigned w, unsigned mask, Fibre const& last) {
         if (f.value) ballot |= 1u << lane;
     }
     for (unsigned lanes = mask; lanes; lanes &= lanes - 1) {
-        Fibre& f = fibres[w * warp_size + static_cast<unsigned>(__builtin_ctz(lanes))];
+        Thread& f = threads[w * warp_size + static_cast<unsigned>(__builtin_ctz(lanes))];
         if (f.kind == Warp::shuffle && !(mask >> f.source % warp_size & 1))
             end_launch("shuffle from a lane outside the mask",
                        "lane " + std::to_string(f.source) + " at " + place(last));
-        f.answer = f.kind == Warp::shuffle ? fibres[w * warp_size + f.source].value : ballot;
+        f.answer = f.kind == Warp::shuffle ? threads[w * warp_size + f.source].value : ballot;
     }
     // Only __syncwarp orders memory accesses; votes and shuffles do not.
     if (last.kind == Warp::sync) ++now.warp_epoch[w];
@@ -174,13 +191,13 @@ void stuck() {
     for (unsigned t = now.n_threads; t-- > 0;) {
         WarpState const& warp = warps[warp_of(t)];
         if (!(warp.exited & lane_bit(t))) now.thread = t;
-        if (warp.arrived & lane_bit(t) && fibres[t].mask & warp.exited) {
+        if (warp.arrived & lane_bit(t) && threads[t].mask & warp.exited) {
             kind = "mask names exited lanes";
             break;
         }
     }
     report(kind,
-           name(now.thread) + " waits at " + place(fibres[now.thread]) + "; at a barrier: " +
+           name(now.thread) + " waits at " + place(threads[now.thread]) + "; at a barrier: " +
                std::to_string(at_barrier) + ", exited: " + std::to_string(exited),
            nullptr);
     abandoned = true;
@@ -196,7 +213,8 @@ std::vector<unsigned> in_order(unsigned n) {
 
 void run_block(std::vector<unsigned>& warp_order) {
     at_barrier = exited = 0;
-    for (unsigned t = 0; t < now.n_threads; ++t) fibres[t].fresh = true;
+    for (unsigned t = 0; t < now.n_threads; ++t) threads[t].fibre = nullptr;
+    for (n_idle = 0; n_idle < n_fibres; ++n_idle) idle[n_idle] = &fibres[n_idle];
     for (unsigned w = 0; w < warp_order.size(); ++w) {
         unsigned const lanes = now.n_threads - w * warp_size;
         unsigned const existing = lanes >= warp_size ? ~0u : (1u << lanes) - 1;
@@ -256,7 +274,7 @@ void set_schedule(std::string const& schedule) {
 void abandon() {
     now.running = false;
     abandoned = true;
-    _longjmp(scheduler, 1);
+    jump(scheduler);
 }
 
 uint3 thread_index() { return {now.thread, 0, 0}; }
@@ -266,7 +284,7 @@ uint3 grid_size() { return {n_blocks, 1, 1}; }
 void* shared_memory() { return shared_base(); }
 
 void barrier(int site, int line) {
-    Fibre& me = fibres[now.thread];
+    Thread& me = threads[now.thread];
     me.site = site;
     me.line = line;
     if (++at_barrier == now.n_threads) {
@@ -278,7 +296,7 @@ void barrier(int site, int line) {
 }
 
 Word warp(Warp kind, int site, int line, unsigned mask, Word value, unsigned source) {
-    Fibre& me = fibres[now.thread];
+    Thread& me = threads[now.thread];
     WarpState& warp = warps[warp_of(now.thread)];
     me.site = site;
     me.line = line;
@@ -355,8 +373,7 @@ void launch(char const* kernel, int64_t blocks, int64_t threads, int64_t shared_
     now.shared_bytes = static_cast<size_t>(shared_bytes);
     now.n_threads = static_cast<unsigned>(threads);
     n_blocks = static_cast<unsigned>(blocks);
-    for (now.thread = 0; now.thread < now.n_threads; ++now.thread)
-        if (!fibres[now.thread].stack) make_fibre(fibres[now.thread]);
+    while (n_fibres < now.n_threads) make_fibre();
     abandoned = false;
     begin_launch();
     std::vector<unsigned> warp_order = in_order((now.n_threads + warp_size - 1) / warp_size);
