@@ -19,7 +19,9 @@ import subprocess
 import sys
 import sysconfig
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -42,7 +44,6 @@ EVENTS = 10_000_000
 class Code:
     """A kernel: the most that any of its instances needs, and the widest accesses of any."""
 
-    file: str = ""
     instances: int = 0
     registers: int = 0
     stack: int = 0
@@ -63,15 +64,15 @@ def cuobjdump(*arguments: str) -> str:
     return done.stdout
 
 
-def kernel_names(symbols: list[str]) -> dict[str, tuple[str, str]]:
-    """File and name of each kernel of our own (not CUB's), without its template arguments."""
+def kernel_names(symbols: list[str]) -> dict[str, str]:
+    """FILE.KERNEL for each of our own (not CUB's), without its template arguments."""
     plain = subprocess.check_output(["c++filt"], input="\n".join(symbols), text=True).splitlines()
     names = {}
     for symbol, function in zip(symbols, plain, strict=True):
         file = re.search(r"_GLOBAL__N__[0-9a-f]{8}_\d+_(\w+?)_cu_[0-9a-f]{8}", symbol)
-        name = re.search(r"fastjag::\(anonymous namespace\)::(\w+)", function)
+        name = re.match(r"(?:void )?fastjag::(?:\(anonymous namespace\)::)?(\w+)", function)
         if file and name:
-            names[symbol] = (file[1], name[1])
+            names[symbol] = f"{file[1]}.{name[1]}"
     return names
 
 
@@ -85,16 +86,14 @@ def read(module: str, arch: str) -> dict[str, Code]:
     names = kernel_names([symbol for symbol, _, _ in usage])
     for symbol, registers, stack in usage:
         if symbol in names:
-            file, name = names[symbol]
-            code = kernels[name]
-            code.file = file
+            code = kernels[names[symbol]]
             code.instances += 1
             code.registers = max(code.registers, int(registers))
             code.stack = max(code.stack, int(stack))
     for part in re.split(r"\n\s+Function : ", cuobjdump("-arch", arch, "-sass", module))[1:]:
         symbol = part.partition("\n")[0].strip()
         if symbol in names:
-            code = kernels[names[symbol][1]]
+            code = kernels[names[symbol]]
             code.local = max(code.local, len(re.findall(r"\b(?:LDL|STL)\b", part)))
             code.load = max(code.load, _widest(part, "LDG?"))
             code.store = max(code.store, _widest(part, "STG?"))
@@ -156,22 +155,22 @@ def accepted(codes: dict[str, dict[str, Code]], before: dict[str, dict]) -> dict
 
 def code_table(codes: dict[str, dict[str, Code]], ceilings: dict[str, dict]) -> str:
     head = (
-        "| file | kernel | instances | threads | shared [B] | registers sm_80, sm_90 | stack [B] "
+        "| kernel | instances | threads | shared [B] | registers sm_80, sm_90 | stack [B] "
         "| local accesses | widest load, store [bit] | occupancy sm_80, sm_90 |"
     )
     lines = [
         head,
-        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     first = codes["sm_80"]
-    for name in sorted(first, key=lambda n: (first[n].file, n)):
+    for name in sorted(first):
         both, block = [codes[arch][name] for arch in PROCESSORS], ceilings[name]
         part = [
             f"{occupancy(arch, c.registers, block['threads'], block['shared']):.0%}"
             for arch, c in zip(PROCESSORS, both, strict=True)
         ]
         lines.append(
-            f"| {first[name].file} | `{name}` | {both[0].instances} | {block['threads']} | {block['shared']} "
+            f"| `{name}` | {both[0].instances} | {block['threads']} | {block['shared']} "
             f"| {both[0].registers}, {both[1].registers} | {max(c.stack for c in both)} "
             f"| {max(c.local for c in both)} | {both[1].load}, {both[1].store} "
             f"| {', '.join(part)} |"
@@ -234,7 +233,9 @@ def main() -> None:
     import fastjag._cuda  # loads without a driver
 
     print(f"{module.origin}: {fastjag._cuda.problem() or 'there is a GPU'}")
-    codes = {arch: read(module.origin, arch) for arch in PROCESSORS}
+    with ThreadPoolExecutor() as pool:
+        read_one = partial(read, module.origin)
+        codes = dict(zip(PROCESSORS, pool.map(read_one, PROCESSORS), strict=True))
     ceilings = json.loads(CEILINGS.read_text()) if CEILINGS.exists() else {}
     if wanted.accept:
         ceilings = accepted(codes, ceilings)

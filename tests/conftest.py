@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from on_device import KernelsOnGpu, emulated
 from strategies import column, large_jagged
 
@@ -22,6 +22,10 @@ settings.register_profile(
     max_examples=80,
     database=None,
     suppress_health_check=[HealthCheck.too_slow],
+)
+# For tests/mutants.py: which example fails is all the same.
+settings.register_profile(
+    "mutants", settings.get_profile("fastjag"), max_examples=40, phases=[Phase.generate]
 )
 settings.load_profile("fastjag")
 

@@ -85,24 +85,24 @@ class Mutant:
 
 def device_lines(text: str) -> Iterator[tuple[int, str]]:
     """Lines of functions that run on the GPU, without comments."""
-    inside, header = False, ""
+    header = body = None  # indentation of a function: its head, then its body
     for number, line in enumerate(text.splitlines(), 1):
         code = re.sub(r"//.*", "", line).rstrip()
-        if code and not code[0].isspace() and code[0] not in "}#":
-            header = header + " " + code if header else code
-            if re.search(r"[{;]$", code):  # the end of a header: a body, or nothing
-                inside = code.endswith("{") and bool(re.search(r"__(global|device)__", header))
-                header = ""
+        indentation = len(code) - len(code.lstrip())
+        if body is not None:
+            if code.lstrip().startswith("}") and indentation <= body:
+                body = None
+            elif not code.lstrip().startswith(("#", "static_assert")):
+                yield number, code
             continue
-        if header:  # arguments of a function over several lines
-            header += " " + code
+        if header is None and re.search(r"__(global|device)__", code):
+            header = indentation
+        if header is not None:
             if code.endswith("{"):
-                inside, header = bool(re.search(r"__(global|device)__", header)), ""
-            continue
-        if code.startswith("}"):
-            inside = False
-        elif inside and not code.lstrip().startswith(("#", "static_assert", "template")):
-            yield number, code
+                header, body = None, header
+            elif code.endswith((";", "}")):  # all on one line
+                header = None
+                yield number, code
 
 
 def mutants(path: Path) -> Iterator[Mutant]:
@@ -165,11 +165,12 @@ class Worker:
             return ""
         if done.returncode < 0:
             return "crashes"
+        # The line below the kernel's name: "data race by block 0 thread 1 at ..."
         found = re.search(
-            r"CUDA emulation: (\w+)[^:\n]*: ([\w -]+?)(?:[:,;(]| of | at | by |$)", done.stdout
+            r"CUDA emulation: .*\n\s*(?:E\s+)?(.+?)(?: by | of | at |:|,|\n)", done.stdout
         )
         if found:
-            return f"detector: {found[2].strip()}"
+            return f"detector: {found[1].strip()}"
         if "1 failed" in done.stdout:
             never = re.search(r"is used, but was never written", done.stdout)
             return "detector: output not written" if never else "wrong result"

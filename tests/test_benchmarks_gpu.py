@@ -64,7 +64,7 @@ def test_without_a_gpu_it_says_so():
 
 
 class TestCeilings:
-    CODE = static_gpu.Code("select", 2, 40, 0, 0, 128, 32)
+    CODE = static_gpu.Code(2, 40, 0, 0, 128, 32)
 
     def test_what_is_within_them_passes(self):
         ceilings = static_gpu.accepted({"sm_80": {"k": self.CODE}}, {})
