@@ -2,7 +2,9 @@
 
 import inspect
 import itertools
+import os
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 import numpy as np
 
@@ -13,6 +15,22 @@ from fastjag.kernels import device
 OUTPUTS = {("padding", "out"), ("padding", "mask"), ("pyramid_gram", "out")}
 HOST = {("padding", "mean"), ("padding", "scale"), ("padding", "fill"), ("histogram", "edges"),
         ("histogram_cuts", "edges"), ("histogram_cuts", "cuts")}  # fmt: skip
+
+
+def missing(name):
+    """Why "cuda" or "cuda-emulated" cannot be tested, or nothing."""
+    if name == "cuda":
+        try:
+            device.cuda_module()
+            devices.cupy()
+        except (RuntimeError, ModuleNotFoundError) as error:
+            return str(error)
+    elif "FASTJAG_EXPECT_EMULATION" not in os.environ:
+        if kernels.build_info()["sanitized"]:
+            return "emulated CUDA threads have stacks that AddressSanitizer does not know"
+        if find_spec("_cuda_emulated") is None:
+            return "the CUDA emulation is not built: make -C tests/cuda_emulation"
+    return ""
 
 
 @contextmanager
@@ -27,6 +45,11 @@ def emulated():
         yield emulation
     finally:
         device._cuda, devices._cupy = before
+
+
+def moved(array, device):
+    """A NumPy array, or its copy on the GPU."""
+    return devices.to_gpu(array) if device == "cuda" else array
 
 
 class KernelsOnGpu:

@@ -332,15 +332,14 @@ def array(a, dtype=None, copy=True):
 
 def _adopted(owner, interface):
     dtype, shape = np.dtype(interface["typestr"]), tuple(interface["shape"])
-    strides = interface.get("strides")
     if not math.prod(shape):
         return ndarray(owner, np.empty(shape, dtype))
-    extent = sum((n - 1) * s for n, s in zip(shape, strides, strict=True)) if strides else (
-        (math.prod(shape) - 1) * dtype.itemsize
-    )  # fmt: skip
-    nbytes = extent + dtype.itemsize
-    raw = (ctypes.c_uint8 * nbytes).fromaddress_of(interface["data"][0])
-    return ndarray(owner, np.ndarray(shape, dtype, buffer=raw, strides=strides))
+    strides = interface.get("strides") or np.empty(shape, dtype).strides
+    steps = [(n - 1) * s for n, s in zip(shape, strides, strict=True)]
+    below = -sum(s for s in steps if s < 0)  # bytes before the first element
+    nbytes = below + sum(s for s in steps if s > 0) + dtype.itemsize
+    raw = (ctypes.c_uint8 * nbytes).from_address(interface["data"][0] - below)
+    return ndarray(owner, np.ndarray(shape, dtype, buffer=raw, offset=below, strides=strides))
 
 
 def from_dlpack(a):
