@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastjag.devices import empty, on_gpu, taken
+from fastjag.devices import beside, check_together, empty, namespace, on_gpu, taken
 
 Array: TypeAlias = NDArray[Any]
 Offsets: TypeAlias = NDArray[np.int64]
@@ -165,6 +165,46 @@ def as_offsets(offsets: ArrayLike, length: int) -> Offsets:
     return checked
 
 
+def added_up(counts: NDArray[Any]) -> Offsets:
+    """Offsets from 0 of lists of these lengths."""
+    offsets: Offsets = namespace(counts).zeros(len(counts) + 1, np.int64)
+    np.cumsum(counts, out=offsets[1:])
+    return offsets
+
+
+def read_only(offsets: Offsets) -> Offsets:
+    """A view that nobody can write to; CuPy has none."""
+    if on_gpu(offsets):
+        return offsets
+    view = offsets.view()
+    view.flags.writeable = False
+    return view
+
+
+def as_event_indices(key: Any, n: int, like: Array) -> NDArray[np.int64]:
+    """Which of ``n`` events a slice, mask or integers pick, on the device of ``like``."""
+    if isinstance(key, slice):
+        return cast(Offsets, beside(like, np.arange(*key.indices(n))))
+    if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
+        raise TypeError(f"for a single event use a slice, [{key}:{int(key) + 1}]")
+    if isinstance(key, list):
+        key = beside(like, np.asarray(key if key else np.empty(0, np.int64)))
+    index = as_column(key, "the event index")
+    if index.dtype == np.bool_:
+        index = as_mask(index, "the event mask", n, "events")
+    check_together("events and what picks them", {"the events": like, "the event index": index})
+    if index.dtype == np.bool_:
+        return np.flatnonzero(index)
+    if index.dtype.kind not in "iu":
+        raise TypeError(f"events are picked by slice, mask or integers, got {index.dtype}")
+    wide = index.astype(np.int64)  # n may not fit into the index' own type
+    wrapped = np.where(index < 0, wide + n, wide)
+    bad = (wrapped < 0) | (wrapped >= n)
+    if bad.any():
+        raise IndexError(f"event {int(index[bad][0])} is out of range for {n} events")
+    return wrapped
+
+
 def out_array(
     out: Array | None,
     shape: tuple[int, ...],
@@ -185,7 +225,7 @@ def out_array(
         raise ValueError(
             f"{name} is {places[gpu]}, but what is written into it is {places[not gpu]}"
         )
-    if not isinstance(out, np.ndarray) and not gpu:
+    if not gpu and not isinstance(out, np.ndarray):
         raise TypeError(f"{name} must be a NumPy array, got {type(out).__name__}")
     if gpu:
         out = taken(out)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
@@ -50,6 +50,20 @@ def taken(array: Any) -> Any:
     if hasattr(array, "__cuda_array_interface__"):
         return cupy().asarray(array)
     return cupy().from_dlpack(array)
+
+
+def place(array: Any) -> str:
+    """Where an array lives, in words."""
+    return f"on GPU {taken(array).device.id}" if on_gpu(array) else "on the CPU"
+
+
+def check_together(what: str, arrays: Mapping[str, Any]) -> str:
+    """The one place where all these live; a ValueError names those that differ."""
+    places = {name: place(array) for name, array in arrays.items()}
+    if len(set(places.values())) > 1:
+        listed = ", ".join(f"{name} {where}" for name, where in places.items())
+        raise ValueError(f"{what} must be on one device, got {listed}")
+    return next(iter(places.values()))
 
 
 def namespace(array: object) -> ModuleType:

@@ -121,4 +121,4 @@ def _place(array: Any) -> str:
     if isinstance(array, (list, tuple)):  # columns: of one device each, or caught one by one
         places = {_place(one) for one in array}
         return " and ".join(sorted(places)) if places else "on the CPU"
-    return f"on GPU {array.device.id}" if devices.on_gpu(array) else "on the CPU"
+    return devices.place(array)
