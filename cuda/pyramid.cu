@@ -158,8 +158,8 @@ __global__ void features_of_cells(PyramidFeaturesArgs a) {
     for (int64_t event = global_thread() / warp_lanes; event < a.n_events;
          event += all_threads() / warp_lanes) {
         int64_t const first = a.offsets[event], end = a.offsets[event + 1];
-        int32_t last_cell = -1;                 // of the 32 before
-        int64_t run_begin = first, known = 0;   // of the run that they end with
+        int32_t last_cell = -1;                // of the 32 before
+        int64_t run_begin = first, known = 0;  // of the run that they end with
         for (int64_t at = first; at < end; at += warp_lanes) {
             int32_t const cell = at + lane < end ? a.cells[at + lane] : -1;
             int32_t previous = __shfl_up_sync(all_lanes, cell, 1);
@@ -188,8 +188,8 @@ __global__ void index_features(PyramidIndexArgs a) {
     constexpr int64_t words = pyramid_tile / 32;  // bits are set in halves of the words
     for (int64_t event = global_thread() / warp_lanes; event < a.n_events;
          event += all_threads() / warp_lanes) {
-        auto* const tile = reinterpret_cast<unsigned*>(a.planes) +
-                           event / pyramid_tile * a.n_planes * words;
+        auto* const tile =
+            reinterpret_cast<unsigned*>(a.planes) + event / pyramid_tile * a.n_planes * words;
         int64_t const column = event % pyramid_tile;
         for (int64_t i = a.offsets[event] + lane_index(); i < a.offsets[event + 1];
              i += warp_lanes) {

@@ -3,9 +3,9 @@
 // As on the CPU, what a row shares with the columns is the sum of the bit planes of its features,
 // formed by carry-save adders. A warp has a row and 1024 columns, each lane a word of 32 of them,
 // which it counts digit by digit in registers: an addition costs two logical instructions for 32
-// columns. Levels come from the finest on, and doubling the sum in between gives them their weights.
-// Sums then go through shared memory, where features from lists are added, to lanes side by side.
-// Both halves of a symmetric matrix are computed: writing it takes as long.
+// columns. Levels come from the finest on, and doubling the sum in between gives them their
+// weights. Sums then go through shared memory, where features from lists are added, to lanes side
+// by side. Both halves of a symmetric matrix are computed: writing it takes as long.
 #include <cstdint>
 #include <type_traits>
 
@@ -130,6 +130,7 @@ __device__ void add_planes(PyramidGramArgs<Out> const& a, int64_t row, int64_t c
                 }
                 sums.add(bits[0], bits[1], bits[2], bits[3]);
             }
+            __syncwarp(all_lanes);  // before the list is written again
             left &= ~__ballot_sync(all_lanes, now);
             if (left == 0) break;
             if (level < a.n_levels - 2) sums.twice();
@@ -199,12 +200,11 @@ __global__ void gram_rows(PyramidGramArgs<Out> a) {
 
 template <int n_digits, class Out>
 void launch_gram(PyramidGramArgs<Out> const& a, Stream stream) {
-    int64_t const n_warps = (a.n_columns + warp_columns - 1) / warp_columns *
-                            (a.last_row - a.first_row);
+    int64_t const n_warps =
+        (a.n_columns + warp_columns - 1) / warp_columns * (a.last_row - a.first_row);
     if (n_warps == 0) return;
     FASTJAG_LAUNCH((gram_rows<n_digits, Out>), blocks_for(n_warps * warp_lanes, gram_threads),
-                   gram_threads, gram_threads / warp_lanes * Lines<n_digits>::words * 4, stream,
-                   a);
+                   gram_threads, gram_threads / warp_lanes * Lines<n_digits>::words * 4, stream, a);
 }
 
 }  // namespace

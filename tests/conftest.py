@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 from on_device import KernelsOnGpu, emulated, missing
+from pyramid_samples import PyramidMatchOnGpu
 from strategies import column, large_jagged
 
 import fastjag.kernels
@@ -45,6 +46,12 @@ def gpu(request):
 def kernels(device):
     """fastjag.kernels for NumPy arrays, on every device."""
     return fastjag.kernels if device == "cpu" else KernelsOnGpu()
+
+
+@pytest.fixture(scope="session")
+def PyramidMatch(device):
+    """fastjag.PyramidMatch for sets on the CPU, which does its work on every device."""
+    return fastjag.PyramidMatch if device == "cpu" else PyramidMatchOnGpu
 
 
 @pytest.fixture

@@ -245,9 +245,9 @@ def _strided(values: Any, name: str) -> Array:
 def _replicas(weights: Any, n_events: int) -> tuple[bool, list[Array]]:
     """Whether there is one set of weights, not several; each of them."""
     of_gpu = isinstance(weights, (list, tuple)) and any(map(on_gpu, weights))
-    rows = (
-        list(weights) if of_gpu else taken(weights) if on_gpu(weights) else np.asanyarray(weights)
-    )
+    rows: Any = weights if of_gpu else taken(weights)
+    if not (of_gpu or on_gpu(rows)):
+        rows = np.asanyarray(rows)
     single = not of_gpu and rows.ndim == 1
     named = {"weights": rows} if single else {f"weights[{i}]": w for i, w in enumerate(rows)}
     if not named:

@@ -104,7 +104,7 @@ def pyramid_codes(
         levels - 1 + shifted,
         None if category is None else category[begin:end],
         n_categories,
-        device.asarray(np.ascontiguousarray(shifts * cells)),
+        device.asarray(shifts * cells),
         codes,
         device.where(threads),
     )
