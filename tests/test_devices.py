@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 from on_device import missing, moved
+from strategies import assert_same
 
 import fastjag as fj
 from fastjag import devices, kernels
@@ -118,6 +119,64 @@ class TestMoving:
         with devices.cupy().cuda.Stream(48):
             jagged.keep(jagged["pt"] > 1)
         assert handles == [0, 48]
+
+
+def particles(n_events=300, seed=1):
+    """Events of up to 20 particles, some of them without, NaN among them."""
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(0, 21, n_events) * (rng.random(n_events) < 0.8)
+    n = int(counts.sum())
+    pt = np.where(rng.random(n) < 0.02, np.nan, rng.exponential(20, n))
+    columns = {"pt": pt, "eta": rng.normal(size=n), "phi": rng.uniform(-4, 4, n)}
+    return fj.Jagged.from_counts(counts, columns).with_columns(charge=rng.choice([-1, 1], n))
+
+
+FLOATS = ["pt", "eta", "phi"]
+# What an analysis calls, for Jagged and arrays of one device.
+CALLS = {
+    "events": lambda a, b: a[::-2][5:60].sort("pt")["pt"],
+    "particles": lambda a, b: a.keep(a["pt"] > 10).keep(abs(a.keep(a["pt"] > 10)["eta"]) < 1)["phi"],
+    "masked events": lambda a, b: a[a.counts > 3].offsets,
+    "pad": lambda a, b: a.pad(5, FLOATS, by="pt", mean=1, scale=[2, 3, 4], clip=(-1, 1)),
+    "aggregate": lambda a, b: a.aggregate("pt", [*kernels.STATISTICS, "leading-2"]),
+    "aggregate integers": lambda a, b: a.aggregate("charge", kernels.STATISTICS),
+    "dimuon": lambda a, b: dict(fj.dimuon(a)),
+    "dimuon all": lambda a, b: dict(fj.dimuon(a, "same", pairs="all", mask=a["pt"] > 9)),
+    "pair_mass": lambda a, b: fj.pair_mass(*([a[n] for n in FLOATS] * 2), mass2=1),
+    "nearest": fj.nearest,
+    "in_cone": lambda a, b: fj.in_cone(a, b, 0.8).offsets,
+    "in_cones": lambda a, b: fj.in_cone(a, b, abs(a["eta"]) + 0.1)["delta_r"],
+    "histogram": lambda a, b: fj.histogram((a["pt"], a["eta"]), ((9, 0, 90), (5, -2, 2))).view(True),
+    "cuts": lambda a, b: fj.histogram_cuts([a[n] for n in FLOATS], (9, 0, 90), a["eta"], [0, 1]).counts,
+}  # fmt: skip
+
+
+def parts_of(result):
+    if isinstance(result, dict):
+        result = list(result.values())
+    return [devices.to_host(a) for a in (result if isinstance(result, (list, tuple)) else [result])]
+
+
+class TestSameOnEveryDevice:
+    @pytest.mark.parametrize("call", CALLS)
+    @pytest.mark.parametrize("dtype", ["f4", "f8"])
+    def test_to_the_last_bit(self, gpu, call, dtype):
+        a, b = (particles(seed=seed) for seed in (1, 2))
+        a, b = (j.with_columns(**{n: j[n].astype(dtype) for n in FLOATS}) for j in (a, b))
+        expected = parts_of(CALLS[call](a, b))
+        found = CALLS[call](a.to("cuda"), b.to("cuda"))
+        for one, other in zip(parts_of(found), expected, strict=True):
+            assert_same(one, other)
+
+    def test_weights_to_rounding(self, gpu):
+        a = particles()
+        w, x = abs(a["eta"]), a["pt"]
+        expected = fj.histogram(x, (9, 0, 90), weights=w)
+        found = fj.histogram(*(gpu.asarray(x), (9, 0, 90)), weights=gpu.asarray(w))
+        for field in ("value", "variance"):
+            np.testing.assert_allclose(found.view(True)[field], expected.view(True)[field], 1e-12)
+        fj.histogram(x, (9, 0, 90), weights=w, out=found)  # batches of either device add up
+        np.testing.assert_allclose(found.view(True)["value"], 2 * expected.view(True)["value"])
 
 
 class TestMixedDevices:
