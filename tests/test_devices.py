@@ -41,7 +41,7 @@ class ByDlpack:
         return (2, 0)
 
     def __dlpack__(self, **_):
-        return self._array._values.__dlpack__()
+        return self._array.__dlpack__()
 
 
 class TestArraysOfOthers:
@@ -252,12 +252,20 @@ class TestWhereColumnsLeave:
         with pytest.raises(numba.TypingError, match=r'Jagged on the CPU: call .to\("cpu"\) first'):
             numba.njit(lambda jagged: len(jagged))(muons().to("cuda"))
 
-    def test_torch(self, gpu):
-        if gpu.__name__ != "cupy":
-            pytest.skip("torch looks for memory of a real GPU")
-        nested = muons().to("cuda").to_torch("pt")
-        assert nested.is_cuda
-        assert [t.tolist() for t in nested.unbind()] == [[0.5, 1.5], [], [2.5, 3.5]]
+    @pytest.mark.parametrize("columns", ["pt", ["pt", "pt"]])
+    def test_torch(self, gpu, monkeypatch, columns):
+        """Without a copy of one column, by DLPack."""
+        if gpu.__name__ != "cupy":  # torch has no GPU either: let it find the memory on the CPU
+            monkeypatch.setattr(gpu.ndarray, "__dlpack_device__", lambda array: (1, 0))
+        jagged = muons().to("cuda")
+        nested = jagged.to_torch(columns)
+        assert nested.is_cuda == (gpu.__name__ == "cupy")
+        pt = [[0.5, 1.5], [], [2.5, 3.5]]
+        if columns != "pt":
+            pt = [[[x, x] for x in event] for event in pt]
+        assert [t.tolist() for t in nested.unbind()] == pt
+        jagged["pt"][0] = 7
+        assert nested.values().flatten()[0] == (7 if columns == "pt" else 0.5)
 
 
 class TestWhatCanGoWrong:

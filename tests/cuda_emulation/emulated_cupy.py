@@ -13,7 +13,7 @@ import math
 from types import SimpleNamespace
 
 import numpy as np
-from cupy_names import FUNCTIONS, METHODS, UNREAD
+from cupy_names import FUNCTIONS, METHODS, NO_UFUNCS, UNREAD
 from emulated_memory import Buffer, OutOfMemoryError, unwritten, written
 
 
@@ -53,6 +53,12 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
             "data": (values.__array_interface__["data"][0] if values.size else 0, False),
             "stream": 1,
         }
+
+    def __dlpack_device__(self):
+        return (2, 0)
+
+    def __dlpack__(self, **_):
+        return self._values.__dlpack__()
 
     def __array__(self, *args, **kwargs):
         raise TypeError("Implicit conversion to a NumPy array is not allowed. Use `.get()`.")
@@ -169,7 +175,11 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
         return _call(function, args, kwargs)
 
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
-        if method != "__call__" or set(kwargs) - {"out", "dtype", "casting"}:
+        if (
+            method != "__call__"
+            or ufunc.__name__ in NO_UFUNCS
+            or set(kwargs) - {"out", "dtype", "casting"}
+        ):
             return NotImplemented
         (out,) = kwargs.pop("out", (None,))
         values = [_read(value) for value in inputs]
