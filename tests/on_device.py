@@ -66,16 +66,18 @@ class KernelsOnGpu:
     def _wrapped(self, kernel):
         def call(*args, **kwargs):
             given = inspect.signature(kernel).bind(*args, **kwargs).arguments
-            moved = []  # (NumPy array, its copy on the GPU)
+            moved = []  # (NumPy array, its copy on the GPU, whether it is an output)
             for name, value in given.items():
                 written = (kernel.__name__, name) in OUTPUTS
                 if (kernel.__name__, name) in HOST:
                     continue
                 given[name] = _with_arrays(value, lambda a, w=written: self._to_gpu(a, w, moved))
             result = kernel(**given)
-            for host, on_gpu in moved:
-                if host.flags.writeable:
+            for host, on_gpu, written in moved:
+                if written:
                     host[...] = on_gpu.get()
+                else:
+                    assert on_gpu.get().tobytes() == host.tobytes(), "an input was written"
             return _with_arrays(result, lambda a: _to_host(a, moved))
 
         return call
@@ -87,12 +89,12 @@ class KernelsOnGpu:
         new = xp.empty(array.size + skip, array.dtype)[skip:].reshape(array.shape)
         if not written:  # else what a kernel leaves out is seen
             new[...] = xp.asarray(array)
-        moved.append((array, new))
+        moved.append((array, new, written))
         return new
 
 
 def _to_host(array, moved):
-    for host, on_gpu in moved:
+    for host, on_gpu, _ in moved:
         if array is on_gpu:  # the caller's own
             return host
     return devices.to_host(array)

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from on_device import missing, moved
+from on_device import KernelsOnGpu, missing, moved
 from strategies import assert_same
 
 import fastjag as fj
@@ -177,6 +177,36 @@ class TestSameOnEveryDevice:
             np.testing.assert_allclose(found.view(True)[field], expected.view(True)[field], 1e-12)
         fj.histogram(x, (9, 0, 90), weights=w, out=found)  # batches of either device add up
         np.testing.assert_allclose(found.view(True)["value"], 2 * expected.view(True)["value"])
+
+
+class TestTheTestsThemselves:
+    """What tests on every device would see, by planting it."""
+
+    @pytest.fixture
+    def compact(self, emulation, monkeypatch):
+        """Runs compact, whose kernel does as it is told."""
+        arguments = np.array([0, 2]), np.array([True, False]), np.array([0, 1]), np.arange(2.0)
+
+        def run(kernel):
+            monkeypatch.setattr(emulation, "compact", kernel)
+            return KernelsOnGpu().compact(*arguments)
+
+        return run
+
+    def test_an_output_that_is_not_written(self, compact):
+        with pytest.raises(AssertionError, match=r"element \(0,\) of a float64 .* never written"):
+            compact(lambda *arguments: None)
+
+    def test_an_input_that_is_written(self, compact):
+        def kernel(offsets, mask, bounds, values, result, stream):
+            result[:] = 0
+            values[1] = 7
+
+        with pytest.raises(AssertionError, match="an input was written"):
+            compact(kernel)
+
+    def test_the_emulation_stays_where_it_is_asked_for(self):
+        assert device_module._cuda is None or device_module._cuda.__name__ == "fastjag._cuda"
 
 
 class TestMixedDevices:
