@@ -150,8 +150,8 @@ __global__ void cells_of_codes(PyramidCellsArgs a) {
 }
 
 // A warp for each event, 32 cells at a time: equal ones stand side by side, and what a cell adds to
-// those before it is its place in the run. Cells are read before the features of the same 32 are
-// written, so that these may go to where the cells were.
+// those before it is its place in the run. Where all cells are known, each lane writes where it has
+// read, so that features may go to where the cells were.
 __global__ void features_of_cells(PyramidFeaturesArgs a) {
     int64_t const lane = lane_index();
     unsigned const up_to_lane = all_lanes >> (31 - lane);
@@ -171,7 +171,6 @@ __global__ void features_of_cells(PyramidFeaturesArgs a) {
             int32_t const base = cell < 0 ? 0 : a.base[cell];
             bool const keep = cell >= 0 && k < a.base[cell + 1] - base;
             unsigned const kept = __ballot_sync(all_lanes, keep);
-            __syncwarp(all_lanes);
             if (a.features && keep)
                 a.features[a.out_offsets[event] + known + __popc(kept & (up_to_lane >> 1))] =
                     base + static_cast<int32_t>(k);

@@ -83,13 +83,20 @@ class TestExact:
         for a, b in zip(found, expected, strict=True):
             assert_same(a, b)
 
-    @pytest.mark.parametrize("columns", [2048, 2100, 4097])
+    @pytest.mark.parametrize("columns", [1024, 2048, 2100, 4097])
     def test_blocks_and_tiles(self, PyramidMatch, columns):
-        X, Y = many(columns, mean=2), many(300, seed=2)
+        X, Y = many(columns, mean=2), many(200, seed=2)
         match = PyramidMatch(6, unit_cube(2), normalize=False)
         features = match.fit_transform(X)
         products = (match.transform(Y) @ features.T).toarray() * match.unit
         assert_same(match.gram(Y, X, dtype="u2"), np.rint(products).astype("u2"))
+
+    @pytest.mark.parametrize("columns", [2048, 2100, 4097])
+    def test_both_halves(self, columns):
+        """Threads compute one and mirror it, block by block; a GPU computes all in the same way."""
+        X = many(columns, mean=2)
+        match = fj.PyramidMatch(6, unit_cube(2), normalize=False)
+        features = match.fit_transform(X)
         own = (features @ features.T).toarray() * match.unit
         for dtype in ("u2", "u4"):
             assert_same(match.gram(X, dtype=dtype), np.rint(own).astype(dtype))

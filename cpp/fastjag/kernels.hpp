@@ -301,8 +301,8 @@ struct PyramidFeaturesArgs {
     const int32_t* base;         // (all cells + 1,)
     int64_t* counts;             // (n_events,), or null
     const int64_t* out_offsets;  // where each event's features go
-    // Ascending within each event; or null. May be `cells` where each event's features go to where
-    // its cells are, or (threads only, and one) before.
+    // Ascending within each event; or null. May be `cells`: of the tree's own sample, where each
+    // feature takes the place of its cell, or with one thread, if features go to earlier places.
     int32_t* features;
 };
 void pyramid_features(PyramidFeaturesArgs const&, Threads);
