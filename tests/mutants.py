@@ -170,7 +170,7 @@ class Worker:
             return "crashes"
         # The line below the kernel's name: "data race by block 0 thread 1 at ..."
         found = re.search(
-            r"CUDA emulation: .*\n\s*(?:E\s+)?(.+?)(?: by | of | at |:|,|\n)", done.stdout
+            r"CUDA emulation: .*\n\s*(?:E\s+)?(.+?)(?: by block| at |:|,|\n)", done.stdout
         )
         if found:
             return f"detector: {found[1].strip()}"
