@@ -9,7 +9,7 @@
 namespace fastjag {
 namespace {
 
-constexpr int64_t most_columns = 32;  // of a launch: they travel as its arguments
+constexpr int64_t most_columns = 96;  // of a launch: they travel as its arguments, 4 KB at most
 constexpr int unrolled = 4;           // cells of a thread that are read at the same time
 
 struct Columns {

@@ -2,14 +2,13 @@
 
 import os
 from contextlib import nullcontext
-from functools import cache
-from importlib.util import find_spec
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
-from on_device import KernelsOnGpu, emulated
+from on_device import KernelsOnGpu, emulated, missing
 from pyramid_samples import PyramidMatchOnGpu
 from strategies import column, large_jagged
 
@@ -27,10 +26,20 @@ settings.register_profile(
 settings.load_profile("fastjag")
 
 
-@pytest.fixture(scope="session", params=["cpu", "cuda-emulated", "cuda"])
+# Devices that are not there are left out; a test of test_devices.py says so.
+DEVICES = ["cpu", *(name for name in ("cuda-emulated", "cuda") if not missing(name))]
+
+
+@pytest.fixture(scope="session", params=DEVICES)
 def device(request):
     """Where a test's Jagged lives, for ``jagged.to(device)``: "cpu" or "cuda"."""
-    return _available(request.param)
+    return request.param.removesuffix("-emulated")
+
+
+@pytest.fixture(scope="session", params=DEVICES[1:])
+def gpu(request):
+    """CuPy, or its stand-in, for tests of what the CPU has not."""
+    return import_module("cupy" if request.param == "cuda" else "emulated_cupy")
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +57,8 @@ def PyramidMatch(device):
 @pytest.fixture
 def emulation():
     """The emulation's own functions (statistics, schedules, ...); device "cuda" is emulated."""
-    _available("cuda-emulated")
+    if reason := missing("cuda-emulated"):
+        pytest.skip(reason)
     with emulated() as module:
         yield module
         module.reset()
@@ -57,33 +67,10 @@ def emulation():
 @pytest.fixture(autouse=True)
 def _emulated_if_asked(request):
     """The emulation stands for a GPU while a test runs that asks for it, and no longer."""
-    asked = getattr(request.node, "callspec", None)
-    with emulated() if asked and asked.params.get("device") == "cuda-emulated" else nullcontext():
+    spec = getattr(request.node, "callspec", None)
+    asked = spec and "cuda-emulated" in (spec.params.get("device"), spec.params.get("gpu"))
+    with emulated() if asked else nullcontext():
         yield
-
-
-@cache
-def _missing(device):
-    """Why a device cannot be tested, or nothing."""
-    if device == "cuda":
-        try:
-            fastjag.kernels.device.cuda_module()
-            fastjag.devices.cupy()
-        except (RuntimeError, ModuleNotFoundError) as error:
-            return str(error)
-    if device == "cuda-emulated" and "FASTJAG_EXPECT_EMULATION" not in os.environ:
-        if fastjag.kernels.build_info()["sanitized"]:
-            return "emulated CUDA threads have stacks that AddressSanitizer does not know"
-        if find_spec("_cuda_emulated") is None:
-            return "the CUDA emulation is not built: make -C tests/cuda_emulation"
-    return ""
-
-
-def _available(device):
-    """The name of the device: "cpu" or "cuda"; a test is skipped where there is none."""
-    if reason := _missing(device):
-        pytest.skip(reason)
-    return device.removesuffix("-emulated")
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,9 @@
 
 import inspect
 import itertools
+import os
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 import numpy as np
 
@@ -13,6 +15,22 @@ from fastjag.kernels import device
 OUTPUTS = {("padding", "out"), ("padding", "mask"), ("pyramid_gram", "out")}
 HOST = {("padding", "mean"), ("padding", "scale"), ("padding", "fill"), ("histogram", "edges"),
         ("histogram_cuts", "edges"), ("histogram_cuts", "cuts")}  # fmt: skip
+
+
+def missing(name):
+    """Why "cuda" or "cuda-emulated" cannot be tested, or nothing."""
+    if name == "cuda":
+        try:
+            device.cuda_module()
+            devices.cupy()
+        except (RuntimeError, ModuleNotFoundError) as error:
+            return str(error)
+    elif "FASTJAG_EXPECT_EMULATION" not in os.environ:
+        if kernels.build_info()["sanitized"]:
+            return "emulated CUDA threads have stacks that AddressSanitizer does not know"
+        if find_spec("_cuda_emulated") is None:
+            return "the CUDA emulation is not built: make -C tests/cuda_emulation"
+    return ""
 
 
 @contextmanager
@@ -29,6 +47,11 @@ def emulated():
         device._cuda, devices._cupy = before
 
 
+def moved(array, device):
+    """A NumPy array, or its copy on the GPU."""
+    return devices.to_gpu(array) if device == "cuda" else array
+
+
 class KernelsOnGpu:
     """fastjag.kernels for NumPy arrays: arguments go to the GPU, results come back."""
 
@@ -43,16 +66,18 @@ class KernelsOnGpu:
     def _wrapped(self, kernel):
         def call(*args, **kwargs):
             given = inspect.signature(kernel).bind(*args, **kwargs).arguments
-            moved = []  # (NumPy array, its copy on the GPU)
+            moved = []  # (NumPy array, its copy on the GPU, whether it is an output)
             for name, value in given.items():
                 written = (kernel.__name__, name) in OUTPUTS
                 if (kernel.__name__, name) in HOST:
                     continue
                 given[name] = _with_arrays(value, lambda a, w=written: self._to_gpu(a, w, moved))
             result = kernel(**given)
-            for host, on_gpu in moved:
-                if host.flags.writeable:
+            for host, on_gpu, written in moved:
+                if written:
                     host[...] = on_gpu.get()
+                else:
+                    assert on_gpu.get().tobytes() == host.tobytes(), "an input was written"
             return _with_arrays(result, lambda a: _to_host(a, moved))
 
         return call
@@ -64,12 +89,12 @@ class KernelsOnGpu:
         new = xp.empty(array.size + skip, array.dtype)[skip:].reshape(array.shape)
         if not written:  # else what a kernel leaves out is seen
             new[...] = xp.asarray(array)
-        moved.append((array, new))
+        moved.append((array, new, written))
         return new
 
 
 def _to_host(array, moved):
-    for host, on_gpu in moved:
+    for host, on_gpu, _ in moved:
         if array is on_gpu:  # the caller's own
             return host
     return devices.to_host(array)

@@ -3,6 +3,8 @@
 import numpy as np
 from hypothesis import strategies as st
 
+from fastjag.devices import to_host
+
 INTEGERS = ["?", "u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8"]
 FLOATS = ["f4", "f8"]
 DTYPES = INTEGERS + FLOATS
@@ -95,7 +97,7 @@ def uneven_jagged(seed=3):
 
 def assert_same(found, expected):
     """Equal dtype, shape and values to the last bit; NaN equals NaN, -0.0 differs from 0.0."""
-    found, expected = np.asarray(found), np.asarray(expected)
+    found, expected = np.asarray(to_host(found)), np.asarray(to_host(expected))
     assert found.dtype == expected.dtype
     assert found.shape == expected.shape
     np.testing.assert_array_equal(found, expected)

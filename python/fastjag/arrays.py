@@ -227,8 +227,7 @@ def out_array(
         )
     if not gpu and not isinstance(out, np.ndarray):
         raise TypeError(f"{name} must be a NumPy array, got {type(out).__name__}")
-    if gpu:
-        out = taken(out)
+    out = taken(out)
     if out.shape != shape or out.dtype != dtype:
         raise ValueError(
             f"{name} must have shape {shape} and dtype {np.dtype(dtype)}, "

@@ -44,7 +44,9 @@ def on_gpu(array: object) -> bool:
 
 
 def taken(array: Any) -> Any:
-    """A CuPy array of the same memory on the GPU, whichever library it is of."""
+    """What lives on a GPU as a CuPy array of the same memory; everything else as it is."""
+    if not on_gpu(array):
+        return array
     if isinstance(array, cupy().ndarray):  # asarray would copy one from another GPU
         return array
     if hasattr(array, "__cuda_array_interface__"):

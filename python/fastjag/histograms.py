@@ -198,7 +198,7 @@ def histogram_cuts(
     cut = np.asarray(to_host(as_float(cuts, "cuts")), np.float64)
     if len(cut) == 0 or np.isnan(cut).any():
         raise ValueError("cuts must be at least one number, none of them NaN")
-    replicas = [] if weights is None else _replicas(weights, len(score))
+    single, replicas = (True, []) if weights is None else _replicas(weights, len(score))
     filled = kernels.histogram_cuts(
         list(named.values()), [_edges(hist, a) for a in axes], score, cut,
         weights=replicas, threads=threads,
@@ -206,7 +206,7 @@ def histogram_cuts(
     counts, *sums = (to_host(a) for a in filled)
     if weights is None:
         return CutHistograms(tuple(named), cut, tuple(axes), counts, None, None)
-    if np.ndim(weights) == 1:
+    if single:
         sums = [a[0] for a in sums]
     return CutHistograms(tuple(named), cut, tuple(axes), counts, sums[0], sums[1])
 
@@ -216,7 +216,7 @@ def _named(features: Any) -> dict[str, Array]:
     if isinstance(features, Mapping):
         columns = {str(name): column for name, column in features.items()}
     elif isinstance(features, np.ndarray) or on_gpu(features):
-        features = _array(features)
+        features = taken(features)
         if features.ndim != 2:
             raise ValueError(
                 f"features must be of shape (n_events, n_features), got {features.shape}"
@@ -242,23 +242,20 @@ def _strided(values: Any, name: str) -> Array:
     return as_float(values, name)
 
 
-def _array(values: Any) -> Array:
-    """On a GPU CuPy's, else NumPy's."""
-    return taken(values) if on_gpu(values) else np.asanyarray(values)
-
-
-def _replicas(weights: ArrayLike, n_events: int) -> list[Array]:
-    """Each set of weights."""
-    if np.ndim(weights) == 1:
-        sets = [_strided(weights, "weights")]
-    else:
-        sets = [_strided(w, f"weights[{i}]") for i, w in enumerate(_array(weights))]
-    if not sets:
+def _replicas(weights: Any, n_events: int) -> tuple[bool, list[Array]]:
+    """Whether there is one set of weights, not several; each of them."""
+    of_gpu = isinstance(weights, (list, tuple)) and any(map(on_gpu, weights))
+    rows: Any = weights if of_gpu else taken(weights)
+    if not (of_gpu or on_gpu(rows)):
+        rows = np.asanyarray(rows)
+    single = not of_gpu and rows.ndim == 1
+    named = {"weights": rows} if single else {f"weights[{i}]": w for i, w in enumerate(rows)}
+    if not named:
         raise ValueError("weights must be of at least one replica, got none")
-    for i, column in enumerate(sets):
-        name = "weights" if np.ndim(weights) == 1 else f"weights[{i}]"
+    sets = [_strided(column, name) for name, column in named.items()]
+    for name, column in zip(named, sets, strict=True):
         check_length(column, name, n_events, "scores")
-    return sets
+    return single, sets
 
 
 def _axis_of_each(edges: Any, names: tuple[str, ...]) -> list[Any]:

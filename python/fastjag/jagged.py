@@ -64,8 +64,8 @@ class Jagged:
         if not isinstance(columns, Mapping):
             raise TypeError(f"columns must be a dict of arrays, got {type(columns).__name__}")
         self._take(offsets, columns)
-        given = taken(offsets) if on_gpu(offsets) else np.asarray(offsets)
-        if np.may_share_memory(self._offsets, given):
+        given = offsets if on_gpu(offsets) else np.asarray(offsets)
+        if np.may_share_memory(self._offsets, taken(given)):
             self._offsets = read_only(self._offsets.copy())  # validated: nobody may change them
 
     def _take(self, offsets: ArrayLike, columns: Mapping[str, ArrayLike]) -> None:
@@ -269,6 +269,7 @@ class Jagged:
         at_least("width", width, 1)
         if out is not None and not isinstance(out, Padded):
             raise TypeError(f"out must be the Padded of an earlier call, got {type(out).__name__}")
+        out = None if out is None else Padded(taken(out.values), taken(out.mask))
         single = isinstance(columns, str)
         if columns is None:
             names: list[str] = list(self._columns)

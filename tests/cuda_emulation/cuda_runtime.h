@@ -126,14 +126,23 @@ constexpr int warpSize = 32;
 #define __shfl_xor_sync(mask, value, ...) \
     FASTJAG_SHUFFLE(mask, value, ::cuda_emulation::shuffle_from_xor(__VA_ARGS__))
 
+namespace cuda_emulation {
+// What launches of the library end with, found by the type of its stream.
+template <class Stream>
+void after_launch(char const* kernel, Stream const& stream) {
+    launched(kernel, stream);
+}
+inline void after_launch(char const*, decltype(nullptr)) {}
+}  // namespace cuda_emulation
+
 // Grids and blocks have one dimension. The arguments are evaluated once, by the host; each CUDA
 // thread gets copies, as in CUDA.
 #define FASTJAG_LAUNCH(kernel, blocks, threads, shared_bytes, stream, ...)                       \
     do {                                                                                         \
-        static_cast<void>(stream);                                                               \
         ::cuda_emulation::launch(#kernel, blocks, threads, shared_bytes, [](auto... arguments) { \
             return [=] { kernel(arguments...); };                                                \
         }(__VA_ARGS__));                                                                         \
+        ::cuda_emulation::after_launch(#kernel, stream);                                         \
     } while (0)
 #define FASTJAG_SHARED(T, name) T* const name = static_cast<T*>(::cuda_emulation::shared_memory())
 
@@ -196,12 +205,17 @@ enum cudaMemcpyKind {
     cudaMemcpyDefault
 };
 using cudaStream_t = struct CUstream_st*;
+namespace cuda_emulation {
+cudaError_t failure(char const* of);  // what a test asked for, once
+}
 cudaError_t cudaMemsetAsync(void*, int value, size_t bytes, cudaStream_t = nullptr);
 cudaError_t cudaMemcpyAsync(void* to, void const* from, size_t bytes, cudaMemcpyKind,
                             cudaStream_t = nullptr);
-inline cudaError_t cudaGetLastError() { return cudaSuccess; }
+inline cudaError_t cudaGetLastError() { return cuda_emulation::failure("launch"); }
 inline cudaError_t cudaPeekAtLastError() { return cudaSuccess; }
-inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
+inline cudaError_t cudaStreamSynchronize(cudaStream_t) {
+    return cuda_emulation::failure("synchronize");
+}
 inline char const* cudaGetErrorName(cudaError_t e) {
     return e == cudaSuccess ? "cudaSuccess" : "cudaErrorInvalidValue";
 }

@@ -27,6 +27,8 @@ FUNCTIONS = {
     "var": "a axis dtype out ddof keepdims", "where": "condition x y",
     "zeros_like": "a dtype order subok shape",
 }  # fmt: skip
+# NumPy's ufuncs that it has not.
+NO_UFUNCS = {"isnat", "matvec", "spacing", "vecdot", "vecmat"}
 # These look at shapes and addresses only, or give another view: what they see need not be written.
 UNREAD = {"broadcast_to", "can_cast", "empty_like", "expand_dims", "flip", "full_like",
           "may_share_memory", "moveaxis", "ndim", "ones_like", "ravel", "reshape", "result_type",

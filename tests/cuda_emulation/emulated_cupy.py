@@ -13,7 +13,7 @@ import math
 from types import SimpleNamespace
 
 import numpy as np
-from cupy_names import FUNCTIONS, METHODS, UNREAD
+from cupy_names import FUNCTIONS, METHODS, NO_UFUNCS, UNREAD
 from emulated_memory import Buffer, OutOfMemoryError, unwritten, written
 
 
@@ -53,6 +53,12 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
             "data": (values.__array_interface__["data"][0] if values.size else 0, False),
             "stream": 1,
         }
+
+    def __dlpack_device__(self):
+        return (2, 0)
+
+    def __dlpack__(self, **_):
+        return self._values.__dlpack__()
 
     def __array__(self, *args, **kwargs):
         raise TypeError("Implicit conversion to a NumPy array is not allowed. Use `.get()`.")
@@ -169,7 +175,11 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
         return _call(function, args, kwargs)
 
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
-        if method != "__call__" or set(kwargs) - {"out", "dtype", "casting"}:
+        if (
+            method != "__call__"
+            or ufunc.__name__ in NO_UFUNCS
+            or set(kwargs) - {"out", "dtype", "casting"}
+        ):
             return NotImplemented
         (out,) = kwargs.pop("out", (None,))
         values = [_read(value) for value in inputs]
@@ -332,15 +342,14 @@ def array(a, dtype=None, copy=True):
 
 def _adopted(owner, interface):
     dtype, shape = np.dtype(interface["typestr"]), tuple(interface["shape"])
-    strides = interface.get("strides")
     if not math.prod(shape):
         return ndarray(owner, np.empty(shape, dtype))
-    extent = sum((n - 1) * s for n, s in zip(shape, strides, strict=True)) if strides else (
-        (math.prod(shape) - 1) * dtype.itemsize
-    )  # fmt: skip
-    nbytes = extent + dtype.itemsize
-    raw = (ctypes.c_uint8 * nbytes).fromaddress_of(interface["data"][0])
-    return ndarray(owner, np.ndarray(shape, dtype, buffer=raw, strides=strides))
+    strides = interface.get("strides") or np.empty(shape, dtype).strides
+    steps = [(n - 1) * s for n, s in zip(shape, strides, strict=True)]
+    below = -sum(s for s in steps if s < 0)  # bytes before the first element
+    nbytes = below + sum(s for s in steps if s > 0) + dtype.itemsize
+    raw = (ctypes.c_uint8 * nbytes).from_address(interface["data"][0] - below)
+    return ndarray(owner, np.ndarray(shape, dtype, buffer=raw, offset=below, strides=strides))
 
 
 def from_dlpack(a):

@@ -3,17 +3,10 @@ what of them has been written."""
 
 import ctypes
 import math
-import os
-import sys
 
+import _cuda_emulated as emulation
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
-
-_flags = sys.getdlopenflags()
-sys.setdlopenflags(os.RTLD_LAZY)  # a kernel that is not there yet is missed when it is called
-import _cuda_emulated as emulation
-
-sys.setdlopenflags(_flags)
 
 limit = 2**34  # bytes that the device has
 used = 0

@@ -5,6 +5,16 @@
 
 namespace py = pybind11;
 
+namespace {
+std::string failing;
+}
+
+cudaError_t cuda_emulation::failure(char const* of) {
+    if (failing != of) return cudaSuccess;
+    failing.clear();
+    return cudaErrorInvalidValue;
+}
+
 void bind_extras(py::module_& m) {
     using namespace cuda_emulation;
     m.def("allocate", &allocate, py::arg("nbytes"), py::arg("initialised"));
@@ -23,6 +33,8 @@ void bind_extras(py::module_& m) {
             return first_unwritten(address + offset, n);
         },
         py::arg("address"), py::arg("offset"), py::arg("nbytes"));
+    // The next launch, or synchronisation, reports an invalid argument.
+    m.def("fail", [](std::string const& what) { failing = what; }, py::arg("what"));
     m.def("live_buffers", &live_buffers);
     m.def(
         "set_schedule", [](py::object const& s) { set_schedule(py::str(s)); }, py::arg("schedule"));
@@ -43,6 +55,7 @@ void bind_extras(py::module_& m) {
         return rows;
     });
     m.def("reset", [] {
+        failing.clear();
         forget_statistics();
         set_schedule("cycle");
         count_accesses(false);

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastjag.arrays import Array, Offsets
-from fastjag.devices import namespace
+from fastjag.devices import on_gpu
 from fastjag.kernels.device import device_of
 
 Side = tuple[Offsets, Array, Array]
@@ -39,9 +39,10 @@ def in_cone(
     """
     offsets, eta, _ = _same_events(left, right)
     n = int(offsets[-1] - offsets[0])
-    radii = _radii(radius, n)
-    device = device_of(left=left, right=right, radius=radii if np.ndim(radius) else None)
-    radii = device.asarray(radii)
+    given = _radii(radius, n)
+    device = device_of(left=left, right=right, radius=None if np.isscalar(radius) else given)
+    radii = device.empty(n, np.float64)
+    radii[:] = device.asarray(given)
     where = device.where(threads)
     pair_offsets = device.empty(n + 1, np.int64)
     device.kernels.in_cone(*left, *right, radii, pair_offsets, None, None, where)
@@ -62,14 +63,14 @@ def _same_events(left: Side, right: Side) -> Side:
     return left
 
 
-def _radii(radius: ArrayLike, n: int) -> NDArray[np.float64]:
-    xp: Any = namespace(radius)
-    given = xp.asarray(radius)
+def _radii(radius: Any, n: int) -> Any:
+    """One radius or n of them, where they are."""
+    given = radius if on_gpu(radius) else np.asarray(radius)
     if given.dtype.kind not in "iuf" or given.shape not in ((), (n,)):
         raise ValueError(f"radius must be a number or one per left particle ({n}), got {radius!r}")
     radii = given.astype(np.float64)
     wrong = ~((radii > 0) & (radii < np.inf))
     if wrong.any():
-        raise ValueError(f"radius must be positive and finite, got {radii[wrong][0]:g}")
-    result: NDArray[np.float64] = xp.ascontiguousarray(xp.broadcast_to(radii, (n,)))
-    return result
+        first = float(radii[wrong][0])
+        raise ValueError(f"radius must be positive and finite, got {first:g}")
+    return radii

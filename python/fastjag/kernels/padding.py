@@ -52,12 +52,11 @@ def padding(
         and not any(value.tobytes())
     )
     values = device.zeros(shape, target) if blank else out_array(out, shape, target, like=offsets)
-    if device.is_cpu:
-        for name, written in (("out", out), ("out.mask", mask)):
-            if written is not None and any(np.may_share_memory(written, c) for c in columns):
-                raise ValueError(f"{name} must not share memory with the columns")
-        if mask is not None and np.may_share_memory(values, mask):
-            raise ValueError("out.values and out.mask must not share memory")
+    for name, written in (("out", out), ("out.mask", mask)):
+        if written is not None and any(np.may_share_memory(written, c) for c in columns):
+            raise ValueError(f"{name} must not share memory with the columns")
+    if mask is not None and np.may_share_memory(values, mask):
+        raise ValueError("out.values and out.mask must not share memory")
     low, high = _clip_range(clip)
     scales = _per_column(scale, 1.0, f, "scale")
     if 0.0 in scales or not all(map(math.isfinite, scales)):
