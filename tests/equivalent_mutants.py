@@ -78,6 +78,16 @@ EQUIVALENT = {
         ";",
     ): "adds zero, and a largest exponent of zero",
     (
+        "sums.cuh",
+        "if (!is_finite(w)) return;",
+        ";",
+    ): "the flags of such a slot decide what it holds, not its sum",
+    (
+        "sums.cuh",
+        "if (units == 0) return;",
+        ";",
+    ): "adds zero",
+    (
         "select.cu",
         "for (int64_t first = blockIdx.x * group; first < a.n_events; first += gridDim.x * group) {",
         "for (int64_t first = blockIdx.x * group; first <= a.n_events; first += gridDim.x * group) {",
