@@ -28,6 +28,21 @@ EQUIVALENT = {
         "bool const fits = first < 15 && second <= 15;",
     ): "positions 15 and less than 15 fit into a byte, too: only (15, 15) is 255, and no pair is that",
     (
+        "nearest.cu",
+        "if (other < nearest || (other == nearest && other_at < at)) {",
+        "if (other < nearest || (other == nearest && other_at <= at)) {",
+    ): "takes what it has",
+    (
+        "dimuon.cu",
+        "return j < 0 || above(x, y) || (!above(y, x) && i < j);",
+        "return j < 0 || above(x, y) || (!above(y, x) && i <= j);",
+    ): "no particle is compared with itself",
+    (
+        "dimuon.cu",
+        "for (int64_t row = i + 1; row < stop; row += warp_lanes) {",
+        "for (int64_t row = i + 1; row <= stop; row += warp_lanes) {",
+    ): "lanes behind the event match nothing",
+    (
         "events.cuh",
         "for (int64_t first = global_thread() - lane_index(); first < n_events; first += all_threads()) {",
         "for (int64_t first = global_thread() - lane_index(); first <= n_events; first += all_threads()) {",

@@ -42,7 +42,7 @@ OPERATORS = [
     ("plain, not atomic", re.compile(r"\batomic(?=(?:Add|Max|Min|Or|And|Exch|CAS)\()"), "plain"),
 ]
 # x < y ? x : y is the same with <=.
-SMALLER = re.compile(r"([\w.\[\]]+) \? [^:]+ : \1(?![\w.\[])")
+SMALLER = re.compile(r"(.+?) \? [^:?]+ : \1(?=[;,)\]])")
 CONDITION = re.compile(r"\b(?:for|if|while) \(|&&|\|\||\?|\breturn\b|\bbool\b")
 
 # Each atomic without its atomicity: a load, a computation, a store.
