@@ -47,7 +47,7 @@ HOMES = {
     "numba": {"numba_support"},
     "cupy": {"devices"},
     "sklearn": {"pyramid", "nystroem", "models"},
-    "scipy": {"pyramid"},
+    "scipy": {"pyramid", "statistics"},
 }
 HEAVY = ["awkward", "uproot", "hist", "boost_histogram", "matplotlib", "mplhep", "torch", "rich",
          "typer", "pyarrow", "h5py", "scipy", "sklearn", "pandas", "vector", "numba"]  # fmt: skip
