@@ -153,7 +153,7 @@ class TestOptimum:
     @pytest.mark.parametrize("degree", [0, 2, 5])
     def test_a_second_optimiser_finds_nothing_better(self, events, degree):
         """scipy's SLSQP with the constraint that no bin is below zero."""
-        from fastjag.statistics import _design
+        from fastjag.statistics.likelihood import _design
 
         rng = np.random.default_rng(events + degree)
         (left, right), sr = smooth_spectrum(events=events)

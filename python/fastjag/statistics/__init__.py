@@ -1,0 +1,6 @@
+"""Bump hunting: windows in mass, the significance of an excess, and scans of a whole spectrum."""
+
+from fastjag.statistics.likelihood import Significance, background, significance
+from fastjag.statistics.windows import Counts, Window
+
+__all__ = ["Counts", "Significance", "Window", "background", "significance"]
