@@ -153,13 +153,13 @@ class TestOptimum:
     @pytest.mark.parametrize("degree", [0, 2, 5])
     def test_a_second_optimiser_finds_nothing_better(self, events, degree):
         """scipy's SLSQP with the constraint that no bin is below zero."""
-        from fastjag.statistics.likelihood import _design
+        from fastjag.statistics.likelihood import design_matrix
 
         rng = np.random.default_rng(events + degree)
         (left, right), sr = smooth_spectrum(events=events)
         left, right, signal = rng.poisson(left), rng.poisson(right), rng.poisson(1.2 * sr)
         found = significance(left, signal, right, window=UPSILON, degree=degree)
-        design = _design(UPSILON, degree)
+        design = design_matrix(UPSILON, degree)
         n = np.r_[left, right, signal].astype(float)
         optima = []
         for rows in (slice(0, -1), slice(None)):

@@ -64,7 +64,7 @@ def significance(
     """
     degree = at_least("degree", degree, 0)
     n, scale, shape = _counts(left, signal, right, variances, window)
-    design = _design(window, degree)
+    design = design_matrix(window, degree)
     if design.shape[0] - 1 <= degree:
         raise ValueError(
             f"{design.shape[0] - 1} sideband bins cannot fix a polynomial of degree {degree}"
@@ -75,7 +75,7 @@ def significance(
             f"the sidebands of spectrum {int(empty.argmax())} are empty: there is no background fit"
         )
     parts = [
-        _excess(n[i : i + _CHUNK], scale[i : i + _CHUNK], design) for i in range(0, len(n), _CHUNK)
+        excess(n[i : i + _CHUNK], scale[i : i + _CHUNK], design) for i in range(0, len(n), _CHUNK)
     ]
     S, B, q0, theta, converged = (np.concatenate(part) for part in zip(*parts, strict=True))
     Z = np.sqrt(q0)
@@ -96,7 +96,7 @@ def _unit(masses: ArrayLike, window: Window) -> Floats:
     return (np.asarray(masses, np.float64) - middle) / half
 
 
-def _design(window: Window, degree: int) -> Floats:
+def design_matrix(window: Window, degree: int) -> Floats:
     """Rows: the polynomials at the centres of sideband bins, then their sum over the signal region.
 
     The sum is the integral divided by a bin's width.
@@ -150,7 +150,7 @@ def _counts(
     return n, np.where(filled, n / np.where(filled, v, 1), 1.0), shape
 
 
-def _excess(
+def excess(
     n: Floats, scale: Floats, design: Floats
 ) -> tuple[Floats, Floats, Floats, Floats, NDArray[np.bool_]]:
     """S, B, q0, coefficients and convergence of (spectra, bins) counts."""
