@@ -88,10 +88,10 @@ def significance(
 def background(coefficients: ArrayLike, masses: ArrayLike, window: Window) -> Floats:
     """Counts per bin that a fit expects at these masses: shape (..., n_masses)."""
     theta = np.asarray(coefficients, np.float64)
-    return theta @ legendre.legvander(_unit(masses, window), theta.shape[-1] - 1).T
+    return theta @ legendre.legvander(unit_mass(masses, window), theta.shape[-1] - 1).T
 
 
-def _unit(masses: ArrayLike, window: Window) -> Floats:
+def unit_mass(masses: ArrayLike, window: Window) -> Floats:
     middle, half = (window.sb_right + window.sb_left) / 2, (window.sb_right - window.sb_left) / 2
     return (np.asarray(masses, np.float64) - middle) / half
 
@@ -101,8 +101,8 @@ def design_matrix(window: Window, degree: int) -> Floats:
 
     The sum is the integral divided by a bin's width.
     """
-    rows = legendre.legvander(_unit(window.centers, window), degree)
-    low, high = _unit((window.sr_left, window.sr_right), window)
+    rows = legendre.legvander(unit_mass(window.centers, window), degree)
+    low, high = unit_mass((window.sr_left, window.sr_right), window)
     width = (high - low) / (window.sr_edges - 1)
     integrals = np.empty(degree + 1)
     for k in range(degree + 1):
