@@ -42,7 +42,10 @@ class LumiMask:
             except json.JSONDecodeError as error:
                 raise ValueError(f"{where}: is not JSON: {error}") from None
             if not isinstance(golden, Mapping):
-                raise ValueError(f"{where}: must hold runs and their sections, as an object")
+                # The file's content is wrong, not an argument's type.
+                raise ValueError(  # noqa: TRY004
+                    f"{where}: must hold runs and their sections, as an object"
+                )
         bounds: list[tuple[int, int]] = []
         for run, sections in golden.items():
             bounds += _bounds(where, run, sections)
