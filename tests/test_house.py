@@ -39,6 +39,7 @@ HOMES = {
     "awkward": {"io", "toys", "interchange"},
     "uproot": {"io", "reader", "toys"},
     "torch": {"models", "interchange"},
+    "zuko": {"models"},
     "xgboost": {"models"},
     "pyarrow": {"interchange", "analyses"},
     "matplotlib": {"plots"},
