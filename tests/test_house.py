@@ -51,7 +51,7 @@ HOMES = {
     "scipy": {"pyramid", "statistics"},
 }
 HEAVY = ["awkward", "uproot", "hist", "boost_histogram", "matplotlib", "mplhep", "torch", "rich",
-         "typer", "pyarrow", "h5py", "scipy", "sklearn", "pandas", "vector", "numba"]  # fmt: skip
+         "typer", "pyarrow", "h5py", "scipy", "sklearn", "xgboost", "zuko", "pandas", "vector", "numba"]  # fmt: skip
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 SOURCES = [
