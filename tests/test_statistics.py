@@ -81,6 +81,22 @@ class TestWindow:
             expected = np.histogram(masses, edges, weights=weights**2)[0].squeeze()
             np.testing.assert_allclose(square, expected)
 
+    @given(st.integers(0, 2**32 - 1), st.booleans())
+    def test_many_cuts_at_once(self, seed, weighted):
+        rng = np.random.default_rng(seed)
+        masses, scores = rng.uniform(4, 17, 200), rng.random(200).round(1)
+        weights = rng.exponential(size=200) if weighted else None
+        cuts = [0.5, 0.0, 0.9, 2.0]
+        counts = UPSILON.count_cuts(masses, scores, cuts, weights)
+        for i, cut in enumerate(cuts):
+            chosen = scores >= cut
+            one = UPSILON.count(masses[chosen], None if weights is None else weights[chosen])
+            for found, expected in zip(counts[:3], one[:3], strict=True):
+                np.testing.assert_allclose(found[i], expected, rtol=1e-12)
+            assert (one.variances is None) == (not weighted)
+            for found, expected in zip(counts.variances or (), one.variances or (), strict=True):
+                np.testing.assert_allclose(found[i], expected, rtol=1e-12)
+
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [

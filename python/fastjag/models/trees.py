@@ -41,6 +41,7 @@ class FoldScores:
     """Probability of being data, from members that did not learn from the event."""
 
     data: Floats  #: (n_events,)
+    background: Floats  #: (n_background,)
     others: dict[str, Floats]  #: samples that nothing was learned from
     folds: NDArray[np.int64]  #: (n_events,) the fold whose members scored the event
     best_rounds: list[list[int]]  #: of every member of every fold
@@ -101,7 +102,11 @@ def fold_scores(
     of_data = np.where(inside, _folds(inside, k, rng), _folds(~inside, k, rng))
     of_others = {name: _folds(np.ones(len(x), bool), k, rng) for name, x in more.items()}
     result = FoldScores(
-        np.empty(len(table)), {name: np.empty(len(x)) for name, x in more.items()}, of_data, []
+        np.empty(len(table)),
+        np.empty(len(drawn)),
+        {name: np.empty(len(x)) for name, x in more.items()},
+        of_data,
+        [],
     )
     with progress_bar("classifiers", k * settings.members, progress) as advance:
         for fold in range(k):
@@ -113,13 +118,14 @@ def fold_scores(
                     ("validation", (of_background == validation, of_data == validation)),
                 )
             }
-            tests = {"": table[of_data == fold]}
+            tests = {"": table[of_data == fold], "background": drawn[of_background == fold]}
             tests |= {f" {name}": x[of_others[name] == fold] for name, x in more.items()}
             scores, rounds, losses = _train_members(
                 parts, tests, settings, seed * k * settings.members + fold * settings.members,
                 device, get_num_threads(threads), advance,
             )  # fmt: skip
             result.data[of_data == fold] = scores[""]
+            result.background[of_background == fold] = scores["background"]
             for name in more:
                 result.others[name][of_others[name] == fold] = scores[f" {name}"]
             result.best_rounds.append(rounds)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -104,16 +104,44 @@ class Window:
         weight = None if weights is None else as_float(weights, "weights")
         if weight is not None:
             check_length(weight, "weights", len(mass), "masses")
-        # The next number up starts the bins to the right of a border: the border itself is out.
-        above_left, above_right = np.nextafter((self.sr_left, self.sr_right), np.inf)
-        edges = np.concatenate(
-            [self.left, [above_left, self.sr_right], [above_right], self.right[1:]]
+        sums, squares = kernels.histogram([mass], [self._fill_edges], weights=weight)
+        return self._parts(sums[1:-2], None if squares is None else squares[1:-2])
+
+    def count_cuts(
+        self, masses: ArrayLike, scores: ArrayLike, cuts: ArrayLike,
+        weights: ArrayLike | None = None,
+    ) -> Counts:  # fmt: skip
+        """:meth:`count` for the events with ``score >= cut``, for each of ``cuts`` (n_cuts,).
+
+        All cuts in one pass over the events; the counts have shapes (n_cuts, n_bins) and (n_cuts,).
+        """
+        mass, score = as_float(masses, "masses"), as_float(scores, "scores")
+        check_length(score, "scores", len(mass), "masses")
+        given = [] if weights is None else [as_float(weights, "weights")]
+        for weight in given:
+            check_length(weight, "weights", len(mass), "masses")
+        bounds = np.atleast_1d(np.asarray(cuts, np.float64))
+        if bounds.ndim != 1 or np.isnan(bounds).any():
+            raise ValueError("cuts must be numbers, one-dimensional")
+        counts, sumw, sumw2 = kernels.histogram_cuts(
+            [mass.astype(np.float64, copy=False)], [self._fill_edges], score, bounds, weights=given
         )
-        sums, squares = kernels.histogram([mass], [edges], weights=weight)
-        parts = np.split(sums[1:-2].astype(np.float64), [len(self.left) - 1])
-        left, rest = parts
-        variances = None
-        if squares is not None:
-            v_left, v_rest = np.split(squares[1:-2], [len(self.left) - 1])
-            variances = (v_left, np.asarray(v_rest[1]), v_rest[3:])
-        return Counts(left, np.asarray(rest[1]), rest[3:], variances)
+        if weights is None:
+            return self._parts(counts[:, 0, 1:-2], None)
+        return self._parts(sumw[0, :, 0, 1:-2], sumw2[0, :, 0, 1:-2])
+
+    @property
+    def _fill_edges(self) -> Floats:
+        # The next number up starts the bins to the right of a border: the border itself is out.
+        above = np.nextafter((self.sr_left, self.sr_right), np.inf)
+        return np.concatenate([self.left, [above[0], self.sr_right], [above[1]], self.right[1:]])
+
+    def _parts(self, sums: NDArray[Any], squares: NDArray[Any] | None) -> Counts:
+        """Bins of ``_fill_edges`` to sidebands and signal region."""
+        n = len(self.left) - 1
+
+        def split(bins: NDArray[Any]) -> tuple[Floats, Floats, Floats]:
+            values = bins.astype(np.float64)
+            return values[..., :n], np.asarray(values[..., n + 1]), values[..., n + 3 :]
+
+        return Counts(*split(sums), None if squares is None else split(squares))
