@@ -3,11 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt
-SOURCES := CMakeLists.txt pyproject.toml $(wildcard cpp/*.cpp cpp/*.hpp cpp/fastjag/*.hpp)
+SOURCES := CMakeLists.txt pyproject.toml $(wildcard cpp/*.cpp cpp/*.hpp cpp/*/*.hpp cuda/*)
+# CUDA kernels: AUTO (where there is a compiler), ON or OFF; those in .venv for some GPUs only.
+CUDA ?= AUTO
+CUDA_ARCHITECTURES ?= 80-real;90
 KERNEL_TESTS := $(addprefix tests/test_,$(addsuffix .py,padding aggregate select dimuon nearest \
   histogram histogram_cuts jagged pyramid))
 
-.PHONY: demo test lint sanitize bench wheel clean
+.PHONY: demo test lint sanitize cuda mutants bench wheel clean
 
 demo: $(VENV)/.package
 	$(BIN)/fastjag info
@@ -19,16 +22,18 @@ demo: $(VENV)/.package
 	@echo "Look at demo/spectrum/report.html and demo/spectrum/spectrum.png"
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -q
+	$(MAKE) -C tests/cuda_emulation PYTHON=$(CURDIR)/$(BIN)/python
+	FASTJAG_EXPECT_EMULATION=1 $(BIN)/python -m pytest -q
 
 lint: $(VENV)/.test $(VENV)/.lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	MYPYPATH=python $(BIN)/stubtest fastjag._cpu
-	$(BIN)/clang-format --dry-run --Werror cpp/*.cpp cpp/*.hpp cpp/fastjag/*.hpp tests/cpp/*.cpp \
+	$(BIN)/clang-format --dry-run --Werror cpp/*.?pp cpp/*/*.hpp cuda/*.cu* cuda/*.?pp tests/cpp/*.cpp \
+	  tests/cuda_emulation/*.?pp tests/cuda_emulation/*.h tests/cuda_emulation/planted/* \
 	  benchmarks/*.cpp benchmarks/root_loops/*.?pp
-	$(BIN)/codespell README.md CHANGELOG.md CMakeLists.txt Makefile docs cpp python tests benchmarks \
+	$(BIN)/codespell README.md CHANGELOG.md CMakeLists.txt Makefile docs cpp cuda python tests benchmarks \
 	  --skip '*.png,__pycache__'
 
 # The kernel tests with AddressSanitizer and UndefinedBehaviorSanitizer. The base interpreter sees
@@ -40,16 +45,26 @@ SANITIZED = LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-n
   $$($(BIN)/python -c 'import sys; print(sys._base_executable)') -m pytest -q
 sanitize: $(VENV)/.test
 	$(PIP) --no-deps --upgrade --target build/sanitize/site -Cbuild-dir=build/sanitize/cmake \
-	  -Ccmake.define.FASTJAG_SANITIZE=ON .
+	  -Ccmake.define.FASTJAG_SANITIZE=ON -Ccmake.define.FASTJAG_CUDA=OFF .
 	$(SANITIZED) $(KERNEL_TESTS) tests/test_sanitized.py
 	FASTJAG_SIMD=v2 $(SANITIZED) $(addprefix tests/test_,$(addsuffix .py,padding aggregate dimuon pyramid))
+
+# The machine code of the CUDA kernels: registers, spills, occupancy and widths of accesses against
+# benchmarks/gpu_ceilings.json. Without a CUDA compiler it says so and does nothing.
+cuda: $(VENV)/.test $(VENV)/.cuda
+	$(BIN)/python benchmarks/static_gpu.py --check
+
+# Defects put into the CUDA kernels, one at a time, that the emulation has to find: half an hour.
+mutants: $(VENV)/.test
+	$(BIN)/python tests/mutants.py --write
 
 # Some only: make bench BENCH='spectrum histogram'
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/run.py $(BENCH)
 
 wheel: $(VENV)/.created
-	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist -Cbuild-dir=build/wheel \
+	  -Ccmake.define.FASTJAG_CUDA=$(CUDA) .
 
 $(VENV)/.created:
 	$(PYTHON) -m venv $(VENV)
@@ -57,11 +72,16 @@ $(VENV)/.created:
 	touch $@
 
 $(VENV)/.package: $(VENV)/.created $(SOURCES)
-	$(PIP) -e '.[cli]'
+	$(PIP) -Ccmake.define.FASTJAG_CUDA=$(CUDA) \
+	  -Ccmake.define.FASTJAG_CUDA_ARCHITECTURES='$(CUDA_ARCHITECTURES)' -e '.[cli]'
 	touch $@
 
 $(VENV)/.test: $(VENV)/.package
 	$(PIP) --group test
+	touch $@
+
+$(VENV)/.cuda: $(VENV)/.created pyproject.toml
+	$(PIP) --group cuda
 	touch $@
 
 $(VENV)/.lint: $(VENV)/.created pyproject.toml

@@ -252,8 +252,9 @@ HistogramAxis axis_of(py::tuple const& axis) {  // which keeps the arrays alive
 }
 
 void bind_histogram(py::module_& m) {
+    m.def("histogram_scratch", &histogram_scratch);
     m.def("histogram", [](Array x, py::tuple axis_x, Optional y, std::optional<py::tuple> axis_y,
-                          Optional weights, Array scratch, Optional counts, Optional sumw,
+                          Optional weights, Optional scratch, Optional counts, Optional sumw,
                           Optional sumw2, Where where) {
         visit<float, double>(x, [&](auto zero) {
             using T = decltype(zero);
@@ -267,9 +268,11 @@ void bind_histogram(py::module_& m) {
                 a.axis_x = axis_of(axis_x);
                 if (axis_y) a.axis_y = axis_of(*axis_y);
                 a.n_slots = (a.axis_x.n_bins + 3) * (axis_y ? a.axis_y.n_bins + 3 : 1);
-                check_layout(scratch);
-                a.n_copies = static_cast<int64_t>(scratch.shape(1));
-                a.scratch = scratch.mutable_data();
+                if (scratch) {
+                    check_layout(*scratch);
+                    a.n_copies = scratch->ndim() > 1 ? scratch->shape(1) : 1;
+                    a.scratch = scratch->mutable_data();
+                }
                 a.counts = out<int64_t>(counts);
                 a.sumw = out<double>(sumw);
                 a.sumw2 = out<double>(sumw2);
@@ -291,29 +294,31 @@ StridedColumn strided(Array const& a) {
 }
 
 void bind_histogram_cuts(py::module_& m) {
-    m.def("histogram_cuts", [](Array scores, py::tuple cuts, std::vector<Array> features,
-                               std::vector<py::tuple> axes, std::vector<Array> weights,
-                               int64_t n_slots, Optional counts, Optional sums, Where where) {
-        std::vector<StridedColumn> columns, replicas;
-        std::vector<HistogramAxis> axis;
-        for (auto const& f : features) columns.push_back(strided(f));
-        for (auto const& a : axes) axis.push_back(axis_of(a));
-        for (auto const& w : weights) replicas.push_back(strided(w));
-        HistogramCutsArgs a{};
-        a.n_events = static_cast<int64_t>(scores.size());
-        a.scores = strided(scores);
-        a.cuts = axis_of(cuts);
-        a.features = columns.data();
-        a.axes = axis.data();
-        a.n_features = static_cast<int64_t>(columns.size());
-        a.weights = replicas.data();
-        a.n_weights = static_cast<int64_t>(replicas.size());
-        a.n_slots = n_slots;
-        if (counts) check_layout(*counts);
-        a.counts = counts ? static_cast<uint32_t*>(counts->mutable_data()) : nullptr;
-        a.sums = out<double>(sums);
-        unlocked([&] { histogram_cuts(a, place(where)); });
-    });
+    m.def("histogram_cuts",
+          [](Array scores, py::tuple cuts, std::vector<Array> features, std::vector<py::tuple> axes,
+             std::vector<Array> weights, int64_t n_slots, Optional counts, Optional sums,
+             Optional scratch, Where where) {
+              std::vector<StridedColumn> columns, replicas;
+              std::vector<HistogramAxis> axis;
+              for (auto const& f : features) columns.push_back(strided(f));
+              for (auto const& a : axes) axis.push_back(axis_of(a));
+              for (auto const& w : weights) replicas.push_back(strided(w));
+              HistogramCutsArgs a{};
+              a.n_events = static_cast<int64_t>(scores.size());
+              a.scores = strided(scores);
+              a.cuts = axis_of(cuts);
+              a.features = columns.data();
+              a.axes = axis.data();
+              a.n_features = static_cast<int64_t>(columns.size());
+              a.weights = replicas.data();
+              a.n_weights = static_cast<int64_t>(replicas.size());
+              a.n_slots = n_slots;
+              if (counts) check_layout(*counts);
+              a.counts = counts ? static_cast<uint32_t*>(counts->mutable_data()) : nullptr;
+              a.sums = out<double>(sums);
+              a.scratch = out<uint8_t>(scratch);
+              unlocked([&] { histogram_cuts(a, place(where)); });
+          });
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// The part of _cpu that is pyramid.
+// The part of _cpu and _cuda that is pyramid.
 #include <vector>
 
 #include "bindings.hpp"
@@ -37,6 +37,7 @@ void bind_pyramid(py::module_& m) {
               a.offsets = in<int64_t>(offsets);
               a.n_events = events(offsets);
               a.codes = in<uint64_t>(codes);
+              a.n_codes = static_cast<int64_t>(codes.size());
               a.tree = {events(first), n_axes, in<int64_t>(first), in<uint64_t>(tree_cells),
                         in<int64_t>(child)};
               a.cells = out<int32_t>(cells);
@@ -62,6 +63,7 @@ void bind_pyramid(py::module_& m) {
         a.n_events = events(offsets);
         a.features = in<int32_t>(features);
         a.plane = in<int32_t>(plane);
+        a.n_features = static_cast<int64_t>(plane.size());
         a.n_planes = static_cast<int64_t>(planes.shape(1));
         a.cursor = out<int64_t>(cursor);
         a.planes = out<uint64_t>(planes);

@@ -1,12 +1,18 @@
 """Settings and fixtures shared by all tests."""
 
 import os
+from contextlib import nullcontext
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
+from on_device import KernelsOnGpu, emulated, missing
+from pyramid_samples import PyramidMatchOnGpu
 from strategies import column, large_jagged
+
+import fastjag.kernels
 
 # The same examples on every machine: a red test is red for everybody.
 settings.register_profile(
@@ -17,13 +23,58 @@ settings.register_profile(
     database=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
+# For tests/mutants.py: which example fails is all the same.
+settings.register_profile(
+    "mutants", settings.get_profile("fastjag"), max_examples=40, phases=[Phase.generate]
+)
 settings.load_profile("fastjag")
 
 
-@pytest.fixture(scope="session", params=["cpu"])
+# Devices that are not there are left out; a test of test_devices.py says so.
+DEVICES = ["cpu", *(name for name in ("cuda-emulated", "cuda") if not missing(name))]
+
+
+@pytest.fixture(scope="session", params=DEVICES)
 def device(request):
-    """Where a test's Jagged lives: ``jagged.to(device)``."""
-    return request.param
+    """Where a test's Jagged lives, for ``jagged.to(device)``: "cpu" or "cuda"."""
+    return request.param.removesuffix("-emulated")
+
+
+@pytest.fixture(scope="session", params=DEVICES[1:])
+def gpu(request):
+    """CuPy, or its stand-in, for tests of what the CPU has not."""
+    return import_module("cupy" if request.param == "cuda" else "emulated_cupy")
+
+
+@pytest.fixture(scope="session")
+def kernels(device):
+    """fastjag.kernels for NumPy arrays, on every device."""
+    return fastjag.kernels if device == "cpu" else KernelsOnGpu()
+
+
+@pytest.fixture(scope="session")
+def PyramidMatch(device):
+    """fastjag.PyramidMatch for sets on the CPU, which does its work on every device."""
+    return fastjag.PyramidMatch if device == "cpu" else PyramidMatchOnGpu
+
+
+@pytest.fixture
+def emulation():
+    """The emulation's own functions (statistics, schedules, ...); device "cuda" is emulated."""
+    if reason := missing("cuda-emulated"):
+        pytest.skip(reason)
+    with emulated() as module:
+        yield module
+        module.reset()
+
+
+@pytest.fixture(autouse=True)
+def _emulated_if_asked(request):
+    """The emulation stands for a GPU while a test runs that asks for it, and no longer."""
+    spec = getattr(request.node, "callspec", None)
+    asked = spec and "cuda-emulated" in (spec.params.get("device"), spec.params.get("gpu"))
+    with emulated() if asked else nullcontext():
+        yield
 
 
 @pytest.fixture(scope="session")

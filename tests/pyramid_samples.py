@@ -5,6 +5,34 @@ from hypothesis import strategies as st
 
 import fastjag as fj
 from fastjag import reference
+from fastjag.devices import on_gpu, to_host
+from fastjag.jagged import as_jagged
+
+
+class PyramidMatchOnGpu(fj.PyramidMatch):
+    """PyramidMatch for sets on the CPU, whose work is done on a GPU."""
+
+    def gram(self, X, Y=None, **options):
+        found = super().gram(_there(X), _there(Y), **options)
+        assert on_gpu(found)
+        return to_host(found)
+
+    def neighbors(self, X, Y=None, k=5):
+        return tuple(to_host(found) for found in super().neighbors(_there(X), _there(Y), k))
+
+    def _fit(self, X):
+        return super()._fit(_there(X))
+
+    def transform(self, X):
+        return super().transform(_there(X))
+
+    def operator(self, X, Y=None):
+        return super().operator(_there(X), _there(Y))
+
+
+def _there(sets):
+    return None if sets is None else as_jagged(sets).to("cuda")
+
 
 EXTENT = {
     "x": (-2.0, 3.0),
@@ -68,17 +96,17 @@ def normalized(exact, match, X, Y=None):
 
 @st.composite
 def cases(draw):
-    """(PyramidMatch, X, Y): any dimension, circles, shifts, types; empty, single and large sets."""
+    """(parameters, X, Y): any dimension, circles, shifts, types; empty, single and large sets."""
     names = draw(st.permutations(list(EXTENT)))[: draw(st.integers(1, 5))]
-    match = fj.PyramidMatch(
-        draw(st.integers(1, 10)),
-        {name: EXTENT[name] for name in names},
-        circular=[name for name in names if draw(st.booleans())],
-        shifts=draw(st.sampled_from([0, 0, 1, 3])),
-        seed=draw(st.integers(0, 99)),
-        categorical=draw(st.sampled_from([None, "type"])),
-        normalize=draw(st.booleans()),
-    )
+    parameters = {
+        "levels": draw(st.integers(1, 10)),
+        "extent": {name: EXTENT[name] for name in names},
+        "circular": [name for name in names if draw(st.booleans())],
+        "shifts": draw(st.sampled_from([0, 0, 1, 3])),
+        "seed": draw(st.integers(0, 99)),
+        "categorical": draw(st.sampled_from([None, "type"])),
+        "normalize": draw(st.booleans()),
+    }
     counts = st.one_of(
         st.lists(st.integers(0, 5), max_size=8),
         st.lists(st.just(0), max_size=3),
@@ -88,7 +116,7 @@ def cases(draw):
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     dtype = draw(st.sampled_from(["f8", "f4", "i4"]))
     X, Y = (sets_of(draw(counts), names, rng, dtype) for _ in range(2))
-    return match, X, Y
+    return parameters, X, Y
 
 
 def many(n, seed=1, dimensions=2, mean=3.0):

@@ -3,6 +3,8 @@
 import numpy as np
 from hypothesis import strategies as st
 
+from fastjag.devices import to_host
+
 INTEGERS = ["?", "u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8"]
 FLOATS = ["f4", "f8"]
 DTYPES = INTEGERS + FLOATS
@@ -84,9 +86,18 @@ def large_jagged(n_events=60_000, seed=1, huge=100_000):
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
 
+def uneven_jagged(seed=3):
+    """Offsets of many events, not from 0: some crowded, then nearly all empty, then some long."""
+    rng = np.random.default_rng(seed)
+    counts = rng.poisson(3, 6000)
+    counts[1000:4000] = rng.random(3000) < 0.005
+    counts[[100, 4100, 4101, 5999]] = [257, 700, 512, 1500]
+    return 2 + np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+
 def assert_same(found, expected):
     """Equal dtype, shape and values to the last bit; NaN equals NaN, -0.0 differs from 0.0."""
-    found, expected = np.asarray(found), np.asarray(expected)
+    found, expected = np.asarray(to_host(found)), np.asarray(to_host(expected))
     assert found.dtype == expected.dtype
     assert found.shape == expected.shape
     np.testing.assert_array_equal(found, expected)

@@ -2,12 +2,16 @@
 
 import copy
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from on_device import moved
+from strategies import assert_same
 
 import fastjag as fj
 from fastjag import kernels
+from fastjag.devices import to_host
 
 
 def two(**columns):
@@ -16,45 +20,45 @@ def two(**columns):
 
 
 class TestResult:
-    def test_fields_by_name_and_attribute(self):
-        pairs = fj.dimuon(two())
+    def test_fields_by_name_and_attribute(self, device):
+        pairs = fj.dimuon(two().to(device))
         assert list(pairs) == list(pairs.fields) == list(kernels.FIELDS)
         assert pairs["mass"] is pairs.mass
         assert len(pairs) == 1
         assert repr(pairs).startswith("<Dimuons: 1 pairs of 1 events: event, first")
 
     @pytest.mark.parametrize("fields", ["mass", ["mass"], ("mass",)])
-    def test_chosen_fields_only(self, fields):
-        pairs = fj.dimuon(two(charge=None), "any", fields=fields)
+    def test_chosen_fields_only(self, device, fields):
+        pairs = fj.dimuon(two(charge=None).to(device), "any", fields=fields)
         assert pairs.fields == ("mass",)
 
-    def test_unknown_fields(self):
-        pairs = fj.dimuon(two())
+    def test_unknown_fields(self, device):
+        pairs = fj.dimuon(two().to(device))
         with pytest.raises(KeyError, match="no field 'Mass': did you mean 'mass'"):
             pairs["Mass"]
         with pytest.raises(AttributeError, match="no field 'delta_R': did you mean 'delta_r'"):
             _ = pairs.delta_R
 
-    def test_copies_and_pickles(self):
-        pairs = fj.dimuon(two())
+    def test_copies_and_pickles(self, device):
+        pairs = fj.dimuon(two().to(device))
         for other in (copy.copy(pairs), copy.deepcopy(pairs), pickle.loads(pickle.dumps(pairs))):
             assert other.fields == pairs.fields
-            np.testing.assert_array_equal(other.mass, pairs.mass)
-            np.testing.assert_array_equal(other.offsets, pairs.offsets)
+            assert_same(other.mass, pairs.mass)
+            assert_same(other.offsets, pairs.offsets)
 
     @pytest.mark.parametrize(
         ("dtypes", "expected"),
         [(["f4"] * 3, "f4"), (["f8"] * 3, "f8"), (["f4", "f8", "f4"], "f8"),
          (["i4", "f4", "f4"], "f8")],
     )  # fmt: skip
-    def test_dtype(self, dtypes, expected):
+    def test_dtype(self, device, dtypes, expected):
         columns = dict(zip(("pt", "eta", "phi"), map(np.ones, [2] * 3, dtypes), strict=True))
-        assert fj.dimuon(two(**columns)).mass.dtype == np.dtype(expected)
+        assert fj.dimuon(two(**columns).to(device)).mass.dtype == np.dtype(expected)
 
     @pytest.mark.parametrize("charge", [[1.0, -1.0], [1, -1]])
-    def test_charges_of_any_number_type(self, charge):
-        assert fj.dimuon(two(charge=charge)).charge.tolist() == [0]
-        assert fj.dimuon(two(charge=np.array(charge, "i1"))).charge.dtype == np.int32
+    def test_charges_of_any_number_type(self, device, charge):
+        assert fj.dimuon(two(charge=charge).to(device)).charge.tolist() == [0]
+        assert fj.dimuon(two(charge=np.array(charge, "i1")).to(device)).charge.dtype == np.int32
 
 
 @pytest.mark.parametrize(
@@ -75,7 +79,10 @@ class TestResult:
         ([[1.0]], {}, TypeError, "expected a fastjag.Jagged or an awkward array .*, got list"),
     ],
 )
-def test_errors_of_dimuon(muons, options, error, message):
+def test_errors_of_dimuon(device, muons, options, error, message):
+    muons = muons.to(device) if isinstance(muons, fj.Jagged) else muons
+    if "mask" in options:
+        options = {"mask": moved(np.array(options["mask"]), device)}
     with pytest.raises(error, match=message):
         fj.dimuon(muons, **options)
 
@@ -116,16 +123,16 @@ class TestPublishedNumbers:
             return dict(arrays)
 
     @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-    def test_real_pairs(self, cases, dtype):
+    def test_real_pairs(self, cases, device, dtype):
         columns = {
             name: np.stack([cases[f"mu{i}_{name}"] for i in (0, 1)], axis=1).ravel().astype(dtype)
             for name in ("pt", "eta", "phi")
         }
         n = len(cases["mu0_pt"])
-        pairs = fj.dimuon(
-            fj.Jagged.from_counts(np.full(n, 2), columns), "any", fields=("mass", "pt", "delta_r")
-        )
-        assert len(pairs) == n
+        muons = fj.Jagged.from_counts(np.full(n, 2), columns).to(device)
+        found = fj.dimuon(muons, "any", fields=("mass", "pt", "delta_r"))
+        assert len(found) == n
+        pairs = SimpleNamespace(**{name: to_host(found[name]) for name in found})
         np.testing.assert_allclose(pairs.mass, cases["f64_dimu_mass"], rtol=0, atol=2e-6)
         np.testing.assert_allclose(pairs.pt, cases["f64_dimu_pt"], rtol=2e-7)
         np.testing.assert_allclose(pairs.delta_r, cases["f64_mumu_deltaR"], rtol=0, atol=3e-7)

@@ -1,14 +1,17 @@
 """histogram: the kernel against the reference, and fastjag.histogram against NumPy and boost."""
 
+import math
+
 import hist
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from strategies import FLOATS, assert_same, column
+from traffic import counted, sectors, worst_conflict
 
 import fastjag as fj
-from fastjag import kernels, reference
+from fastjag import devices, kernels, reference
 
 EDGES = {
     "regular": np.linspace(-1, 2, 8),
@@ -36,7 +39,7 @@ def hostile_values(rng, edges, n=200):
 class TestHistogram:
     @pytest.mark.parametrize("name", EDGES)
     @pytest.mark.parametrize("dtype", FLOATS)
-    def test_edges_and_beside_them(self, name, dtype):
+    def test_edges_and_beside_them(self, kernels, name, dtype):
         edges = EDGES[name]
         with np.errstate(over="ignore"):
             x = hostile_values(np.random.default_rng(1), edges).astype(dtype)
@@ -55,7 +58,7 @@ class TestHistogram:
         st.sampled_from(sorted(EDGES)), st.sampled_from(FLOATS), st.integers(0, 2**32 - 1),
         st.integers(0, 300),
     )  # fmt: skip
-    def test_one_dimension(self, name, dtype, seed, n):
+    def test_one_dimension(self, kernels, name, dtype, seed, n):
         x = column(np.random.default_rng(seed), dtype, n)
         counts, none = kernels.histogram([x], [EDGES[name]])
         assert none is None
@@ -65,7 +68,7 @@ class TestHistogram:
         st.integers(1, 3000), st.floats(-1e4, 1e4), st.floats(1e-6, 1e6), st.sampled_from(FLOATS),
         st.integers(0, 2**32 - 1),
     )  # fmt: skip
-    def test_where_rounding_decides(self, n_bins, low, width, dtype, seed):
+    def test_where_rounding_decides(self, kernels, n_bins, low, width, dtype, seed):
         """Most blocks of random values are far enough from every edge not to look at edges."""
         edges = np.linspace(low, low + width, n_bins + 1)
         assume((np.diff(edges) > 0).all())
@@ -83,7 +86,7 @@ class TestHistogram:
         st.lists(st.sampled_from(sorted(EDGES)), min_size=1, max_size=2),
         st.sampled_from(FLOATS), st.sampled_from(FLOATS), st.integers(0, 2**32 - 1),
     )  # fmt: skip
-    def test_weights_and_two_dimensions(self, names, dtype, weight_dtype, seed):
+    def test_weights_and_two_dimensions(self, kernels, names, dtype, weight_dtype, seed):
         rng = np.random.default_rng(seed)
         columns = [column(rng, dtype, 150) for _ in names]
         edges = [EDGES[name] for name in names]
@@ -95,6 +98,75 @@ class TestHistogram:
         size, _ = reference.histogram(columns, edges, np.abs(weights))
         assert (np.abs(found[0] - expected[0]) <= 1e-12 * size).all()
         np.testing.assert_allclose(found[1], expected[1], rtol=1e-12)
+
+    @pytest.mark.parametrize("bins", [(10,), (5000,), (20_000,), (30, 20), (150, 90)])
+    @pytest.mark.parametrize("dtypes", ["f4 f4", "f4 f8", "f8 f4", "f8 f8"])
+    def test_few_and_many_bins(self, kernels, bins, dtypes):
+        rng = np.random.default_rng(len(bins))
+        dtype, weight_dtype = dtypes.split()
+        columns = [rng.normal(size=7003).astype(dtype) for _ in bins]
+        weights = rng.normal(size=7003).astype(weight_dtype)
+        edges = [np.linspace(-2, 2, n + 1) for n in bins]
+        slots = [np.searchsorted(e, x, side="right") for e, x in zip(edges, columns, strict=True)]
+        shape = tuple(n + 3 for n in bins)
+        index = np.ravel_multi_index(slots, shape)
+        add = lambda w: np.bincount(index, w, minlength=np.prod(shape)).reshape(shape)
+        np.testing.assert_array_equal(kernels.histogram(columns, edges)[0], add(None))
+        found = kernels.histogram(columns, edges, weights=weights)
+        w = weights.astype("f8")
+        assert (np.abs(found[0] - add(w)) <= 1e-12 * add(np.abs(w))).all()
+        np.testing.assert_allclose(found[1], add(w * w), rtol=1e-12)
+
+    @pytest.mark.parametrize("dtype", FLOATS)
+    @pytest.mark.parametrize(
+        "scale", [1e-320, 1e-308, 1e-200, 1e-40, 1.0, 1e30, 1e150, 1e200, 1e307]
+    )
+    def test_weights_of_any_size(self, kernels, dtype, scale):
+        """In every bin: denormal, zero, huge and both signs; squares vanish or overflow."""
+        rng = np.random.default_rng(11)
+        x = rng.uniform(0, 1, 500)
+        with np.errstate(all="ignore"):
+            weights = (scale * rng.choice([0, 1, -1, 1e-3, 0.7, 3e-8], 500)).astype(dtype)
+            edges = [np.linspace(0, 1, 9)]
+            found = kernels.histogram([x], edges, weights=weights)
+            expected = reference.histogram([x], edges, weights)
+            size = reference.histogram([x], edges, np.abs(weights))[0]
+            assert (
+                np.abs(found[0] - expected[0])[np.isfinite(size)]
+                <= (1e-12 * size)[np.isfinite(size)]
+            ).all()
+        np.testing.assert_allclose(found[1], expected[1], rtol=1e-12, atol=0)
+
+    @pytest.mark.parametrize(
+        ("weights", "sumw", "sumw2"),
+        [
+            ([np.nan, 1], np.nan, np.nan),
+            ([np.inf, 1], np.inf, np.inf),
+            ([-np.inf, 1], -np.inf, np.inf),
+            ([-np.inf, np.inf], np.nan, np.inf),
+            ([np.inf, np.nan], np.nan, np.nan),
+            ([1e200, 1.0], 1e200, np.inf),
+            ([1e308, 1e308], np.inf, np.inf),
+            ([-1e308, -1e308], -np.inf, np.inf),
+            ([1.3e154, 1.0], 1.3e154, 1.3e154**2),
+            ([5e-324, 5e-324], 1e-323, 0),
+            ([-0.0, 0.0], 0, 0),
+        ],
+    )
+    def test_weights_that_are_not_plain_numbers(self, kernels, weights, sumw, sumw2):
+        """They are seen in their own bin, and in no other."""
+        x, weights = np.array([0.5, 0.5, 1.5]), np.array([*weights, 2.5])
+        found = kernels.histogram([x], [np.array([0.0, 1, 2])], weights=weights)
+        np.testing.assert_array_equal(found[0], [0, sumw, 2.5, 0, 0])
+        np.testing.assert_array_equal(found[1], [0, sumw2, 6.25, 0, 0])
+
+    def test_one_weight_above_all(self, kernels):
+        rng = np.random.default_rng(12)
+        weights = rng.exponential(size=3000)
+        weights[17] = 1e5
+        found = kernels.histogram([np.zeros(3000)], [np.array([-1.0, 1])], weights=weights)
+        assert found[0][1] == pytest.approx(math.fsum(weights), rel=1e-13)
+        assert found[1][1] == pytest.approx(math.fsum(weights**2), rel=1e-13)
 
     @pytest.mark.parametrize("dtype", FLOATS)
     def test_same_on_any_number_of_threads(self, dtype):
@@ -113,6 +185,28 @@ class TestHistogram:
             assert_same(again[0], more[0])
             assert_same(again[1], more[1])
             assert (np.abs(more[0] - weighted[0]) <= 1e-12 * size).all()
+
+
+class TestTraffic:
+    """On a GPU: columns are read by whole sectors, and lanes do not wait for one another."""
+
+    @pytest.mark.parametrize("spread", ["all bins", "one bin"])
+    @pytest.mark.parametrize("dtype", FLOATS)
+    @pytest.mark.parametrize("weight_dtype", [None, *FLOATS])
+    def test_columns(self, emulation, dtype, weight_dtype, spread):
+        xp = devices.cupy()
+        # A lane reads 16 bytes: so many neighbours fall into one bin, those of the next lane beside it.
+        together = 16 // max(np.dtype(t).itemsize for t in (dtype, weight_dtype or dtype))
+        bins = 100 if spread == "all bins" else 1
+        x = xp.asarray((np.arange(8192) // together % bins).astype(dtype))
+        weights = None if weight_dtype is None else xp.asarray(np.ones(8192, weight_dtype))
+        with counted(emulation) as rows:
+            kernels.histogram([x, x], [np.array([-1.0, 1e3]), np.arange(101.0)], weights=weights)
+        columns = [r for r in rows if r["where"].startswith("histogram.cu")]
+        for kernel in ["count"] if weights is None else ["measure", "add_up"]:
+            found, ideal, _ = sectors(columns, kernel, "global read")
+            assert found == ideal
+        assert worst_conflict(rows) <= 2
 
 
 AXES = {

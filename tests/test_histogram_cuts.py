@@ -34,7 +34,7 @@ def scores_around(rng, cuts, dtype, n):
         return np.where(rng.random(n) < 0.5, rng.choice(near, n), rng.normal(size=n)).astype(dtype)
 
 
-def assert_equal_to_reference(columns, edges, scores, cuts, weights=(), **options):
+def assert_equal_to_reference(kernels, columns, edges, scores, cuts, weights=(), **options):
     found = kernels.histogram_cuts(columns, edges, scores, np.asarray(cuts, float),
                                    weights=weights, **options)  # fmt: skip
     expected = reference.histogram_cuts(columns, edges, scores, np.asarray(cuts, float), weights)
@@ -50,39 +50,41 @@ def assert_equal_to_reference(columns, edges, scores, cuts, weights=(), **option
 class TestKernel:
     @pytest.mark.parametrize("name", EDGES)
     @pytest.mark.parametrize("dtype", FLOATS)
-    def test_edges_and_beside_them(self, name, dtype):
+    def test_edges_and_beside_them(self, kernels, name, dtype):
         rng = np.random.default_rng(1)
         with np.errstate(over="ignore"):
             x = hostile_values(rng, EDGES[name]).astype(dtype)
         scores = scores_around(rng, CUTS["unsorted"], dtype, len(x))
-        assert_equal_to_reference([x], [EDGES[name]], scores, CUTS["unsorted"])
+        assert_equal_to_reference(kernels, [x], [EDGES[name]], scores, CUTS["unsorted"])
 
     @given(
         st.lists(st.sampled_from(sorted(EDGES)), min_size=1, max_size=4),
         st.sampled_from(sorted(set(CUTS) - {"many"})), st.lists(st.sampled_from(FLOATS), min_size=6,
         max_size=6), st.integers(0, 3), st.integers(0, 2**32 - 1), st.integers(0, 60),
     )  # fmt: skip
-    def test_anything(self, names, cuts, dtypes, n_replicas, seed, n):
+    def test_anything(self, kernels, names, cuts, dtypes, n_replicas, seed, n):
         rng = np.random.default_rng(seed)
         columns = [column(rng, dtype, n) for _, dtype in zip(names, dtypes, strict=False)]
         scores = scores_around(rng, CUTS[cuts], dtypes[4], n)
         weights = [rng.normal(size=n).astype(dtypes[5]) for _ in range(n_replicas)]
         edges = [EDGES[name] for name in names]
-        assert_equal_to_reference(columns, edges, scores, CUTS[cuts], weights)
+        assert_equal_to_reference(kernels, columns, edges, scores, CUTS[cuts], weights)
 
     @pytest.mark.parametrize("n_replicas", [0, 1, 2, 8, 9, 17])
-    def test_replicas_fill_several_passes(self, n_replicas):
+    def test_replicas_fill_several_passes(self, kernels, n_replicas):
         rng = np.random.default_rng(n_replicas)
         weights = [rng.poisson(1, 400).astype("f8") for _ in range(n_replicas)]
         scores = scores_around(rng, CUTS["many"][:7], "f4", 400)
         edges = [EDGES["regular"], EDGES["log"]]
         columns = [rng.normal(size=400).astype("f4"), rng.exponential(size=400)]
-        found = assert_equal_to_reference(columns, edges, scores, CUTS["many"][:7], weights)
+        found = assert_equal_to_reference(
+            kernels, columns, edges, scores, CUTS["many"][:7], weights
+        )
         assert found[1].shape == (n_replicas, 7, 2, 15)
 
     @pytest.mark.parametrize("cuts", CUTS)
     @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 1.0])
-    def test_several_blocks(self, cuts, share):
+    def test_several_blocks(self, kernels, cuts, share):
         """Blocks of events with none, few and all that pass, and a rest."""
         rng = np.random.default_rng(3)
         n = 3 * 1024 + 17
@@ -96,7 +98,7 @@ class TestKernel:
                 own = [*range(len(edges[f])), -2, -1]
                 assert counts[c, f, own].tolist() == expected.tolist()
 
-    def test_tables_for_many_values(self):
+    def test_tables_for_many_values(self, kernels):
         """Above some number of values uneven edges are found by a table."""
         rng = np.random.default_rng(7)
         edges = [EDGES["log"], EDGES["variable"], np.array([0, 1e-300, 1.0, 2.0, 5.0, np.inf])]
@@ -114,6 +116,16 @@ class TestKernel:
             np.testing.assert_array_equal(kernels.histogram([x], [e])[0], expected)
             found, *_ = kernels.histogram_cuts([x], [e], np.ones(n), np.array([1.0]))
             np.testing.assert_array_equal(found[0, 0], expected)
+
+    @pytest.mark.parametrize("n_weights", [0, 1, 2])
+    @pytest.mark.parametrize(("n_features", "n_edges"), [(35, 4), (2, 4200)])
+    def test_many_features_and_bins(self, kernels, n_features, n_edges, n_weights):
+        """More than fit into the arguments of one CUDA kernel, or into the memory of a block."""
+        rng = np.random.default_rng(8)
+        columns, scores = list(rng.normal(size=(n_features, 200))), rng.normal(size=200)
+        edges = [np.linspace(-1, 1, n_edges)] * n_features
+        weights = list(rng.normal(size=(n_weights, 200)))
+        assert_equal_to_reference(kernels, columns, edges, scores, [-1.0, 0.3, 1.0], weights)
 
     def test_same_on_any_number_of_threads(self):
         rng = np.random.default_rng(4)
@@ -136,7 +148,7 @@ class TestKernel:
             assert (np.abs(more[1] - one[1]) <= 1e-12 * size).all()
 
     @pytest.mark.parametrize("chunk", [1, 7, 1000])
-    def test_more_entries_than_counters_hold(self, monkeypatch, chunk):
+    def test_more_entries_than_counters_hold(self, kernels, monkeypatch, chunk):
         rng = np.random.default_rng(5)
         x, y, scores, w = rng.normal(size=(4, 50))
         edges = [EDGES["regular"], EDGES["variable"]]
@@ -147,7 +159,7 @@ class TestKernel:
         sums = kernels.histogram([x, y], edges, weights=w)
         expected = reference.histogram([x, y], edges, w)
         np.testing.assert_allclose(sums, expected, rtol=1e-12, atol=1e-14)
-        assert_equal_to_reference([x, y], edges, scores, [0.0, -1.0], [w])
+        assert_equal_to_reference(kernels, [x, y], edges, scores, [0.0, -1.0], [w])
 
 
 def example(n=500, seed=1):

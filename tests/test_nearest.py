@@ -6,7 +6,15 @@ import pytest
 import vector
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import FLOATS, assert_same, column, hostile_layouts, jagged_arrays, large_jagged
+from strategies import (
+    FLOATS,
+    assert_same,
+    column,
+    hostile_layouts,
+    jagged_arrays,
+    large_jagged,
+    uneven_jagged,
+)
 
 import fastjag as fj
 from fastjag import kernels, reference
@@ -44,12 +52,12 @@ def particles(eta, phi, counts=None):
 
 class TestKernel:
     @given(two_sides())
-    def test_nearest_is_that_of_the_reference(self, sides):
+    def test_nearest_is_that_of_the_reference(self, kernels, sides):
         for found, expected in zip(kernels.nearest(*sides), reference.nearest(*sides), strict=True):
             assert_same(found, expected)
 
     @given(two_sides(), st.sampled_from([1e-3, 0.5, 1.0, 3.0, 1e5, None]), st.integers(0, 2**32))
-    def test_in_cone_is_that_of_the_reference(self, sides, radius, seed):
+    def test_in_cone_is_that_of_the_reference(self, kernels, sides, radius, seed):
         n = int(np.ptp(sides[0][0][[0, -1]]))
         radii = np.random.default_rng(seed).exponential(2, n) + 1e-9 if radius is None else radius
         offsets, index, delta_r = kernels.in_cone(*sides, radii)
@@ -59,6 +67,38 @@ class TestKernel:
         assert index.tolist() == [j for indices, _ in expected for j in indices]
         empty = np.empty(0, sides[0][1].dtype)
         assert_same(delta_r, np.concatenate([empty, *(d for _, d in expected)]))
+
+    @pytest.mark.parametrize("dtype", FLOATS)
+    @pytest.mark.parametrize("grid", [False, True])
+    def test_many_right_particles(self, kernels, dtype, grid):
+        rng = np.random.default_rng(9)
+        offsets = [
+            2 + np.cumsum([0, *n]) for n in ([3, 1, 9, 0, 2, 40], [1025, 1024, 0, 3000, 4000, 7])
+        ]
+        left, right = (side(rng, o, dtype) for o in offsets)
+        if grid:  # full of ties
+            left, right = ((o, np.round(eta), np.round(phi)) for o, eta, phi in (left, right))
+        for found, expected in zip(
+            kernels.nearest(left, right), reference.nearest(left, right), strict=True
+        ):
+            assert_same(found, expected)
+        radii = rng.uniform(0.1, 2, 55)
+        bounds, index, delta_r = kernels.in_cone(left, right, radii)
+        expected = reference.in_cone(left, right, radii)
+        assert_same(bounds, np.cumsum([0] + [len(i) for i, _ in expected], dtype=np.int64))
+        assert index.tolist() == [j for indices, _ in expected for j in indices]
+        assert_same(delta_r, np.concatenate([d for _, d in expected]))
+
+    @pytest.mark.parametrize("dtype", FLOATS)
+    def test_many_events(self, kernels, dtype):
+        """Every device gives the bits that the CPU gives."""
+        rng = np.random.default_rng(10)
+        jets = side(rng, uneven_jagged(), dtype)
+        tracks = side(rng, 1 + np.concatenate([[0], np.cumsum(rng.poisson(9, 6000))]), dtype)
+        found = kernels.nearest(jets, tracks) + kernels.in_cone(tracks, jets, 0.4)
+        expected = fj.kernels.nearest(jets, tracks) + fj.kernels.in_cone(tracks, jets, 0.4)
+        for a, b in zip(found, expected, strict=True):
+            assert_same(a, b)
 
     @pytest.mark.parametrize("dtype", FLOATS)
     def test_same_on_any_number_of_threads(self, dtype):
@@ -117,7 +157,7 @@ class TestNearest:
         index, delta_r = fj.nearest(left, right)
         assert index.tolist() == [1, 0, -1, 2]
         expected = [2 * PI - 6.2, 0.1, np.inf, np.hypot(5, 1)]
-        np.testing.assert_allclose(delta_r, expected, rtol=1e-13)
+        np.testing.assert_allclose(delta_r.tolist(), expected, rtol=1e-13)
 
     def test_across_the_seam(self):
         index, delta_r = fj.nearest(particles([0.0], [PI]), particles([0.1, 0.0], [PI, -PI]))

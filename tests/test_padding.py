@@ -4,16 +4,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import DTYPES, FLOATS, assert_same, jagged_arrays
+from strategies import DTYPES, FLOATS, assert_same, column, jagged_arrays, uneven_jagged
+from traffic import counted, sectors, worst_conflict
 
-from fastjag import kernels, reference
+from fastjag import devices, kernels, reference
 
 # Less than a register, several, some and a rest, and rows that follow their event's length.
 WIDTHS = st.sampled_from([1, 2, 3, 8, 16, 33, 70, 300])
 CLIPS = st.sampled_from([None, (-1.5, 2.0), (-np.inf, 0.0), (0.25, 0.25)])
 
 
-def padded(offsets, columns, width, *, key=None, layout="NKF", **options):
+def padded(kernels, offsets, columns, width, *, key=None, layout="NKF", **options):
     """Values always as (events, slots, columns), and the mask."""
     order = None if key is None else kernels.order(offsets, key, limit=width)
     mask = np.empty((len(offsets) - 1, width), bool)
@@ -25,32 +26,32 @@ def padded(offsets, columns, width, *, key=None, layout="NKF", **options):
 
 class TestPadding:
     @given(jagged_arrays(n_columns=3, same_dtype=True), WIDTHS, st.sampled_from(["NKF", "NFK"]))
-    def test_copies_bits(self, parts, width, layout):
+    def test_copies_bits(self, kernels, parts, width, layout):
         offsets, columns = parts
         fill = 1 if columns[0].dtype.kind == "b" else 7
-        values, mask = padded(offsets, columns, width, fill=fill, layout=layout)
+        values, mask = padded(kernels, offsets, columns, width, fill=fill, layout=layout)
         expected, expected_mask = reference.padding(offsets, columns, width, fill)
         assert_same(values, expected)
         assert_same(mask, expected_mask)
 
     @given(st.integers(0, 2**64 - 1), st.sampled_from(FLOATS))
-    def test_keeps_nan_payloads(self, bits, dtype):
+    def test_keeps_nan_payloads(self, kernels, bits, dtype):
         value = np.array([bits], np.uint64).view(dtype)
-        values, _ = padded(np.array([0, len(value)]), [value], 2, fill=np.nan)
+        values, _ = padded(kernels, np.array([0, len(value)]), [value], 2, fill=np.nan)
         assert values.tobytes()[: value.nbytes] == value.tobytes()
 
     @given(jagged_arrays(n_columns=2, same_dtype=True), WIDTHS)
-    def test_in_order_of_a_key(self, parts, width):
+    def test_in_order_of_a_key(self, kernels, parts, width):
         offsets, (values, key) = parts
-        found, mask = padded(offsets, [values], width, key=key, fill=0)
+        found, mask = padded(kernels, offsets, [values], width, key=key, fill=0)
         expected, expected_mask = reference.padding(offsets, [values], width, 0, key=key)
         assert_same(found, expected)
         assert_same(mask, expected_mask)
 
     @given(jagged_arrays(n_columns=3), WIDTHS, st.sampled_from(FLOATS))
-    def test_casts_each_column(self, parts, width, dtype):
+    def test_casts_each_column(self, kernels, parts, width, dtype):
         offsets, columns = parts
-        values, _ = padded(offsets, columns, width, fill=-1.5, dtype=dtype)
+        values, _ = padded(kernels, offsets, columns, width, fill=-1.5, dtype=dtype)
         with np.errstate(over="ignore"):
             expected, _ = reference.padding(offsets, columns, width, -1.5, dtype=dtype)
         assert_same(values, expected)
@@ -64,10 +65,10 @@ class TestPadding:
         CLIPS,
         st.sampled_from(["NKF", "NFK"]),
     )
-    def test_standardises(self, parts, width, dtype, mean, scale, clip, layout):
+    def test_standardises(self, kernels, parts, width, dtype, mean, scale, clip, layout):
         offsets, columns = parts
         values, _ = padded(
-            offsets, columns, width, fill=5, mean=mean, scale=scale, clip=clip, dtype=dtype,
+            kernels, offsets, columns, width, fill=5, mean=mean, scale=scale, clip=clip, dtype=dtype,
             layout=layout,
         )  # fmt: skip
         with np.errstate(over="ignore", invalid="ignore"):
@@ -82,13 +83,13 @@ class TestPadding:
         [(["f4", "f4"], "f4"), (["f4", "f8"], "f8"), (["i2", "i2"], "i2"), (["i2", "f4"], "f4"),
          (["?", "u1"], "f4"), (["i8", "f4"], "f8"), (["?"], "?")],
     )  # fmt: skip
-    def test_default_dtype(self, dtypes, expected):
+    def test_default_dtype(self, kernels, dtypes, expected):
         columns = [np.zeros(3, dtype) for dtype in dtypes]
         assert kernels.padding(np.array([0, 3]), columns, 2).dtype == np.dtype(expected)
         if np.dtype(expected).kind != "f":  # integers cannot be standardised in place
             assert kernels.padding(np.array([0, 3]), columns, 2, mean=1).dtype == np.float32
 
-    def test_out_is_written_again(self):
+    def test_out_is_written_again(self, kernels):
         offsets, column = np.array([0, 1, 1, 4]), np.arange(4.0)
         out, mask = np.full((3, 2, 1), 99.0), np.ones((3, 2), bool)
         result = kernels.padding(offsets, [column], 2, fill=-1, out=out, mask=mask)
@@ -104,38 +105,86 @@ class TestPadding:
         n, width = 20_000, 300
         offsets = np.r_[0, np.cumsum(rng.integers(0, 100, n))]
         columns = [rng.normal(size=offsets[-1]).astype("f4") for _ in range(2)]
-        values, _ = padded(offsets, columns, width, fill=fill, layout=layout)
+        values, _ = padded(kernels, offsets, columns, width, fill=fill, layout=layout)
         assert values.nbytes > 32 * 2**20
         again = np.full((n, 2, width) if layout == "NFK" else (n, width, 2), 9, "f4")
-        expected, mask = padded(offsets, columns, width, fill=fill, layout=layout, out=again)
+        expected, mask = padded(
+            kernels, offsets, columns, width, fill=fill, layout=layout, out=again
+        )
         assert_same(values, expected)
         assert_same(values[~mask], np.full((int((~mask).sum()), 2), fill, "f4"))
 
     @pytest.mark.parametrize("zero", [0.0, -0.0])
-    def test_zeros_keep_their_signs(self, zero):
+    def test_zeros_keep_their_signs(self, kernels, zero):
         column = np.array([-3.0, 3.0], "f4")
-        values, _ = padded(np.array([0, 2]), [column], 4, fill=zero, clip=(zero, zero))
+        values, _ = padded(kernels, np.array([0, 2]), [column], 4, fill=zero, clip=(zero, zero))
         assert_same(values[0, :, 0], np.full(4, zero, "f4"))
 
     @pytest.mark.parametrize("n_columns", [1, 2, 3, 4, 5, 7, 10, 5000])
     @pytest.mark.parametrize("width", [1, 3, 4, 6])
-    def test_columns_innermost(self, n_columns, width):
+    def test_columns_innermost(self, kernels, n_columns, width):
         rng = np.random.default_rng(1)
         offsets = np.array([2, 3, 3, 12, 16, 17, 17])
         columns = [rng.integers(0, 99, 20).astype("f4") for _ in range(n_columns)]
-        values, _ = padded(offsets, columns, width, fill=-1)
+        values, _ = padded(kernels, offsets, columns, width, fill=-1)
         assert_same(values, reference.padding(offsets, columns, width, -1)[0])
+
+    @pytest.mark.parametrize("layout", ["NKF", "NFK"])
+    @pytest.mark.parametrize("dtype", ["u1", "u2", "f4", "f8"])
+    def test_many_events(self, kernels, dtype, layout):
+        offsets, rng = uneven_jagged(), np.random.default_rng(1)
+        columns = [column(rng, dtype, int(offsets[-1])) for _ in range(3)]
+        values, mask = padded(kernels, offsets, columns, 5, fill=3, layout=layout)
+        inside = np.arange(5) < np.diff(offsets)[:, None]
+        at = np.where(inside, offsets[:-1, None] + np.arange(5), 0)
+        assert_same(mask, inside)
+        for f, x in enumerate(columns):
+            assert_same(values[:, :, f], np.where(inside, x[at], x.dtype.type(3)))
 
     @pytest.mark.parametrize("dtype", DTYPES)
     def test_same_on_any_number_of_threads(self, large, dtype):
         offsets, make = large
         columns = [make(dtype), make(dtype)]
         for options in ({"layout": "NFK"}, {"mean": 0.1, "clip": (-1, 1), "dtype": "f4"}):
-            one = padded(offsets, columns, 5, key=columns[1], threads=1, **options)
+            one = padded(kernels, offsets, columns, 5, key=columns[1], threads=1, **options)
             for threads in (2, 3, 4):
-                more = padded(offsets, columns, 5, key=columns[1], threads=threads, **options)
+                more = padded(
+                    kernels, offsets, columns, 5, key=columns[1], threads=threads, **options
+                )
                 assert one[0].tobytes() == more[0].tobytes()
                 assert one[1].tobytes() == more[1].tobytes()
+
+
+class TestTraffic:
+    """On a GPU: memory is read and written by whole sectors."""
+
+    @pytest.mark.parametrize("layout", ["NKF", "NFK"])
+    @pytest.mark.parametrize("dtype", ["u1", "u2", "f4", "f8"])
+    @pytest.mark.parametrize("n_columns", [1, 3, 40])
+    def test_writes(self, emulation, dtype, layout, n_columns):
+        xp, rng = devices.cupy(), np.random.default_rng(1)
+        offsets = xp.asarray(np.concatenate([[0], np.cumsum(rng.poisson(3, 500))]))
+        columns = [xp.asarray(column(rng, dtype, int(offsets[-1]))) for _ in range(n_columns)]
+        with counted(emulation) as rows:
+            kernels.padding(offsets, columns, 8, layout=layout, mask=xp.empty((500, 8), bool))
+        for kernel in ("pad_cells", "pad_mask"):
+            found, ideal, _ = sectors(rows, kernel, "global write")
+            assert found == ideal
+
+    @pytest.mark.parametrize("layout", ["NKF", "NFK"])
+    @pytest.mark.parametrize("dtype", ["u1", "u2", "f4", "f8"])
+    @pytest.mark.parametrize("n_columns", [1, 3, 40])
+    def test_reads(self, emulation, dtype, layout, n_columns):
+        """Of full events, where all lanes read."""
+        xp, rng = devices.cupy(), np.random.default_rng(1)
+        columns = [xp.asarray(column(rng, dtype, 4000)) for _ in range(n_columns)]
+        with counted(emulation) as rows:
+            kernels.padding(xp.asarray(np.arange(0, 4001, 8)), columns, 8, layout=layout)
+        assert worst_conflict(rows) <= 2
+        found, ideal, accesses = sectors(rows, "pad_cells", "global read")
+        # One piece of memory for each column that a warp meets, of three reads in a row.
+        pieces = {("NKF", 1): 1, ("NKF", 3): 3, ("NKF", 40): 32}.get((layout, n_columns), 4)
+        assert found <= ideal + accesses * pieces / 3
 
 
 FLOAT, INTEGER = [np.zeros(3)], [np.zeros(3, np.uint8)]

@@ -27,10 +27,10 @@ def two_classes(n, seed=1):
 
 
 class TestEstimator:
-    def test_matrix_and_features_train_the_same_machine(self):
+    def test_matrix_and_features_train_the_same_machine(self, PyramidMatch):
         X, y = two_classes(160)
         new, _ = two_classes(50, seed=2)
-        match = fj.PyramidMatch(6, unit_cube(2), shifts=1)
+        match = PyramidMatch(6, unit_cube(2), shifts=1)
         features = match.fit_transform(X)
         by_matrix = SVC(kernel="precomputed", tol=1e-9).fit(match.gram(X, dtype="f8"), y)
         by_features = SVC(kernel="linear", tol=1e-9).fit(features, y)
@@ -48,14 +48,14 @@ class TestEstimator:
         pipeline.set_params(pyramidmatch__levels=1)  # then sets differ by their size only
         assert pipeline.fit(X, y).score(new, truth) < 0.7
 
-    def test_cross_validation(self):
+    def test_cross_validation(self, PyramidMatch):
         X, y = two_classes(300)
-        features = fj.PyramidMatch(5, unit_cube(2)).fit_transform(X)
+        features = PyramidMatch(5, unit_cube(2)).fit_transform(X)
         assert cross_val_score(LinearSVC(), features, y, cv=3).min() > 0.75
 
-    def test_partial_fit(self):
+    def test_partial_fit(self, PyramidMatch):
         X, y = two_classes(600)
-        match = fj.PyramidMatch(5, unit_cube(2)).fit(X)
+        match = PyramidMatch(5, unit_cube(2)).fit(X)
         model = SGDClassifier(random_state=1)
         for begin in range(0, 600, 200):
             part = slice(begin, begin + 200)
@@ -63,8 +63,8 @@ class TestEstimator:
         new, truth = two_classes(200, seed=2)
         assert model.score(match.transform(new), truth) > 0.8
 
-    def test_clone_and_parameters(self):
-        match = fj.PyramidMatch(5, unit_cube(2), shifts=2, seed=3, categorical="type")
+    def test_clone_and_parameters(self, PyramidMatch):
+        match = PyramidMatch(5, unit_cube(2), shifts=2, seed=3, categorical="type")
         match.fit(many(20))
         copy = clone(match)
         assert copy.get_params() == match.get_params()
@@ -76,10 +76,10 @@ class TestEstimator:
         assert match.unit == 2 * 2**3
         assert copy.unit == 2 * 2**5
 
-    def test_other_seed_other_grids(self):
+    def test_other_seed_other_grids(self, PyramidMatch):
         X = many(30)
         one, same, other = (
-            fj.PyramidMatch(6, unit_cube(2), shifts=1, seed=s).gram(X) for s in (1, 1, 2)
+            PyramidMatch(6, unit_cube(2), shifts=1, seed=s).gram(X) for s in (1, 1, 2)
         )
         assert_same(one, same)
         assert (one != other).any()
@@ -87,9 +87,9 @@ class TestEstimator:
 
 class TestWrongInput:
     @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-    def test_not_finite(self, bad):
+    def test_not_finite(self, PyramidMatch, bad):
         X = fj.Jagged([0, 2, 2, 4], {"a": [0.1, 0.2, 0.3, bad], "b": [0.0, 1, 2, 3]})
-        match = fj.PyramidMatch(4, unit_cube(2))
+        match = PyramidMatch(4, unit_cube(2))
         for call in (match.gram, match.fit, match.neighbors, match.operator):
             with pytest.raises(
                 ValueError, match=f"^column 'a' must be finite, got {bad} in event 2$"
@@ -123,19 +123,19 @@ class TestWrongInput:
             ({"levels": 32, "categorical": "type"}, "1 pyramids with 3 categories need 64 bits"),
         ],
     )
-    def test_parameters(self, parameters, message):
-        match = fj.PyramidMatch(**{"levels": 4, "extent": unit_cube(2), **parameters})
+    def test_parameters(self, PyramidMatch, parameters, message):
+        match = PyramidMatch(**{"levels": 4, "extent": unit_cube(2), **parameters})
         X = many(20)
         for call in (match.gram, match.fit, match.neighbors, match.operator):
             with pytest.raises(ValueError, match=f"^.*{message}"):
                 call(X)
 
-    def test_columns(self):
+    def test_columns(self, PyramidMatch):
         large = np.array([2**63, 1], "u8")
         X = fj.Jagged([0, 2], {"Muon_pt": [1.0, 2], "type": [0.0, 1], "id": large})
         with pytest.raises(KeyError, match=r"no column 'pt': did you mean 'Muon_pt'\?"):
-            fj.PyramidMatch(4, {"pt": (0, 1)}).gram(X)
-        match = fj.PyramidMatch(4, {"Muon_pt": (0, 1)}, categorical="type")
+            PyramidMatch(4, {"pt": (0, 1)}).gram(X)
+        match = PyramidMatch(4, {"Muon_pt": (0, 1)}, categorical="type")
         with pytest.raises(TypeError, match="column 'type' must hold integers, got dtype float64"):
             match.gram(X)
         integers = fj.Jagged([0, 2], {"Muon_pt": [1.0, 2], "type": [0, 1]})
@@ -145,19 +145,19 @@ class TestWrongInput:
         with pytest.raises(TypeError, match=r"column 'id' has dtype uint64 .* int64 cannot hold"):
             match.gram(X)
         for names in ({"extent": {3: (0, 1)}}, {"categorical": 3}):
-            wrong = fj.PyramidMatch(**{"levels": 4, "extent": {"Muon_pt": (0, 1)}, **names})
+            wrong = PyramidMatch(**{"levels": 4, "extent": {"Muon_pt": (0, 1)}, **names})
             with pytest.raises(TypeError, match="columns of the kernel must be names, got 3"):
                 wrong.gram(X)
         with pytest.raises(TypeError, match=r"expected a fastjag.Jagged or an awkward array"):
             match.gram([[1.0], [2.0]])
 
     @pytest.mark.parametrize("dtype", ["i4", "f2", ">f8", "U3", bool])
-    def test_dtypes(self, dtype):
+    def test_dtypes(self, PyramidMatch, dtype):
         with pytest.raises(TypeError, match=r"^dtype must be float32, float64, uint16, uint32 in"):
-            fj.PyramidMatch(4, unit_cube(2)).gram(many(20), dtype=dtype)
+            PyramidMatch(4, unit_cube(2)).gram(many(20), dtype=dtype)
 
-    def test_dtype_objects(self):
-        match = fj.PyramidMatch(4, unit_cube(2))
+    def test_dtype_objects(self, PyramidMatch):
+        match = PyramidMatch(4, unit_cube(2))
         for dtype in (np.float64, np.dtype("f8"), float, "float64", "d"):
             assert match.gram(many(20), dtype=dtype).dtype == np.float64
 
@@ -183,9 +183,9 @@ class TestWrongInput:
         assert match.gram(X, out=mapped) is mapped
         assert_same(mapped, match.gram(X, dtype="u2"))
 
-    def test_integers_too_large(self):
+    def test_integers_too_large(self, PyramidMatch):
         X = fj.Jagged([0, 3, 6], {"a": [0.1, 0.2, 0.3] * 2})
-        match = fj.PyramidMatch(32, {"a": (0, 1)})
+        match = PyramidMatch(32, {"a": (0, 1)})
         for call in (match.gram, match.neighbors):  # sums are formed in 32 bits
             with pytest.raises(
                 OverflowError, match=r"3 points .* more than uint32 holds: use fewer"
@@ -195,14 +195,14 @@ class TestWrongInput:
         assert_allclose((features @ features.T).toarray(), 1)
 
     @pytest.mark.parametrize("k", [0, -1, 1.5, True])
-    def test_neighbors(self, k):
+    def test_neighbors(self, PyramidMatch, k):
         with pytest.raises(ValueError, match=f"k must be an integer >= 1, got {k}"):
-            fj.PyramidMatch(4, unit_cube(2)).neighbors(many(20), k=k)
+            PyramidMatch(4, unit_cube(2)).neighbors(many(20), k=k)
 
     @pytest.mark.parametrize("categorical", [None, "type"])
     @pytest.mark.parametrize("shifts", [0, 2])
-    def test_nothing_there(self, shifts, categorical):
-        match = fj.PyramidMatch(4, unit_cube(2), shifts=shifts, categorical=categorical)
+    def test_nothing_there(self, PyramidMatch, shifts, categorical):
+        match = PyramidMatch(4, unit_cube(2), shifts=shifts, categorical=categorical)
         X, none = many(20), many(20)[:0]
         empty = X.keep(np.zeros(X.n_particles, bool))
         assert match.gram(none).shape == match.fit_transform(none).shape == (0, 0)

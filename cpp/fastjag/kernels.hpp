@@ -231,7 +231,9 @@ struct HistogramArgs {
     HistogramAxis axis_x, axis_y;
     int64_t n_slots;   // product over axes of n_bins + 3: underflow, bins, overflow, NaN
     int64_t n_copies;  // of the sums within a thread: 4 or 1
-    void* scratch;  // zeros (threads, n_copies, n_slots): uint32, or pairs of doubles if weighted
+    // Zeros (threads, n_copies, n_slots): uint32, or pairs of doubles if weighted. On a GPU:
+    // histogram_scratch(n_slots) bytes if weighted, else null.
+    void* scratch;
     double *sumw, *sumw2;  // (n_slots,), added to
     int64_t* counts;       // (n_slots,), added to
 };
@@ -239,6 +241,7 @@ template <class T, class W>
 void histogram(HistogramArgs<T, W> const&, Threads);
 template <class T, class W>
 void histogram(HistogramArgs<T, W> const&, Stream);
+constexpr int64_t histogram_scratch(int64_t n_slots) { return (28 * n_slots + 7) / 8 * 8; }
 
 // ---- pyramid: pyramid-match kernel of sets of points -----------------------------------------
 
@@ -281,6 +284,7 @@ struct PyramidCellsArgs {    // the cell, or -1, of every point on every level
     const int64_t* offsets;  // of codes
     int64_t n_events;
     const uint64_t* codes;  // sorted within each event
+    int64_t n_codes;        // of all events
     PyramidTree tree;
     int32_t* cells;  // event i: level by level from the finest, from n_levels * offsets[i] on
     int32_t* most;   // (n_cells,): most points of one event in each cell, from 1; or null
@@ -297,7 +301,9 @@ struct PyramidFeaturesArgs {
     const int32_t* base;         // (all cells + 1,)
     int64_t* counts;             // (n_events,), or null
     const int64_t* out_offsets;  // where each event's features go
-    int32_t* features;           // ascending within each event; may be `cells`; or null
+    // Ascending within each event; or null. May be `cells`: of the tree's own sample, where each
+    // feature takes the place of its cell, or with one thread, if features go to earlier places.
+    int32_t* features;
 };
 void pyramid_features(PyramidFeaturesArgs const&, Threads);
 void pyramid_features(PyramidFeaturesArgs const&, Stream);
@@ -311,8 +317,8 @@ struct PyramidIndexArgs {
     int64_t n_events;        // columns of the Gram matrix
     const int32_t* features;
     const int32_t* plane;  // (n_features,): plane of the feature, -1 for a list
-    int64_t n_planes;
-    int64_t* cursor;    // (n_features,): where the feature's list starts; scratch
+    int64_t n_features, n_planes;
+    int64_t* cursor;    // (n_features,): where the feature's list starts, from 0 on; scratch
     uint64_t* planes;   // (tiles, n_planes, pyramid_tile / 64), zeros
     int32_t* postings;  // columns, ascending within each list
 };
@@ -335,7 +341,7 @@ struct PyramidGramArgs {
     const double *row_scale, *column_scale;  // null: integers
     bool wide;                               // sums need 32 bits
     bool symmetric;          // rows are the columns: compute below the diagonal, write both halves
-    int64_t most_features;   // of a row
+    int64_t most_features;   // of a row; this and the next two for threads only
     int64_t block_features;  // of pyramid_rows rows in a row, from first_row on
     void* scratch;           // (threads, pyramid_gram_scratch(..)) bytes, 64-aligned
     Out* out;                // element (i, j) at out[(i - first_row) * stride + j]
@@ -354,8 +360,8 @@ constexpr int64_t pyramid_gram_scratch(int64_t most_features, int64_t block_feat
 template <class T>
 struct LargestArgs {  // columns of the k largest values of each row, ties by column
     const T* values;
-    int64_t n_rows, n_columns;
-    const int64_t* exclude;  // (n_rows,) a column that does not count, or null
+    int64_t n_rows, n_columns;  // less than 2^32 columns
+    const int64_t* exclude;     // (n_rows,) a column that does not count, or null
     int64_t k;
     int64_t* index;  // (n_rows, k), -1 where there are fewer columns
     T* largest;      // (n_rows, k)
@@ -386,6 +392,7 @@ struct HistogramCutsArgs {
     uint32_t* counts;   // zeros (threads, n_features, n_cuts, n_slots), or null
     // The same of 8 w and 8 w^2, or of pairs (w, w^2) for a single weight together with counts.
     double* sums;
+    void* scratch;  // on a GPU: zeros, histogram_scratch(n_weights * n_features * n_cuts * n_slots)
 };
 void histogram_cuts(HistogramCutsArgs const&, Threads);
 void histogram_cuts(HistogramCutsArgs const&, Stream);

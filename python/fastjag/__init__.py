@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fastjag.arrays import needs
+from fastjag.devices import CudaError
 from fastjag.dimuons import MUON_MASS, Dimuons, dimuon, pair_mass
 from fastjag.histograms import CutHistograms, histogram, histogram_cuts
 from fastjag.jagged import Jagged, Padded
@@ -35,6 +36,7 @@ _LAZY = {
 __all__ = [
     "MUON_MASS",
     "Batch",
+    "CudaError",
     "CutHistograms",
     "Dimuons",
     "Jagged",

@@ -138,13 +138,14 @@ def in_cone(
     threads: int,
     /,
 ) -> None: ...
+def histogram_scratch(n_slots: int, /) -> int: ...
 def histogram(
     x: _Array,
     axis_x: tuple[Any, ...],
     y: _Optional,
     axis_y: tuple[Any, ...] | None,
     weights: _Optional,
-    scratch: _Array,
+    scratch: _Optional,
     counts: _Optional,
     sumw: _Optional,
     sumw2: _Optional,
@@ -233,6 +234,7 @@ def histogram_cuts(
     n_slots: int,
     counts: _Optional,
     sums: _Optional,
+    scratch: _Optional,
     threads: int,
     /,
 ) -> None: ...

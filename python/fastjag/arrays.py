@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from fastjag.devices import beside, check_together, empty, namespace, on_gpu, taken
 
 Array: TypeAlias = NDArray[Any]
 Offsets: TypeAlias = NDArray[np.int64]
@@ -59,12 +61,31 @@ def as_native(values: Array) -> Array:
 
     Returns ``values`` itself where nothing needs to change.
     """
+    if on_gpu(values):
+        return values if values.flags.c_contiguous else values.copy()
     dtype = values.dtype.newbyteorder("=")
     return np.require(values, dtype=dtype, requirements=["C", "A"])
 
 
 def as_column(values: ArrayLike, name: str) -> Array:
-    """A 1-D column that kernels can read, without a copy where it already is one."""
+    """A 1-D column that kernels can read, without a copy where it already is one.
+
+    What lives on a GPU (CuPy, torch, numba, DLPack) stays there, as a CuPy array.
+    """
+    column: Array = taken(values) if on_gpu(values) else _as_numpy(values, name)
+    if column.ndim != 1:
+        raise ValueError(f"{name} must have one dimension, got shape {column.shape}")
+    if column.dtype.kind not in "biuf" or column.dtype.itemsize not in (1, 2, 4, 8):
+        raise TypeError(f"{name} has dtype {column.dtype}; accepted are {COLUMN_DTYPES}")
+    if column.dtype == np.float16:
+        raise TypeError(f"{name} has dtype float16; convert it with .astype('float32')")
+    column = as_native(column)
+    if column.dtype == np.bool_ and len(column) and column.view(np.uint8).max() > 1:
+        column = column.view(np.uint8) != 0  # bits seen as bool: kernels count on 0 and 1
+    return column
+
+
+def _as_numpy(values: ArrayLike, name: str) -> Array:
     try:
         column = np.asanyarray(values)
     except ValueError as error:  # nested lists, or a jagged awkward array
@@ -77,17 +98,7 @@ def as_column(values: ArrayLike, name: str) -> Array:
             f"{name} is a NumPy masked array; fill or drop the masked values first "
             f"(for example {name}.filled(0))"
         )
-    column = np.asarray(column)
-    if column.ndim != 1:
-        raise ValueError(f"{name} must have one dimension, got shape {column.shape}")
-    if column.dtype.kind not in "biuf" or column.dtype.itemsize not in (1, 2, 4, 8):
-        raise TypeError(f"{name} has dtype {column.dtype}; accepted are {COLUMN_DTYPES}")
-    if column.dtype == np.float16:
-        raise TypeError(f"{name} has dtype float16; convert it with .astype('float32')")
-    column = as_native(column)
-    if column.dtype == np.bool_ and len(column) and column.view(np.uint8).max() > 1:
-        column = column.view(np.uint8) != 0  # bits seen as bool: kernels count on 0 and 1
-    return column
+    return np.asarray(column)
 
 
 def as_number(values: ArrayLike, name: str, dtype: DTypeLike) -> Array:
@@ -137,35 +148,95 @@ def as_offsets(offsets: ArrayLike, length: int) -> Offsets:
     if len(column) == 0:
         raise ValueError("offsets must have n_events + 1 entries, got none")
     if column.dtype == np.uint64 and column.max() > np.iinfo(np.int64).max:
-        raise ValueError(f"offsets must fit into int64, got {column.max()}")
+        raise ValueError(f"offsets must fit into int64, got {int(column.max())}")
     checked = column.astype(np.int64, copy=False)
     if checked[0] < 0:
-        raise ValueError(f"offsets must start at 0 or above, got {checked[0]}")
+        raise ValueError(f"offsets must start at 0 or above, got {int(checked[0])}")
     falls = checked[1:] < checked[:-1]
     if falls.any():
         event = int(falls.argmax())
         raise ValueError(
-            f"offsets must not decrease: event {event} would run from {checked[event]} "
-            f"to {checked[event + 1]}"
+            f"offsets must not decrease: event {event} would run from {int(checked[event])} "
+            f"to {int(checked[event + 1])}"
         )
     if checked[-1] > length:
-        raise ValueError(f"offsets end at {checked[-1]}, but the columns have {length} particles")
+        end = int(checked[-1])
+        raise ValueError(f"offsets end at {end}, but the columns have {length} particles")
     return checked
 
 
+def added_up(counts: NDArray[Any]) -> Offsets:
+    """Offsets from 0 of lists of these lengths."""
+    offsets: Offsets = namespace(counts).zeros(len(counts) + 1, np.int64)
+    np.cumsum(counts, out=offsets[1:])
+    return offsets
+
+
+def read_only(offsets: Offsets) -> Offsets:
+    """A view that nobody can write to; CuPy has none."""
+    if on_gpu(offsets):
+        return offsets
+    view = offsets.view()
+    view.flags.writeable = False
+    return view
+
+
+def as_event_indices(key: Any, n: int, like: Array) -> NDArray[np.int64]:
+    """Which of ``n`` events a slice, mask or integers pick, on the device of ``like``."""
+    if isinstance(key, slice):
+        return cast(Offsets, beside(like, np.arange(*key.indices(n))))
+    if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
+        raise TypeError(f"for a single event use a slice, [{key}:{int(key) + 1}]")
+    if isinstance(key, list):
+        key = beside(like, np.asarray(key if key else np.empty(0, np.int64)))
+    index = as_column(key, "the event index")
+    if index.dtype == np.bool_:
+        index = as_mask(index, "the event mask", n, "events")
+    check_together("events and what picks them", {"the events": like, "the event index": index})
+    if index.dtype == np.bool_:
+        return np.flatnonzero(index)
+    if index.dtype.kind not in "iu":
+        raise TypeError(f"events are picked by slice, mask or integers, got {index.dtype}")
+    wide = index.astype(np.int64)  # n may not fit into the index' own type
+    wrapped = np.where(index < 0, wide + n, wide)
+    bad = (wrapped < 0) | (wrapped >= n)
+    if bad.any():
+        raise IndexError(f"event {int(index[bad][0])} is out of range for {n} events")
+    return wrapped
+
+
 def out_array(
-    out: Array | None, shape: tuple[int, ...], dtype: DTypeLike, name: str = "out"
+    out: Array | None,
+    shape: tuple[int, ...],
+    dtype: DTypeLike,
+    name: str = "out",
+    like: Array | None = None,
 ) -> Array:
-    """``out`` if it fits, a new array if it is None; a ValueError says what does not fit."""
+    """``out`` if it fits, a new array if it is None; a ValueError says what does not fit.
+
+    ``like`` is an array on the device where the result belongs; default: the CPU.
+    """
+    gpu = on_gpu(like)
     if out is None:
-        return np.empty(shape, dtype)
-    if not isinstance(out, np.ndarray):
+        new: Array = empty(shape, dtype) if gpu else np.empty(shape, dtype)
+        return new
+    if on_gpu(out) != gpu:
+        places = ("on a GPU", "on the CPU")
+        raise ValueError(
+            f"{name} is {places[gpu]}, but what is written into it is {places[not gpu]}"
+        )
+    if not gpu and not isinstance(out, np.ndarray):
         raise TypeError(f"{name} must be a NumPy array, got {type(out).__name__}")
+    out = taken(out)
     if out.shape != shape or out.dtype != dtype:
         raise ValueError(
             f"{name} must have shape {shape} and dtype {np.dtype(dtype)}, "
             f"got {out.shape} and {out.dtype}"
         )
+    if gpu:
+        if not out.flags.c_contiguous:
+            raise ValueError(f"{name} must be C-contiguous")
+        return out
     if not (out.flags.c_contiguous and out.flags.aligned and out.dtype.isnative):
         raise ValueError(f"{name} must be C-contiguous, aligned and in native byte order")
     if not out.flags.writeable:

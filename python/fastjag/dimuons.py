@@ -112,7 +112,7 @@ def dimuon(
     wanted = ["pt", "eta", "phi"] + ["charge"] * needs_charge
     jagged = as_jagged(muons, wanted)
     kinematics = [as_float(jagged[name], name) for name in ("pt", "eta", "phi")]
-    dtype = np.result_type(*kinematics)
+    dtype = np.result_type(*(column.dtype for column in kinematics))
     pt, eta, phi = (column.astype(dtype, copy=False) for column in kinematics)
     charges = as_number(jagged["charge"], "charge", np.int32) if needs_charge else None
     passing = None if mask is None else as_mask(mask, "mask", jagged.n_particles, "particles")
@@ -154,7 +154,7 @@ def pair_mass(
     lengths = {name: len(leg) for name, leg in zip(given, legs, strict=True)}
     if len(set(lengths.values())) > 1:
         raise ValueError(f"the legs must have equal lengths, got {lengths}")
-    dtype = np.result_type(*legs)
+    dtype = np.result_type(*(leg.dtype for leg in legs))
     return kernels.pair_mass(
         [leg.astype(dtype, copy=False) for leg in legs], mass1, mass2, threads=threads
     )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fastjag import kernels
 from fastjag.arrays import Array, Offsets, as_float, as_number, at_least
+from fastjag.devices import beside, to_host
 from fastjag.jagged import Jagged, as_jagged
 
 _CODE_BITS = 63
@@ -79,13 +80,12 @@ class Grid(NamedTuple):
         return 1 << max(0, self.levels - 2 - level)
 
     def categories(self, *samples: Any) -> Array | None:
-        """All values of the categorical column; None where there is no such column."""
+        """All values of the categorical column, on the CPU; None where there is no such column."""
         if self.categorical is None:
             return None
         name = self.categorical
-        return np.unique(
-            np.concatenate([_types(as_jagged(s, [name]), name) for s in samples if s is not None])
-        )
+        types = [_types(as_jagged(s, [name]), name) for s in samples if s is not None]
+        return np.unique(np.concatenate([to_host(np.unique(values)) for values in types]))
 
     def sets(self, sample: Any, categories: Array | None, *, threads: int | None = None) -> Sets:
         """The points of each event as sorted codes."""
@@ -97,6 +97,7 @@ class Grid(NamedTuple):
         category = None
         if self.categorical is not None and categories is not None:
             types = _types(jagged, self.categorical)
+            categories = beside(types, categories)
             known = np.isin(types, categories)
             if not known.all():  # nothing to pair with; they count in the sizes all the same
                 jagged, types = jagged.keep(known), types[known]
@@ -149,5 +150,6 @@ def _check_finite(name: str, values: Array, offsets: Offsets) -> None:
     finite = np.isfinite(values)
     if not finite.all():
         particle = int(finite.argmin())
-        event = int(np.searchsorted(offsets, particle, side="right")) - 1
-        raise ValueError(f"column {name!r} must be finite, got {values[particle]} in event {event}")
+        event = int(np.searchsorted(to_host(offsets), particle, side="right")) - 1
+        value = float(values[particle])
+        raise ValueError(f"column {name!r} must be finite, got {value} in event {event}")

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastjag import kernels
 from fastjag.arrays import Array, as_column, as_float, check_length, near_misses, needs
+from fastjag.devices import on_gpu, taken, to_host
 
 
 def histogram(
@@ -27,7 +28,8 @@ def histogram(
     Parameters
     ----------
     values
-        One column, or a tuple (x, y) of columns of equal length.
+        One column, or a tuple (x, y) of columns of equal length. Columns on a GPU are counted
+        there; the histogram is the host's.
     axes
         One axis, or a tuple of two: ``hist.axis`` Regular (also with transform) or Variable,
         a tuple (n_bins, low, high), or an array or list of bin edges in increasing order.
@@ -58,7 +60,8 @@ def histogram(
     if weight is not None:
         check_length(weight, "weights", len(columns[0]), "values")
     edges = [_edges(hist, a) for a in binning]
-    sums, variances = kernels.histogram(columns, edges, weights=weight, threads=threads)
+    filled = kernels.histogram(columns, edges, weights=weight, threads=threads)
+    sums, variances = to_host(filled[0]), to_host(filled[1])
     storage = hist.storage.Int64() if weight is None else hist.storage.Weight()
     if out is None:
         result = hist.Hist(*binning, storage=storage)
@@ -167,7 +170,7 @@ def histogram_cuts(
     ----------
     features
         A dict or sequence of columns, or an array (n_events, n_features); read without a copy
-        if of float32 or float64 in native byte order.
+        if of float32 or float64 in native byte order. On a GPU if scores and weights are.
     edges
         An axis as for :func:`histogram`, the same for all features, or one of each: a dict by
         the features' names, or a sequence.
@@ -192,17 +195,18 @@ def histogram_cuts(
     for name, column in named.items():
         check_length(column, f"feature {name!r}", len(score), "scores")
     axes = [_axis(hist, a) for a in _axis_of_each(edges, tuple(named))]
-    cut = np.asarray(as_float(cuts, "cuts"), np.float64)
+    cut = np.asarray(to_host(as_float(cuts, "cuts")), np.float64)
     if len(cut) == 0 or np.isnan(cut).any():
         raise ValueError("cuts must be at least one number, none of them NaN")
-    replicas = [] if weights is None else _replicas(weights, len(score))
-    counts, *sums = kernels.histogram_cuts(
+    single, replicas = (True, []) if weights is None else _replicas(weights, len(score))
+    filled = kernels.histogram_cuts(
         list(named.values()), [_edges(hist, a) for a in axes], score, cut,
         weights=replicas, threads=threads,
     )  # fmt: skip
+    counts, *sums = (to_host(a) for a in filled)
     if weights is None:
         return CutHistograms(tuple(named), cut, tuple(axes), counts, None, None)
-    if np.ndim(weights) == 1:
+    if single:
         sums = [a[0] for a in sums]
     return CutHistograms(tuple(named), cut, tuple(axes), counts, sums[0], sums[1])
 
@@ -211,7 +215,8 @@ def _named(features: Any) -> dict[str, Array]:
     """The columns of features by name."""
     if isinstance(features, Mapping):
         columns = {str(name): column for name, column in features.items()}
-    elif isinstance(features, np.ndarray):
+    elif isinstance(features, np.ndarray) or on_gpu(features):
+        features = taken(features)
         if features.ndim != 2:
             raise ValueError(
                 f"features must be of shape (n_events, n_features), got {features.shape}"
@@ -226,6 +231,10 @@ def _named(features: Any) -> dict[str, Array]:
 
 def _strided(values: Any, name: str) -> Array:
     """A float column, as it lies in memory where the kernel can read that."""
+    if on_gpu(values):
+        values = taken(values)
+        known = values.ndim == 1 and values.dtype in (np.float32, np.float64)
+        return values if known else as_float(values, name)
     if isinstance(values, np.ndarray) and not np.ma.isMaskedArray(values) and values.ndim == 1:
         known = values.dtype in (np.float32, np.float64) and values.dtype.isnative
         if known and values.flags.aligned and values.strides[0] % values.itemsize == 0:
@@ -233,18 +242,20 @@ def _strided(values: Any, name: str) -> Array:
     return as_float(values, name)
 
 
-def _replicas(weights: ArrayLike, n_events: int) -> list[Array]:
-    """Each set of weights."""
-    if np.ndim(weights) == 1:
-        sets = [_strided(weights, "weights")]
-    else:
-        sets = [_strided(w, f"weights[{i}]") for i, w in enumerate(np.asanyarray(weights))]
-    if not sets:
+def _replicas(weights: Any, n_events: int) -> tuple[bool, list[Array]]:
+    """Whether there is one set of weights, not several; each of them."""
+    of_gpu = isinstance(weights, (list, tuple)) and any(map(on_gpu, weights))
+    rows: Any = weights if of_gpu else taken(weights)
+    if not (of_gpu or on_gpu(rows)):
+        rows = np.asanyarray(rows)
+    single = not of_gpu and rows.ndim == 1
+    named = {"weights": rows} if single else {f"weights[{i}]": w for i, w in enumerate(rows)}
+    if not named:
         raise ValueError("weights must be of at least one replica, got none")
-    for i, column in enumerate(sets):
-        name = "weights" if np.ndim(weights) == 1 else f"weights[{i}]"
+    sets = [_strided(column, name) for name, column in named.items()]
+    for name, column in zip(named, sets, strict=True):
         check_length(column, name, n_events, "scores")
-    return sets
+    return single, sets
 
 
 def _axis_of_each(edges: Any, names: tuple[str, ...]) -> list[Any]:
@@ -303,7 +314,7 @@ def _axis(hist: Any, axis: Any) -> Any:
         return hist.axis.Regular(*axis)
     if isinstance(axis, hist.axis.AxesMixin):
         raise TypeError(f"axis {type(axis).__name__} is not supported; use Regular or Variable")
-    edges = np.asarray(axis, dtype=np.float64)
+    edges = np.asarray(to_host(axis), dtype=np.float64)
     if edges.ndim != 1 or len(edges) < 2 or not (edges[1:] > edges[:-1]).all():
         raise ValueError("bin edges must be at least two numbers in increasing order")
     return hist.axis.Variable(edges)

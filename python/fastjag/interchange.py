@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastjag.arrays import Array, Offsets, as_column, as_offsets, near_misses, needs
+from fastjag.devices import on_gpu
 
 Parts = tuple[Offsets, dict[str, Array]]
 
@@ -110,6 +111,7 @@ def _values(layout: Any, name: str) -> Array:
 
 def to_awkward(offsets: Offsets, columns: Mapping[str, Array], with_name: str | None) -> Any:
     needs("awkward", "io")
+    _on_host(offsets, "awkward")
     import awkward as ak
 
     records = ak.contents.RecordArray(
@@ -125,6 +127,14 @@ def to_awkward(offsets: Offsets, columns: Mapping[str, Array], with_name: str | 
 
         behavior = vector.backends.awkward.behavior
     return ak.Array(layout, behavior=behavior)
+
+
+def _on_host(offsets: Offsets, library: str) -> None:
+    if on_gpu(offsets):
+        raise ValueError(
+            f"{library} arrays are made of columns on the CPU, but these are on a GPU: "
+            'call .to("cpu") first'
+        )
 
 
 # ---- Arrow ------------------------------------------------------------------------------------
@@ -163,6 +173,7 @@ def from_arrow(array: Any) -> Parts:
 
 def to_arrow(offsets: Offsets, columns: Mapping[str, Array]) -> Any:
     needs("pyarrow", "arrow")
+    _on_host(offsets, "Arrow")
     import pyarrow as pa
 
     particles = pa.StructArray.from_arrays([pa.array(v) for v in columns.values()], list(columns))
@@ -177,6 +188,8 @@ def to_torch(offsets: Offsets, values: Array) -> Any:
     import torch
 
     def tensor(array: Array) -> Any:
+        if on_gpu(array):
+            return torch.from_dlpack(array)  # CuPy and torch order their streams themselves
         # torch has no read-only tensors: a copy keeps the promise of the array.
         return torch.from_numpy(array if array.flags.writeable else array.copy())
 

@@ -12,14 +12,19 @@ from fastjag import interchange, kernels
 from fastjag.arrays import (
     Array,
     Offsets,
+    added_up,
     as_column,
+    as_event_indices,
     as_mask,
     as_offsets,
     at_least,
     check_length,
     near_misses,
+    one_of,
     out_array,
+    read_only,
 )
+from fastjag.devices import check_together, on_gpu, taken, to_gpu, to_host
 
 
 class Padded(NamedTuple):
@@ -59,8 +64,9 @@ class Jagged:
         if not isinstance(columns, Mapping):
             raise TypeError(f"columns must be a dict of arrays, got {type(columns).__name__}")
         self._take(offsets, columns)
-        if np.may_share_memory(self._offsets, np.asarray(offsets)):
-            self._offsets = _read_only(self._offsets.copy())  # validated: nobody may change them
+        given = offsets if on_gpu(offsets) else np.asarray(offsets)
+        if np.may_share_memory(self._offsets, taken(given)):
+            self._offsets = read_only(self._offsets.copy())  # validated: nobody may change them
 
     def _take(self, offsets: ArrayLike, columns: Mapping[str, ArrayLike]) -> None:
         checked = {name: as_column(values, f"column {name!r}") for name, values in columns.items()}
@@ -71,16 +77,22 @@ class Jagged:
             listed = ", ".join(f"{name!r} {n}" for name, n in lengths.items())
             raise ValueError(f"columns must have equal lengths, got {listed}")
         bounds = as_offsets(offsets, next(iter(lengths.values())))
+        self._check_together(bounds, checked)
         start, stop = int(bounds[0]), int(bounds[-1])
         # Offsets from 0 and content without a tail, once, so that nothing after has to think of it.
-        self._offsets = _read_only(bounds - start if start else bounds)
+        self._offsets = read_only(bounds - start if start else bounds)
         self._columns = {name: values[start:stop] for name, values in checked.items()}
+
+    @staticmethod
+    def _check_together(offsets: Offsets, columns: Mapping[str, Array]) -> None:
+        named = {f"column {name!r}": values for name, values in columns.items()}
+        check_together("offsets and columns", {"offsets": offsets, **named})
 
     @classmethod
     def _of(cls, offsets: Offsets, columns: dict[str, Array]) -> Jagged:
         """From parts known to be right."""
         new = object.__new__(cls)
-        new._offsets, new._columns = _read_only(offsets), columns
+        new._offsets, new._columns = read_only(offsets), columns
         return new
 
     @classmethod
@@ -96,9 +108,7 @@ class Jagged:
         n = as_column(counts, "counts")
         if n.dtype.kind not in "iu":
             raise TypeError(f"counts must be integers, got dtype {n.dtype}")
-        offsets = np.zeros(len(n) + 1, np.int64)
-        np.cumsum(n, out=offsets[1:])
-        jagged = cls(offsets, columns)
+        jagged = cls(added_up(n), columns)
         if jagged.n_particles != len(next(iter(columns.values()))):  # type: ignore[arg-type]
             raise ValueError(
                 f"counts add up to {jagged.n_particles} particles, but the columns have "
@@ -110,7 +120,10 @@ class Jagged:
 
     @property
     def offsets(self) -> Offsets:
-        """int64 (n_events + 1,), from 0 to the number of particles; read-only."""
+        """int64 (n_events + 1,), from 0 to the number of particles; read-only.
+
+        CuPy has no read-only arrays: whoever writes into them on a GPU sends kernels astray.
+        """
         return self._offsets
 
     @property
@@ -125,12 +138,12 @@ class Jagged:
 
     @property
     def n_particles(self) -> int:
-        return int(self._offsets[-1])
+        return len(next(iter(self._columns.values())))
 
     @property
     def device(self) -> str:
-        """Where the columns live: "cpu"."""
-        return "cpu"
+        """Where offsets and columns live: "cpu" or "cuda"."""
+        return "cuda" if on_gpu(self._offsets) else "cpu"
 
     def __len__(self) -> int:
         return len(self._offsets) - 1
@@ -140,12 +153,14 @@ class Jagged:
 
     def __repr__(self) -> str:
         listed = ", ".join(f"{name} {values.dtype}" for name, values in self._columns.items())
-        lines = [f"<Jagged: {len(self)} events, {self.n_particles} particles: {listed}>"]
+        where = " on cuda" if self.device == "cuda" else ""
+        lines = [f"<Jagged{where}: {len(self)} events, {self.n_particles} particles: {listed}>"]
         for event in range(min(3, len(self))):
             first, last = (int(x) for x in self._offsets[event : event + 2])
             cells = []
             for name, values in list(self._columns.items())[:4]:
-                shown = ", ".join(f"{x:.4g}" for x in values[first : min(last, first + 4)])
+                some = to_host(values[first : min(last, first + 4)])
+                shown = ", ".join(f"{x:.4g}" for x in some)
                 cells.append(f"{name} [{shown}{', ...' if last - first > 4 else ''}]")
             lines.append(f"  event {event}: " + "  ".join(cells))
         return "\n".join(lines + ["  ..."] * (len(self) > 3))
@@ -174,30 +189,10 @@ class Jagged:
             first, last = int(bounds[0]), int(bounds[-1])
             columns = {name: values[first:last] for name, values in self._columns.items()}
             return Jagged._of(bounds - first if first else bounds, columns)
-        return self._gather(self._event_indices(key))
-
-    def _event_indices(self, key: Any) -> NDArray[np.int64]:
-        n = len(self)
-        if isinstance(key, slice):
-            return np.arange(*key.indices(n))
-        if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
-            raise TypeError(f"for a single event use a slice, [{key}:{int(key) + 1}]")
-        given = np.empty(0, np.int64) if isinstance(key, list) and not key else np.asarray(key)
-        index = as_column(given, "the event index")
-        if index.dtype == np.bool_:
-            return np.flatnonzero(as_mask(index, "the event mask", n, "events"))
-        if index.dtype.kind not in "iu":
-            raise TypeError(f"events are picked by slice, mask or integers, got {index.dtype}")
-        wide = index.astype(np.int64)  # n may not fit into the index' own type
-        wrapped = np.where(index < 0, wide + n, wide)
-        bad = (wrapped < 0) | (wrapped >= n)
-        if bad.any():
-            raise IndexError(f"event {index[bad][0]} is out of range for {n} events")
-        return wrapped
+        return self._gather(as_event_indices(key, len(self), self._offsets))
 
     def _gather(self, events: NDArray[np.int64]) -> Jagged:
-        offsets = np.zeros(len(events) + 1, np.int64)
-        np.cumsum(self.counts[events], out=offsets[1:])
+        offsets = added_up(self.counts[events])
         starts = self._offsets[events]
         columns = {n: kernels.gather(starts, offsets, v) for n, v in self._columns.items()}
         return Jagged._of(offsets, columns)
@@ -223,6 +218,7 @@ class Jagged:
         for name, values in columns.items():
             new[name] = as_column(values, f"column {name!r}")
             check_length(new[name], f"column {name!r}", self.n_particles, "particles")
+        self._check_together(self._offsets, new)
         return Jagged._of(self._offsets, new)
 
     # ---- tensors and statistics -------------------------------------------------------------
@@ -273,6 +269,7 @@ class Jagged:
         at_least("width", width, 1)
         if out is not None and not isinstance(out, Padded):
             raise TypeError(f"out must be the Padded of an earlier call, got {type(out).__name__}")
+        out = None if out is None else Padded(taken(out.values), taken(out.mask))
         single = isinstance(columns, str)
         if columns is None:
             names: list[str] = list(self._columns)
@@ -285,7 +282,7 @@ class Jagged:
         if out is not None and len(out.values) > len(self):  # the last batch of a loop is shorter
             out = Padded(out.values[: len(self)], out.mask[: len(self)])
         given_mask = None if out is None else out.mask
-        mask = out_array(given_mask, (len(self), width), np.bool_, "out.mask")
+        mask = out_array(given_mask, (len(self), width), np.bool_, "out.mask", self._offsets)
         given = None if out is None else out.values
         if given is not None and single:
             given = given.reshape(*given.shape, 1) if layout == "NKF" else given[:, None]
@@ -334,10 +331,18 @@ class Jagged:
     # ---- neighbours -------------------------------------------------------------------------
 
     def to(self, device: str) -> Jagged:
-        """The same particles on another device; this version knows "cpu" only."""
-        if device == "cpu":
+        """The same particles on "cuda" (CuPy's current GPU) or "cpu"; itself if it is there.
+
+        Columns and results of a Jagged on "cuda" are CuPy arrays; ``threads`` has no meaning there.
+        Raises RuntimeError where there is no GPU, driver or CUDA kernels, MemoryError where the GPU
+        has no room.
+        """
+        if one_of("device", device, ("cpu", "cuda")) == self.device:
             return self
-        raise RuntimeError(f"device {device!r} is not available: this fastjag has CPU kernels only")
+        if device == "cuda":
+            kernels.cuda_module()  # says what is missing
+        move = to_gpu if device == "cuda" else to_host
+        return Jagged._of(move(self._offsets), {n: move(v) for n, v in self._columns.items()})
 
     @classmethod
     def from_awkward(cls, array: Any, columns: str | Iterable[str] | None = None) -> Jagged:
@@ -353,7 +358,10 @@ class Jagged:
         )
 
     def to_awkward(self, with_name: str | None = None) -> Any:
-        """An awkward array of records without a copy, for example ``with_name="Momentum4D"``."""
+        """An awkward array of records without a copy, for example ``with_name="Momentum4D"``.
+
+        Of columns on the CPU: those of a GPU take ``.to("cpu")`` first, as for Arrow.
+        """
         return interchange.to_awkward(self._offsets, self._columns, with_name)
 
     @classmethod
@@ -375,12 +383,6 @@ class Jagged:
         names = self._columns if columns is None else columns
         stacked = np.stack([self._column(name) for name in names], axis=1)
         return interchange.to_torch(self._offsets, stacked)
-
-
-def _read_only(offsets: Offsets) -> Offsets:
-    view = offsets.view()
-    view.flags.writeable = False
-    return view
 
 
 def as_jagged(particles: Any, columns: Iterable[str] | None = None) -> Jagged:

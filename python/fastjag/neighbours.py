@@ -92,7 +92,7 @@ def in_cone(left: Any, right: Any, radius: ArrayLike, *, threads: int | None = N
 def _sides(left: Any, right: Any) -> tuple[Side, Side]:
     jagged = [as_jagged(particles, ["eta", "phi"]) for particles in (left, right)]
     columns = [[as_float(side[name], name) for name in ("eta", "phi")] for side in jagged]
-    dtype = np.result_type(*columns[0], *columns[1])
+    dtype = np.result_type(*(column.dtype for side in columns for column in side))
     first, second = (
         (side.offsets, eta.astype(dtype, copy=False), phi.astype(dtype, copy=False))
         for side, (eta, phi) in zip(jagged, columns, strict=True)

@@ -116,6 +116,8 @@ def _type_of(columns: tuple[tuple[str, Any], ...]) -> JaggedType:
 
 @typeof_impl.register(Jagged)
 def _typeof(jagged: Jagged, context: Any) -> JaggedType:
+    if jagged.device != "cpu":
+        raise TypingError('compiled functions read a Jagged on the CPU: call .to("cpu") first')
     return _type_of(tuple((name, values.dtype) for name, values in jagged._columns.items()))
 
 

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from fastjag.arrays import at_least
+from fastjag.devices import beside, to_host
 from fastjag.jagged import as_jagged
 from fastjag.pyramid import PyramidMatch
 
@@ -50,20 +51,22 @@ class Nystroem(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 raise ValueError("X has no sets to take landmarks from")
             draw = np.random.default_rng(at_least("seed", self.seed, 0))
             self.landmark_indices_ = np.sort(draw.choice(len(sets), n, replace=False))
-            self.landmarks_ = sets[self.landmark_indices_]
+            self.landmarks_ = sets[beside(sets.offsets, self.landmark_indices_)]
         else:
             try:
                 self.landmarks_ = as_jagged(self.landmarks)
             except TypeError as error:
                 raise TypeError(f"landmarks must be a number of sets, or sets: {error}") from None
-        values, vectors = np.linalg.eigh(self.kernel.gram(self.landmarks_, dtype="float64"))
+        gram = to_host(self.kernel.gram(self.landmarks_, dtype="float64"))
+        values, vectors = np.linalg.eigh(gram)
         # What rounding leaves of a rank that is not full would be blown up by the inverse root.
         keep = values > values.max(initial=0) * len(values) * np.finfo(np.float64).eps
         self.components_ = vectors[:, keep] / np.sqrt(values[keep])
         return self
 
     def transform(self, X: Any) -> NDArray[np.float64]:
-        """Features, shape (n_sets, n_features), float64."""
+        """Features, shape (n_sets, n_features), float64, on the CPU wherever the sets are."""
         check_is_fitted(self)
-        gram = self.kernel.gram(X, self.landmarks_, dtype="float64")
-        return np.asarray(gram @ self.components_)
+        sets = as_jagged(X)
+        gram = self.kernel.gram(sets, self.landmarks_.to(sets.device), dtype="float64")
+        return np.asarray(to_host(gram) @ self.components_)

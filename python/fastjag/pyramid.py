@@ -16,12 +16,15 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastjag import kernels
 from fastjag.arrays import Array, at_least, out_array
+from fastjag.devices import beside, on_gpu, taken, to_host
 from fastjag.grids import Grid, Sets
+from fastjag.kernels.device import device_of
 from fastjag.matrixfile import write_matrix
 from fastjag.progress import progress_bar
 
 _DTYPES = ("float32", "float64", "uint16", "uint32")
 _BAND_BYTES = 32 << 20
+_GPU_BAND_BYTES = 512 << 20  # rows enough for all of its processors
 
 
 class PyramidMatch(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -57,7 +60,9 @@ class PyramidMatch(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         K(X, Y) / sqrt(K(X, X) K(Y, Y)), which is 1 for equal sets, instead of K. As K(X, X) is the
         number of points of X, that is K / sqrt(|X| |Y|). An empty set has K = 0 with all.
 
-    Sets are the events of a :class:`Jagged` or of an awkward array of records. Raises ValueError
+    Sets are the events of a :class:`Jagged` or of an awkward array of records. Those of a Jagged on
+    a GPU stay there: matrices and neighbours are CuPy arrays, the same to the last bit; features
+    come to the CPU, where scipy and scikit-learn are. Raises ValueError
     naming event and column where a coordinate is not finite. For cross-validation, which cuts up
     what it is given, :meth:`fit_transform` all sets first: features know of no labels.
 
@@ -102,7 +107,7 @@ class PyramidMatch(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def transform(self, X: Any) -> sparse.csr_array:
         """Sparse features whose scalar products are K.
 
-        Returns a float64 CSR array of shape (n_sets, n_features_), with levels * points entries a
+        Returns a float64 CSR array (on the CPU, wherever the sets are) of shape (n_sets, n_features_), with levels * points entries a
         row (shifts * (levels + 1) * points with shifts): a feature says that a cell holds more than
         k points of the set, so that scalar products count the smaller of two numbers. Features
         that no set of :meth:`fit` has are left out: products with those sets are exact all the same.
@@ -118,14 +123,17 @@ class PyramidMatch(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.tree_, features = kernels.pyramid_tree(
             *sets[1:], n_axes=len(grid.axes), levels=grid.levels
         )
+        self.tree_ = self.tree_.on_host()  # an estimator may go where there is no GPU
         self.n_features_ = self.tree_.n_features
         return sets, features
 
     def _matrix(self, sets: Sets, features: kernels.Features) -> sparse.csr_array:
         grid = self._grid()
+        features = kernels.Features(*map(to_host, features))
+        sizes = to_host(sets.sizes)
         unit = np.array([grid.weight(level) / grid.unit for level in range(grid.levels)])
         values = np.repeat(np.sqrt(unit), np.diff(self.tree_.level_first))[features.numbers]
-        scale = _inverse_root(sets.sizes) if self.normalize else np.ones(len(sets.sizes))
+        scale = _inverse_root(sizes) if self.normalize else np.ones(len(sizes))
         for begin in range(0, len(scale), 1 << 14):  # not all at once: memory
             rows = slice(begin, min(begin + (1 << 14), len(scale)))
             bounds = features.offsets[rows.start : rows.stop + 1]
@@ -158,19 +166,21 @@ class PyramidMatch(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             "float32" (the default) or "float64": K, normalised or not. "uint16" or "uint32": the
             integers ``unit * K`` (see :attr:`unit`), never normalised, without any rounding.
         out
-            An array of shape (n_X, n_Y), a memory map for example, which also says the dtype; or
-            the path of a .npy or .h5 file, written row by row with a few hundred MB of memory
+            An array of shape (n_X, n_Y), a memory map for example, which also says the dtype (for
+            sets on a GPU one that is there, too); or the path of a .npy or .h5 file, written row by row with a few hundred MB of memory
             whatever the size. An interrupted call with the same arguments goes on where it ended.
         overwrite
             Replace the file if it exists, instead of refusing.
 
         Returns
         -------
-        The array; of a file the read-only memory map (.npy) or HDF5 dataset "gram" (.h5).
+        The array, on the device of the sets; of a file the read-only memory map (.npy) or HDF5 dataset "gram" (.h5).
 
         Raises OverflowError where "uint16" cannot hold the largest entry, and for any dtype where
         uint32 could not, in which sums are formed.
         """
+        if on_gpu(out):
+            out = taken(out)
         kind = _dtype(dtype, out)
         rows, columns = self._both(X, Y, threads)
         shape = (len(rows.sizes), len(columns.sizes))
@@ -181,17 +191,23 @@ class PyramidMatch(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             text = "; ".join(f"{name}={own[name]!r}" for name in sorted(own))
             digest = blake2b(f"{text} {kind} {Y is None} {shape}".encode(), digest_size=6)
             for part in (*rows, *columns):
-                digest.update(part.tobytes())
+                digest.update(to_host(part).tobytes())
+
+            def fill_on_host(row: int, band: Array) -> None:
+                there = out_array(None, band.shape, kind, like=rows.codes)
+                fill(row, there)
+                band[:] = to_host(there)
+
             return write_matrix(
                 out,
                 shape,
                 kind,
-                fill,
+                fill_on_host if on_gpu(rows.codes) else fill,
                 fingerprint=digest.hexdigest(),
                 attributes={"kernel": f"PyramidMatch: {text}"},
                 overwrite=overwrite,
             )
-        result = out_array(out, shape, kind)
+        result = out_array(out, shape, kind, like=rows.codes)
         fill(None, result)
         return result
 
@@ -214,15 +230,17 @@ class PyramidMatch(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         wide = self._wide(rows, columns, np.dtype(np.float32))
         fill = self._filler(rows, columns, False, wide=wide, threads=threads)
         n = len(rows.sizes)
-        index = np.empty((n, k), np.int64)
-        similarity = np.empty((n, k), np.float32)
-        height = max(1, _BAND_BYTES // (4 * max(1, len(columns.sizes))))
+        index = out_array(None, (n, k), np.int64, like=rows.codes)
+        similarity = out_array(None, (n, k), np.float32, like=rows.codes)
+        nbytes = _GPU_BAND_BYTES if on_gpu(rows.codes) else _BAND_BYTES
+        height = max(1, nbytes // (4 * max(1, len(columns.sizes))))
         with progress_bar("sets", n) as advance:
             for row in range(0, n, height):
-                band = np.empty((min(height, n - row), len(columns.sizes)), np.float32)
+                shape = (min(height, n - row), len(columns.sizes))
+                band = out_array(None, shape, np.float32, like=rows.codes)
                 fill(row, band)
                 here = slice(row, row + len(band))
-                own = np.arange(here.start, here.stop) if Y is None else None
+                own = beside(band, np.arange(here.start, here.stop)) if Y is None else None
                 index[here], similarity[here] = kernels.largest(
                     band, k, exclude=own, threads=threads
                 )
@@ -251,7 +269,7 @@ class PyramidMatch(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def _wide(self, rows: Sets, columns: Sets, kind: np.dtype[Any]) -> bool:
         """Whether sums need more than 16 bits; an OverflowError where ``kind`` cannot hold them."""
-        points = int(min(rows.sizes.max(initial=0), columns.sizes.max(initial=0)))
+        points = min(int(s.sizes.max()) if len(s.sizes) else 0 for s in (rows, columns))
         largest = points * self.unit
         if largest > 0xFFFFFFFF or (kind == np.uint16 and largest > 0xFFFF):
             raise OverflowError(
@@ -279,7 +297,10 @@ class PyramidMatch(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             root = grid.unit**-0.5
             scales = (_inverse_root(rows.sizes) * root, _inverse_root(columns.sizes) * root)
         else:
-            scales = (np.full(len(rows.sizes), 1 / grid.unit), np.ones(len(columns.sizes)))
+            scales = (
+                beside(rows.codes, np.full(len(rows.sizes), 1 / grid.unit)),
+                beside(rows.codes, np.ones(len(columns.sizes))),
+            )
 
         def fill(first_row: int | None, out: Array) -> None:
             kernels.pyramid_gram(
@@ -304,7 +325,9 @@ class PyramidMatch(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         grid = self._grid()
         categories = grid.categories(X, Y)
         rows = grid.sets(X, categories, threads=threads)
-        return rows, rows if Y is None else grid.sets(Y, categories, threads=threads)
+        columns = rows if Y is None else grid.sets(Y, categories, threads=threads)
+        device_of(X=rows.codes, Y=columns.codes)  # the same, or an error that names them
+        return rows, columns
 
 
 def _inverse_root(sizes: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -313,7 +336,7 @@ def _inverse_root(sizes: NDArray[np.int64]) -> NDArray[np.float64]:
 
 def _dtype(dtype: Any, out: Any) -> np.dtype[Any]:
     if dtype is None:
-        dtype = out.dtype if isinstance(out, np.ndarray) else np.float32
+        dtype = out.dtype if isinstance(out, np.ndarray) or on_gpu(out) else np.float32
     wanted: np.dtype[Any] = np.dtype(dtype)
     if wanted.name not in _DTYPES or not wanted.isnative:
         listed = ", ".join(_DTYPES)

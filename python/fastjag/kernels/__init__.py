@@ -6,6 +6,7 @@ so that every device gives the same messages.
 """
 
 from fastjag.kernels.aggregate import STATISTICS, aggregate
+from fastjag.kernels.device import cuda_module
 from fastjag.kernels.dimuon import FIELDS, dimuon, pair_mass
 from fastjag.kernels.histogram import histogram
 from fastjag.kernels.histogram_cuts import histogram_cuts
@@ -36,6 +37,7 @@ __all__ = [
     "aggregate",
     "build_info",
     "compact",
+    "cuda_module",
     "dimuon",
     "gather",
     "get_num_threads",

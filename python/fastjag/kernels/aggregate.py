@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from fastjag import _cpu
 from fastjag.arrays import Array, Offsets, near_misses
-from fastjag.kernels.threads import get_num_threads
+from fastjag.kernels.device import device_of
 
 STATISTICS = ("count", "sum", "mean", "std", "min", "max", "argmin", "argmax", "any", "all")
 
@@ -34,11 +33,12 @@ def aggregate(
         "any": np.bool_,
         "all": np.bool_,
     }
-    outputs = {name: np.empty(n, dtypes[name]) for name in statistics}
+    device = device_of(offsets=offsets, values=values)
+    outputs = {name: device.empty(n, dtypes[name]) for name in statistics}
     get = outputs.get  # None: not computed
-    _cpu.aggregate(
+    device.kernels.aggregate(
         offsets, values, get("count"), get("sum"), get("mean"), get("std"), get("min"), get("max"),
-        get("argmin"), get("argmax"), get("any"), get("all"), get_num_threads(threads),
+        get("argmin"), get("argmax"), get("any"), get("all"), device.where(threads),
     )  # fmt: skip
     # Integers have no NaN for "nothing there": their extremes come as float64.
     for name in {"min", "max"}.intersection(outputs):

@@ -53,29 +53,22 @@ class Gpu:
         self.kernels = cuda_module()
         self.xp = devices.cupy()
 
-    def empty(self, shape: int | tuple[int, ...], dtype: DTypeLike) -> Any:
-        return self._made(self.xp.empty, shape, dtype)
+    @staticmethod
+    def empty(shape: int | tuple[int, ...], dtype: DTypeLike) -> Any:
+        return devices.empty(shape, dtype)
 
-    def zeros(self, shape: int | tuple[int, ...], dtype: DTypeLike = np.float64) -> Any:
-        return self._made(self.xp.zeros, shape, dtype)
-
-    def _made(self, make: Any, shape: int | tuple[int, ...], dtype: DTypeLike) -> Any:
-        try:
-            return make(shape, dtype)
-        except MemoryError as error:
-            nbytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
-            raise MemoryError(
-                f"the GPU has no room for {nbytes:,} bytes: shape {shape}, {np.dtype(dtype)} "
-                f"({error})"
-            ) from None
+    @staticmethod
+    def zeros(shape: int | tuple[int, ...], dtype: DTypeLike = np.float64) -> Any:
+        return devices.zeros(shape, dtype)
 
     def where(self, threads: int | None) -> int:
         """The last argument of a kernel: the handle of the stream."""
         get_num_threads(threads)  # what is wrong on the CPU is wrong here
         return int(self.xp.cuda.get_current_stream().ptr)
 
-    def asarray(self, values: Any) -> Any:
-        return self.xp.asarray(values)
+    @staticmethod
+    def asarray(values: Any) -> Any:
+        return devices.to_gpu(np.asarray(values) if not devices.on_gpu(values) else values)
 
     def add_up(self, counts: Any) -> None:
         """Turn the counts that a kernel wrote behind a zero into offsets, in place."""
@@ -128,4 +121,4 @@ def _place(array: Any) -> str:
     if isinstance(array, (list, tuple)):  # columns: of one device each, or caught one by one
         places = {_place(one) for one in array}
         return " and ".join(sorted(places)) if places else "on the CPU"
-    return f"on GPU {array.device.id}" if devices.on_gpu(array) else "on the CPU"
+    return devices.place(array)

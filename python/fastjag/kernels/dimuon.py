@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fastjag import _cpu
 from fastjag.arrays import Array, Offsets, near_misses, one_of
-from fastjag.kernels.threads import get_num_threads
+from fastjag.kernels.device import device_of
 
 FIELDS = ("event", "first", "second", "charge", "mass", "pt", "eta", "phi",
           "delta_r", "delta_pt", "delta_eta", "delta_phi")  # fmt: skip
@@ -43,21 +42,23 @@ def dimuon(
     _check_mass("particle_mass", particle_mass)
     if charges is None and (charge != "any" or "charge" in fields):
         raise ValueError("charges are needed to choose pairs by charge or to give the pair charge")
-    n_threads = get_num_threads(threads)
-    pair_offsets = np.empty(len(offsets), np.int64)
-    choice = np.empty(len(offsets) - 1, np.uint8) if pairs == "leading" else None
-    _cpu.dimuon_count(
-        offsets, pt, charges, mask, charge_class, mode, pair_offsets, choice, n_threads
+    device = device_of(offsets=offsets, pt=pt, eta=eta, phi=phi, charges=charges, mask=mask)
+    where = device.where(threads)
+    pair_offsets = device.empty(len(offsets), np.int64)
+    choice = device.empty(len(offsets) - 1, np.uint8) if pairs == "leading" else None
+    device.kernels.dimuon_count(
+        offsets, pt, charges, mask, charge_class, mode, pair_offsets, choice, where
     )
+    device.add_up(pair_offsets)
     n = int(pair_offsets[-1])
     integers = {"event": np.int64, "first": np.int64, "second": np.int64, "charge": np.int32}
-    result = {name: np.empty(n, integers.get(name, pt.dtype)) for name in fields}
+    result = {name: device.empty(n, integers.get(name, pt.dtype)) for name in fields}
     get = result.get  # None: not computed
-    _cpu.dimuon(
+    device.kernels.dimuon(
         offsets, pt, eta, phi, charges, mask, particle_mass, charge_class, mode, pair_offsets,
         choice, get("event"), get("first"), get("second"), get("charge"), get("mass"), get("pt"),
         get("eta"), get("phi"), get("delta_r"), get("delta_pt"), get("delta_eta"),
-        get("delta_phi"), n_threads,
+        get("delta_phi"), where,
     )  # fmt: skip
     return pair_offsets, result
 
@@ -69,9 +70,11 @@ def pair_mass(
     _check_mass("mass1", mass1)
     _check_mass("mass2", mass2)
     pt1, eta1, phi1, pt2, eta2, phi2 = legs
-    result = np.empty(len(pt1), pt1.dtype)
-    n_threads = get_num_threads(threads)
-    _cpu.pair_mass(pt1, eta1, phi1, pt2, eta2, phi2, mass1, mass2, result, n_threads)
+    device = device_of(pt1=pt1, eta1=eta1, phi1=phi1, pt2=pt2, eta2=eta2, phi2=phi2)
+    result: Array = device.empty(len(pt1), pt1.dtype)
+    device.kernels.pair_mass(
+        pt1, eta1, phi1, pt2, eta2, phi2, mass1, mass2, result, device.where(threads)
+    )
     return result
 
 

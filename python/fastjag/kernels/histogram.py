@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastjag import _cpu
 from fastjag.arrays import Array
+from fastjag.kernels.device import Cpu, Gpu, device_of
 from fastjag.kernels.threads import get_num_threads
 
 GRAIN = 400_000  # entries below which the kernel does not start another thread
@@ -28,34 +28,46 @@ def histogram(
 
     Bin i of an axis holds ``edges[i] <= x < edges[i + 1]``. Every axis has n_bins + 3 slots:
     underflow, the bins, overflow, NaN. Returns (counts, None) without weights, counts int64;
-    (sum of weights, sum of squared weights) with them, float64. A NaN weight is a weight like any
-    other: its bin becomes NaN.
+    (sum of weights, sum of squared weights) with them, float64, on the device of the columns. A NaN
+    weight is a weight like any other: its bin becomes NaN. A GPU adds weights up as integers, in
+    any order to the same last bit: in a bin of n entries a weight is rounded by less than n 2^-61
+    of the largest one there.
     """
     shape = tuple(len(e) + 2 for e in edges)
     slots = int(np.prod(shape))
     if slots >= 2**31:
         raise ValueError(f"the histogram must have less than 2**31 bins, got {slots}")
     n = len(columns[0])
+    device = device_of(columns=columns, weights=weights)
     # Every thread has its own sums, which must be worth clearing and merging.
     n_threads = min(get_num_threads(threads), 1 + n // max(GRAIN, 4 * slots))
     copies = 4 if slots <= 256 else 1
-    axes = [Axis.of(e, n) for e in edges]
+    axes = [Axis.of(e, n).on(device) for e in edges]
     axis_y = axes[1] if len(axes) == 2 else None
-    counts = np.zeros(slots, np.int64) if weights is None else None
-    sumw, sumw2 = (None, None) if weights is None else np.zeros((2, slots))
+    counts = device.zeros(slots, np.int64) if weights is None else None
+    sumw, sumw2 = (None, None) if weights is None else (device.zeros(slots), device.zeros(slots))
     for first in range(0, n, CHUNK):
         chunk = slice(first, first + CHUNK)
         x, *y = (c[chunk] for c in columns)
         w = None if weights is None else weights[chunk]
         size = (n_threads, copies, slots)
-        scratch: Array = np.zeros(size, np.uint32) if w is None else np.zeros((*size, 2))
-        _cpu.histogram(x, axes[0], y[0] if y else None, axis_y, w, scratch, counts, sumw, sumw2,
-                       n_threads)  # fmt: skip
+        scratch: Array | None
+        if device.is_cpu:
+            scratch = np.zeros(size, np.uint32) if w is None else np.zeros((*size, 2))
+        else:
+            scratch = None if w is None else scratch_of(device, slots)
+        device.kernels.histogram(x, axes[0], y[0] if y else None, axis_y, w, scratch, counts, sumw,
+                                 sumw2, device.where(n_threads))  # fmt: skip
     if counts is not None:
         return counts.reshape(shape), None
     assert sumw is not None
     assert sumw2 is not None
     return sumw.reshape(shape), sumw2.reshape(shape)
+
+
+def scratch_of(device: Cpu | Gpu, slots: int) -> Array:
+    """What a GPU needs to add up weights in so many slots."""
+    return device.zeros(device.kernels.histogram_scratch(slots), np.uint8)
 
 
 class Axis(NamedTuple):
@@ -76,6 +88,11 @@ class Axis(NamedTuple):
         """For float64 ``edges`` in increasing order, and this many values."""
         padded = np.append(edges, np.nan)
         return _regular(edges, padded) or _table(edges, padded, n_values) or Axis(padded)
+
+    def on(self, device: Cpu | Gpu) -> Axis:
+        """With its arrays on this device."""
+        first = None if self.first is None else device.asarray(self.first)
+        return self._replace(edges=device.asarray(self.edges), first=first)
 
 
 def _regular(edges: NDArray[np.float64], padded: NDArray[np.float64]) -> Axis | None:

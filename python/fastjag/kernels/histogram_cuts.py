@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fastjag import _cpu
 from fastjag.arrays import Array
-from fastjag.kernels.histogram import CHUNK, GRAIN, Axis
+from fastjag.kernels.device import device_of
+from fastjag.kernels.histogram import CHUNK, GRAIN, Axis, scratch_of
 from fastjag.kernels.threads import get_num_threads
 
 LANES = 8  # replicas that the kernel fills at a time
@@ -37,22 +37,28 @@ def histogram_cuts(
     shape = (len(columns), len(ascending), n_slots)
     if shape[1] * n_slots >= 2**31:
         raise ValueError(f"bins times cuts must be less than 2**31, got {n_slots} times {shape[1]}")
+    device = device_of(columns=columns, scores=scores, weights=weights or None)
     # Every thread has its own sums, which must be worth clearing and merging.
     work = n // max(1 + GRAIN // len(columns), 4 * shape[1] * n_slots)
-    n_threads = min(get_num_threads(threads), 1 + work)
-    axes = [Axis.of(e, n) for e in edges]
-    score_axis = Axis.of(ascending, n)
-    counts = np.zeros(shape, np.int64)
-    sums = np.zeros((2, len(weights), *shape))
+    n_threads = min(get_num_threads(threads), 1 + work) if device.is_cpu else 1
+    axes = [Axis.of(e, n).on(device) for e in edges]
+    score_axis = Axis.of(ascending, n).on(device)
+    counts = device.zeros(shape, np.int64)
+    sums = device.zeros((2, len(weights), *shape))
     for first in range(0, n, CHUNK):
         chunk = slice(first, first + CHUNK)
         for replica in range(0, max(1, len(weights)), LANES):
             some = [w[chunk] for w in weights[replica : replica + LANES]]
             lanes = 1 if replica == 0 and len(some) == 1 else LANES
-            counted = np.zeros((n_threads, *shape), np.uint32) if replica == 0 else None
-            summed = np.zeros((n_threads, *shape, 2, lanes)) if some else None
-            _cpu.histogram_cuts(scores[chunk], score_axis, [c[chunk] for c in columns], axes, some,
-                                n_slots, counted, summed, n_threads)  # fmt: skip
+            counted = device.zeros((n_threads, *shape), np.uint32) if replica == 0 else None
+            summed = device.zeros((n_threads, *shape, 2, lanes)) if some else None
+            scratch = None
+            if some and not device.is_cpu:
+                scratch = scratch_of(device, len(some) * int(np.prod(shape)))
+            device.kernels.histogram_cuts(
+                scores[chunk], score_axis, [c[chunk] for c in columns], axes, some, n_slots,
+                counted, summed, scratch, device.where(n_threads),
+            )  # fmt: skip
             if counted is not None:
                 counts += counted.sum(axis=0, dtype=np.int64)
             if summed is not None:
@@ -64,6 +70,7 @@ def histogram_cuts(
             flow = a[..., row, :, own : own + 2].copy()
             a[..., row, :, own : own + 2] = 0
             a[..., row, :, -2:] = flow
+    which = device.asarray(which)
     sums = _passing(sums, which)
     return _passing(counts, which), sums[0], sums[1]
 

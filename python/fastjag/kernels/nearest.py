@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastjag import _cpu
 from fastjag.arrays import Array, Offsets
-from fastjag.kernels.threads import get_num_threads
+from fastjag.devices import on_gpu
+from fastjag.kernels.device import device_of
 
 Side = tuple[Offsets, Array, Array]
 
@@ -22,8 +24,9 @@ def nearest(
     """
     offsets, eta, _ = _same_events(left, right)
     n = int(offsets[-1] - offsets[0])
-    index, delta_r = np.empty(n, np.int64), np.empty(n, eta.dtype)
-    _cpu.nearest(*left, *right, index, delta_r, get_num_threads(threads))
+    device = device_of(left=left, right=right)
+    index, delta_r = device.empty(n, np.int64), device.empty(n, eta.dtype)
+    device.kernels.nearest(*left, *right, index, delta_r, device.where(threads))
     return index, delta_r
 
 
@@ -36,13 +39,17 @@ def in_cone(
     """
     offsets, eta, _ = _same_events(left, right)
     n = int(offsets[-1] - offsets[0])
-    radii = _radii(radius, n)
-    pair_offsets = np.empty(n + 1, np.int64)
-    n_threads = get_num_threads(threads)
-    _cpu.in_cone(*left, *right, radii, pair_offsets, None, None, n_threads)
+    given = _radii(radius, n)
+    device = device_of(left=left, right=right, radius=None if np.isscalar(radius) else given)
+    radii = device.empty(n, np.float64)
+    radii[:] = device.asarray(given)
+    where = device.where(threads)
+    pair_offsets = device.empty(n + 1, np.int64)
+    device.kernels.in_cone(*left, *right, radii, pair_offsets, None, None, where)
+    device.add_up(pair_offsets)
     n_pairs = int(pair_offsets[-1])
-    index, delta_r = np.empty(n_pairs, np.int64), np.empty(n_pairs, eta.dtype)
-    _cpu.in_cone(*left, *right, radii, pair_offsets, index, delta_r, n_threads)
+    index, delta_r = device.empty(n_pairs, np.int64), device.empty(n_pairs, eta.dtype)
+    device.kernels.in_cone(*left, *right, radii, pair_offsets, index, delta_r, where)
     return pair_offsets, index, delta_r
 
 
@@ -56,12 +63,14 @@ def _same_events(left: Side, right: Side) -> Side:
     return left
 
 
-def _radii(radius: ArrayLike, n: int) -> NDArray[np.float64]:
-    given = np.asarray(radius)
+def _radii(radius: Any, n: int) -> Any:
+    """One radius or n of them, where they are."""
+    given = radius if on_gpu(radius) else np.asarray(radius)
     if given.dtype.kind not in "iuf" or given.shape not in ((), (n,)):
         raise ValueError(f"radius must be a number or one per left particle ({n}), got {radius!r}")
     radii = given.astype(np.float64)
     wrong = ~((radii > 0) & (radii < np.inf))
     if wrong.any():
-        raise ValueError(f"radius must be positive and finite, got {radii[wrong][0]:g}")
-    return np.ascontiguousarray(np.broadcast_to(radii, (n,)))
+        first = float(radii[wrong][0])
+        raise ValueError(f"radius must be positive and finite, got {first:g}")
+    return radii

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastjag import _cpu
 from fastjag.arrays import Array, Offsets, at_least, one_of, out_array
-from fastjag.kernels.threads import get_num_threads
+from fastjag.kernels.device import device_of
 
 MAPPED = 32 << 20  # bytes from which malloc asks the system for pages of their own
 
@@ -44,11 +43,15 @@ def padding(
     n, f = len(offsets) - 1, len(columns)
     shape = (n, width, f) if layout == "NKF" else (n, f, width)
     value = _fill_value(fill, target)
+    device = device_of(offsets=offsets, columns=columns, order=order, mask=mask)
     # Pages fresh from the system are zeros: long rows leave those that have no particle alone.
     blank = (
-        out is None and math.prod(shape) * target.itemsize >= MAPPED and not any(value.tobytes())
+        device.is_cpu
+        and out is None
+        and math.prod(shape) * target.itemsize >= MAPPED
+        and not any(value.tobytes())
     )
-    values = np.zeros(shape, target) if blank else out_array(out, shape, target)
+    values = device.zeros(shape, target) if blank else out_array(out, shape, target, like=offsets)
     for name, written in (("out", out), ("out.mask", mask)):
         if written is not None and any(np.may_share_memory(written, c) for c in columns):
             raise ValueError(f"{name} must not share memory with the columns")
@@ -58,7 +61,7 @@ def padding(
     scales = _per_column(scale, 1.0, f, "scale")
     if 0.0 in scales or not all(map(math.isfinite, scales)):
         raise ValueError(f"scale must be finite and not 0, got {scale!r}")
-    _cpu.padding(
+    device.kernels.padding(
         offsets,
         list(columns),
         order,
@@ -73,7 +76,7 @@ def padding(
         blank,
         values,
         mask,
-        get_num_threads(threads),
+        device.where(threads),
     )
     return values
 

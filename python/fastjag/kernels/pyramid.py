@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastjag import _cpu
 from fastjag.arrays import Array, Offsets
-from fastjag.kernels.threads import get_num_threads
+from fastjag.devices import to_host
+from fastjag.kernels.device import Cpu, Gpu, device_of
 
 # A feature that fewer of the columns have is cheaper as a list of them than as a bit plane.
 LEAST_FREQUENT = 1 / 256
@@ -46,6 +47,13 @@ class Tree(NamedTuple):
     def n_features(self) -> int:
         return int(self.base[-1])
 
+    def on(self, device: Cpu | Gpu) -> Tree:
+        """The same tree where ``device`` can read it."""
+        return Tree(self.n_axes, *(device.asarray(part) for part in self[1:]))
+
+    def on_host(self) -> Tree:
+        return Tree(self.n_axes, *(to_host(part) for part in self[1:]))
+
 
 class Features(NamedTuple):
     """The features of each event, ascending: rows of a sparse matrix."""
@@ -80,23 +88,25 @@ def pyramid_codes(
 
     ``shifts`` (n_pyramids, n_axes) is in units of the extent; ``shifted`` adds a level for it.
     """
+    device = device_of(offsets=offsets, columns=[axis.values for axis in axes], category=category)
     cells = 1 << (levels - 1)
     n_pyramids = len(shifts)
-    codes = np.empty(n_pyramids * (int(offsets[-1]) - int(offsets[0])), np.uint64)
-    own = np.ascontiguousarray(offsets - offsets[0])
-    _cpu.pyramid_codes(
+    begin, end = int(offsets[0]), int(offsets[-1])
+    codes = device.empty(n_pyramids * (end - begin), np.uint64)
+    own = offsets - begin
+    device.kernels.pyramid_codes(
         own,
-        [axis.values[int(offsets[0]) : int(offsets[-1])] for axis in axes],
+        [axis.values[begin:end] for axis in axes],
         [axis.low for axis in axes],
         [cells / (axis.high - axis.low) for axis in axes],
         [axis.circular for axis in axes],
         cells,
         levels - 1 + shifted,
-        None if category is None else category[int(offsets[0]) : int(offsets[-1])],
+        None if category is None else category[begin:end],
         n_categories,
-        np.ascontiguousarray(shifts * cells),
+        device.asarray(shifts * cells),
         codes,
-        get_num_threads(threads),
+        device.where(threads),
     )
     return own * n_pyramids, codes
 
@@ -110,30 +120,32 @@ def pyramid_tree(
     threads: int | None = None,
 ) -> tuple[Tree, Features]:
     """The cells and features of a sample, and the features of each of its events."""
-    cells = [_distinct(np.sort(codes))[0]]
-    child = [np.zeros(len(cells[0]), np.int64)]
+    device = device_of(offsets=offsets, codes=codes)
+    cells = [_distinct(device, np.sort(codes))[0]]
+    child = [device.zeros(len(cells[0]), np.int64)]
     first = np.zeros(levels + 1, np.int64)
     first[1] = len(cells[0])
     for level in range(1, levels):
-        distinct, starts = _distinct(cells[-1] >> np.uint64(n_axes))
+        distinct, starts = _distinct(device, cells[-1] >> np.uint64(n_axes))
         cells.append(distinct)
-        child.append(starts + first[level - 1])
+        child.append(starts + int(first[level - 1]))
         first[level + 1] = first[level] + len(distinct)
     if first[-1] >= _MOST_FEATURES:
         raise _too_many(int(first[-1]))
-    child.append(np.array([first[levels - 1]]))
-    grid = (n_axes, first, np.concatenate(cells), np.concatenate(child))
-    most = np.ones(first[-1], np.int32)  # every cell holds a point of some event
-    own = np.empty(len(codes) * levels, np.int32)
-    count = get_num_threads(threads)
-    _cpu.pyramid_cells(offsets, codes, *grid, own, most, count)
-    base = np.zeros(len(most) + 1, np.int64)
+    child.append(device.asarray(first[levels - 1 : levels]))
+    grid = (n_axes, device.asarray(first), np.concatenate(cells), np.concatenate(child))
+    most = device.empty(int(first[-1]), np.int32)
+    most.fill(1)  # every cell holds a point of some event
+    own = device.empty(len(codes) * levels, np.int32)
+    where = device.where(threads)
+    device.kernels.pyramid_cells(offsets, codes, *grid, own, most, where)
+    base = device.zeros(len(most) + 1, np.int64)
     np.cumsum(most, out=base[1:])
     if base[-1] > _MOST_FEATURES:
         raise _too_many(int(base[-1]))
     tree = Tree(*grid, base.astype(np.int32))
     bounds = offsets * levels
-    _cpu.pyramid_features(bounds, own, tree.base, None, bounds, own, count)
+    device.kernels.pyramid_features(bounds, own, tree.base, None, bounds, own, where)
     return tree, Features(bounds, own)
 
 
@@ -144,9 +156,10 @@ def _too_many(features: int) -> ValueError:
     )
 
 
-def _distinct(ascending: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+def _distinct(device: Cpu | Gpu, ascending: Array) -> tuple[Array, NDArray[np.int64]]:
     """The distinct values of a sorted array, and where each starts."""
-    starts = np.ones(len(ascending), bool)
+    starts = device.empty(len(ascending), np.bool_)
+    starts[:1] = True
     np.not_equal(ascending[1:], ascending[:-1], out=starts[1:])
     return ascending[starts], np.flatnonzero(starts)
 
@@ -155,33 +168,43 @@ def pyramid_features(
     tree: Tree, offsets: Offsets, codes: NDArray[np.uint64], *, threads: int | None = None
 ) -> Features:
     """The features of events of another sample that ``tree`` knows."""
+    device = device_of(offsets=offsets, codes=codes)
+    tree = tree.on(device)
     levels = len(tree.first) - 1
-    count = get_num_threads(threads)
-    cells = np.empty(len(codes) * levels, np.int32)
-    _cpu.pyramid_cells(offsets, codes, *tree[:4], cells, None, count)
-    bounds = np.zeros(len(offsets), np.int64)
-    _cpu.pyramid_features(offsets * levels, cells, tree.base, bounds[1:], None, None, count)
+    where = device.where(threads)
+    cells = device.empty(len(codes) * levels, np.int32)
+    device.kernels.pyramid_cells(offsets, codes, *tree[:4], cells, None, where)
+    bounds = device.zeros(len(offsets), np.int64)
+    device.kernels.pyramid_features(
+        offsets * levels, cells, tree.base, bounds[1:], None, None, where
+    )
     np.cumsum(bounds, out=bounds)
-    # What remains moves forward in place; each thread would overrun the next one's cells.
-    _cpu.pyramid_features(offsets * levels, cells, tree.base, None, bounds, cells, 1)
-    return Features(bounds, cells[: bounds[-1]])
+    known = int(bounds[-1])
+    # What remains moves forward, in place by one thread; several would overrun each other's cells.
+    numbers = cells if device.is_cpu else device.empty(known, np.int32)
+    device.kernels.pyramid_features(
+        offsets * levels, cells, tree.base, None, bounds, numbers, 1 if device.is_cpu else where
+    )
+    return Features(bounds, numbers[:known])
 
 
 def pyramid_index(
     features: Features, level_first: NDArray[np.int64], *, threads: int | None = None
 ) -> Index:
     """Who has which feature, for the columns of a Gram matrix."""
+    device = device_of(offsets=features.offsets, numbers=features.numbers)
     n_events = len(features.offsets) - 1
     tile = _cpu.pyramid_tile
     frequency = np.bincount(features.numbers, minlength=int(level_first[-1]))
     frequent = frequency >= LEAST_FREQUENT * max(n_events, tile)  # planes are of whole tiles
-    plane = np.where(frequent, np.cumsum(frequent) - 1, -1).astype(np.int32)
-    starts = np.zeros(len(frequency) + 1, np.int64)
+    number = np.cumsum(frequent, dtype=np.int64) - 1
+    plane = np.where(frequent, number, -1).astype(np.int32)
+    starts = device.zeros(len(frequency) + 1, np.int64)
     np.cumsum(np.where(frequent, 0, frequency), out=starts[1:])
-    planes = np.zeros((-(-n_events // tile), int(frequent.sum()), tile // 64), np.uint64)
-    postings = np.empty(int(starts[-1]), np.int32)
-    _cpu.pyramid_index(
-        *features, plane, starts[:-1].copy(), planes, postings, get_num_threads(threads)
+    planes = device.zeros((-(-n_events // tile), int(frequent.sum()), tile // 64), np.uint64)
+    postings = device.empty(int(starts[-1]), np.int32)
+    device.kernels.pyramid_index(
+        *features, plane, starts[:-1].copy(), planes, postings, device.where(threads)
     )
     return Index(n_events, level_first, plane, planes, starts, postings)
 
@@ -203,13 +226,23 @@ def pyramid_gram(
     float64 these times ``scales[0][row] * scales[1][column]``. ``wide`` says that integers may
     need more than 16 bits; ``symmetric`` that the rows are the columns and all wanted at once.
     """
-    bounds = rows.offsets[first_row : first_row + len(out) + 1]
-    most = int(np.diff(bounds).max(initial=0))
-    blocks = np.append(bounds[:: _cpu.pyramid_rows], bounds[-1])
-    block = int(np.diff(blocks).max())
-    count = get_num_threads(threads)
+    device = device_of(
+        rows=rows.offsets,
+        columns=index.plane,
+        out=out,
+        scales=None if scales is None else [*scales],
+    )
+    where = device.where(threads)
+    most = block = 0
+    scratch = device.empty(0, np.uint8)
+    if device.is_cpu:
+        bounds = rows.offsets[first_row : first_row + len(out) + 1]
+        most = int(np.diff(bounds).max(initial=0))
+        blocks = np.append(bounds[:: _cpu.pyramid_rows], bounds[-1])
+        block = int(np.diff(blocks).max())
+        scratch = _aligned(where * _cpu.pyramid_gram_scratch(most, block))
     row_scale, column_scale = scales or (None, None)
-    _cpu.pyramid_gram(
+    device.kernels.pyramid_gram(
         rows.offsets,
         rows.numbers,
         first_row,
@@ -226,9 +259,9 @@ def pyramid_gram(
         symmetric,
         most,
         block,
-        _aligned(count * _cpu.pyramid_gram_scratch(most, block)),
+        scratch,
         out,
-        count,
+        where,
     )
 
 
@@ -249,7 +282,8 @@ def largest(
 
     ``exclude`` (n_rows,) is a column that does not count; -1 and 0 stand where columns run out.
     """
-    index = np.empty((len(values), k), np.int64)
-    found: NDArray[Any] = np.empty((len(values), k), np.float32)
-    _cpu.largest(values, exclude, index, found, get_num_threads(threads))
+    device = device_of(values=values, exclude=exclude)
+    index = device.empty((len(values), k), np.int64)
+    found = device.empty((len(values), k), np.float32)
+    device.kernels.largest(values, exclude, index, found, device.where(threads))
     return index, found

@@ -1,0 +1,189 @@
+"""The CUDA kernels on this machine's GPU, against CuPy, torch and FBGEMM.
+
+    python benchmarks/bench_gpu.py
+
+Every result is compared with the CPU's first. Times are between CUDA events around the Python call,
+after a warm-up; what a kernel has to read and write at least, over its best time, is shown as a
+fraction of the memory's bandwidth. Writes docs/benchmarks-gpu.json and .md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import statistics
+import sys
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import gpu_jobs
+import gpu_peers
+import numpy as np
+from gpu_jobs import Arrays, Job
+
+from fastjag import devices
+from fastjag.kernels.device import cuda_module
+
+DOCS = Path(__file__).parents[1] / "docs"
+LIBRARIES = ("fastjag", "cupy-cuda13x", "torch", "fbgemm-gpu")
+
+
+def differences(job: Job, ours: Arrays, theirs: Arrays, tolerance: float) -> list[str]:
+    """Results that are not the same: to the last bit, or to ``tolerance`` of the largest."""
+    found = []
+    for name in theirs:
+        a, b = np.asarray(ours[name]), np.asarray(theirs[name])
+        if a.shape != b.shape:
+            same = False
+        elif tolerance:
+            largest = float(np.nanmax(np.abs(b), initial=0))
+            same = np.allclose(a, b, rtol=tolerance, atol=tolerance * largest, equal_nan=True)
+        else:
+            same = a.dtype == b.dtype and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+        if not same:
+            found.append(f"{job.name} ({job.work}): {name} differs")
+    return found
+
+
+def compare(events: int) -> list[str]:
+    """Every job on the GPU against the CPU: what differs."""
+    found = []
+    for job in gpu_jobs.JOBS:
+        arrays = job.arrays(events)
+        expected = job.run(arrays)
+        results = gpu_jobs.to_host(job.run(gpu_jobs.to_device(arrays)))
+        found += differences(job, results, expected, 0 if job.exact else 1e-12)
+    return found
+
+
+def milliseconds(call: Callable[[], Any], rounds: int) -> list[float]:
+    """Times between CUDA events, sorted; three calls before to warm up."""
+    cupy = devices.cupy()
+    times = []
+    for turn in range(3 + rounds):
+        before, after = cupy.cuda.Event(), cupy.cuda.Event()
+        before.record()
+        call()
+        after.record()
+        after.synchronize()
+        if turn >= 3:
+            times.append(float(cupy.cuda.get_elapsed_time(before, after)))
+    return sorted(times)
+
+
+def gpu() -> dict[str, Any]:
+    """Name, processors and bandwidth [B/s]: of the data sheet, and of a copy within its memory."""
+    cupy = devices.cupy()
+    attribute = cupy.cuda.runtime.deviceGetAttribute
+    number = cupy.cuda.Device().id
+    clock, bus = attribute(36, number) * 1e3, attribute(37, number) / 8  # Hz, bytes
+    source, target = (cupy.zeros(1 << 28, np.uint8) for _ in range(2))
+    copy = milliseconds(lambda: cupy.copyto(target, source), 20)[0]
+    return {
+        "name": cupy.cuda.runtime.getDeviceProperties(number)["name"].decode(),
+        "processors": attribute(16, number),
+        "data sheet": 2 * clock * bus,
+        "copy": 2 * source.nbytes / copy * 1e3,
+    }
+
+
+def measure(job: Job, events: int, rounds: int) -> list[dict[str, Any]]:
+    """Times of fastjag and of every peer that gives the same results."""
+    arrays = job.arrays(events)
+    on_gpu = gpu_jobs.to_device(arrays)
+    results = gpu_jobs.to_host(job.run(on_gpu))
+    least = job.least(arrays, results)
+    candidates = {"fastjag": lambda: job.run(on_gpu)}
+    rows = []
+    for name, peer in gpu_peers.PEERS.get(job.work, {}).items():
+        try:
+            theirs = gpu_jobs.to_host(peer(devices.cupy(), on_gpu))
+        except (ImportError, AttributeError, RuntimeError, TypeError) as error:
+            rows.append({"candidate": name, "absent": str(error).partition("\n")[0]})
+            continue
+        if differences(job, results, theirs, 1e-5):
+            rows.append({"candidate": name, "absent": "gives other results"})
+            continue
+        candidates[name] = lambda peer=peer: peer(devices.cupy(), on_gpu)
+    for name, call in candidates.items():
+        times = milliseconds(call, rounds)
+        rows.append(
+            {"candidate": name, "best": times[0], "median": statistics.median(times)}
+            | ({"least": least} if name == "fastjag" else {})
+        )
+    return [{"kernel": job.name, "work": job.work} | row for row in rows]
+
+
+def table(rows: list[dict[str, Any]], bandwidth: float) -> str:
+    lines = [
+        "| kernel | work | candidate | best [ms] | median [ms] | GB/s | of the bandwidth |",
+        "|---|---|---|---:|---:|---:|---:|",
+    ]
+    for row in rows:
+        head = f"| `{row['kernel']}` | {row['work']} | {row['candidate']} |"
+        if "absent" in row:
+            lines.append(f"{head} {row['absent']} | | | |")
+            continue
+        line = f"{head} {row['best']:.3f} | {row['median']:.3f} |"
+        if "least" in row:
+            speed = row["least"] / row["best"] * 1e3
+            part = f"{speed / bandwidth:.0%}" if bandwidth else "unknown"
+            lines.append(f"{line} {speed / 1e9:.0f} | {part} |")
+        else:
+            lines.append(f"{line} | |")
+    return "\n".join(lines)
+
+
+def versions() -> dict[str, str]:
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--events", type=float, default=1e7)
+    parser.add_argument("--rounds", type=int, default=20)
+    options = parser.parse_args()
+    events = int(options.events)
+    try:
+        cuda_module()
+        devices.cupy()
+    except (RuntimeError, ModuleNotFoundError) as error:
+        sys.exit(f"there is no GPU to measure: {error}")
+    device = gpu()
+    print(device)
+    if found := compare(100_000):
+        sys.exit("not what the CPU gives:\n" + "\n".join(found))
+    print("every result equals the CPU's")
+    rows = []
+    for job in gpu_jobs.JOBS:
+        rows += measure(job, events, options.rounds)
+        print(table(rows[-1:], device["data sheet"]).splitlines()[-1], flush=True)
+    record = {
+        "date": datetime.date.today().isoformat(),
+        "command": " ".join(["python", *sys.argv]),
+        "gpu": device,
+        "versions": versions(),
+        "events": events,
+        "rows": rows,
+    }
+    (DOCS / "benchmarks-gpu.json").write_text(json.dumps(record, indent=1) + "\n")
+    listed = ", ".join(f"{name} {value}" for name, value in record["versions"].items())
+    (DOCS / "benchmarks-gpu.md").write_text(
+        f"# Benchmarks on a GPU\n\n{record['date']}, `{record['command']}`, {device['name']}, "
+        f"{device['processors']} processors, {device['data sheet'] / 1e9:.0f} GB/s on paper, "
+        f"{device['copy'] / 1e9:.0f} GB/s by a copy. {events:,} events. Versions: {listed}.\n\n"
+        f"{table(rows, device['data sheet'])}\n"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,287 @@
+// dimuon: pairs of particles within each event, and their observables.
+//
+// Leading pairs: an event is a lane's work, or that of all lanes of a warp if it is long. All
+// pairs: they are spread over the lanes, which find their pair by counting charges.
+#include "events.cuh"
+#include "fastjag/lorentz.hpp"
+#include "spread.cuh"
+
+namespace fastjag {
+using namespace FASTJAG_ISA;
+namespace {
+
+template <class T>
+__device__ bool passes(DimuonArgs<T> const& a, int64_t i) {
+    return !a.mask || a.mask[i];
+}
+
+template <class T>
+__device__ int charge_sign(DimuonArgs<T> const& a, int64_t i) {
+    if (a.charge_class == Charge::any) return 0;
+    return (a.charge[i] > 0) - (a.charge[i] < 0);
+}
+
+template <class T>
+__device__ bool charges_match(DimuonArgs<T> const& a, int64_t i, int64_t j) {
+    if (a.charge_class == Charge::any) return true;
+    int const product = charge_sign(a, i) * charge_sign(a, j);
+    return product == (a.charge_class == Charge::opposite ? -1 : 1);
+}
+
+// ---- the leading pair ------------------------------------------------------------------------
+
+// The two highest pt: ties keep the stored order, NaN comes last. -1: none.
+template <class T>
+struct Leading {
+    int64_t first = -1, second = -1;
+    T first_pt = 0, second_pt = 0;
+
+    static __device__ bool above(T x, T y) { return (x > y) | ((y != y) & (x == x)); }
+    static __device__ bool before(int64_t i, T x, int64_t j, T y) {
+        return j < 0 || above(x, y) || (!above(y, x) && i < j);
+    }
+    __device__ void add(int64_t i, T pt) {
+        if (i < 0) return;
+        if (before(i, pt, first, first_pt)) {
+            second = first;
+            second_pt = first_pt;
+            first = i;
+            first_pt = pt;
+        } else if (before(i, pt, second, second_pt)) {
+            second = i;
+            second_pt = pt;
+        }
+    }
+    // Of all lanes of the warp.
+    __device__ void merge() {
+        for (int lanes = warp_lanes / 2; lanes > 0; lanes /= 2) {
+            int64_t const i = __shfl_xor_sync(all_lanes, first, lanes);
+            int64_t const j = __shfl_xor_sync(all_lanes, second, lanes);
+            T const x = __shfl_xor_sync(all_lanes, first_pt, lanes);
+            T const y = __shfl_xor_sync(all_lanes, second_pt, lanes);
+            add(i, x);
+            add(j, y);
+        }
+    }
+};
+
+// From particles begin, begin + step, ... of an event.
+template <class T>
+__device__ Leading<T> leading(DimuonArgs<T> const& a, int64_t event, int64_t begin, int64_t step) {
+    Leading<T> two;
+    for (int64_t i = a.offsets[event] + begin; i < a.offsets[event + 1]; i += step)
+        if (passes(a, i)) two.add(i, a.pt[i]);
+    return two;
+}
+
+// The choice in one byte, as in cpp/dimuon.cpp: positions of both particles, 0 for no pair, `far`
+// where a position does not fit.
+constexpr uint8_t far = 255;
+
+template <class T>
+__device__ void note_choice(DimuonArgs<T> const& a, int64_t event, Leading<T> const& two) {
+    bool const found = two.second >= 0 && charges_match(a, two.first, two.second);
+    int64_t const first = two.first - a.offsets[event], second = two.second - a.offsets[event];
+    bool const fits = first < 15 && second < 15;
+    a.pair_offsets[event + 1] = found;
+    a.choice[event] = !found ? uint8_t{0} : fits ? static_cast<uint8_t>(first | second << 4) : far;
+}
+
+template <class T>
+__global__ void count_leading(DimuonArgs<T> a) {
+    if (global_thread() == 0) a.pair_offsets[0] = 0;
+    each_event(
+        a.n_events, [&](int64_t event) { return long_event(a.offsets, event); },
+        [&](int64_t event) { note_choice(a, event, leading(a, event, 0, 1)); },
+        [&](int64_t event) {
+            Leading<T> two = leading(a, event, lane_index(), warp_lanes);
+            two.merge();
+            if (lane_index() == 0) note_choice(a, event, two);
+        });
+}
+
+// ---- all pairs -------------------------------------------------------------------------------
+
+// How many particles pass, and of which charge.
+struct Tally {
+    int64_t all = 0, plus = 0, minus = 0;
+
+    __device__ void add(int sign, int64_t times = 1) {
+        all += times;
+        if (sign > 0) plus += times;
+        if (sign < 0) minus += times;
+    }
+    // Pairs among them.
+    __device__ int64_t pairs(Charge charge) const {
+        if (charge == Charge::any) return all * (all - 1) / 2;
+        if (charge == Charge::opposite) return plus * minus;
+        return (plus * (plus - 1) + minus * (minus - 1)) / 2;
+    }
+    // How many of them match a particle.
+    __device__ int64_t partners(Charge charge, int sign) const {
+        if (charge == Charge::any) return all;
+        if (sign == 0) return 0;
+        return (sign > 0) == (charge == Charge::same) ? plus : minus;
+    }
+};
+
+template <class T>
+__device__ Tally tally(DimuonArgs<T> const& a, int64_t event, int64_t begin, int64_t step) {
+    Tally t;
+    for (int64_t i = a.offsets[event] + begin; i < a.offsets[event + 1]; i += step)
+        if (passes(a, i)) t.add(charge_sign(a, i));
+    return t;
+}
+
+template <class T>
+__global__ void count_all(DimuonArgs<T> a) {
+    if (global_thread() == 0) a.pair_offsets[0] = 0;
+    each_event(
+        a.n_events, [&](int64_t event) { return long_event(a.offsets, event); },
+        [&](int64_t event) {
+            a.pair_offsets[event + 1] = tally(a, event, 0, 1).pairs(a.charge_class);
+        },
+        [&](int64_t event) {
+            Tally t = tally(a, event, lane_index(), warp_lanes);
+            for (int lanes = warp_lanes / 2; lanes > 0; lanes /= 2) {
+                t.all += __shfl_xor_sync(all_lanes, t.all, lanes);
+                t.plus += __shfl_xor_sync(all_lanes, t.plus, lanes);
+                t.minus += __shfl_xor_sync(all_lanes, t.minus, lanes);
+            }
+            if (lane_index() == 0) a.pair_offsets[event + 1] = t.pairs(a.charge_class);
+        });
+}
+
+// ---- observables -----------------------------------------------------------------------------
+
+template <class T>
+__device__ Leg leg(DimuonArgs<T> const& a, int64_t i) {
+    return {static_cast<double>(a.pt[i]), static_cast<double>(a.eta[i]),
+            static_cast<double>(a.phi[i])};
+}
+
+// Writes pair (i, j) to place `at`.
+template <class T>
+__device__ void observe(DimuonArgs<T> const& a, int64_t at, int64_t event, int64_t i, int64_t j) {
+    if (a.event) a.event[at] = event;
+    if (a.first) a.first[at] = i;
+    if (a.second) a.second[at] = j;
+    if (a.pair_charge)
+        a.pair_charge[at] = static_cast<int32_t>(  // wraps around, as NumPy's sums do
+            static_cast<uint32_t>(a.charge[i]) + static_cast<uint32_t>(a.charge[j]));
+    Leg const p = leg(a, i), q = leg(a, j);
+    double const m = a.particle_mass;
+    if (a.mass) a.mass[at] = static_cast<T>(invariant_mass(p, q, m, m));
+    if (a.pair_pt) a.pair_pt[at] = static_cast<T>(pair_pt(p, q));
+    if (a.pair_eta) a.pair_eta[at] = static_cast<T>(pair_eta(p, q));
+    if (a.pair_phi) a.pair_phi[at] = static_cast<T>(pair_phi(p, q));
+    if (a.delta_r) a.delta_r[at] = static_cast<T>(delta_r(p, q));
+    if (a.delta_pt) a.delta_pt[at] = static_cast<T>(p.pt - q.pt);
+    if (a.delta_eta) a.delta_eta[at] = static_cast<T>(p.eta - q.eta);
+    if (a.delta_phi) a.delta_phi[at] = static_cast<T>(wrap_phi(p.phi - q.phi));
+}
+
+template <class T>
+__global__ void observe_leading(DimuonArgs<T> a) {
+    each_event(
+        a.n_events, [&](int64_t event) { return a.choice[event] == far; },
+        [&](int64_t event) {
+            int const chosen = a.choice[event];
+            int64_t const start = a.offsets[event];
+            if (chosen)
+                observe(a, a.pair_offsets[event], event, start + (chosen & 15),
+                        start + (chosen >> 4));
+        },
+        [&](int64_t event) {
+            Leading<T> two = leading(a, event, lane_index(), warp_lanes);
+            two.merge();
+            if (lane_index() == 0) observe(a, a.pair_offsets[event], event, two.first, two.second);
+        });
+}
+
+// Pair k of an event: its row is found by counting who is left to form pairs with.
+template <class T>
+__device__ void observe_pair(DimuonArgs<T> const& a, int64_t event, int64_t k) {
+    int64_t const at = a.pair_offsets[event] + k;
+    Tally rest = tally(a, event, 0, 1);
+    int64_t i = a.offsets[event];
+    for (;; ++i) {
+        if (!passes(a, i)) continue;
+        int const sign = charge_sign(a, i);
+        rest.add(sign, -1);
+        int64_t const row = rest.partners(a.charge_class, sign);
+        if (k < row) break;
+        k -= row;
+    }
+    int64_t j = i + 1;
+    for (;; ++j)
+        if (passes(a, j) && charges_match(a, i, j) && k-- == 0) break;
+    observe(a, at, event, i, j);
+}
+
+template <class T>
+__global__ void observe_all(DimuonArgs<T> a) {
+    each_item(
+        a.n_events, [&](int64_t event) { return long_event(a.offsets, event); },
+        [&](int64_t event) { return a.pair_offsets[event + 1] - a.pair_offsets[event]; },
+        [&](int64_t event, int64_t k) { observe_pair(a, event, k); },
+        [&](int64_t event) {
+            int64_t const stop = a.offsets[event + 1];
+            int64_t at = a.pair_offsets[event];
+            for (int64_t i = a.offsets[event]; i < stop; ++i) {
+                if (!passes(a, i)) continue;
+                for (int64_t row = i + 1; row < stop; row += warp_lanes) {
+                    int64_t const j = row + lane_index();
+                    bool const match = j < stop && passes(a, j) && charges_match(a, i, j);
+                    unsigned const matches = __ballot_sync(all_lanes, match);
+                    unsigned const before = matches & ((1u << lane_index()) - 1);
+                    if (match) observe(a, at + __popc(before), event, i, j);
+                    at += __popc(matches);
+                }
+            }
+        });
+}
+
+template <class T>
+__global__ void pair_masses(PairMassArgs<T> a) {
+    for (int64_t i = global_thread(); i < a.n; i += all_threads()) {
+        Leg const first{double{a.pt1[i]}, double{a.eta1[i]}, double{a.phi1[i]}};
+        Leg const second{double{a.pt2[i]}, double{a.eta2[i]}, double{a.phi2[i]}};
+        a.out[i] = static_cast<T>(invariant_mass(first, second, a.mass1, a.mass2));
+    }
+}
+
+}  // namespace
+
+template <class T>
+void dimuon_count(DimuonArgs<T> const& a, Stream stream) {
+    int64_t const blocks = blocks_for(a.n_events, block_threads);
+    if (a.pairs == Pairs::leading)
+        FASTJAG_LAUNCH(count_leading<T>, blocks, block_threads, 0, stream, a);
+    else
+        FASTJAG_LAUNCH(count_all<T>, blocks, block_threads, 0, stream, a);
+}
+
+template <class T>
+void dimuon(DimuonArgs<T> const& a, Stream stream) {
+    if (a.n_events == 0) return;
+    int64_t const blocks = blocks_for(a.n_events, block_threads);
+    if (a.pairs == Pairs::leading)
+        FASTJAG_LAUNCH(observe_leading<T>, blocks, block_threads, 0, stream, a);
+    else
+        FASTJAG_LAUNCH(observe_all<T>, blocks, block_threads, 0, stream, a);
+}
+
+template <class T>
+void pair_mass(PairMassArgs<T> const& a, Stream stream) {
+    if (a.n == 0) return;
+    FASTJAG_LAUNCH(pair_masses<T>, blocks_for(a.n, block_threads), block_threads, 0, stream, a);
+}
+
+#define FASTJAG_DIMUON(T)                                     \
+    template void dimuon_count(DimuonArgs<T> const&, Stream); \
+    template void dimuon(DimuonArgs<T> const&, Stream);       \
+    template void pair_mass(PairMassArgs<T> const&, Stream);
+FASTJAG_FOR_FLOAT_TYPES(FASTJAG_DIMUON)
+
+}  // namespace fastjag

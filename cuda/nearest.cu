@@ -1,0 +1,155 @@
+// nearest: for each left particle the nearest right particle of its event, or all within a cone.
+//
+// A lane has a left particle and goes through the right ones, which its neighbours mostly share.
+// Where they are very many, all lanes of a warp go through them together, for one left particle
+// after another. Decisions are made on delta_r^2; only what is written takes a square root.
+#include "fastjag/lorentz.hpp"
+#include "spread.cuh"
+
+namespace fastjag {
+using namespace FASTJAG_ISA;
+namespace {
+
+constexpr int64_t many_right = 1024;
+
+// Calls visit(j, delta_r^2 of left particle i to right particle j): for every j of the event if
+// Lanes is 1; for every 32nd if Lanes is 32, where distances are NaN behind the last one, so that
+// lanes stay together.
+template <int64_t Lanes, class T, class Visit>
+__device__ void visit_right(NearestArgs<T> const& a, int64_t event, int64_t i, Visit visit) {
+    double const eta = static_cast<double>(a.left_eta[i]);
+    double const phi = wrap_phi(static_cast<double>(a.left_phi[i]));
+    int64_t const stop = a.right_offsets[event + 1];
+    for (int64_t row = a.right_offsets[event]; row < stop; row += Lanes) {
+        int64_t const j = Lanes == 1 ? row : row + lane_index();
+        double distance2 = __builtin_nan("");
+        if (Lanes == 1 || j < stop) {
+            double const one_way = std::fabs(phi - wrap_phi(static_cast<double>(a.right_phi[j])));
+            distance2 = delta_r2(eta - static_cast<double>(a.right_eta[j]), one_way);
+        }
+        visit(j, distance2);
+    }
+}
+
+// What is done for one left particle: run<Lanes>(event, i).
+
+template <class T>
+struct Nearest {
+    static constexpr bool counts = false;
+    NearestArgs<T> const& a;
+
+    template <int64_t Lanes>
+    __device__ void run(int64_t event, int64_t i) const {
+        double nearest = infinity;
+        int64_t at = -1;
+        visit_right<Lanes>(a, event, i, [&](int64_t j, double distance2) {
+            if (distance2 < nearest) {
+                nearest = distance2;
+                at = j;
+            }
+        });
+        for (int lanes = Lanes / 2; lanes > 0; lanes /= 2) {  // of equals the first
+            double const other = __shfl_xor_sync(all_lanes, nearest, lanes);
+            int64_t const other_at = __shfl_xor_sync(all_lanes, at, lanes);
+            if (other < nearest || (other == nearest && other_at < at)) {
+                nearest = other;
+                at = other_at;
+            }
+        }
+        if (Lanes == 1 || lane_index() == 0) {
+            a.index[i - a.left_offsets[0]] = at;
+            a.delta_r[i - a.left_offsets[0]] = static_cast<T>(std::sqrt(nearest));
+        }
+    }
+};
+
+template <class T>
+struct CountInCone {
+    static constexpr bool counts = true;
+    NearestArgs<T> const& a;
+
+    template <int64_t Lanes>
+    __device__ void run(int64_t event, int64_t i) const {
+        int64_t const left = i - a.left_offsets[0];
+        double const radius2 = square(a.radius[left]);
+        int64_t n = 0;
+        visit_right<Lanes>(a, event, i,
+                           [&](int64_t, double distance2) { n += distance2 < radius2; });
+        for (int lanes = Lanes / 2; lanes > 0; lanes /= 2)
+            n += __shfl_xor_sync(all_lanes, n, lanes);
+        if (Lanes == 1 || lane_index() == 0) a.pair_offsets[left + 1] = n;
+    }
+};
+
+template <class T>
+struct FillInCone {
+    static constexpr bool counts = false;
+    NearestArgs<T> const& a;
+
+    template <int64_t Lanes>
+    __device__ void run(int64_t event, int64_t i) const {
+        int64_t const left = i - a.left_offsets[0];
+        double const radius2 = square(a.radius[left]);
+        int64_t at = a.pair_offsets[left];
+        visit_right<Lanes>(a, event, i, [&](int64_t j, double distance2) {
+            bool const inside = distance2 < radius2;
+            unsigned others = inside, before = 0;
+            if constexpr (Lanes > 1) {
+                others = __ballot_sync(all_lanes, inside);
+                before = others & ((1u << lane_index()) - 1);
+            }
+            if (inside) {
+                a.index[at + __popc(before)] = j;
+                a.delta_r[at + __popc(before)] = static_cast<T>(std::sqrt(distance2));
+            }
+            at += __popc(others);
+        });
+    }
+};
+
+template <class T, template <class> class Work>
+__global__ void each_left(NearestArgs<T> a) {
+    Work<T> const work{a};
+    if (work.counts && global_thread() == 0) a.pair_offsets[0] = 0;
+    each_item(
+        a.n_events,
+        [&](int64_t event) {
+            return a.right_offsets[event + 1] - a.right_offsets[event] > many_right;
+        },
+        [&](int64_t event) { return a.left_offsets[event + 1] - a.left_offsets[event]; },
+        [&](int64_t event, int64_t k) { work.template run<1>(event, a.left_offsets[event] + k); },
+        [&](int64_t event) {
+            for (int64_t i = a.left_offsets[event]; i < a.left_offsets[event + 1]; ++i)
+                work.template run<warp_lanes>(event, i);
+        });
+}
+
+}  // namespace
+
+template <class T>
+void nearest(NearestArgs<T> const& a, Stream stream) {
+    if (a.n_events == 0) return;
+    int64_t const blocks = blocks_for(a.n_events, block_threads);
+    FASTJAG_LAUNCH((each_left<T, Nearest>), blocks, block_threads, 0, stream, a);
+}
+
+template <class T>
+void in_cone_count(NearestArgs<T> const& a, Stream stream) {
+    int64_t const blocks = blocks_for(a.n_events, block_threads);
+    FASTJAG_LAUNCH((each_left<T, CountInCone>), blocks, block_threads, 0, stream, a);
+}
+
+template <class T>
+void in_cone(NearestArgs<T> const& a, Stream stream) {
+    if (a.n_events == 0) return;
+    int64_t const blocks = blocks_for(a.n_events, block_threads);
+    FASTJAG_LAUNCH((each_left<T, FillInCone>), blocks, block_threads, 0, stream, a);
+}
+
+#define FASTJAG_NEAREST(T)                                      \
+    template void nearest(NearestArgs<T> const&, Stream);       \
+    template void in_cone_count(NearestArgs<T> const&, Stream); \
+    template void in_cone(NearestArgs<T> const&, Stream);
+FASTJAG_FOR_FLOAT_TYPES(FASTJAG_NEAREST)
+
+}  // namespace fastjag

@@ -1,0 +1,63 @@
+// The emulation's own functions in an extension module: device memory and what was seen in it.
+#include <pybind11/pybind11.h>
+
+#include "emulation.hpp"
+
+namespace py = pybind11;
+
+namespace {
+std::string failing;
+}
+
+cudaError_t cuda_emulation::failure(char const* of) {
+    if (failing != of) return cudaSuccess;
+    failing.clear();
+    return cudaErrorInvalidValue;
+}
+
+void bind_extras(py::module_& m) {
+    using namespace cuda_emulation;
+    m.def("allocate", &allocate, py::arg("nbytes"), py::arg("initialised"));
+    m.def("free", &release, py::arg("address"));
+    m.def(
+        "mark_written",
+        [](uintptr_t address, size_t offset, size_t n) { mark(address + offset, n, true); },
+        py::arg("address"), py::arg("offset"), py::arg("nbytes"));
+    m.def(
+        "poison",
+        [](uintptr_t address, size_t offset, size_t n) { mark(address + offset, n, false); },
+        py::arg("address"), py::arg("offset"), py::arg("nbytes"));
+    m.def(
+        "unwritten",
+        [](uintptr_t address, size_t offset, size_t n) {
+            return first_unwritten(address + offset, n);
+        },
+        py::arg("address"), py::arg("offset"), py::arg("nbytes"));
+    // The next launch, or synchronisation, reports an invalid argument.
+    m.def("fail", [](std::string const& what) { failing = what; }, py::arg("what"));
+    m.def("live_buffers", &live_buffers);
+    m.def(
+        "set_schedule", [](py::object const& s) { set_schedule(py::str(s)); }, py::arg("schedule"));
+    m.def("count_accesses", &count_accesses, py::arg("wanted"));
+    m.def("statistics", [] {
+        py::list rows;
+        for (Traffic const& t : statistics()) {
+            py::dict row;
+            row["kernel"] = t.kernel;
+            row["kind"] = t.kind;
+            row["where"] = t.where;
+            row["accesses"] = t.accesses;
+            row["sectors"] = t.sectors;
+            row["ideal_sectors"] = t.ideal_sectors;
+            row["worst_conflict"] = t.worst_conflict;
+            rows.append(row);
+        }
+        return rows;
+    });
+    m.def("reset", [] {
+        failing.clear();
+        forget_statistics();
+        set_schedule("cycle");
+        count_accesses(false);
+    });
+}

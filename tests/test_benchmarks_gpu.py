@@ -1,0 +1,110 @@
+"""What benchmarks/ says about GPUs is right before any GPU is asked."""
+
+import json
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fastjag.kernels import device as kernels_device
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+sys.path.insert(0, str(BENCHMARKS))
+import bench_gpu
+import gpu_jobs
+import gpu_peers
+import static_gpu
+
+
+@pytest.mark.usefixtures("emulation")
+def test_all_jobs_equal_the_cpu():
+    assert bench_gpu.compare(400) == []
+
+
+def test_a_difference_is_named():
+    job = gpu_jobs.JOBS[0]
+    ours = {"values": np.zeros(3), "mask": np.ones(3)}
+    assert bench_gpu.differences(job, ours, ours, 0) == []
+    other = ours | {"mask": np.ones(3, np.float32)}
+    assert "mask differs" in bench_gpu.differences(job, ours, other, 0)[0]
+    close = ours | {"mask": np.ones(3) + 1e-9}
+    assert bench_gpu.differences(job, ours, close, 1e-8) == []
+    assert len(bench_gpu.differences(job, ours, close, 1e-12)) == 1
+
+
+PEERS = [(work, name) for work, peers in gpu_peers.PEERS.items() for name in peers]
+
+
+@pytest.mark.parametrize(("work", "name"), PEERS, ids=[f"{w}-{n}" for w, n in PEERS])
+def test_peers_do_the_same_work(work, name):
+    if name == "FBGEMM" and not find_spec("fbgemm_gpu"):
+        pytest.skip("fbgemm_gpu is not installed")
+    job = next(job for job in gpu_jobs.JOBS if job.work == work)
+    arrays = job.arrays(1000)
+    theirs = {k: np.asarray(v) for k, v in gpu_peers.PEERS[work][name](np, arrays).items()}
+    assert theirs
+    assert bench_gpu.differences(job, job.run(arrays), theirs, 1e-5) == []
+
+
+def test_without_a_gpu_it_says_so():
+    try:
+        kernels_device.cuda_module()
+    except RuntimeError as error:
+        reason = str(error)
+    else:
+        pytest.skip("there is a GPU")
+    done = subprocess.run(
+        [sys.executable, BENCHMARKS / "bench_gpu.py"], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr.strip() == f"there is no GPU to measure: {reason}"
+
+
+class TestCeilings:
+    CODE = static_gpu.Code(2, 40, 0, 0, 128, 32)
+
+    def test_what_is_within_them_passes(self):
+        ceilings = static_gpu.accepted({"sm_80": {"k": self.CODE}}, {})
+        assert static_gpu.failures("sm_80", {"k": self.CODE}, ceilings) == []
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"registers": 41}, "registers 41 > 40"),
+            ({"local": 1}, "local 1 > 0"),
+            ({"stack": 8}, "stack 8 > 0"),
+            ({"load": 64}, "widest load 64 < 128 bits"),
+        ],
+    )
+    def test_what_is_worse_fails(self, change, message):
+        ceilings = static_gpu.accepted({"sm_80": {"k": self.CODE}}, {})
+        worse = static_gpu.Code(**(vars(self.CODE) | change))
+        assert static_gpu.failures("sm_80", {"k": worse}, ceilings) == [f"sm_80 k: {message}"]
+
+    def test_new_and_lost_kernels_fail(self):
+        ceilings = static_gpu.accepted({"sm_80": {"k": self.CODE}}, {})
+        found = static_gpu.failures("sm_80", {"new": self.CODE}, ceilings)
+        assert found == [
+            "sm_80 new: has no ceilings (--accept)", "sm_80 k: is gone (--accept)",
+        ]  # fmt: skip
+
+    def test_no_kernel_uses_local_memory(self):
+        ceilings = json.loads(static_gpu.CEILINGS.read_text())
+        assert ceilings
+        assert {name for name, c in ceilings.items() if c["local"] or c["stack"]} == set()
+
+    @pytest.mark.parametrize(
+        ("registers", "threads", "shared", "part"),
+        [
+            (32, 256, 0, 1.0),
+            (48, 256, 0, 0.625),  # 40 warps: 1536 registers each, in fours
+            (255, 1024, 0, 0.0),
+            (32, 256, 48 * 1024, 0.375),  # 3 blocks of 49 KB in 164
+            (16, 32, 0, 0.5),  # 32 blocks
+        ],
+    )
+    def test_occupancy(self, registers, threads, shared, part):
+        assert static_gpu.occupancy("sm_80", registers, threads, shared) == part
