@@ -88,7 +88,7 @@ class TestKernels:
     def test_largest(self, kernels, n, k):
         rng = np.random.default_rng(n)
         values = rng.integers(-3, 3, (4, n)).astype("f4")  # many are equal; -0 is 0
-        values[1] = np.negative(values[1])
+        values[:, ::2] *= -1
         values[2:, 7::256] += 10  # all of the largest in columns that one thread reads
         exclude = np.array([-1, 0, 7, n - 1])
         for skip in (None, exclude):
