@@ -61,7 +61,8 @@ struct Entries {
             Weights w{};
             if (y) at_y = Values::load(y + i, y_aligned);
             if (weighted) w = Weights::load(weights + i, weights_aligned);
-            for (int k = 0; k < N; ++k)
+#pragma unroll
+            for (int k = 0; k < N; ++k)  // or packs would go to memory, to be indexed
                 use(slot(at_x.values[k], at_y.values[k]), static_cast<double>(w.values[k]));
         }
         for (int64_t r = global_thread(); r < n - packs * N; r += all_threads()) {

@@ -3,8 +3,9 @@
 // A block counts in its shared memory and adds what it has to that of the others once. All sums are
 // integers, so that no order of threads can change them. Those of weights are in units of a power
 // of two that is chosen for each slot, as small as 64 bits allow: with n entries, the largest below
-// 2^e, the unit is 2^e n / 2^62, n rounded up to a power of two. So a weight is rounded by less
-// than n 2^-61 of the largest weight in its slot.
+// 2^e, the unit is 2^e n / 2^62, n rounded up to a power of two. What is left of a weight goes to a
+// second sum, in units of n / 2^63 of these. So a weight is rounded by less than n^2 2^-123 of
+// the largest weight in its slot.
 #pragma once
 
 #include "fastjag/lorentz.hpp"
@@ -19,43 +20,52 @@ using Word64 = unsigned long long;
 
 constexpr unsigned has_nan = 1, has_plus_infinity = 2, has_minus_infinity = 4, square_overflows = 8;
 
-// What is known of each slot, and its sums of w and w^2 in units. Zeros before the first pass.
+// What is known of each slot, and its sums of w and w^2. Zeros before the first pass.
 struct FixedPoint {
-    Word64 *sum, *square_sum;
+    int64_t n_slots;
+    Word64* sums;  // [w in units, rest, w^2 in units, rest][slot]
     uint32_t* entries;
     uint32_t* exponent;  // biased, of the largest finite weight
     uint32_t* flags;
 
     FixedPoint() = default;
-    FASTJAG_HD FixedPoint(void* scratch, int64_t n_slots) {
-        sum = static_cast<Word64*>(scratch);
-        square_sum = sum + n_slots;
-        entries = reinterpret_cast<uint32_t*>(square_sum + n_slots);
-        exponent = entries + n_slots;
-        flags = exponent + n_slots;
+    FASTJAG_HD FixedPoint(void* scratch, int64_t n) : n_slots(n) {
+        sums = static_cast<Word64*>(scratch);
+        entries = reinterpret_cast<uint32_t*>(sums + 4 * n);
+        exponent = entries + n;
+        flags = exponent + n;
     }
     __device__ void skip(int64_t slots) {
-        sum += slots;
-        square_sum += slots;
+        sums += slots;
         entries += slots;
         exponent += slots;
         flags += slots;
     }
 
+    __device__ int bits_of_entries(int64_t slot) const {
+        uint32_t const n = entries[slot];
+        return n > 1 ? 32 - __clz(static_cast<int>(n - 1)) : 0;
+    }
     // Sums are in units of 2^-shift. Weights are below 2^size. Nothing is finer than 2^-1074.
     __device__ int size(int64_t slot) const {
         return (exponent[slot] > 1 ? static_cast<int>(exponent[slot]) : 1) - 1022;
     }
     __device__ int shift(int64_t slot, int size) const {
-        uint32_t const n = entries[slot];
-        int const bits = n > 1 ? 32 - __clz(static_cast<int>(n - 1)) : 0;
-        int const shift = 62 - bits - size;
+        int const shift = 62 - bits_of_entries(slot) - size;
         return shift < 1074 ? shift : 1074;
     }
     __device__ int weight_shift(int64_t slot) const { return shift(slot, size(slot)); }
     __device__ int square_shift(int64_t slot) const {
         int const twice = 2 * size(slot);
         return shift(slot, twice < 1024 ? twice : 1024);
+    }
+    __device__ int rest_shift(int64_t slot) const { return 63 - bits_of_entries(slot); }
+
+    __device__ double sum(int64_t word, int64_t slot, int shift) const {
+        auto value = [&](int64_t w) {
+            return static_cast<double>(static_cast<int64_t>(sums[w * n_slots + slot]));
+        };
+        return scaled(value(word) + scaled(value(word + 1), -rest_shift(slot)), -shift);
     }
 
     __device__ double weights(int64_t slot) const {
@@ -64,13 +74,12 @@ struct FixedPoint {
             return __builtin_nan("");
         if (f & has_plus_infinity) return infinity;
         if (f & has_minus_infinity) return -infinity;
-        return scaled(static_cast<double>(static_cast<int64_t>(sum[slot])), -weight_shift(slot));
+        return sum(0, slot, weight_shift(slot));
     }
     __device__ double squares(int64_t slot) const {
         if (flags[slot] & has_nan) return __builtin_nan("");
         if (flags[slot]) return infinity;
-        return scaled(static_cast<double>(static_cast<int64_t>(square_sum[slot])),
-                      -square_shift(slot));
+        return sum(2, slot, square_shift(slot));
     }
 
     // x * 2^power in two steps: one alone could be beyond the largest power of two.
@@ -200,25 +209,31 @@ __global__ void add_up(Source source, Copies copies) {
     FASTJAG_SHARED(uint32_t, words);
     Shared const shared{words, copies};
     FixedPoint const all = source.fixed_point();
-    if constexpr (in_shared) shared.clear(4);
-    auto add = [&](int64_t word, Word64* sums, int64_t slot, double x, int shift) {
-        if (!is_finite(x)) return;
-        auto const units = static_cast<Word64>(std::llrint(FixedPoint::scaled(x, shift)));
+    if constexpr (in_shared) shared.clear(8);
+    auto add_units = [&](int64_t word, int64_t slot, double x) {
+        auto const units = static_cast<Word64>(std::llrint(x));
+        if (units == 0) return;
         if constexpr (in_shared)
-            shared.add_wide(word, slot, units);
+            shared.add_wide(2 * word, slot, units);
         else
-            atomicAdd(sums + slot, units);
+            atomicAdd(all.sums + word * all.n_slots + slot, units);
+    };
+    auto add = [&](int64_t word, int64_t slot, double w, int shift) {
+        if (!is_finite(w)) return;
+        double const x = FixedPoint::scaled(w, shift);
+        add_units(word, slot, x);
+        add_units(word + 1, slot, FixedPoint::scaled(x - std::rint(x), all.rest_shift(slot)));
     };
     source.each([&](int64_t slot, double w) {
-        add(0, all.sum, slot, w, all.weight_shift(slot));
-        add(2, all.square_sum, slot, w * w, all.square_shift(slot));
+        add(0, slot, w, all.weight_shift(slot));
+        add(2, slot, w * w, all.square_shift(slot));
     });
     if constexpr (!in_shared) return;
     __syncthreads();
-    for (int64_t slot = threadIdx.x; slot < source.n_slots; slot += blockDim.x) {
-        if (Word64 const sum = shared.wide_sum(0, slot)) atomicAdd(all.sum + slot, sum);
-        if (Word64 const sum = shared.wide_sum(2, slot)) atomicAdd(all.square_sum + slot, sum);
-    }
+    for (int64_t slot = threadIdx.x; slot < source.n_slots; slot += blockDim.x)
+        for (int64_t word = 0; word < 4; ++word)
+            if (Word64 const sum = shared.wide_sum(2 * word, slot))
+                atomicAdd(all.sums + word * all.n_slots + slot, sum);
 }
 
 // ---- launches --------------------------------------------------------------------------------
@@ -235,17 +250,17 @@ void launch_count(Source const& source, int64_t blocks, Stream stream) {
 
 template <class Source>
 void launch_sums(Source const& source, int64_t blocks, Stream stream) {
-    Copies const two(source.n_slots, 2), four(source.n_slots, 4);
+    Copies const two(source.n_slots, 2), eight(source.n_slots, 8);
     if (two.n)
         FASTJAG_LAUNCH((measure<true, Source>), blocks, block_threads, two.bytes(2), stream, source,
                        two);
     else
         FASTJAG_LAUNCH((measure<false, Source>), blocks, block_threads, 0, stream, source, two);
-    if (four.n)
-        FASTJAG_LAUNCH((add_up<true, Source>), blocks, block_threads, four.bytes(4), stream, source,
-                       four);
+    if (eight.n)
+        FASTJAG_LAUNCH((add_up<true, Source>), blocks, block_threads, eight.bytes(8), stream,
+                       source, eight);
     else
-        FASTJAG_LAUNCH((add_up<false, Source>), blocks, block_threads, 0, stream, source, four);
+        FASTJAG_LAUNCH((add_up<false, Source>), blocks, block_threads, 0, stream, source, eight);
 }
 
 }  // namespace fastjag

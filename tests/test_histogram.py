@@ -160,13 +160,14 @@ class TestHistogram:
         np.testing.assert_array_equal(found[0], [0, sumw, 2.5, 0, 0])
         np.testing.assert_array_equal(found[1], [0, sumw2, 6.25, 0, 0])
 
-    def test_one_weight_above_all(self, kernels):
+    @pytest.mark.parametrize("largest", [1e5, 1e9, 1e14])
+    def test_one_weight_above_all(self, kernels, largest):
         rng = np.random.default_rng(12)
-        weights = rng.exponential(size=3000)
-        weights[17] = 1e5
-        found = kernels.histogram([np.zeros(3000)], [np.array([-1.0, 1])], weights=weights)
-        assert found[0][1] == pytest.approx(math.fsum(weights), rel=1e-13)
-        assert found[1][1] == pytest.approx(math.fsum(weights**2), rel=1e-13)
+        weights = rng.exponential(size=5000)
+        weights[17] = largest
+        found = kernels.histogram([np.zeros(5000)], [np.array([-1.0, 1])], weights=weights)
+        assert found[0][1] == pytest.approx(math.fsum(weights), rel=4e-15)
+        assert found[1][1] == pytest.approx(math.fsum(weights**2), rel=4e-15)
 
     @pytest.mark.parametrize("dtype", FLOATS)
     def test_same_on_any_number_of_threads(self, dtype):

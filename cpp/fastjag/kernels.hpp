@@ -241,7 +241,7 @@ template <class T, class W>
 void histogram(HistogramArgs<T, W> const&, Threads);
 template <class T, class W>
 void histogram(HistogramArgs<T, W> const&, Stream);
-constexpr int64_t histogram_scratch(int64_t n_slots) { return (28 * n_slots + 7) / 8 * 8; }
+constexpr int64_t histogram_scratch(int64_t n_slots) { return 44 * n_slots; }
 
 // ---- pyramid: pyramid-match kernel of sets of points -----------------------------------------
 

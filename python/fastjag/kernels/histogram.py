@@ -30,7 +30,7 @@ def histogram(
     underflow, the bins, overflow, NaN. Returns (counts, None) without weights, counts int64;
     (sum of weights, sum of squared weights) with them, float64, on the device of the columns. A NaN
     weight is a weight like any other: its bin becomes NaN. A GPU adds weights up as integers, in
-    any order to the same last bit: in a bin of n entries a weight is rounded by less than n 2^-61
+    any order to the same last bit: in a bin of n entries a weight is rounded by less than n² 2^-123
     of the largest one there.
     """
     shape = tuple(len(e) + 2 for e in edges)
