@@ -186,12 +186,14 @@ def traffic_table() -> str:
     from on_device import emulated
 
     lines = [
-        "| kernel | work | at least [B] | asked for [B] | ratio | widest conflict "
+        "| kernel | work | at least [B] | asked for [B] | ratio | coalesced | bank conflict "
         f"| {EVENTS:.0e} in [ms] |".replace("e+0", "e"),
-        "|---|---|---:|---:|---:|---:|---:|",
+        "|---|---|---:|---:|---:|---:|---:|---:|",
     ]
-    n = 4096
     for job in gpu_jobs.JOBS:
+        n = (
+            4096 if job.name not in ("histogram", "histogram_cuts", "pyramid_gram") else 65536
+        )  # of values: more than what is fixed
         arrays = job.arrays(n)
         with emulated() as emulation:
             on_gpu = gpu_jobs.to_device(arrays)
@@ -201,10 +203,12 @@ def traffic_table() -> str:
             rows = emulation.statistics()
             emulation.reset()
         least = job.least(arrays, results) / n
-        asked = 32 * sum(row["sectors"] for row in rows) / n
+        sectors = sum(row["sectors"] for row in rows)
+        asked = 32 * sectors / n
+        coalesced = sum(row["ideal_sectors"] for row in rows) / sectors
         conflict = max((row["worst_conflict"] for row in rows), default=1)
         lines.append(
-            f"| `{job.name}` | {job.work} | {least:.1f} | {asked:.1f} | {asked / least:.2f} "
+            f"| `{job.name}` | {job.work} | {least:.1f} | {asked:.1f} | {asked / least:.2f} | {coalesced:.0%} "
             f"| {max(conflict, 1)} | {EVENTS * least / BANDWIDTH * 1e3:.3f} |"
         )
     return "\n".join(lines)

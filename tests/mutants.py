@@ -117,28 +117,31 @@ def mutants(path: Path) -> Iterator[Mutant]:
                 yield Mutant(path.name, number, name, code.strip(), after.strip())
 
 
+def make(root: Path) -> subprocess.CompletedProcess[str]:
+    """Build the emulation of the sources in a folder, as far as it is not built yet."""
+    command = ["make", "-C", str(root / "tests/cuda_emulation"), f"PYTHON={sys.executable}"]
+    return subprocess.run(
+        command, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
 class Worker:
     """A copy of the sources with a build of the emulation."""
 
     def __init__(self, number: int) -> None:
         self.root = ROOT / "build" / "mutants" / str(number)
         self.build = self.root / "build" / "emulation"
-        for folder in ("cuda", "cpp", "tests/cuda_emulation"):
-            shutil.copytree(ROOT / folder, self.root / folder, dirs_exist_ok=True)
-        made = self.make()
-        if made.returncode:
-            sys.exit(f"the emulation does not build:\n{made.stdout[-3000:]}")
+        shutil.rmtree(self.root, ignore_errors=True)
+        for folder in ("cuda", "cpp", "tests/cuda_emulation", "build/emulation"):
+            shutil.copytree(ROOT / folder, self.root / folder)
+        for depends in self.build.glob("*.d"):  # on the copies
+            text = re.sub(
+                rf"{ROOT}(?=/(?:cuda|cpp|tests|build)/)", str(self.root), depends.read_text()
+            )
+            depends.write_text(text)
 
     def make(self) -> subprocess.CompletedProcess[str]:
-        command = [
-            "make",
-            "-C",
-            str(self.root / "tests/cuda_emulation"),
-            f"PYTHON={sys.executable}",
-        ]
-        return subprocess.run(
-            command, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
+        return make(self.root)
 
     def test(self, words: list[str]) -> str:
         """How the tests of these kernels ended; empty if they passed."""
@@ -194,10 +197,12 @@ class Worker:
 
 def run(wanted: list[Mutant]) -> list[Mutant]:
     """All mutants with their ends, two at a time."""
+    if (made := make(ROOT)).returncode:
+        sys.exit(f"the emulation does not build:\n{made.stdout[-3000:]}")
     free: SimpleQueue[Worker] = SimpleQueue()
     with ThreadPoolExecutor(2) as pool:
-        for worker in pool.map(Worker, range(2)):
-            free.put(worker)
+        for number in range(2):
+            free.put(Worker(number))
         words = sorted({word for mutant in wanted for word in mutant.words})
         worker = free.get()
         if end := worker.test(words):
