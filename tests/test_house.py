@@ -48,7 +48,7 @@ HOMES = {
     "numba": {"numba_support"},
     "cupy": {"devices"},
     "sklearn": {"pyramid", "nystroem", "models"},
-    "scipy": {"pyramid", "statistics"},
+    "scipy": {"pyramid", "statistics", "analyses"},
 }
 HEAVY = ["awkward", "uproot", "hist", "boost_histogram", "matplotlib", "mplhep", "torch", "rich",
          "typer", "pyarrow", "h5py", "scipy", "sklearn", "xgboost", "zuko", "pandas", "vector", "numba"]  # fmt: skip
