@@ -84,7 +84,7 @@ class TestConfig:
             ('particle = "upsilon"', 'particle = "eta"', "no window for particle 'eta'"),
             ('files = ["toys.root"]', "", "input.files must name at least one file"),
             ("seed = 3", "seed = -1", "seed must be an integer >= 0, got -1"),
-            ("analysis_cuts.upper", "analysis_cuts.uper", "unknown key in analysis_cuts: 'uper'"),
+            ("analysis_cuts.upper", "analysis_cuts.upp", "unknown key in analysis_cuts: 'upp'"),
             ('"mu0_ip3d", "mu1_ip3d"', '"mu0_ip3d", "mu0_ip3d"', "features must be different"),
             ("[input]", "[input", "Expected|Invalid"),
         ],
