@@ -22,7 +22,7 @@ demo: $(VENV)/.package
 	@echo "Look at demo/spectrum/report.html and demo/spectrum/spectrum.png"
 
 test: $(VENV)/.test
-	$(MAKE) -C tests/cuda_emulation PYTHON=$(CURDIR)/$(BIN)/python
+	$(MAKE) -j2 -C tests/cuda_emulation PYTHON=$(CURDIR)/$(BIN)/python
 	FASTJAG_EXPECT_EMULATION=1 $(BIN)/python -m pytest -q
 
 lint: $(VENV)/.test $(VENV)/.lint

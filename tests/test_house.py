@@ -39,6 +39,7 @@ HOMES = {
     "awkward": {"io", "toys", "interchange"},
     "uproot": {"io", "reader", "toys"},
     "torch": {"models", "interchange"},
+    "zuko": {"models"},
     "xgboost": {"models"},
     "pyarrow": {"interchange", "analyses"},
     "matplotlib": {"plots"},
@@ -47,10 +48,10 @@ HOMES = {
     "numba": {"numba_support"},
     "cupy": {"devices"},
     "sklearn": {"pyramid", "nystroem", "models"},
-    "scipy": {"pyramid"},
+    "scipy": {"pyramid", "statistics", "analyses"},
 }
 HEAVY = ["awkward", "uproot", "hist", "boost_histogram", "matplotlib", "mplhep", "torch", "rich",
-         "typer", "pyarrow", "h5py", "scipy", "sklearn", "pandas", "vector", "numba"]  # fmt: skip
+         "typer", "pyarrow", "h5py", "scipy", "sklearn", "xgboost", "zuko", "pandas", "vector", "numba"]  # fmt: skip
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 SOURCES = [

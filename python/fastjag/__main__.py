@@ -1,4 +1,4 @@
-"""The command line: ``fastjag spectrum | convert | toys | info``."""
+"""The command line: ``fastjag spectrum | convert | dimuon | toys | info``."""
 
 from __future__ import annotations
 
@@ -139,6 +139,39 @@ def convert(
     console.print(f"{len(result.columns)} columns; results in {out}", soft_wrap=True)
 
 
+dimuon = typer.Typer(
+    help="The dimuon anomaly search: flow, classifiers and bump hunt.", no_args_is_help=True
+)
+app.add_typer(dimuon, name="dimuon")
+
+
+@dimuon.callback()
+def _dimuon() -> None:
+    pass
+
+
+@dimuon.command(epilog="Example: fastjag dimuon run search.toml --out search")
+def run(
+    config: Annotated[Path, typer.Argument(help="The configuration, TOML or YAML.")],
+    out: OutOption = Path("dimuon"),
+    until: Annotated[
+        str,
+        typer.Option(
+            help="Last stage: prepare, flow, samples, check, classify, significance or report."
+        ),
+    ] = "report",
+    device: Annotated[str, typer.Option(help="cpu or cuda, for flows and classifiers.")] = "cpu",
+    threads: ThreadsOption = None,
+) -> None:
+    """All stages up to one; those whose results are there already are not run again."""
+    from fastjag.analyses.dimuon.config import Config
+    from fastjag.analyses.dimuon.search import Search
+
+    search = Search(Config.read(config), out, threads=threads, device=device)
+    search.run([until], told=lambda what: console.print(what, highlight=False))
+    console.print(f"results in {search.folder(until)}", soft_wrap=True)
+
+
 @app.command(epilog="Example: fastjag toys toys.root --events 200000 --seed 1")
 def toys(
     path: Annotated[Path, typer.Argument(help="The ROOT file to write.")],
@@ -162,8 +195,17 @@ def info() -> None:
     for name, value in kernels.build_info().items():
         table.add_row(name, str(value))
     table.add_row("threads", str(kernels.get_num_threads()))
-    table.add_row("CUDA", "not built: this version has CPU kernels only")
+    table.add_row("CUDA", _cuda())
     console.print(table)
+
+
+def _cuda() -> str:
+    """Which CUDA the kernels were built with, or why there is none to be used."""
+    try:
+        runtime = kernels.cuda_module().runtime
+    except RuntimeError as error:
+        return str(error).removeprefix("device 'cuda' is ")
+    return f"{runtime // 1000}.{runtime % 1000 // 10}"
 
 
 def _print_skipped(skipped: list[tuple[str, str]]) -> None:

@@ -39,6 +39,7 @@ class Batches:
     on_error: str
     prefetch: bool
     progress: bool | None
+    optional: tuple[str, ...] = ()
     skipped: list[Skipped] = field(default_factory=list)
     n_events: int = 0
     _iterator: Generator[Batch] | None = None
@@ -86,6 +87,8 @@ class Batches:
                 with reader.file:
                     total = reader.n_entries
                     names = reader.branches(self.columns)
+                    there = set(reader.stored).difference(names)
+                    names += [name for name in self.optional if name in there]
                     if total == 0:
                         advance(1)
                         continue
@@ -112,6 +115,7 @@ def iterate(
     on_error: str = "raise",
     prefetch: bool = True,
     progress: bool | None = None,
+    optional: Iterable[str] = (),
 ) -> Batches:
     """Read ROOT files batch by batch, TTree or RNTuple, with bounded memory.
 
@@ -135,6 +139,8 @@ def iterate(
         Read the next batch in a thread while this one is used.
     progress
         Show a bar; default: if stderr is a terminal.
+    optional
+        Branch names that some files may not have: their batches then come without.
 
     Yields
     ------
@@ -159,7 +165,9 @@ def iterate(
     needs("awkward", "io")
     names = [columns] if isinstance(columns, str) else None if columns is None else list(columns)
     found = find_files(files)
-    return Batches(found, names, step, schema, on_error, prefetch, progress)
+    return Batches(
+        found, names, step, schema, on_error, prefetch, progress, tuple(dict.fromkeys(optional))
+    )
 
 
 def write_histograms(path: str | os.PathLike[str], histograms: Mapping[str, Any]) -> None:

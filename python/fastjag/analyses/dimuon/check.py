@@ -1,0 +1,80 @@
+"""check: can a classifier tell the flows' samples from data where there is no signal?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from fastjag.analyses.dimuon.preprocess import Floats
+from fastjag.models.trees import TreeSettings, fold_scores, with_changes
+
+
+@dataclass(frozen=True)
+class Closure:
+    """How alike samples and data are in one part of the sidebands; 0.5 is perfect."""
+
+    auc: float  #: of a classifier of the features, out of fold
+    auc_error: float  #: if nothing could be told apart
+    auc_with_mass: float
+    ks: dict[str, tuple[float, float]]  #: statistic and p-value for each feature
+    n_data: int
+    n_samples: int
+
+    @property
+    def passes(self) -> bool:
+        """Within 0.02 of 0.5, or within three standard deviations where events are few."""
+        return abs(self.auc - 0.5) <= max(0.02, 3 * self.auc_error)
+
+
+def closure(
+    names: tuple[str, ...],
+    samples: Floats,
+    sample_mass: Floats,
+    data: Floats,
+    data_mass: Floats,
+    *,
+    settings: TreeSettings | None = None,
+    seed: int = 0,
+    threads: int | None = None,
+) -> Closure:
+    """Compare (n, F) samples with (m, F) data, all preprocessed, cross-validated in folds."""
+    chosen = settings or with_changes("fast", members=1)
+    inside = np.ones(len(data), bool)
+
+    def auc(x: Floats, y: Floats) -> float:
+        found = fold_scores(
+            x, y, inside, settings=chosen, seed=seed, threads=threads, progress=False
+        )
+        return area_under_curve(found.background, found.data)
+
+    return Closure(
+        auc=auc(samples, data),
+        auc_error=auc_error(len(samples), len(data)),
+        auc_with_mass=auc(
+            np.column_stack([samples, sample_mass]), np.column_stack([data, data_mass])
+        ),
+        ks={
+            name: (float(test.statistic), float(test.pvalue))
+            for name, test in zip(
+                names,
+                (stats.ks_2samp(x, y) for x, y in zip(samples.T, data.T, strict=True)),
+                strict=True,
+            )
+        },
+        n_data=len(data),
+        n_samples=len(samples),
+    )
+
+
+def area_under_curve(background: Floats, data: Floats) -> float:
+    """Probability that a data event scores higher than a background event; ties count half."""
+    ranks = stats.rankdata(np.concatenate([background, data]))[len(background) :]
+    n, m = len(background), len(data)
+    return float((ranks.sum() - m * (m + 1) / 2) / (n * m))
+
+
+def auc_error(n: int, m: int) -> float:
+    """Standard deviation of the area where both have one distribution (Mann and Whitney, 1947)."""
+    return float(np.sqrt((n + m + 1) / (12 * n * m)))

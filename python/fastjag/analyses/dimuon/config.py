@@ -1,0 +1,192 @@
+"""The configuration of a dimuon search: one TOML or YAML file, checked before anything runs."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fastjag.analyses.dimuon.observables import OBSERVABLES, is_column
+from fastjag.arrays import near_misses, needs
+from fastjag.statistics import Window
+
+
+@dataclass(frozen=True)
+class Config:
+    """What to read, which events to keep, what to learn from, and where to look.
+
+    The keys of the file are those of the published analysis' ``workflow.yaml``
+    (``analysis_keywords``, ``window_definitions``, ``feature_sets``), and four sections more.
+    """
+
+    name: str
+    files: tuple[str, ...]
+    window: Window
+    features: tuple[str, ...]
+    lower: dict[str, float] = field(default_factory=dict)  #: column >= value
+    upper: dict[str, float] = field(default_factory=dict)  #: column <= value
+    muon_id: str = "tightId"
+    require_jet: bool = False
+    golden_json: str | None = None
+    seed: int = 1
+    flow: dict[str, Any] = field(default_factory=dict)
+    classifier: dict[str, Any] = field(default_factory=dict)
+    significance: dict[str, Any] = field(default_factory=dict)
+
+    @staticmethod
+    def read(path: str | os.PathLike[str]) -> Config:
+        """From a ``.toml``, ``.yaml`` or ``.yml`` file; paths in it are relative to it.
+
+        Raises ValueError naming the file, the key that is wrong and what is accepted.
+        """
+        source = Path(path)
+        if source.suffix not in (".toml", ".yaml", ".yml"):
+            raise ValueError(f"{source}: a configuration must be .toml, .yaml or .yml")
+        text = source.read_text(encoding="utf-8")
+        try:
+            content = _parse(text, source.suffix)
+        except ValueError as error:
+            raise ValueError(f"{source}: {error}") from None
+        if not isinstance(content, Mapping):
+            raise ValueError(f"{source}: must hold keys and values")  # noqa: TRY004
+        try:
+            return _checked(content, source.parent)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{source}: {error}") from None
+
+
+_SECTIONS = {
+    "input": {"files", "golden_json", "muon_id", "require_jet"},
+    "analysis_keywords": {"name", "particle", "dataset_id", "analysis_cuts", "features"},
+    "window_definitions": None,  # names of the user
+    "feature_sets": None,
+    "flow": {"preset", "seeds", "settings"},
+    "classifier": {"preset", "pseudo_experiments", "settings"},
+    "significance": {"degree", "sr_edges", "degrees", "edges", "rates", "toys"},
+    "file_paths": {"working_dir", "data_storage_dir"},
+    "seed": None,
+}
+_BOUNDS = ("SB_left", "SR_left", "SR_right", "SB_right")
+
+
+def _parse(text: str, suffix: str) -> Any:
+    if suffix == ".toml":
+        return tomllib.loads(text)
+    needs("yaml", "dimuon")
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"is not YAML: {error}") from None
+
+
+def _checked(content: Mapping[str, Any], folder: Path) -> Config:
+    _known(content, _SECTIONS, "key")
+    section = {name: _mapping(content.get(name, {}), name) for name in _SECTIONS if name != "seed"}
+    for name, keys in _SECTIONS.items():
+        if keys is not None:
+            _known(section[name], keys, f"key in {name}")
+    keywords, given = section["analysis_keywords"], section["input"]
+    particle = keywords.get("particle", next(iter(section["window_definitions"]), None))
+    if particle is None:
+        raise ValueError(
+            "window_definitions must define a window, such as [window_definitions.upsilon]"
+        )
+    if particle not in section["window_definitions"]:
+        raise ValueError(
+            f"no window for particle {particle!r}: {near_misses(str(particle), section['window_definitions'])}"
+        )
+    bounds = _mapping(section["window_definitions"][particle], f"window_definitions.{particle}")
+    _known(bounds, _BOUNDS, f"key in window_definitions.{particle}")
+    missing = [b for b in _BOUNDS if b not in bounds]
+    if missing:
+        raise ValueError(f"window_definitions.{particle} lacks {', '.join(missing)}")
+    edges = section["significance"].get("sr_edges", 12)
+    sb_left, sr_left, sr_right, sb_right = (_number(bounds[b], f"{particle}.{b}") for b in _BOUNDS)
+    window = Window(sb_left, sr_left, sr_right, sb_right, sr_edges=edges)
+    cuts = _mapping(keywords.get("analysis_cuts", {}), "analysis_cuts")
+    _known(cuts, ("lower", "upper"), "key in analysis_cuts")
+    bound: dict[str, dict[str, float]] = {}
+    for side in ("lower", "upper"):
+        values = _mapping(cuts.get(side) or {}, f"analysis_cuts.{side}")
+        for column in values:
+            _column(column, f"analysis_cuts.{side}")
+        bound[side] = {c: _number(v, f"analysis_cuts.{side}.{c}") for c, v in values.items()}
+    files = given.get("files", [])
+    if isinstance(files, str):
+        files = [files]
+    if not files:
+        raise ValueError("input.files must name at least one file")
+    golden = given.get("golden_json")
+    seed = content.get("seed", 1)
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ValueError(f"seed must be an integer >= 0, got {seed!r}")
+    return Config(
+        name=str(keywords.get("name", particle)),
+        files=tuple(_beside(folder, str(f)) for f in files),
+        window=window,
+        features=_features(keywords.get("features"), section["feature_sets"]),
+        lower=bound["lower"],
+        upper=bound["upper"],
+        muon_id=str(given.get("muon_id", "tightId")),
+        require_jet=bool(given.get("require_jet", False)),
+        golden_json=None if golden is None else _beside(folder, str(golden)),
+        seed=seed,
+        flow=dict(section["flow"]),
+        classifier=dict(section["classifier"]),
+        significance=dict(section["significance"]),
+    )
+
+
+def _features(chosen: Any, sets: Mapping[str, Any]) -> tuple[str, ...]:
+    """A list of columns, or the name of a set; by default the only set."""
+    if chosen is None:
+        if len(sets) != 1:
+            raise ValueError(
+                "analysis_keywords.features must name one of feature_sets: " + near_misses("", sets)
+            )
+        chosen = next(iter(sets))
+    if isinstance(chosen, str):
+        if chosen not in sets:
+            raise ValueError(f"no feature set {chosen!r}: {near_misses(chosen, sets)}")
+        chosen = sets[chosen]
+    if not isinstance(chosen, list) or not chosen:
+        raise ValueError(f"features must be a list of columns, got {chosen!r}")
+    # The published configuration names the mass as the last one: it is the flow's context.
+    features = [f for f in chosen if f != "dimu_mass"]
+    for feature in features:
+        _column(feature, "features")
+    if len(set(features)) < len(features) or not features:
+        raise ValueError(f"features must be different columns besides dimu_mass, got {chosen!r}")
+    return tuple(features)
+
+
+def _column(name: str, where: str) -> None:
+    if not is_column(name):
+        raise ValueError(f"{where}: no column {name!r}: {near_misses(name, OBSERVABLES)}")
+
+
+def _known(given: Mapping[str, Any], accepted: Any, what: str) -> None:
+    for name in given:
+        if name not in accepted:
+            raise ValueError(f"unknown {what}: {name!r}: {near_misses(str(name), accepted)}")
+
+
+def _mapping(value: Any, name: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{name} must be a table of keys and values, got {value!r}")  # noqa: TRY004
+    return value
+
+
+def _number(value: Any, name: str) -> float:
+    if isinstance(value, str) or not isinstance(value, (bool, int, float)):
+        raise ValueError(f"{name} must be a number, got {value!r}")  # noqa: TRY004
+    return float(value)
+
+
+def _beside(folder: Path, path: str) -> str:
+    return path if "://" in path or os.path.isabs(path) else str(folder / path)

@@ -1,0 +1,114 @@
+"""samples: what the flows say the events would look like without a signal."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastjag.analyses.dimuon.config import Config
+from fastjag.analyses.dimuon.preprocess import Floats, Preprocessing
+from fastjag.arrays import near_misses, needs
+from fastjag.models.flow import ConditionalFlow
+from fastjag.statistics import BackgroundFit, Window, fit_background
+
+
+@dataclass(frozen=True)
+class Events:
+    """Pairs of one charge class inside the window."""
+
+    mass: Floats  #: (n,) GeV
+    features: dict[str, Floats]
+    sideband: NDArray[np.bool_]  #: (n,) outside the signal region
+
+    def __len__(self) -> int:
+        return len(self.mass)
+
+    def __getitem__(self, chosen: NDArray[np.bool_]) -> Events:
+        return Events(
+            self.mass[chosen],
+            {k: v[chosen] for k, v in self.features.items()},
+            self.sideband[chosen],
+        )
+
+    @staticmethod
+    def read(path: str | os.PathLike[str], config: Config) -> Events:
+        """The features of a configuration from a table of ``prepare``, in float64.
+
+        sb_left <= mass < sb_right; the signal region is sr_left <= mass < sr_right.
+        """
+        needs("pyarrow", "arrow")
+        import pyarrow.parquet as pq
+
+        known = pq.read_schema(path).names
+        for name in config.features:
+            if name not in known:
+                raise ValueError(f"{path}: no column {name!r}: {near_misses(name, known)}")
+        table = pq.read_table(path, columns=["dimu_mass", *config.features])
+        mass = table["dimu_mass"].to_numpy().astype(np.float64)
+        w = config.window
+        inside = (mass >= w.sb_left) & (mass < w.sb_right)
+        if not inside.any():
+            raise ValueError(
+                f"{Path(path)}: none of {len(mass)} pairs has a mass between {w.sb_left:g} and "
+                f"{w.sb_right:g} GeV"
+            )
+        features = {f: table[f].to_numpy().astype(np.float64)[inside] for f in config.features}
+        mass = mass[inside]
+        return Events(mass, features, (mass < w.sr_left) | (mass >= w.sr_right))
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Draws of preprocessed features, of all flows one after another, with their masses [GeV]."""
+
+    background: BackgroundFit
+    signal_region: Floats  #: (flows * n, F) for training; n is what the fit expects
+    validation: Floats  #: the same masses, drawn again
+    roc: Floats  #: and again
+    mass: Floats  #: (flows * n,) of the three
+    sideband: Floats  #: (flows * n_sideband, F) at the masses of the data
+    sideband_mass: Floats
+
+
+def draw_samples(
+    flows: Sequence[ConditionalFlow],
+    preprocessing: Preprocessing,
+    events: Events,
+    window: Window,
+    *,
+    degree: int,
+    seed: int,
+) -> Samples:
+    """Sample every flow as often as the sidebands let expect, in the signal region and beside it.
+
+    Masses in the signal region follow the polynomial of :func:`fastjag.statistics.fit_background`.
+    """
+    left, _, right, _ = window.count(events.mass)
+    fit = fit_background(left, right, window=window, degree=degree)
+    n = round(fit.expected)
+    if n < 1:
+        raise ValueError(
+            f"the background fit expects {fit.expected:.3g} events in the signal region"
+        )
+    seeds = np.random.SeedSequence(seed).spawn(len(flows))
+    draws: dict[str, list[Floats]] = {k: [] for k in ("sr", "validation", "roc", "sideband")}
+    masses = []
+    beside = events.mass[events.sideband]
+    for flow, sequence in zip(flows, seeds, strict=True):
+        numbers = [int(s) for s in sequence.generate_state(5)]
+        mass = fit.draw(n, numbers[0])
+        context = preprocessing.scale_mass(mass)
+        for kind, number in zip(("sr", "validation", "roc"), numbers[1:4], strict=True):
+            draws[kind].append(flow.sample(context, seed=number))
+        draws["sideband"].append(flow.sample(preprocessing.scale_mass(beside), seed=numbers[4]))
+        masses.append(mass)
+    stacked = {kind: np.concatenate(parts) for kind, parts in draws.items()}
+    return Samples(
+        fit, stacked["sr"], stacked["validation"], stacked["roc"], np.concatenate(masses),
+        stacked["sideband"], np.tile(beside, len(flows)),
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Networks and tree ensembles that learn from what the kernels give."""

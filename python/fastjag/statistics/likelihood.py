@@ -1,0 +1,229 @@
+"""How significant an excess of counts in a mass window is above its sidebands."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.polynomial import legendre
+from numpy.typing import ArrayLike, NDArray
+from scipy import special
+
+from fastjag.arrays import at_least
+from fastjag.statistics.windows import Floats, Window
+
+_BARRIER = 0.1  # how much less of the barrier each stage of the fit leaves
+_STEPS = 400  # Newton steps before a spectrum counts as not converged; usual are 20 to 60
+_CHUNK = 4096  # spectra at a time: their matrices stay in the cache
+
+
+class Significance(NamedTuple):
+    """The excess of each spectrum; all but ``coefficients`` have the shape of ``signal``."""
+
+    S: Floats  #: signal, N - B of the fit to the sidebands; may be negative
+    B: Floats  #: background in the signal region
+    q0: Floats  #: likelihood ratio against no signal, 0 where S <= 0
+    Z: Floats  #: sqrt(q0), standard deviations
+    p: Floats  #: one-sided asymptotic p-value
+    #: of the sideband fit: counts per bin as a Legendre series in mass, from -1 at sb_left to 1 at
+    #: sb_right; shape (..., degree + 1). ``background`` evaluates it.
+    coefficients: Floats
+    converged: NDArray[np.bool_]  #: both fits, to machine precision
+
+
+def significance(
+    left: ArrayLike,
+    signal: ArrayLike,
+    right: ArrayLike,
+    *,
+    window: Window,
+    degree: int = 5,
+    variances: tuple[ArrayLike, ArrayLike, ArrayLike] | None = None,
+) -> Significance:
+    """Significance of an excess in the signal region, for many spectra at once.
+
+    The background is a polynomial in mass, compared with the count of every sideband bin at its
+    centre; in the signal region its exact integral is compared with the sum of all. q0 is twice the
+    logarithm of the ratio of the largest likelihoods with any signal and with none (arXiv:2502.14036;
+    Cowan et al., EPJC 71:1554, 2011). The likelihood is convex in the polynomial, so that its
+    optimum is unique; it is found by Newton's method in a Legendre basis, with no bin allowed
+    below zero.
+
+    Parameters
+    ----------
+    left, right
+        Counts, or sums of weights, of the sideband bins: shape (..., n_bins).
+    signal
+        Of the signal region, shape (...).
+    variances
+        Sums of squared weights of ``left``, ``signal``, ``right``: bins are then scaled Poisson
+        (Bohm and Zech, NIM A 748:1, 2014). Default: unweighted.
+
+    Raises ValueError for negative or non-finite counts, shapes that do not fit the window, and
+    sidebands with fewer filled bins than the polynomial has coefficients.
+    """
+    degree = at_least("degree", degree, 0)
+    n, scale, shape = _counts(left, signal, right, variances, window)
+    design = design_matrix(window, degree)
+    if design.shape[0] - 1 <= degree:
+        raise ValueError(
+            f"{design.shape[0] - 1} sideband bins cannot fix a polynomial of degree {degree}"
+        )
+    empty = n[:, :-1].max(axis=1, initial=0) <= 0
+    if empty.any():
+        raise ValueError(
+            f"the sidebands of spectrum {int(empty.argmax())} are empty: there is no background fit"
+        )
+    parts = [
+        excess(n[i : i + _CHUNK], scale[i : i + _CHUNK], design) for i in range(0, len(n), _CHUNK)
+    ]
+    S, B, q0, theta, converged = (np.concatenate(part) for part in zip(*parts, strict=True))
+    Z = np.sqrt(q0)
+    p = 0.5 * special.erfc(Z / np.sqrt(2))  # not 1 - cdf, which is 0 from 8.3 sigma on
+    S, B, q0, Z, p = (a.reshape(shape) for a in (S, B, q0, Z, p))
+    theta = theta.reshape(*shape, degree + 1)
+    return Significance(S, B, q0, Z, p, theta, converged.reshape(shape))
+
+
+def background(coefficients: ArrayLike, masses: ArrayLike, window: Window) -> Floats:
+    """Counts per bin that a fit expects at these masses: shape (..., n_masses)."""
+    theta = np.asarray(coefficients, np.float64)
+    return theta @ legendre.legvander(unit_mass(masses, window), theta.shape[-1] - 1).T
+
+
+def unit_mass(masses: ArrayLike, window: Window) -> Floats:
+    middle, half = (window.sb_right + window.sb_left) / 2, (window.sb_right - window.sb_left) / 2
+    return (np.asarray(masses, np.float64) - middle) / half
+
+
+def design_matrix(window: Window, degree: int) -> Floats:
+    """Rows: the polynomials at the centres of sideband bins, then their sum over the signal region.
+
+    The sum is the integral divided by a bin's width.
+    """
+    rows = legendre.legvander(unit_mass(window.centers, window), degree)
+    low, high = unit_mass((window.sr_left, window.sr_right), window)
+    width = (high - low) / (window.sr_edges - 1)
+    integrals = np.empty(degree + 1)
+    for k in range(degree + 1):
+        primitive = legendre.legint(np.eye(degree + 1)[k])
+        integrals[k] = legendre.legval(high, primitive) - legendre.legval(low, primitive)
+    return np.vstack([rows, integrals / width])
+
+
+def _counts(
+    left: ArrayLike,
+    signal: ArrayLike,
+    right: ArrayLike,
+    variances: tuple[ArrayLike, ArrayLike, ArrayLike] | None,
+    window: Window,
+) -> tuple[Floats, Floats, tuple[int, ...]]:
+    """Counts (spectra, bins and signal region), the scale of each Poisson, leading dimensions."""
+    expected = {"left": len(window.left) - 1, "signal": None, "right": len(window.right) - 1}
+
+    def stacked(parts: tuple[ArrayLike, ...], of: str) -> Floats:
+        arrays = []
+        for (name, bins), part in zip(expected.items(), parts, strict=True):
+            array = np.asarray(part, np.float64)
+            if bins is None:
+                array = array[..., None]
+            elif array.ndim == 0 or array.shape[-1] != bins:
+                raise ValueError(
+                    f"{name}{of} must have {bins} bins in its last dimension for this window, "
+                    f"got shape {array.shape}"
+                )
+            if not (np.isfinite(array).all() and (array >= 0).all()):
+                raise ValueError(f"{name}{of} must be finite and not negative")
+            arrays.append(array)
+        lead = np.broadcast_shapes(*(a.shape[:-1] for a in arrays))
+        whole = [np.broadcast_to(a, (*lead, a.shape[-1])) for a in arrays]
+        return np.concatenate([whole[0], whole[2], whole[1]], axis=-1)
+
+    n = stacked((left, signal, right), "")
+    shape = n.shape[:-1]
+    n = n.reshape(-1, n.shape[-1])
+    if variances is None:
+        return n, np.ones_like(n), shape
+    v = np.broadcast_to(stacked(variances, " variances"), (*shape, n.shape[-1])).reshape(n.shape)
+    # Mean weight in a bin is v / n: as many events of that weight carry the same information.
+    filled = (n > 0) & (v > 0)
+    return n, np.where(filled, n / np.where(filled, v, 1), 1.0), shape
+
+
+def excess(
+    n: Floats, scale: Floats, design: Floats
+) -> tuple[Floats, Floats, Floats, Floats, NDArray[np.bool_]]:
+    """S, B, q0, coefficients and convergence of (spectra, bins) counts."""
+    theta, free, good = _fit(n[:, :-1], scale[:, :-1], design[:-1])
+    _, null, good_null = _fit(n, scale, design)
+    observed = n[:, -1]
+    B = theta @ design[-1]
+    S = observed - B
+    best = free + _deviance(observed[:, None], observed[:, None], scale[:, -1:])
+    q0 = np.where(S > 0, np.maximum(2 * (null - best), 0), 0)
+    return S, B, q0, theta, good & good_null
+
+
+def _deviance(expected: Floats, n: Floats, scale: Floats) -> Floats:
+    """-ln L of scaled Poisson counts, but for what does not depend on the expectation."""
+    positive = np.where(expected > 0, expected, 1)
+    terms = expected - np.where(n > 0, n * np.log(positive), 0)
+    total: Floats = (scale * terms).sum(axis=-1)
+    return total
+
+
+def _fit(n: Floats, scale: Floats, design: Floats) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """Coefficients, -ln L and convergence of the best non-negative polynomials.
+
+    Newton's method for -ln L - t sum ln(expectation) with t falling to nothing: the barrier keeps
+    every bin above zero, also empty ones, where the likelihood alone would not.
+    """
+    spectra, terms = len(n), design.shape[1]
+    theta = np.zeros((spectra, terms))
+    theta[:, 0] = n.mean(axis=1)  # flat: positive in every bin
+    converged = np.zeros(spectra, bool)
+    barrier = np.where((n > 0).all(axis=1), 0.0, 1.0)  # filled bins need none
+    active = np.arange(spectra)
+    size = scale * np.maximum(n, 1)
+    tolerance = 1e-13 * size.sum(axis=1)
+    for _ in range(_STEPS):
+        if len(active) == 0:
+            break
+        t, wanted, s = barrier[active], n[active], scale[active]
+        expected = theta[active] @ design.T
+        pull = s * wanted + t[:, None]
+        gradient = (s - pull / expected) @ design
+        curvature = np.einsum("eb,bi,bj->eij", pull / expected**2, design, design, optimize=True)
+        curvature += 1e-14 * np.trace(curvature, axis1=1, axis2=2)[:, None, None] * np.eye(terms)
+        step = -np.linalg.solve(curvature, gradient[..., None])[..., 0]
+        decrement = -(gradient * step).sum(axis=1)
+        length = _step_length(expected, step @ design.T, wanted, s, t, decrement)
+        theta[active] += length[:, None] * step
+        settled = decrement < np.maximum(tolerance[active], 0.1 * t)
+        done = settled & (t * n.shape[1] <= tolerance[active])
+        barrier[active] = np.where(settled & ~done, t * _BARRIER, t)
+        converged[active[done]] = True
+        active = active[~done]
+    value = _deviance(theta @ design.T, n, scale)
+    return theta, value, converged
+
+
+def _step_length(
+    expected: Floats, change: Floats, n: Floats, scale: Floats, t: Floats, decrement: Floats
+) -> Floats:
+    """How far to go along a Newton step: inside the positive region, and downhill."""
+    falling = np.where(change < 0, expected / np.where(change < 0, -change, 1), np.inf)
+    length = np.minimum(1.0, 0.99 * falling.min(axis=1))
+
+    def rise(length: Floats) -> Floats:  # of what is minimised, by terms that do not cancel
+        relative = length[:, None] * change / expected
+        terms = scale * length[:, None] * change - (scale * n + t[:, None]) * np.log1p(relative)
+        total: Floats = terms.sum(axis=1)
+        return total
+
+    for _ in range(60):
+        uphill = rise(length) > -0.1 * length * decrement + 1e-12 * np.abs(n).sum(axis=1)
+        if not uphill.any():
+            break
+        length = np.where(uphill, length / 2, length)
+    return np.asarray(length)

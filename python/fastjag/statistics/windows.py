@@ -1,0 +1,147 @@
+"""A signal region between two sidebands, its bins, and the counts in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastjag import kernels
+from fastjag.arrays import as_float, at_least, check_length
+
+Floats: TypeAlias = NDArray[np.float64]
+
+
+class Counts(NamedTuple):
+    """Sums of weights in the bins of a window, and sums of squared weights (None: unweighted)."""
+
+    left: Floats
+    signal: Floats
+    right: Floats
+    variances: tuple[Floats, Floats, Floats] | None
+
+
+@dataclass(frozen=True)
+class Window:
+    """A signal region between two sidebands [GeV], and the bins of all three.
+
+    ``sr_edges`` is the number of bin edges in the signal region, both ends included. Sidebands have
+    bins of the same width, going outwards; a partial bin at their far end is left out. With
+    ``logarithmic`` bins have equal ratios instead of equal widths.
+    """
+
+    sb_left: float
+    sr_left: float
+    sr_right: float
+    sb_right: float
+    sr_edges: int = 12
+    logarithmic: bool = False
+
+    def __post_init__(self) -> None:
+        at_least("sr_edges", self.sr_edges, 2)
+        bounds = (self.sb_left, self.sr_left, self.sr_right, self.sb_right)
+        if not (np.isfinite(bounds).all() and (np.diff(bounds) > 0).all()):
+            raise ValueError(
+                "a window needs sb_left < sr_left < sr_right < sb_right, got "
+                + ", ".join(f"{x:g}" for x in bounds)
+            )
+        if self.logarithmic and self.sb_left <= 0:
+            raise ValueError(f"logarithmic bins need sb_left > 0, got {self.sb_left:g}")
+        for side, edges in (("left", self.left), ("right", self.right)):
+            if len(edges) < 2:
+                raise ValueError(
+                    f"the {side} sideband is narrower than a bin of the signal region; "
+                    f"sr_edges={self.sr_edges} are too few"
+                )
+
+    @property
+    def signal(self) -> Floats:
+        """Bin edges of the signal region, shape (sr_edges,)."""
+        space = np.geomspace if self.logarithmic else np.linspace
+        return space(self.sr_left, self.sr_right, self.sr_edges)
+
+    @property
+    def left(self) -> Floats:
+        """Bin edges of the left sideband, ascending, the last one ``sr_left``."""
+        return self._outwards(self.sr_left, self.sb_left)[::-1]
+
+    @property
+    def right(self) -> Floats:
+        """Bin edges of the right sideband, the first one ``sr_right``."""
+        return self._outwards(self.sr_right, self.sb_right)
+
+    def _outwards(self, start: float, stop: float) -> Floats:
+        first, second = self.signal[:2]
+        edges, down = [start], stop < start
+        while True:
+            last = edges[-1]
+            if self.logarithmic:
+                ratio = second / first
+                following = last / ratio if down else last * ratio
+            else:
+                following = last - (second - first) if down else last + (second - first)
+            if following < stop if down else following > stop:
+                return np.array(edges)
+            edges.append(following)
+
+    @property
+    def centers(self) -> Floats:
+        """Centres of the bins of both sidebands, left then right; geometric if logarithmic."""
+        sides = []
+        for edges in (self.left, self.right):
+            low, high = edges[:-1], edges[1:]
+            sides.append(np.sqrt(low * high) if self.logarithmic else (low + high) / 2)
+        return np.concatenate(sides)
+
+    def count(self, masses: ArrayLike, weights: ArrayLike | None = None) -> Counts:
+        """Histogram masses [GeV]: sidebands bin by bin, the signal region as one number.
+
+        Masses on the border of the signal region are in no bin, as in the published analysis.
+        """
+        mass = as_float(masses, "masses").astype(np.float64, copy=False)
+        weight = None if weights is None else as_float(weights, "weights")
+        if weight is not None:
+            check_length(weight, "weights", len(mass), "masses")
+        sums, squares = kernels.histogram([mass], [self._fill_edges], weights=weight)
+        return self._parts(sums[1:-2], None if squares is None else squares[1:-2])
+
+    def count_cuts(
+        self, masses: ArrayLike, scores: ArrayLike, cuts: ArrayLike,
+        weights: ArrayLike | None = None,
+    ) -> Counts:  # fmt: skip
+        """:meth:`count` for the events with ``score >= cut``, for each of ``cuts`` (n_cuts,).
+
+        All cuts in one pass over the events; the counts have shapes (n_cuts, n_bins) and (n_cuts,).
+        """
+        mass, score = as_float(masses, "masses"), as_float(scores, "scores")
+        check_length(score, "scores", len(mass), "masses")
+        given = [] if weights is None else [as_float(weights, "weights")]
+        for weight in given:
+            check_length(weight, "weights", len(mass), "masses")
+        bounds = np.atleast_1d(np.asarray(cuts, np.float64))
+        if bounds.ndim != 1 or np.isnan(bounds).any():
+            raise ValueError("cuts must be numbers, one-dimensional")
+        counts, sumw, sumw2 = kernels.histogram_cuts(
+            [mass.astype(np.float64, copy=False)], [self._fill_edges], score, bounds, weights=given
+        )
+        if weights is None:
+            return self._parts(counts[:, 0, 1:-2], None)
+        return self._parts(sumw[0, :, 0, 1:-2], sumw2[0, :, 0, 1:-2])
+
+    @property
+    def _fill_edges(self) -> Floats:
+        # The next number up starts the bins to the right of a border: the border itself is out.
+        above = np.nextafter((self.sr_left, self.sr_right), np.inf)
+        return np.concatenate([self.left, [above[0], self.sr_right], [above[1]], self.right[1:]])
+
+    def _parts(self, sums: NDArray[Any], squares: NDArray[Any] | None) -> Counts:
+        """Bins of ``_fill_edges`` to sidebands and signal region."""
+        n = len(self.left) - 1
+
+        def split(bins: NDArray[Any]) -> tuple[Floats, Floats, Floats]:
+            values = bins.astype(np.float64)
+            return values[..., :n], np.asarray(values[..., n + 1]), values[..., n + 3 :]
+
+        return Counts(*split(sums), None if squares is None else split(squares))

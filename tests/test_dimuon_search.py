@@ -1,0 +1,142 @@
+"""The dimuon search as a whole: every stage once, skipped when done, run again when it must be."""
+
+import json
+import shutil
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("xgboost")
+
+from fastjag import toys
+from fastjag.analyses.dimuon.config import Config
+from fastjag.analyses.dimuon.search import STAGES, Search
+
+TOML = """
+seed = 3
+[input]
+files = ["toys.root"]
+[analysis_keywords]
+name = "upsilon"
+[analysis_keywords.analysis_cuts.lower]
+mu0_iso04 = 0.1
+[window_definitions.upsilon]
+SB_left = 5
+SR_left = 9
+SR_right = 10.6
+SB_right = 16
+[feature_sets]
+two = ["dimu_pt", "mu0_ip3d"]
+[flow]
+preset = "fast"
+seeds = [1, 2]
+settings = { epochs = 2, hidden = [8] }
+[classifier]
+preset = "fast"
+settings = { members = 1, rounds = 5 }
+[significance]
+degree = 2
+sr_edges = 5
+degrees = [2]
+edges = [5, 6]
+rates = [1.0, 0.3, 0.1]
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """A search that has run: its folder, its configuration file, and what it said."""
+    folder = tmp_path_factory.mktemp("search")
+    toys.write(folder / "toys.root", 6000, seed=1)
+    (folder / "search.toml").write_text(TOML)
+    said = []
+    Search(Config.read(folder / "search.toml"), folder / "out").run(told=said.append)
+    return folder, said
+
+
+def run_again(folder, text=TOML):
+    (folder / "search.toml").write_text(text)
+    said = []
+    Search(Config.read(folder / "search.toml"), folder / "out").run(told=said.append)
+    return [line.split(":")[0] for line in said if line.endswith("running")]
+
+
+def test_every_stage_leaves_its_results(done):
+    folder, said = done
+    assert said == [f"{stage}: running" for stage in STAGES]
+    out = folder / "out"
+    results = json.loads((out / "report" / "results.json").read_text())
+    assert {row["pairs"] for row in results["table"]} == {"OS", "SS"}
+    scores = pq.read_table(out / "classify" / "OS.parquet")
+    assert {"dimu_mass", "dimu_pt", "mu0_ip3d", "score", "fold"} <= set(scores.column_names)
+    score = scores["score"].to_numpy()
+    assert ((score > 0) & (score < 1)).all()
+    # The published number can be computed again from the scores.
+    curve = results["OS"]["curves"]["classifier"]
+    mass = scores["dimu_mass"].to_numpy()
+    inside = (mass > 9) & (mass < 10.6)
+    for cut, S, B in zip(curve["cuts"], curve["S"], curve["B"], strict=True):
+        assert pytest.approx((inside & (score >= cut)).sum()) == S + B
+    page = (out / "report" / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 5
+    assert "likelihood" in page
+    for name in ("masses", "significance", "variations", "features", "training"):
+        assert (out / "report" / f"{name}.png").stat().st_size > 10_000
+
+
+def test_what_is_there_is_not_made_again(done, tmp_path):
+    folder, _ = done
+    shutil.copytree(folder, tmp_path / "copy", copy_function=shutil.copy2)
+    copy = tmp_path / "copy"
+    # Another folder is another file: all is made again; then nothing is.
+    assert run_again(copy) == list(STAGES)
+    assert run_again(copy) == []
+    assert run_again(copy, TOML.replace("rates = [1.0, 0.3, 0.1]", "rates = [1.0, 0.2]")) == [
+        "significance",
+        "report",
+    ]
+    (copy / "out" / "samples" / "stage.json").write_text("{")  # damaged
+    assert run_again(copy, TOML.replace("rates = [1.0, 0.3, 0.1]", "rates = [1.0, 0.2]")) == [
+        "samples"
+    ]
+
+
+def test_two_runs_agree(done, tmp_path):
+    folder, _ = done
+    Search(Config.read(folder / "search.toml"), tmp_path / "again").run(["classify"])
+    first, second = (
+        pq.read_table(out / "classify" / "OS.parquet")["score"].to_numpy()
+        for out in (folder / "out", tmp_path / "again")
+    )
+    np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("epochs = 2", "epoch = 2", "flow: .*epoch"),
+        ('preset = "fast"\nsettings = { members', 'preset = "fst"\nsettings = { members', "classifier: settings must be"),
+        ("seeds = [1, 2]", "seeds = 3", r"flow.seeds must be a list of integers, got 3"),
+    ],
+)  # fmt: skip
+def test_errors(done, tmp_path, old, new, message):
+    folder, _ = done
+    assert old in TOML
+    (tmp_path / "search.toml").write_text(
+        TOML.replace(old, new).replace("toys.root", str(folder / "toys.root"))
+    )
+    search = Search(Config.read(tmp_path / "search.toml"), tmp_path / "out")
+    with pytest.raises(ValueError, match=message):
+        search.run()
+    with pytest.raises(ValueError, match="stage must be 'prepare' or"):
+        search.run(["flows"])

@@ -1,0 +1,153 @@
+"""Conditional flows learn densities they can sample, resume, and refuse what is no data."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("zuko")
+
+from fastjag.models.flow import ConditionalFlow, FlowSettings, with_changes
+
+TINY = with_changes("fast", epochs=4, hidden=(8,), patience=None)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # networks this small only get slower by more
+    yield
+    torch.set_num_threads(threads)
+
+
+def sample(seed=1, n=3000):
+    """Two features whose means and correlation depend on the context."""
+    rng = np.random.default_rng(seed)
+    c = rng.normal(size=n)
+    x = 0.5 * c + rng.normal(size=n)
+    y = np.tanh(x) + 0.4 * rng.normal(size=n)
+    return np.stack([x, y], axis=1), c
+
+
+def test_learns_a_conditional_density():
+    features, context = sample()
+    flow = ConditionalFlow(with_changes("fast", epochs=25, learning_rate=5e-3), seed=3)
+    flow.fit(features, context)
+    test, at = sample(seed=2)
+    x, y = test.T
+    truth = stats.norm.logpdf(x, 0.5 * at) + stats.norm.logpdf(y, np.tanh(x), 0.4)
+    assert flow.log_prob(test, at).mean() == pytest.approx(truth.mean(), abs=0.06)
+    drawn = flow.sample(at, seed=4)
+    for column in range(2):
+        assert stats.ks_2samp(drawn[:, column], test[:, column]).pvalue > 1e-4
+    assert np.corrcoef(drawn[:, 0], at)[0, 1] == pytest.approx(np.corrcoef(x, at)[0, 1], abs=0.06)
+    latent = flow.latent(test, at)
+    assert latent.shape == test.shape
+    assert latent.mean(axis=0) == pytest.approx([0, 0], abs=0.1)
+    assert latent.std(axis=0) == pytest.approx([1, 1], abs=0.1)
+    assert flow.record["best_epoch"] == int(np.argmin(flow.record["validation_loss"]))
+
+
+def test_one_seed_one_flow():
+    features, context = sample(n=200)
+    runs = [ConditionalFlow(TINY, seed=s).fit(features, context) for s in (1, 1, 2)]
+    losses = [r.record["validation_loss"] for r in runs]
+    assert losses[0] == losses[1] != losses[2]
+    draws = [runs[0].sample(context, seed=s) for s in (1, 1, 2)]
+    np.testing.assert_array_equal(draws[0], draws[1])
+    assert not np.array_equal(draws[0], draws[2])
+
+
+@pytest.mark.parametrize("kind", ["spline", "affine"])
+@pytest.mark.parametrize("n_features", [1, 3])
+def test_saved_and_loaded(tmp_path, kind, n_features):
+    rng = np.random.default_rng(1)
+    features, context = rng.normal(size=(60, n_features)), rng.normal(size=60)
+    flow = ConditionalFlow(FlowSettings(kind, 2, (8,), epochs=2), seed=1).fit(features, context)
+    flow.save(tmp_path / "flow.pt")
+    loaded = ConditionalFlow.load(tmp_path / "flow.pt")
+    np.testing.assert_array_equal(
+        loaded.log_prob(features, context), flow.log_prob(features, context)
+    )
+    np.testing.assert_array_equal(loaded.sample(context, seed=1), flow.sample(context, seed=1))
+    assert loaded.record == flow.record
+    assert loaded.sample([], seed=1).shape == (0, n_features)
+    assert loaded.log_prob(np.zeros((0, n_features)), []).shape == (0,)
+    # Sampling inverts the map to the latent space.
+    drawn = loaded.sample(context, seed=1)
+    noise = torch.randn(60, n_features, generator=torch.Generator().manual_seed(1))
+    np.testing.assert_allclose(loaded.latent(drawn, context), noise, atol=2e-3)
+
+
+def test_an_interrupted_training_goes_on(tmp_path, monkeypatch):
+    from fastjag.models import flow as module
+
+    features, context = sample(n=200)
+    whole = ConditionalFlow(TINY, seed=1).fit(features, context)
+    monkeypatch.setattr(module, "_EVERY", -1.0)  # a checkpoint after every epoch
+    step = module._Training._epoch
+    done = []
+
+    def interrupted(self):
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(1)
+        step(self)
+
+    path = tmp_path / "training.pt"
+    monkeypatch.setattr(module._Training, "_epoch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ConditionalFlow(TINY, seed=1).fit(features, context, checkpoint=path)
+    count = []
+    monkeypatch.setattr(module._Training, "_epoch", lambda self: (count.append(1), step(self)))
+    resumed = ConditionalFlow(TINY, seed=1).fit(features, context, checkpoint=path)
+    assert len(count) == 2
+    assert resumed.record["validation_loss"] == whole.record["validation_loss"]
+    np.testing.assert_array_equal(resumed.sample(context, seed=1), whole.sample(context, seed=1))
+    # A checkpoint of other data is not gone on from, a finished one is not trained again.
+    other = ConditionalFlow(TINY, seed=1).fit(features + 1, context, checkpoint=path)
+    assert len(count) == 6
+    again = ConditionalFlow(TINY, seed=1).fit(features + 1, context, checkpoint=path)
+    assert len(count) == 6
+    assert again.record == other.record
+
+
+def test_early_stopping():
+    rng = np.random.default_rng(1)
+    flow = ConditionalFlow(with_changes("fast", patience=2, epochs=500, learning_rate=0.05), seed=1)
+    flow.fit(rng.normal(size=(60, 2)), rng.normal(size=60))
+    epochs = len(flow.record["train_loss"])
+    assert epochs == flow.record["best_epoch"] + 3
+    assert epochs < 500
+
+
+class TestErrors:
+    def test_data(self):
+        flow = ConditionalFlow(TINY)
+        good, context = np.zeros((20, 2)), np.zeros(20)
+        for features, c, message in (
+            (np.zeros(20), context, r"features must have shape \(n, F\), got \(20,\)"),
+            (good, np.zeros(19), "features have 20 events, but context has 19"),
+            (good, np.zeros((20, 1)), r"context must have shape \(n,\)"),
+            (np.where(np.arange(40).reshape(20, 2) == 7, np.nan, 0), context, "event 3 is"),
+            (good[:5], context[:5], "at least 10 events to learn from, got 5"),
+        ):
+            with pytest.raises(ValueError, match=message):
+                flow.fit(features, c)
+        with pytest.raises(RuntimeError, match="call fit first"):
+            flow.sample(context, seed=1)
+
+    def test_settings(self):
+        with pytest.raises(ValueError, match="settings must be 'spline' or 'paper' or 'fast'"):
+            ConditionalFlow("papr")
+        with pytest.raises(ValueError, match="activation must be a torch"):
+            ConditionalFlow(FlowSettings(activation="Tan"))
+
+    def test_damaged_checkpoint(self, tmp_path):
+        path = tmp_path / "training.pt"
+        features, context = sample(n=50)
+        ConditionalFlow(TINY).fit(features, context, checkpoint=path)
+        path.write_bytes(path.read_bytes()[:200])
+        with pytest.raises(ValueError, match=r"training.pt: is not a checkpoint of a flow, or is"):
+            ConditionalFlow(TINY).fit(features, context, checkpoint=path)
+        assert not list(tmp_path.glob("*.partial"))
