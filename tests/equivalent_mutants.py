@@ -114,6 +114,11 @@ EQUIVALENT = {
     ): "order_long writes the same once more",
     (
         "select.cu",
+        "for (int64_t pair = threadIdx.x; pair < pairs; pair += blockDim.x) {",
+        "for (int64_t pair = threadIdx.x; pair <= pairs; pair += blockDim.x) {",
+    ): "that pair lies behind the last value",
+    (
+        "select.cu",
         "for (int64_t size = 2; size < 2 * n; size *= 2)",
         "for (int64_t size = 2; size <= 2 * n; size *= 2)",
     ): "one more merge of what is sorted changes nothing",
@@ -182,6 +187,11 @@ EQUIVALENT = {
         "if (at == list_end || a.postings[at] >= column + warp_columns) continue;",
         ";",
     ): "saves work only: the loop below ends at once",
+    (
+        "pyramid_gram.cu",
+        "for (; level < a.n_levels - 2; ++level) sums.twice();",
+        "for (; level <= a.n_levels - 2; ++level) sums.twice();",
+    ): "a row with features has some of the top level, where level is n_levels - 1 already",
     (
         "pyramid_gram.cu",
         "uint32_t const weight = uint32_t{1} << (digit < 0 ? 0 : digit);",
