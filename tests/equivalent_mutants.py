@@ -1,6 +1,225 @@
-"""Mutants of the CUDA kernels that behave as the kernel does, and why.
+"""Mutants of the CUDA kernels that behave as the kernel does, and why: tests/mutants.py leaves them out."""
 
-(file, line, mutated line): reason. tests/mutants.py does not try them.
-"""
-
-EQUIVALENT: dict[tuple[str, str, str], str] = {}
+#: (file, line, mutated line): reason
+EQUIVALENT = {
+    (
+        "aggregate.cu",
+        "if (!a.mean && !a.std) return;",
+        ";",
+    ): "saves work only: what follows is written where it was asked for",
+    (
+        "aggregate.cu",
+        "if (!out && !position) return;",
+        ";",
+    ): "saves work only: what follows is written where it was asked for",
+    (
+        "aggregate.cu",
+        "if (!a.any && !a.all) return;",
+        ";",
+    ): "saves work only: what follows is written where it was asked for",
+    (
+        "dimuon.cu",
+        "bool const fits = first < 15 && second < 15;",
+        "bool const fits = first <= 15 && second < 15;",
+    ): "positions 15 and less than 15 fit into a byte, too: only (15, 15) is 255, and no pair is that",
+    (
+        "dimuon.cu",
+        "bool const fits = first < 15 && second < 15;",
+        "bool const fits = first < 15 && second <= 15;",
+    ): "positions 15 and less than 15 fit into a byte, too: only (15, 15) is 255, and no pair is that",
+    (
+        "nearest.cu",
+        "if (other < nearest || (other == nearest && other_at < at)) {",
+        "if (other < nearest || (other == nearest && other_at <= at)) {",
+    ): "takes what it has",
+    (
+        "dimuon.cu",
+        "return j < 0 || above(x, y) || (!above(y, x) && i < j);",
+        "return j < 0 || above(x, y) || (!above(y, x) && i <= j);",
+    ): "no particle is compared with itself",
+    (
+        "dimuon.cu",
+        "for (int64_t row = i + 1; row < stop; row += warp_lanes) {",
+        "for (int64_t row = i + 1; row <= stop; row += warp_lanes) {",
+    ): "lanes behind the event match nothing",
+    (
+        "events.cuh",
+        "for (int64_t first = global_thread() - lane_index(); first < n_events; first += all_threads()) {",
+        "for (int64_t first = global_thread() - lane_index(); first <= n_events; first += all_threads()) {",
+    ): "lanes behind the last event do nothing",
+    (
+        "spread.cuh",
+        "for (int64_t first = global_thread() - lane_index(); first < n_events; first += all_threads()) {",
+        "for (int64_t first = global_thread() - lane_index(); first <= n_events; first += all_threads()) {",
+    ): "lanes behind the last event do nothing",
+    (
+        "events.cuh",
+        "bool const passed = probe < last && offsets[probe] <= particle;",
+        "bool const passed = probe <= last && offsets[probe] <= particle;",
+    ): "offsets[last] is above the particle, by the loop's invariant",
+    (
+        "events.cuh",
+        "int64_t event = own < end ? event_of(offsets, n_events, own) : 0;",
+        "int64_t event = own <= end ? event_of(offsets, n_events, own) : 0;",
+    ): "without particles of its own a warp does not use the event",
+    (
+        "events.cuh",
+        "for (int64_t row = next & ~31; row < until; row += 32) {",
+        "for (int64_t row = next & ~31; row <= until; row += 32) {",
+    ): "particles from `until` on are left out below",
+    (
+        "spread.cuh",
+        "for (int step = 1; step < warp_lanes; step *= 2) {",
+        "for (int step = 1; step <= warp_lanes; step *= 2) {",
+    ): "no lane is 32 or more, so nothing is added",
+    (
+        "spread.cuh",
+        "for (int64_t turn = 0; turn < total; turn += warp_lanes) {",
+        "for (int64_t turn = 0; turn <= total; turn += warp_lanes) {",
+    ): "items from `total` on are left out below",
+    (
+        "histogram.cu",
+        "if (all.entries[slot] == 0) continue;",
+        ";",
+    ): "adds zeros",
+    (
+        "histogram_cuts.cu",
+        "if (all.entries[i] == 0) continue;",
+        ";",
+    ): "adds zeros",
+    (
+        "sums.cuh",
+        "if (n == 0) continue;",
+        ";",
+    ): "adds zero, and a largest exponent of zero",
+    (
+        "sums.cuh",
+        "if (!is_finite(w)) return;",
+        ";",
+    ): "the flags of such a slot decide what it holds, not its sum",
+    (
+        "sums.cuh",
+        "if (units == 0) return;",
+        ";",
+    ): "adds zero",
+    (
+        "select.cu",
+        "for (int64_t first = blockIdx.x * group; first < a.n_events; first += gridDim.x * group) {",
+        "for (int64_t first = blockIdx.x * group; first <= a.n_events; first += gridDim.x * group) {",
+    ): "a group without events holds no particles",
+    (
+        "select.cu",
+        "if (end - start > most_ranked) return;",
+        ";",
+    ): "order_long writes the same once more",
+    (
+        "select.cu",
+        "for (int64_t pair = threadIdx.x; pair < pairs; pair += blockDim.x) {",
+        "for (int64_t pair = threadIdx.x; pair <= pairs; pair += blockDim.x) {",
+    ): "that pair lies behind the last value",
+    (
+        "select.cu",
+        "for (int64_t size = 2; size < 2 * n; size *= 2)",
+        "for (int64_t size = 2; size <= 2 * n; size *= 2)",
+    ): "one more merge of what is sorted changes nothing",
+    (
+        "pyramid.cu",
+        "if (b < a) {",
+        "if (b <= a) {",
+    ): "exchanges equal values",
+    (
+        "pyramid.cu",
+        "if ((other < own) == (lane < partner)) own = other;",
+        "if ((other <= own) == (lane < partner)) own = other;",
+    ): "equal values are exchanged, and no lane is its own partner",
+    (
+        "pyramid.cu",
+        "if ((other < own) == (lane < partner)) own = other;",
+        "if ((other < own) == (lane <= partner)) own = other;",
+    ): "equal values are exchanged, and no lane is its own partner",
+    (
+        "pyramid.cu",
+        "for (int log_size = 1; (int64_t{1} << (log_size - 1)) < n; ++log_size) {",
+        "for (int log_size = 1; (int64_t{1} << (log_size - 1)) <= n; ++log_size) {",
+    ): "one more merge of what is sorted changes nothing",
+    (
+        "pyramid.cu",
+        "for (int64_t pair = lane; pair < pairs; pair += warp_lanes) {",
+        "for (int64_t pair = lane; pair <= pairs; pair += warp_lanes) {",
+    ): "that pair lies behind the last value",
+    (
+        "pyramid.cu",
+        "for (int64_t at = first; at < end; at += warp_lanes) {",
+        "for (int64_t at = first; at <= end; at += warp_lanes) {",
+    ): "32 lanes without a cell",
+    (
+        "pyramid.cu",
+        "int32_t const base = cell < 0 ? 0 : a.base[cell];",
+        "int32_t const base = cell <= 0 ? 0 : a.base[cell];",
+    ): "base[0] is 0",
+    (
+        "pyramid_gram.cu",
+        "if (j % 4 == 1 && carry == 0) break;",
+        ";",
+    ): "saves work only: a carry of zero changes no digit",
+    (
+        "pyramid_gram.cu",
+        "for (int64_t at = a.offsets[row]; at < end; at += warp_lanes) {",
+        "for (int64_t at = a.offsets[row]; at <= end; at += warp_lanes) {",
+    ): "32 lanes without a feature",
+    (
+        "pyramid_gram.cu",
+        "if (a.plane[feature] >= 0) continue;",
+        "if (a.plane[feature] > 0) continue;",
+    ): "saves work only: a feature with a plane has an empty list",
+    (
+        "pyramid_gram.cu",
+        "if (a.plane[feature] >= 0) continue;",
+        ";",
+    ): "saves work only: a feature with a plane has an empty list",
+    (
+        "pyramid_gram.cu",
+        "if (at == list_end || a.postings[at] >= column + warp_columns) continue;",
+        "if (at == list_end || a.postings[at] > column + warp_columns) continue;",
+    ): "saves work only: the loop below ends at once",
+    (
+        "pyramid_gram.cu",
+        "if (at == list_end || a.postings[at] >= column + warp_columns) continue;",
+        ";",
+    ): "saves work only: the loop below ends at once",
+    (
+        "pyramid_gram.cu",
+        "for (; level < a.n_levels - 2; ++level) sums.twice();",
+        "for (; level <= a.n_levels - 2; ++level) sums.twice();",
+    ): "a row with features has some of the top level, where level is n_levels - 1 already",
+    (
+        "pyramid_gram.cu",
+        "uint32_t const weight = uint32_t{1} << (digit < 0 ? 0 : digit);",
+        "uint32_t const weight = uint32_t{1} << (digit <= 0 ? 0 : digit);",
+    ): "0 is 0",
+    (
+        "padding.cu",
+        "for (Cell at = cell_of(first, shape); at.event < a.n_events;) {",
+        "for (Cell at = cell_of(first, shape); at.event <= a.n_events;) {",
+    ): "cells behind the last event are not written, as the test inside says",
+    (
+        "padding.cu",
+        "int64_t i = begin < 0 ? 0 : begin;",
+        "int64_t i = begin <= 0 ? 0 : begin;",
+    ): "0 is 0",
+    (
+        "padding.cu",
+        "for (int k = 0; k < 16; ++k) {",
+        "for (int k = 0; k <= 16; ++k) {",
+    ): "a 17th place lies behind the end, as the test inside says",
+    (
+        "padding.cu",
+        "for (int k = 0; k < 16; ++k)",
+        "for (int k = 0; k <= 16; ++k)",
+    ): "a 17th place lies behind the end, as the test inside says",
+    (
+        "padding.cu",
+        "if (end - begin == 16 && begin >= 0) {",
+        "if (end - begin == 16 && begin > 0) {",
+    ): "the first 16 bytes are written one by one",
+}

@@ -30,7 +30,7 @@ from equivalent_mutants import EQUIVALENT
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "gpu.md"
 LIST = ROOT / "docs" / "gpu-mutants.md"
-SECONDS = 240  # a test run that takes longer hangs
+PATIENCE = 3  # times what the tests take without a defect: longer, and it hangs
 
 # How a defect is made: name, what to look for in a line, what to put there.
 OPERATORS = [
@@ -42,7 +42,7 @@ OPERATORS = [
     ("plain, not atomic", re.compile(r"\batomic(?=(?:Add|Max|Min|Or|And|Exch|CAS)\()"), "plain"),
 ]
 # x < y ? x : y is the same with <=.
-SMALLER = re.compile(r"([\w.\[\]]+) \? [^:]+ : \1(?![\w.\[])")
+SMALLER = re.compile(r"(.+?) \? [^:?]+ : \1(?=[;,)\]])")
 CONDITION = re.compile(r"\b(?:for|if|while) \(|&&|\|\||\?|\breturn\b|\bbool\b")
 
 # Each atomic without its atomicity: a load, a computation, a store.
@@ -143,7 +143,7 @@ class Worker:
     def make(self) -> subprocess.CompletedProcess[str]:
         return make(self.root)
 
-    def test(self, words: list[str]) -> str:
+    def test(self, words: list[str], limit: float | None = None) -> str:
         """How the tests of these kernels ended; empty if they passed."""
         command = [
             sys.executable, "-m", "pytest", "-x", "-q", "--tb=short", "-p", "no:cacheprovider",
@@ -160,7 +160,7 @@ class Worker:
                 env=env,
                 text=True,
                 capture_output=True,
-                timeout=SECONDS,
+                timeout=limit,
             )
         except subprocess.TimeoutExpired:
             return "hangs"
@@ -170,7 +170,7 @@ class Worker:
             return "crashes"
         # The line below the kernel's name: "data race by block 0 thread 1 at ..."
         found = re.search(
-            r"CUDA emulation: .*\n\s*(?:E\s+)?(.+?)(?: by | of | at |:|,|\n)", done.stdout
+            r"CUDA emulation: .*\n\s*(?:E\s+)?(.+?)(?: by block| at |:|,|\n)", done.stdout
         )
         if found:
             return f"detector: {found[1].strip()}"
@@ -179,7 +179,7 @@ class Worker:
             return "detector: output not written" if never else "wrong result"
         sys.exit(f"the tests do not run:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
 
-    def ends(self, mutant: Mutant) -> str:
+    def ends(self, mutant: Mutant, limit: float) -> str:
         path = self.root / "cuda" / mutant.file
         original = (ROOT / "cuda" / mutant.file).read_text()
         lines = original.splitlines(keepends=True)
@@ -190,7 +190,11 @@ class Worker:
         path.write_text(text)
         try:
             made = self.make()
-            return self.test(mutant.words) or "survives" if made.returncode == 0 else "no program"
+            return (
+                self.test(mutant.words, limit) or "survives"
+                if made.returncode == 0
+                else "no program"
+            )
         finally:
             path.write_text(original)
 
@@ -203,10 +207,14 @@ def run(wanted: list[Mutant]) -> list[Mutant]:
     with ThreadPoolExecutor(2) as pool:
         for number in range(2):
             free.put(Worker(number))
-        words = sorted({word for mutant in wanted for word in mutant.words})
+        seconds = {}  # of the tests of each kernel without any defect
         worker = free.get()
-        if end := worker.test(words):
-            sys.exit(f"without any defect: {end}")
+        for word in sorted({word for mutant in wanted for word in mutant.words}):
+            started = time.perf_counter()
+            if end := worker.test([word]):
+                sys.exit(f"{word} without any defect: {end}")
+            seconds[word] = time.perf_counter() - started
+            print(f"{word}: {seconds[word]:.0f} s without any defect", flush=True)
         free.put(worker)
 
         def one(mutant: Mutant) -> Mutant:
@@ -215,7 +223,8 @@ def run(wanted: list[Mutant]) -> list[Mutant]:
                 return replace(mutant, end="equivalent")
             worker = free.get()
             try:
-                ended = replace(mutant, end=worker.ends(mutant))
+                limit = 20 + PATIENCE * sum(seconds[word] for word in mutant.words)
+                ended = replace(mutant, end=worker.ends(mutant, limit))
             finally:
                 free.put(worker)
             print(f"{ended.file}:{ended.line}: {ended.operator}: {ended.end}", flush=True)

@@ -248,6 +248,10 @@ class TestAddresses:
         ):
             run("misaligned", values(8), Buffer(8))
 
+    def test_index_of_a_local_array(self, schedule):
+        with pytest.raises(RuntimeError, match=r"index out of bounds by .*: index 4, line \d+"):
+            run("index_of_local_array", values(8), Buffer(8), 4)
+
     def test_unwritten(self, schedule):
         source, out = values(100), Buffer(100)
         run("leaves_one_out", source, out, 100)

@@ -54,6 +54,18 @@ class TestChoice:
         legs = [leg[i] for i in (first, second) for leg in (pt, eta, phi)]
         assert_same(found["mass"], kernels.pair_mass(legs, 0.1, 0.1))
 
+    @pytest.mark.parametrize("pairs", ["leading", "all"])
+    @pytest.mark.parametrize("pt", [np.nan, -1.0, 5.0])
+    def test_few_pass_of_a_long_event(self, kernels, pairs, pt):
+        # Most lanes of a warp know no particle; the last of the event is the last of all.
+        column, mask = np.full(40, pt), np.zeros(40, bool)
+        mask[[3, 39]] = True
+        _, found = kernels.dimuon(
+            np.array([0, 40]), column, column, column, None, charge="any", pairs=pairs, mask=mask,
+            particle_mass=0.1, fields=("first", "second"),
+        )  # fmt: skip
+        assert (found["first"].tolist(), found["second"].tolist()) == ([3], [39])
+
     def test_leading_pair_and_ties_in_stored_order(self, device):
         pairs = fj.dimuon(muons([5, 9, 9, 9], [1, 1, -1, -1]).to(device))
         assert indices(pairs) == [(0, 1, 2)]

@@ -114,6 +114,12 @@ class TestPadding:
         assert_same(values, expected)
         assert_same(values[~mask], np.full((int((~mask).sum()), 2), fill, "f4"))
 
+    @pytest.mark.parametrize("dtype", ["f4", "f8"])
+    def test_a_zero_keeps_its_sign_at_a_bound_of_zero(self, kernels, dtype):
+        column = np.array([-0.0, 0.0], dtype)
+        values, _ = padded(kernels, np.array([0, 2]), [column], 2, mean=0, clip=(0, 1))
+        assert np.signbit(values).ravel().tolist() == [True, False]
+
     @pytest.mark.parametrize("zero", [0.0, -0.0])
     def test_zeros_keep_their_signs(self, kernels, zero):
         column = np.array([-3.0, 3.0], "f4")

@@ -107,6 +107,11 @@ __global__ void reads_behind_shared(int const*, int* out, int64_t) {
 __global__ void misaligned(int const* in, int* out, int64_t) {
     if (global_thread() == 0) out[0] = reinterpret_cast<int4 const*>(in + 2)->x;
 }
+__global__ void index_of_local_array(int const* in, int* out, int64_t n) {
+    int own[4] = {};
+    for (int i = 0; i <= n; ++i) own[i] = in[i];  // n is 4
+    if (global_thread() == 0) out[0] = own[in[0] & 3];
+}
 __global__ void reads_unwritten_shared(int const*, int* out, int64_t) {
     FASTJAG_SHARED(int, values);
     if (threadIdx.x % 2) values[threadIdx.x] = 1;
@@ -197,6 +202,7 @@ Kernel const defective_kernels[] = {
     KERNEL(atomic_behind),
     KERNEL(reads_behind_shared),
     KERNEL(misaligned),
+    KERNEL(index_of_local_array),
     KERNEL(reads_unwritten_shared),
     KERNEL(leaves_one_out),
     KERNEL(divergent_barrier),
