@@ -30,7 +30,7 @@ from equivalent_mutants import EQUIVALENT
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "gpu.md"
 LIST = ROOT / "docs" / "gpu-mutants.md"
-PATIENCE = 3  # times what the tests take without a defect: longer, and it hangs
+PATIENCE = 12  # times what the tests take without a defect: longer, and it hangs
 
 # How a defect is made: name, what to look for in a line, what to put there.
 OPERATORS = [
