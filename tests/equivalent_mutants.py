@@ -222,4 +222,14 @@ EQUIVALENT = {
         "if (end - begin == 16 && begin >= 0) {",
         "if (end - begin == 16 && begin > 0) {",
     ): "the first 16 bytes are written one by one",
+    (
+        "pyramid_gram.cu",
+        "for (int j = 2; j < n_digits; ++j) {",
+        "for (int j = 2; j <= n_digits; ++j) {",
+    ): "sums fit into n_digits: no carry is left at the last check, before the end",
+    (
+        "pyramid_gram.cu",
+        "for (; at < list_end && a.postings[at] < column + warp_columns; ++at)",
+        "for (; at < list_end && a.postings[at] <= column + warp_columns; ++at)",
+    ): "what it adds lies behind the sums, where planes are written before they are read",
 }

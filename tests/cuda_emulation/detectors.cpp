@@ -326,7 +326,7 @@ void __ubsan_handle_type_mismatch_v1(Mismatch* where, uintptr_t address) {
         cuda_emulation::describe(address) + ", line " + std::to_string(where->line), SITE);
     cuda_emulation::abandon();
 }
-// -fsanitize=bounds-strict: before an access to an array of known size, in registers or on the stack.
+// -fsanitize=bounds-strict: before an access to an array of known size, in registers or on a stack.
 void __ubsan_handle_out_of_bounds(Mismatch* where, uintptr_t index) {
     if (!cuda_emulation::now.running) return;
     cuda_emulation::report(
