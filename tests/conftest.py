@@ -89,6 +89,15 @@ def real_data():
 
 
 @pytest.fixture(scope="session")
+def cases(real_data):
+    """The folder of numeric references beside the real data."""
+    folder = real_data.parent / "cases"
+    if not folder.is_dir():
+        pytest.skip(f"there are no reference cases in {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def large():
     """(offsets, maker of columns) above the grain, so that kernels really use their threads."""
     offsets = large_jagged()

@@ -13,14 +13,6 @@ from fastjag.statistics import Window, fit_background, sideband_cuts, significan
 UPSILON = Window(5, 9, 10.6, 16, sr_edges=12)
 
 
-@pytest.fixture(scope="session")
-def cases(real_data):
-    folder = real_data.parent / "cases"
-    if not folder.is_dir():
-        pytest.skip(f"there are no reference cases in {folder}")
-    return folder
-
-
 def falling_counts(seed=1):
     rng = np.random.default_rng(seed)
     expected = 300 * np.exp(-(UPSILON.centers - 5) / 6)

@@ -79,12 +79,9 @@ def test_kept_as_json():
     assert Preprocessing.from_dict(json.loads(json.dumps(fitted.to_dict()))) == fitted
 
 
-def test_real_sideband_masses(real_data):
+def test_real_sideband_masses(cases):
     """The constants of the published data: mean 8.98692405743, std 3.31165524778."""
-    folder = real_data.parent / "cases"
-    if not folder.is_dir():
-        pytest.skip(f"there are no reference cases in {folder}")
-    mass = np.load(folder / "masses_OS.npz")["OS_0"]
+    mass = np.load(cases / "masses_OS.npz")["OS_0"]
     sideband = (mass < 9) | (mass >= 10.6)
     fitted = Preprocessing.fit({"x": np.arange(len(mass))}, mass, sideband)
     assert sideband.sum() == 10640

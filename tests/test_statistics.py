@@ -20,15 +20,6 @@ PUBLISHED = {
 }
 
 
-@pytest.fixture(scope="session")
-def cases(real_data):
-    """The folder of numeric references beside the real data."""
-    folder = real_data.parent / "cases"
-    if not folder.is_dir():
-        pytest.skip(f"there are no reference cases in {folder}")
-    return folder
-
-
 def smooth_spectrum(window=UPSILON, events=12_000):
     """Expected counts of a falling background: sideband bins and signal region."""
     m = window.centers
