@@ -98,17 +98,33 @@ def test_what_is_there_is_not_made_again(done, tmp_path):
     folder, _ = done
     shutil.copytree(folder, tmp_path / "copy", copy_function=shutil.copy2)
     copy = tmp_path / "copy"
-    # Another folder is another file: all is made again; then nothing is.
-    assert run_again(copy) == list(STAGES)
-    assert run_again(copy) == []
-    assert run_again(copy, TOML.replace("rates = [1.0, 0.3, 0.1]", "rates = [1.0, 0.2]")) == [
-        "significance",
-        "report",
+    assert run_again(copy) == []  # the same content in another folder
+    rates = TOML.replace("rates = [1.0, 0.3, 0.1]", "rates = [1.0, 0.2]")
+    assert run_again(copy, rates) == ["significance", "report"]
+    (copy / "out" / "significance" / "stage.json").write_text("{")
+    assert run_again(copy, rates) == ["significance", "report"]
+
+
+def test_damaged_results_are_made_again(done, tmp_path):
+    folder, _ = done
+    shutil.copytree(folder, tmp_path / "copy")
+    results = tmp_path / "copy" / "out" / "classify"
+    whole = pq.read_table(results / "OS.parquet")
+    (results / "OS.parquet").write_bytes((results / "OS.parquet").read_bytes()[:-100])
+    said = []
+    search = Search(Config.read(folder / "search.toml"), tmp_path / "copy" / "out")
+    search.run(told=said.append)
+    assert said[-4:] == [
+        "check: is there",
+        "classify: running (OS.parquet has changed)",
+        "significance: running",
+        "report: running",
     ]
-    (copy / "out" / "samples" / "stage.json").write_text("{")  # damaged
-    assert run_again(copy, TOML.replace("rates = [1.0, 0.3, 0.1]", "rates = [1.0, 0.2]")) == [
-        "samples"
-    ]
+    assert pq.read_table(results / "OS.parquet").equals(whole)
+    (results / "SS.parquet").unlink()
+    said.clear()
+    search.run(["classify"], told=said.append)
+    assert said[-1] == "classify: running (SS.parquet is missing)"
 
 
 def test_two_runs_agree(done, tmp_path):

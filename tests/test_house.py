@@ -19,6 +19,7 @@ PACKAGE = ROOT / "python" / "fastjag"
 # A module imports from lower rungs only. One with submodules stands on one rung as a whole.
 LADDER = [
     {"__main__"},
+    {"commands"},
     {"analyses"},
     {"__init__"},
     {"models", "batch", "plots", "report", "statistics", "selection", "io", "toys", "nystroem"},
@@ -38,7 +39,7 @@ RUNG = {name: i for i, rung in enumerate(LADDER) for name in rung}
 HOMES = {
     "awkward": {"io", "toys", "interchange"},
     "uproot": {"io", "reader", "toys"},
-    "torch": {"models", "interchange"},
+    "torch": {"models", "interchange", "analyses"},
     "zuko": {"models"},
     "xgboost": {"models"},
     "pyarrow": {"interchange", "analyses"},
@@ -47,11 +48,16 @@ HOMES = {
     "dask": {"batch"},
     "numba": {"numba_support"},
     "cupy": {"devices"},
-    "sklearn": {"pyramid", "nystroem", "models"},
+    "sklearn": {"pyramid", "nystroem", "models", "analyses"},
+    "imblearn": {"models"},
+    "iminuit": {"statistics", "analyses"},
+    "pythia8mc": {"analyses"},
+    "fastjet": {"analyses"},
     "scipy": {"pyramid", "statistics", "analyses"},
 }
 HEAVY = ["awkward", "uproot", "hist", "boost_histogram", "matplotlib", "mplhep", "torch", "rich",
-         "typer", "pyarrow", "h5py", "scipy", "sklearn", "xgboost", "zuko", "pandas", "vector", "numba"]  # fmt: skip
+         "typer", "pyarrow", "h5py", "scipy", "sklearn", "xgboost", "zuko", "pandas", "vector", "numba",
+         "imblearn", "iminuit", "pythia8mc", "fastjet"]  # fmt: skip
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 SOURCES = [

@@ -1,4 +1,4 @@
-"""The command line: ``fastjag spectrum | convert | dimuon | toys | info``."""
+"""The command line: ``fastjag spectrum | convert | dimuon | toys | info``; analyses of stages in ``commands``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Annotated
 
 try:
     import typer
-    from rich.console import Console
     from rich.table import Table
 except ImportError as error:
     sys.exit(f"fastjag: error: {error}; the command line needs: pip install 'fastjag[cli]'")
@@ -19,6 +18,15 @@ except ImportError as error:
 import numpy as np
 
 from fastjag import __version__, kernels
+from fastjag.commands import (
+    FilesArgument,
+    OutOption,
+    SkipOption,
+    StepOption,
+    ThreadsOption,
+    console,
+    dimuon,
+)
 from fastjag.output import results_directory
 
 app = typer.Typer(
@@ -27,18 +35,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-console = Console()
-
-FilesArgument = Annotated[
-    list[str],
-    typer.Argument(metavar="FILES...", help="ROOT files, globs, directories, file.root:tree."),
-]
-OutOption = Annotated[Path, typer.Option(help="Directory for the results.")]
-StepOption = Annotated[str, typer.Option(help="Memory per batch, or its number of events.")]
-SkipOption = Annotated[
-    bool, typer.Option("--skip-errors", help="Leave out unreadable files and list them.")
-]
-ThreadsOption = Annotated[int | None, typer.Option(help="Threads for the kernels.")]
+app.add_typer(dimuon.app, name="dimuon")
 
 
 def _step(text: str) -> int | str:
@@ -137,39 +134,6 @@ def convert(
     console.print(table)
     _print_skipped([(s.file, s.reason) for s in result.skipped])
     console.print(f"{len(result.columns)} columns; results in {out}", soft_wrap=True)
-
-
-dimuon = typer.Typer(
-    help="The dimuon anomaly search: flow, classifiers and bump hunt.", no_args_is_help=True
-)
-app.add_typer(dimuon, name="dimuon")
-
-
-@dimuon.callback()
-def _dimuon() -> None:
-    pass
-
-
-@dimuon.command(epilog="Example: fastjag dimuon run search.toml --out search")
-def run(
-    config: Annotated[Path, typer.Argument(help="The configuration, TOML or YAML.")],
-    out: OutOption = Path("dimuon"),
-    until: Annotated[
-        str,
-        typer.Option(
-            help="Last stage: prepare, flow, samples, check, classify, significance or report."
-        ),
-    ] = "report",
-    device: Annotated[str, typer.Option(help="cpu or cuda, for flows and classifiers.")] = "cpu",
-    threads: ThreadsOption = None,
-) -> None:
-    """All stages up to one; those whose results are there already are not run again."""
-    from fastjag.analyses.dimuon.config import Config
-    from fastjag.analyses.dimuon.search import Search
-
-    search = Search(Config.read(config), out, threads=threads, device=device)
-    search.run([until], told=lambda what: console.print(what, highlight=False))
-    console.print(f"results in {search.folder(until)}", soft_wrap=True)
 
 
 @app.command(epilog="Example: fastjag toys toys.root --events 200000 --seed 1")

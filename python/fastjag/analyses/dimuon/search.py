@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from hashlib import blake2b
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,8 @@ from fastjag.analyses.dimuon.check import closure
 from fastjag.analyses.dimuon.config import Config
 from fastjag.analyses.dimuon.preprocess import Floats, Preprocessing
 from fastjag.analyses.dimuon.samples import Events, Samples, draw_samples
+from fastjag.analyses.stages import Stages, file_digest, input_digests
 from fastjag.arrays import one_of
-from fastjag.files import find_files
 from fastjag.models import flow as flows
 from fastjag.models import trees
 from fastjag.output import results_directory, write_json
@@ -46,31 +45,14 @@ class Search:
         A result belongs to the settings and inputs it was made from, by a hash in its
         ``stage.json``: what is there is used, what is not is made. ``told`` hears what happens.
         """
-        wanted = [one_of("stage", stage, STAGES) for stage in stages]
-        last = max((STAGES.index(stage) for stage in wanted), default=-1)
-        for stage in STAGES[: last + 1]:
-            key = self._key(stage)
-            if self._done(stage, key):
-                if told:
-                    told(f"{stage}: is there")
-                continue
-            if told:
-                told(f"{stage}: running")
-            _RUN[stage](self)
-            (self.folder(stage) / "stage.json").write_text(json.dumps({"key": key}) + "\n")
+        steps = {stage: partial(step, self) for stage, step in _RUN.items()}
+        Stages(self.out, steps, self._settings).run(stages, told)
 
     def folder(self, stage: str) -> Path:
         return self.out / stage
 
-    def _done(self, stage: str, key: str) -> bool:
-        try:
-            found = json.loads((self.folder(stage) / "stage.json").read_text())
-        except (OSError, ValueError):
-            return False
-        return isinstance(found, dict) and found.get("key") == key
-
-    def _key(self, stage: str) -> str:
-        """Of all settings that the stage and those before it depend on, and of the input files."""
+    def _settings(self, stage: str) -> dict[str, Any]:
+        """All that a stage and those before it depend on."""
         settings = asdict(self.config)
         for later, own in (("flow", "flow"), ("classify", "classifier"),
                            ("significance", "significance")):  # fmt: skip
@@ -78,10 +60,10 @@ class Search:
                 settings.pop(own)
         if STAGES.index(stage) < STAGES.index("flow"):
             settings = {k: settings[k] for k in ("lower", "upper", "muon_id", "require_jet")}
-            settings["golden_json"] = _stamp(self.config.golden_json)
-        settings["files"] = [_stamp(path) for path, _ in find_files(list(self.config.files))]
-        text = json.dumps({"stage": stage, **settings}, sort_keys=True, default=str)
-        return blake2b(text.encode(), digest_size=16).hexdigest()
+        golden = self.config.golden_json
+        settings["golden_json"] = golden and file_digest(golden)
+        settings["files"] = input_digests(self.config.files)
+        return settings
 
     # ---- what stages give to one another --------------------------------------------------------
 
@@ -124,17 +106,6 @@ class Search:
     @property
     def degree(self) -> int:
         return int(self.config.significance.get("degree", 5))
-
-
-def _stamp(path: str | None) -> Any:
-    """What tells whether a file is the same as before, without reading it."""
-    if path is None or "://" in path:
-        return path
-    try:
-        status = os.stat(path)
-    except OSError:
-        return path
-    return [path, status.st_size, status.st_mtime_ns]
 
 
 # ---- stages -------------------------------------------------------------------------------------
