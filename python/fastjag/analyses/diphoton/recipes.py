@@ -113,7 +113,10 @@ def recipes(
         "DeepSets": (
             "events",
             DeepSets(
-                inputs, flat, epochs=10 if fast else 30, device=device,
+                inputs,
+                flat,
+                epochs=10 if fast else 30,
+                device=device,
                 # Steps enough where events are few.
                 batch_size=int(np.clip(len(events) // 32, 128, 1024)),
             ),
