@@ -26,6 +26,7 @@ from fastjag.commands import (
     ThreadsOption,
     console,
     dimuon,
+    diphoton,
     simulate,
 )
 from fastjag.output import results_directory
@@ -37,6 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(dimuon.app, name="dimuon")
+app.add_typer(diphoton.app, name="diphoton")
 app.add_typer(simulate.app, name="simulate")
 
 
