@@ -104,7 +104,7 @@ def recipes(
     )
     from fastjag.models.pyramids import PyramidLinear, PyramidSVM
 
-    trees, rounds, rate = (100, 120, 0.2) if fast else (300, 500, 0.1)
+    trees, rounds, rate = (60, 100, 0.2) if fast else (300, 500, 0.1)
     kernels = {
         name: PyramidMatch(
             3, {c: _EXTENT[c] for c in points.columns}, circular=["phi"], shifts=2, seed=seed
