@@ -39,3 +39,23 @@ def run(
     search = Search(Config.read(config), out, threads=threads, device=device)
     search.run([until], told=lambda what: console.print(what, highlight=False))
     console.print(f"results in {search.folder(until)}", soft_wrap=True)
+
+
+@app.command(
+    epilog="Example: fastjag dimuon toys toys/toys.root --events 80000 --signal 270 --seed 1"
+)
+def toys(
+    path: Annotated[Path, typer.Argument(help="The ROOT file; search.toml is written beside it.")],
+    events: Annotated[
+        int, typer.Option(help="Number of events, one pair or more in each.")
+    ] = 80_000,
+    signal: Annotated[
+        int, typer.Option(help="Hidden Upsilons among them, of which 36 % pass the cuts.")
+    ] = 270,
+    seed: Annotated[int, typer.Option(help="Seed of the generator.")] = 0,
+) -> None:
+    """Simulated pairs with a hidden, anti-isolated Upsilon, and the configuration to find it."""
+    from fastjag.analyses.dimuon.toys import write_search
+
+    config = write_search(path, events, signal=signal, seed=seed)
+    console.print(f"{events:,} events in {path}; fastjag dimuon run {config}", soft_wrap=True)
