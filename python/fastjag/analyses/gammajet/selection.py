@@ -56,9 +56,7 @@ def columns_of(selection: Selection) -> tuple[list[str], list[str]]:
     return needed, list(OPTIONAL)
 
 
-def select(
-    batch: Batch, selection: Selection, cutflow: dict[str, int]
-) -> dict[str, Array]:
+def select(batch: Batch, selection: Selection, cutflow: dict[str, int]) -> dict[str, Array]:
     """One row per event that passes, and the numbers of events after each step in ``cutflow``.
 
     Columns: ``photon_pt/eta/phi``, ``jet_pt/eta/phi`` (leading jet), ``jet2_pt`` (0 if there is
