@@ -28,7 +28,7 @@ def run(
     until: Annotated[
         str,
         typer.Option(
-            help="Last stage: prepare, flow, samples, check, classify, significance or report."
+            help="Last stage: prepare, scan, flow, samples, check, classify, significance, report."
         ),
     ] = "report",
     device: Annotated[str, typer.Option(help="cpu or cuda, for flows and classifiers.")] = "cpu",

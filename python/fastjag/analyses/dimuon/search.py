@@ -19,7 +19,15 @@ from fastjag.analyses.stages import Stages, file_digest, input_digests
 from fastjag.models.flow import ConditionalFlow
 
 #: In their order; each is the function of :mod:`steps` of that name.
-STAGES = ("prepare", "flow", "samples", "check", "classify", "significance", "report")
+STAGES = ("prepare", "scan", "flow", "samples", "check", "classify", "significance", "report")
+_READS = {  # what is not named here reads from all before it
+    "scan": ["prepare"],
+    "flow": ["prepare"],
+    "samples": ["prepare", "flow"],
+    "check": ["prepare", "flow", "samples"],
+    "classify": ["prepare", "flow", "samples"],
+    "significance": ["prepare", "flow", "samples", "classify"],
+}
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,7 @@ class Search:
         ``stage.json``: what is there is used, what is not is made. ``told`` hears what happens.
         """
         todo = {stage: partial(getattr(steps, stage), self) for stage in STAGES}
-        Stages(self.out, todo, self._settings).run(stages, told)
+        Stages(self.out, todo, self._settings, _READS).run(stages, told)
 
     def folder(self, stage: str) -> Path:
         return self.out / stage
@@ -53,8 +61,11 @@ class Search:
                            ("significance", "significance")):  # fmt: skip
             if STAGES.index(stage) < STAGES.index(later):
                 settings.pop(own)
-        if STAGES.index(stage) < STAGES.index("flow"):
+        own = settings.pop("scan")
+        if stage in ("prepare", "scan"):
             settings = {k: settings[k] for k in ("lower", "upper", "muon_id", "require_jet")}
+        if stage in ("scan", "report"):
+            settings |= {"scan": own, "seed": self.config.seed}
         golden = self.config.golden_json
         settings["golden_json"] = golden and file_digest(golden)
         settings["files"] = input_digests(self.config.files)
