@@ -53,7 +53,7 @@ HOMES = {
     "iminuit": {"statistics", "analyses"},
     "pythia8mc": {"analyses"},
     "fastjet": {"analyses"},
-    "scipy": {"pyramid", "statistics", "analyses"},
+    "scipy": {"pyramid", "models", "statistics", "analyses"},
 }
 HEAVY = ["awkward", "uproot", "hist", "boost_histogram", "matplotlib", "mplhep", "torch", "rich",
          "typer", "pyarrow", "h5py", "scipy", "sklearn", "xgboost", "zuko", "pandas", "vector", "numba",
