@@ -27,6 +27,7 @@ from fastjag.commands import (
     console,
     dimuon,
     gammajet,
+    simulate,
 )
 from fastjag.output import results_directory
 
@@ -38,6 +39,7 @@ app = typer.Typer(
 )
 app.add_typer(dimuon.app, name="dimuon")
 app.add_typer(gammajet.app, name="gammajet")
+app.add_typer(simulate.app, name="simulate")
 
 
 def _step(text: str) -> int | str:
