@@ -28,6 +28,7 @@ from fastjag.commands import (
     dimuon,
     gammajet,
     simulate,
+    importance,
 )
 from fastjag.output import results_directory
 
@@ -40,6 +41,7 @@ app = typer.Typer(
 app.add_typer(dimuon.app, name="dimuon")
 app.add_typer(gammajet.app, name="gammajet")
 app.add_typer(simulate.app, name="simulate")
+app.add_typer(importance.app, name="importance")
 
 
 def _step(text: str) -> int | str:
