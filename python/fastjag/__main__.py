@@ -27,8 +27,8 @@ from fastjag.commands import (
     console,
     dimuon,
     gammajet,
-    simulate,
     importance,
+    simulate,
 )
 from fastjag.output import results_directory
 
