@@ -27,6 +27,8 @@ from fastjag.commands import (
     console,
     dimuon,
     gammajet,
+    importance,
+    simulate,
 )
 from fastjag.output import results_directory
 
@@ -38,6 +40,8 @@ app = typer.Typer(
 )
 app.add_typer(dimuon.app, name="dimuon")
 app.add_typer(gammajet.app, name="gammajet")
+app.add_typer(simulate.app, name="simulate")
+app.add_typer(importance.app, name="importance")
 
 
 def _step(text: str) -> int | str:

@@ -26,7 +26,15 @@ from fastjag.statistics import BackgroundFit
 Preset = TypeVar("Preset")
 
 #: In their order; each is the function of :mod:`steps` of that name.
-STAGES = ("prepare", "flow", "samples", "check", "classify", "significance", "report")
+STAGES = ("prepare", "scan", "flow", "samples", "check", "classify", "significance", "report")
+_READS = {  # what is not named here reads from all before it
+    "scan": ["prepare"],
+    "flow": ["prepare"],
+    "samples": ["prepare", "flow"],
+    "check": ["prepare", "flow", "samples"],
+    "classify": ["prepare", "flow", "samples"],
+    "significance": ["prepare", "flow", "samples", "classify"],
+}
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,7 @@ class Search:
         """
         self.flow_settings(), self.tree_settings()  # errors before anything runs
         todo = {stage: partial(getattr(steps, stage), self) for stage in STAGES}
-        Stages(self.out, todo, self._depends_on).run(stages, told)
+        Stages(self.out, todo, self._depends_on, _READS).run(stages, told)
 
     def folder(self, stage: str) -> Path:
         return self.out / stage
@@ -60,6 +68,7 @@ class Search:
         window, asked = settings.pop("window"), settings.pop("significance")
         own: dict[str, dict[str, Any]] = {
             "prepare": {k: settings[k] for k in ("lower", "upper", "muon_id", "require_jet")},
+            "scan": {k: settings[k] for k in ("scan", "seed")},
             "flow": {k: settings[k] for k in ("features", "seed", "train_on", "flow")}
             | {"window": {k: v for k, v in window.items() if k != "sr_edges"}},
             "samples": {"sr_edges": window["sr_edges"], "degree": asked["degree"],
@@ -71,7 +80,7 @@ class Search:
         found: dict[str, Any] = {"files": input_digests(self.config.files)}
         golden = self.config.golden_json
         found["golden_json"] = golden and file_digest(golden)
-        for before in STAGES[: STAGES.index(stage) + 1]:
+        for before in (*_READS.get(stage, STAGES[: STAGES.index(stage)]), stage):
             found |= own.get(before, {})
         return found
 

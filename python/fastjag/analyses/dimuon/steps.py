@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastjag.analyses.dimuon import prepare as preparing
+from fastjag.analyses.dimuon import scan as scanning
 from fastjag.analyses.dimuon.check import closure
 from fastjag.analyses.dimuon.experiments import (
     Classifier,
@@ -42,6 +43,13 @@ def prepare(search: Search) -> None:
     preparing.prepare(
         search.config, search.folder("prepare"), progress=search.progress, threads=search.threads
     )
+
+
+def scan(search: Search) -> None:
+    masses = scanning.pair_masses(search.folder("prepare"), "OS")
+    found = scanning.scan_spectrum(masses, search.config.scan, search.config.seed)
+    with results_directory(search.folder("scan")) as directory:
+        write_json(directory / "scan.json", found)
 
 
 def flow(search: Search) -> None:

@@ -95,7 +95,7 @@ def core(values: ArrayLike, weights: ArrayLike | None = None, *, reach: float = 
     if width <= 0:
         return nothing
     hessian = np.eye(2)
-    for _ in range(20):
+    for _ in range(8):  # events that come and go at the borders can keep it from settling
         low, high = mean - reach * width, mean + reach * width
         inside = (x >= low) & (x <= high)
         if inside.sum() < 10 or w[inside].sum() <= 0:
@@ -118,7 +118,7 @@ def core(values: ArrayLike, weights: ArrayLike | None = None, *, reach: float = 
         if not (low < new_mean < high and new_width < 5 * width):
             return nothing
         hessian = _hessian(loss, found.x, np.full(2, 1e-3)) * total / width**2
-        settled = abs(new_mean - mean) + abs(new_width - width) < 1e-3 * width
+        settled = abs(new_mean - mean) + abs(new_width - width) < 5e-3 * width
         mean, width = new_mean, new_width
         if settled:
             break
