@@ -26,6 +26,9 @@ from fastjag.commands import (
     ThreadsOption,
     console,
     dimuon,
+    gammajet,
+    importance,
+    simulate,
 )
 from fastjag.output import results_directory
 
@@ -36,6 +39,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(dimuon.app, name="dimuon")
+app.add_typer(gammajet.app, name="gammajet")
+app.add_typer(simulate.app, name="simulate")
+app.add_typer(importance.app, name="importance")
 
 
 def _step(text: str) -> int | str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.table import Table
 
 from fastjag.commands import OutOption, ThreadsOption, console
 
@@ -38,7 +40,34 @@ def run(
 
     search = Search(Config.read(config), out, threads=threads, device=device)
     search.run([until], told=lambda what: console.print(what, highlight=False))
+    if until == "report":
+        results = json.loads((search.folder("report") / "results.json").read_text())
+        console.print(_summary(results["table"]))
     console.print(f"results in {search.folder(until)}", soft_wrap=True)
+
+
+def _summary(rows: list[dict[str, Any]]) -> Table:
+    """What the report's table comes to: one line for each way to look for the excess."""
+    table = Table("pairs", "discriminant", "Z", "S", "B", "of sidebands", title="Significances")
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for pairs in dict.fromkeys(row["pairs"] for row in rows):
+        best: dict[str, dict[str, Any]] = {}
+        for row in (row for row in rows if row["pairs"] == pairs):
+            name = row["discriminant"]
+            kind = "inclusive" if name == "none" else name
+            if name.endswith(" cut") and name != "classifier cut":
+                kind = "best feature"
+            if kind not in best or best[kind]["Z"] < row["Z"]:
+                best[kind] = row
+        for kind, row in best.items():
+            label = f"{kind}: {row['discriminant']}" if kind == "best feature" else kind
+            rate = row["sideband rate"]
+            table.add_row(
+                pairs, label, f"{row['Z']:.2f}", f"{row['S']:.1f}", f"{row['B']:.1f}",
+                "" if rate is None else f"{rate:.2%}", end_section=row is list(best.values())[-1],
+            )  # fmt: skip
+    return table
 
 
 @app.command(

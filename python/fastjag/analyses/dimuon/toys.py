@@ -90,6 +90,7 @@ def write_search(
     if config.exists() and config.read_text(encoding="utf-8") != text:
         raise FileExistsError(f"{config}: holds another search; write the toys into another folder")
     parameters = toys.upsilon_search(_share(n_events, signal))
+    target.parent.mkdir(parents=True, exist_ok=True)
     toys.write(target, n_events, seed=seed, parameters=parameters, progress=progress)
     config.write_text(text, encoding="utf-8")
     return config

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import erf, exp, log, sqrt
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, special, stats
+from scipy import optimize, stats
 
 from fastjag.arrays import check_length
 
@@ -53,7 +54,7 @@ def profile(
     which, a, b, w = which[inside], a[inside], b[inside], w[inside]
 
     def total(values: Floats) -> Floats:
-        return np.bincount(which, values, n)
+        return np.asarray(np.bincount(which, values, n), np.float64)
 
     sum_w = total(w)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -90,35 +91,39 @@ def core(values: ArrayLike, weights: ArrayLike | None = None, *, reach: float = 
     quantiles = np.interp(
         [0.159, 0.5, 0.841], np.cumsum(np.maximum(w[order], 0)) / np.maximum(w, 0).sum(), x[order]
     )
-    mean, width = quantiles[1], (quantiles[2] - quantiles[0]) / 2
+    mean, width = float(quantiles[1]), float(quantiles[2] - quantiles[0]) / 2
     if width <= 0:
         return nothing
-    for _ in range(20):
+    hessian = np.eye(2)
+    for _ in range(8):  # events that come and go at the borders can keep it from settling
         low, high = mean - reach * width, mean + reach * width
         inside = (x >= low) & (x <= high)
         if inside.sum() < 10 or w[inside].sum() <= 0:
             return nothing
         y, v = x[inside], w[inside]
-        moments = np.array([v.sum(), (v * y).sum(), (v * y * y).sum()])
+        total = float(v.sum())
+        first, second = float(v @ (y - mean)) / total, float(v @ (y - mean) ** 2) / total
 
-        def loss(p: Floats, sums: Floats = moments, a: float = low, b: float = high) -> float:
-            mu, sigma = p[0], np.exp(p[1])
-            square = sums[2] - 2 * mu * sums[1] + mu**2 * sums[0]
-            norm = special.ndtr((b - mu) / sigma) - special.ndtr((a - mu) / sigma)
-            return float(square / (2 * sigma**2) + sums[0] * (p[1] + np.log(max(norm, 1e-300))))
+        def loss(p: Floats, m: float = first, q: float = second, s: float = width) -> float:
+            """Per unit of weight, of a mean and a logarithmic width relative to the last ones."""
+            mu, sigma = float(p[0]) * s, s * exp(float(p[1]))
+            norm = erf((reach * s - mu) / sigma / sqrt(2)) + erf((reach * s + mu) / sigma / sqrt(2))
+            return (
+                (q - 2 * mu * m + mu * mu) / (2 * sigma**2) + float(p[1]) + log(max(norm, 1e-300))
+            )
 
-        start = np.array([mean, np.log(width)])
-        found = optimize.minimize(loss, start, method="BFGS", options={"gtol": 1e-6 * moments[0]})
-        new_mean, new_width = float(found.x[0]), float(np.exp(found.x[1]))
+        found = optimize.minimize(loss, np.zeros(2), method="BFGS", options={"gtol": 1e-6})
+        new_mean, new_width = mean + width * float(found.x[0]), width * exp(float(found.x[1]))
         # A flat top can be fitted by ever wider Gaussians: that is no core.
         if not (low < new_mean < high and new_width < 5 * width):
             return nothing
-        settled = abs(new_mean - mean) < 1e-5 * width and abs(new_width - width) < 1e-4 * width
+        hessian = _hessian(loss, found.x, np.full(2, 1e-3)) * total / width**2
+        settled = abs(new_mean - mean) + abs(new_width - width) < 5e-3 * width
         mean, width = new_mean, new_width
         if settled:
             break
-    variance = np.linalg.inv(_hessian(loss, found.x, np.array([1e-3 * width, 1e-3])))[0, 0]
-    return Core(mean, float(np.sqrt(max(variance, 0.0) * (v**2).sum() / v.sum())), width)
+    error = sqrt(max(float(np.linalg.inv(hessian)[0, 0]), 0.0) * float((v**2).sum() / v.sum()))
+    return Core(mean, error, width)
 
 
 def _hessian(function: Callable[[Floats], float], at: Floats, steps: Floats) -> Floats:
@@ -156,16 +161,16 @@ def extrapolate(
     Bins are exclusive, [0, 0.10), [0.10, 0.15), ..., so that their means are independent; with
     ``cumulative`` they are alpha < 0.10, alpha < 0.15, ..., the older convention, whose means share
     events: the fit then uses their whole covariance matrix. The abscissa is the mean alpha of the
-    bin. NaN for fewer than two bins of at least 10 events.
+    bin. NaN for fewer than two bins of at least 20 events.
 
     Events with a jet too soft to be counted have alpha = 0: the first bins are right only where
     ``second_jet_pt`` / pt(photon) is well below their edges.
     """
     found = profile(alpha, response, weights, edges=edges)
-    good = (found.entries >= 10) & (found.error > 0) & (found.sum_w > 0)
+    good = (found.entries >= 20) & (found.error > 0) & (found.sum_w > 0)
     x, y, variance, w = found.x[good], found.mean[good], found.error[good] ** 2, found.sum_w[good]
     if len(x) < 2:
-        return Line(*[np.nan] * 5, 0)
+        return Line(np.nan, np.nan, np.nan, np.nan, np.nan, 0)
     covariance = np.diag(variance)
     if cumulative:
         shares = np.tril(np.broadcast_to(w, (len(w), len(w)))) / np.cumsum(w)[:, None]

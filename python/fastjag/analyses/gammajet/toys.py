@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastjag.analyses.gammajet.selection import MET_FILTERS, responses
-from fastjag.io import write_events
+from fastjag.io import iterate, write_events
 from fastjag.jagged import Jagged
 
 Floats = NDArray[np.float64]
@@ -24,7 +24,7 @@ def draw(
 ) -> dict[str, Floats]:  # fmt: skip
     """Rows as :func:`~fastjag.analyses.gammajet.selection.select` gives them.
 
-    Two jets balance the photon; the second one, ``alpha`` between 0.08 and 0.5 of the photon's pt,
+    Two jets balance the photon; the second one, ``alpha`` between 0.08 and 0.35 of the photon's pt,
     is collinear with the first in a share ``together`` of the events and with the photon in the
     others, so that the mean balance is exactly ``response * (1 - slope * alpha_true)`` with
     slope = 2 * together - 1. All energies are measured times ``response``, the leading jet with a
@@ -33,7 +33,7 @@ def draw(
     """
     rng = np.random.default_rng(seed)
     photon_pt = low_pt * (1 - rng.random(n)) ** -0.25
-    alpha = rng.uniform(0.08, 0.5, n)
+    alpha = rng.uniform(0.08, 0.35, n)
     side = np.where(rng.random(n) < together, 1.0, -1.0)
     photon_phi = rng.uniform(-np.pi, np.pi, n)
     second = alpha * photon_pt * response
@@ -46,14 +46,15 @@ def draw(
     met_pt = np.hypot(along, across)
     row = {
         "photon_pt": photon_pt, "photon_eta": rng.uniform(-1.4, 1.4, n), "photon_phi": photon_phi,
-        "jet_pt": leading, "jet_eta": np.clip(rng.normal(0, 1.1, n), -2.4, 2.4),
+        "jet_pt": leading, "jet_eta": rng.triangular(-2.4, 0.0, 2.4, n),
         "jet_phi": (photon_phi + 2 * np.pi) % (2 * np.pi) - np.pi,
         "jet2_pt": second, "met_pt": met_pt, "met_phi": (met_phi + np.pi) % (2 * np.pi) - np.pi,
         "side": side, "delta_phi": np.full(n, np.pi), "gen_weight": np.ones(n),
     }  # fmt: skip
     row["delta_r"] = rng.triangular(0.0, 3.0, 3.5, n)
-    pts = (row[name] for name in ("photon_pt", "photon_phi", "jet_pt", "jet2_pt"))
-    return row | responses(*pts, met_pt, row["met_phi"])
+    return row | responses(
+        photon_pt, photon_phi, row["jet_pt"], row["jet2_pt"], met_pt, row["met_phi"]
+    )
 
 
 def write(
@@ -139,3 +140,36 @@ def _nanoaod(rows: dict[str, Floats], *, simulated: bool, first: int) -> dict[st
             },
         )
     return events
+
+
+def configuration(folder: Path) -> str:
+    """A configuration for ``data.root``, ``gjets.root`` and ``qcd.root`` in a folder."""
+    n_gjets, n_qcd = (
+        sum(len(batch) for batch in iterate(str(folder / f"{kind}.root"), "event", progress=False))
+        for kind in ("gjets", "qcd")
+    )
+    return f"""\
+name = "toys"
+luminosity = 1000.0  # 1/pb
+pt_edges = [200, 230, 300, 400, 600, 1000]
+alpha_edges = [0, 0.1, 0.15, 0.2, 0.3, 0.4]
+
+[selection]
+min_delta_phi = 2.7
+
+[[samples]]
+name = "data"
+files = "data.root"
+
+[[samples]]
+name = "GJets_DR04"
+kind = "gjets"
+cross_section = {100.0 * n_gjets / n_qcd!r}  # pb, of what is beyond 0.4
+files = "gjets.root"
+
+[[samples]]
+name = "QCD"
+kind = "qcd"
+cross_section = 100.0  # pb
+files = "qcd.root"
+"""
