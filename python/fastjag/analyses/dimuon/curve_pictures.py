@@ -78,7 +78,7 @@ def significances(found: Mapping[str, Any]) -> Any:
                     if name == "random"
                     else {"color": COLOURS[(i + 2) % 7]}
                 )
-                _p_band(ax, curve, style["color"])
+                _p_band(ax, own.get("bands"), name, style["color"])
                 ax.plot(curve["rates"], curve["p"], marker="o", ms=4, label=name, **style)
             weighted = own.get("reweighted")
             if weighted is not None:
@@ -90,16 +90,38 @@ def significances(found: Mapping[str, Any]) -> Any:
             ax.set_title(CLASSES[charge_class][0], loc="left", fontsize=15)
             ax.legend(fontsize=12, loc="lower left")
         axes[0].set_ylabel("Background-only p-value")
-        axes[0].set_ylim(smallest**1.6 / 100, 1)
-            return fig
+        axes[0].set_ylim(smallest**1.45 / 100, 1)
+    return fig
 
 
-def _p_band(ax: Any, curve: Mapping[str, Any], colour: str) -> None:
-    """68 % of the bootstrap experiments, where there are any."""
-    band = curve.get("bands")
-    if band and "68" in band:
-        low, high = (0.5 * erfc(np.array(z, float) / np.sqrt(2)) for z in band["68"])
-        ax.fill_between(curve["rates"], low, high, color=colour, alpha=0.2, lw=0)
+def _p_band(ax: Any, bands: Mapping[str, Any] | None, name: str, colour: str) -> None:
+    """68 % of the pseudo-experiments, where there are any."""
+    if not bands or name not in bands["curves"]:
+        return
+    own = bands["curves"][name]
+    high, low = (
+        0.5 * erfc(np.array(own[side], float) / np.sqrt(2)) for side in ("low68", "high68")
+    )
+    ax.fill_between(bands["wanted"], low, high, color=colour, alpha=0.2, lw=0)
+
+
+def null_runs(null: Mapping[str, Any] | None) -> Any | None:
+    """Median, 68 and 95 % of the classifier's significance where there is no signal."""
+    if not null:
+        return None
+    own = {k: np.array(v, float) for k, v in null["curves"]["classifier"].items() if k != "Z"}
+    with figure(10, 6.5) as (fig, ax):
+        for level, shade in (("95", 0.2), ("68", 0.4)):
+            ax.fill_between(null["wanted"], own[f"low{level}"], own[f"high{level}"], lw=0,
+                            color="#3f90da", alpha=shade, label=f"{level} % of the runs")  # fmt: skip
+        ax.plot(null["wanted"], own["median"], color="k", label="median")
+        for z in (1.0, 1.645):
+            ax.axhline(z, color="0.5", ls=":", lw=1)
+        ax.set(xscale="log", xlabel=SHARE, ylabel="Z")
+        ax.set_ylim(0, 1.4 * max(2, float(np.nanmax(own["high95"]))))
+        ax.invert_xaxis()
+        ax.legend(title=f"{null['experiments']} null runs; dotted: 1 and 1.645", title_fontsize=14)
+    return fig
 
 
 def _sigma_guides(ax: Any, smallest: float) -> None:

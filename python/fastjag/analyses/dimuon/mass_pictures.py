@@ -162,30 +162,24 @@ def background_fit(mass: Floats, fit: BackgroundFit, sampled: Floats, n_flows: i
 
 
 def after_cuts(
-    samples: Mapping[str, Sequence[tuple[float, Floats]]], window: Window, degree: int
+    samples: Mapping[str, Sequence[tuple[Mapping[str, Any], Floats]]], window: Window
 ) -> Any:
-    """For each charge class the masses that pass cuts of given sideband rates, with fits and bands.
+    """For each charge class the masses that pass cuts, with the fits and their errors.
 
-    ``samples[name]`` holds (rate, masses).
+    ``samples[name]`` holds (spectrum, masses), spectra as in ``significance.json``.
     """
-    edges, grid = whole_edges(window), np.linspace(window.left[0], window.right[-1], 300)
+    edges = whole_edges(window)
     with panels(len(samples), 2, (8.5, 7.5), font=16, sharey=True) as (fig, axes):
         for ax, (name, spectra) in zip(axes, samples.items(), strict=True):
-            for colour, (rate, masses) in zip(COLOURS, spectra, strict=False):
-                left, signal, right, _ = window.count(masses)
-                label = f"{100 * rate:.2g} % of the sidebands: {len(masses):,} pairs"
-                if left.sum() + right.sum() > 0:
-                    found = significance(left, signal, right, window=window, degree=degree)
-                    label += f", Z = {found.Z:.2f}"
-                    fit = fit_background(left, right, window=window, degree=degree)
-                    curve, error = fit(grid), fit.error(grid)
-                    ax.fill_between(grid, np.maximum(curve - error, 1e-3), np.maximum(curve + error, 1e-3),
-                                    color=colour, alpha=0.25, lw=0)  # fmt: skip
-                    ax.plot(
-                        grid, np.where(curve > 1e-3, curve, np.nan), color=colour, ls="--", lw=1.2
-                    )
+            for colour, (fit, masses) in zip(COLOURS, spectra, strict=False):
+                curve, error = np.array(fit["background"]), np.array(fit["error"], float)
+                low, high = (np.maximum(curve + sign * error, 1e-3) for sign in (-1, 1))
+                ax.fill_between(fit["mass"], low, high, color=colour, alpha=0.25, lw=0)
+                curve = np.where(curve > 1e-3, curve, np.nan)
+                ax.plot(fit["mass"], curve, color=colour, ls="--", lw=1.2)
                 counts = np.histogram(masses, edges)[0]
-                ax.stairs(np.maximum(counts, 1e-3), edges, color=colour, lw=1.7, label=label)
+                ax.stairs(np.maximum(counts, 1e-3), edges, color=colour, lw=1.7,
+                          label=f"{100 * fit['rate']:.2g} % of the sidebands: {len(masses):,} pairs")  # fmt: skip
             signal_lines(ax, window)
             for line in (9.460, 10.023, 10.355):
                 if window.sb_left < line < window.sb_right:
