@@ -47,7 +47,9 @@ PRESETS = {
         kind="affine", transforms=6, hidden=(20, 20), activation="Tanh", epochs=400, batch_size=256,
         learning_rate=7.5e-4, patience=None, anneal=False,
     ),
-    "fast": FlowSettings(transforms=2, hidden=(32,), epochs=30, batch_size=1024, patience=8),
+    "fast": FlowSettings(
+        transforms=1, hidden=(32,), epochs=25, batch_size=1024, learning_rate=1e-2, patience=8,
+    ),
 }  # fmt: skip
 
 
