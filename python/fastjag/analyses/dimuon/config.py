@@ -34,8 +34,8 @@ class Config:
     require_jet: bool = False
     golden_json: str | None = None
     seed: int = 1
-    scan: ScanSettings = field(default_factory=ScanSettings)
     train_on: str = "OS"  #: the charge class that flows and classifiers learn from
+    scan: ScanSettings = field(default_factory=ScanSettings)
     flow: dict[str, Any] = field(default_factory=dict)
     classifier: dict[str, Any] = field(default_factory=dict)
     significance: dict[str, Any] = field(default_factory=dict)
@@ -153,8 +153,8 @@ def _checked(content: Mapping[str, Any], folder: Path) -> Config:
         require_jet=bool(given.get("require_jet", False)),
         golden_json=None if golden is None else _beside(folder, str(golden)),
         seed=seed,
-        scan=scan_settings(section["scan"]),
         train_on=content.get("train_on", "OS"),
+        scan=scan_settings(section["scan"]),
         flow=dict(section["flow"]),
         classifier=dict(section["classifier"]),
         significance={k: v for k, v in section["significance"].items() if k != "sr_edges"},

@@ -19,8 +19,7 @@ from fastjag.analyses.dimuon.samples import Events, read_background
 from fastjag.analyses.stages import Stages, file_digest, input_digests
 from fastjag.arrays import near_misses
 from fastjag.models import flow, trees
-from fastjag.models.flow import ConditionalFlow
-from fastjag.models.training import FlowSettings
+from fastjag.models.flow import ConditionalFlow, FlowSettings
 from fastjag.models.trees import TreeSettings
 from fastjag.statistics import BackgroundFit
 
@@ -69,7 +68,7 @@ class Search:
         window, asked = settings.pop("window"), settings.pop("significance")
         own: dict[str, dict[str, Any]] = {
             "prepare": {k: settings[k] for k in ("lower", "upper", "muon_id", "require_jet")},
-            "scan": {"scan": settings["scan"], "scan_seed": settings["seed"]},
+            "scan": {k: settings[k] for k in ("scan", "seed")},
             "flow": {k: settings[k] for k in ("features", "seed", "train_on", "flow")}
             | {"window": {k: v for k, v in window.items() if k != "sr_edges"}},
             "samples": {"sr_edges": window["sr_edges"], "degree": asked["degree"],

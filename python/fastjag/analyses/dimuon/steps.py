@@ -109,7 +109,7 @@ def check(search: Search) -> None:
             seed=search.config.seed,
             threads=search.threads,
         )
-        result[name] = {**asdict(found), "passes": found.passes}
+        result[name] = {**asdict(found), "passes": found.passes, "verdict": found.verdict}
     with results_directory(search.folder("check")) as directory:
         write_json(directory / "closure.json", result)
 
