@@ -11,7 +11,7 @@ from fastjag.analyses.triggerrate.rates import (
     rate_of,
     read_rates,
     read_windows,
-    write_rates,
+    write_csv,
 )
 
 __all__ = [
@@ -26,5 +26,5 @@ __all__ = [
     "rate_of",
     "read_rates",
     "read_windows",
-    "write_rates",
+    "write_csv",
 ]

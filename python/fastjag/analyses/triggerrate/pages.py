@@ -18,7 +18,7 @@ from fastjag.analyses.triggerrate.rates import (
     Window,
     fit_pileup,
     measure,
-    write_rates,
+    write_csv,
 )
 from fastjag.arrays import needs
 from fastjag.files import Files
@@ -103,14 +103,17 @@ def from_files(
     step: int | str = "100 MB",
     progress: bool | None = None,
     version: str,
+    **about: Any,
 ) -> Result:
-    """Count triggers in files, and write rates to ``out`` (see :func:`write`)."""
+    """Count triggers in files, and write rates to ``out`` (see :func:`write`); ``about`` is what
+    the settings in the report say besides.
+    """
     with results_directory(out) as directory:
         mask = None if golden is None else LumiMask(golden)
         counts = count_triggers(files, triggers, step=step, progress=progress)
         rates = measure(counts, windows, golden=mask, dead_time=dead_time)
         result = evaluate(rates, target, counts)
-        settings = {"files": counts.files, "golden": golden, "dead time": dead_time}
+        settings = {"files": counts.files, "golden": golden, "dead time": dead_time, **about}
         write(result, directory, version, settings)
     return result
 
@@ -120,16 +123,17 @@ def demo(out: str | os.PathLike[str], *, seed: int, version: str,
     """Six toy runs with falling pileup and known rates, from files to the prediction."""
     rng = np.random.default_rng(seed)
     per_pileup = {"HLT_Photon30EB": 0.41, "HLT_DoubleMu4": 0.09}
-    windows, paths = [], []
+    windows = []
     with results_directory(out) as directory:
         for i, start in enumerate((26.0, 32.0, 36.0, 40.0, 45.0, 52.0)):
             run, n = 400_000 + 10 * i, int(rng.integers(60, 140))
             pileup = start * np.exp(-np.arange(n) / 1500)  # luminosity falls during a run
-            paths.append(directory / f"toy-{run}.root")
-            write_triggers(paths[-1], run, pileup, per_pileup, seed=seed)
+            write_triggers(directory / f"toy-{run}.root", run, pileup, per_pileup, seed=seed)
             windows.append(Window(run, pileup=float(pileup.mean()), bunches=2400))
-        return from_files(paths, list(per_pileup), directory, windows=windows,
-                            target=Target(50.0, 2400), progress=progress, version=version)  # fmt: skip
+        write_csv(directory / "windows.csv", windows)
+    files = [Path(out) / f"toy-{w.run}.root" for w in windows]
+    return from_files(files, list(per_pileup), out, windows=windows, target=Target(50.0, 2400),
+                      progress=progress, version=version, seed=seed)  # fmt: skip
 
 
 def write(
@@ -143,7 +147,7 @@ def write(
     """
     needs("mplhep", "plots")
     with results_directory(out) as directory:
-        write_rates(directory / "rates.csv", result.rates)
+        write_csv(directory / "rates.csv", result.rates)
         pictures: dict[str, Any] = {}
         if result.fits:
             pictures["pileup"] = _against_pileup(result)
@@ -284,6 +288,8 @@ def _along_runs(result: Result) -> Any:
     assert counts is not None
     triggers = list(counts.fired)[:4]
     runs = list(dict.fromkeys(r.run for r in result.rates))[:_RUNS]
+    longest = max(int(np.count_nonzero(counts.run == run)) for run in runs)
+    group = max(1, -(-longest // _POINTS))
     with figure(11, 3.4 * len(triggers) + 1.6) as (fig, ax):
         ax.remove()
         for i, trigger in enumerate(triggers):
@@ -291,7 +297,6 @@ def _along_runs(result: Result) -> Any:
             for colour, run in zip(_COLOURS, runs, strict=False):
                 rows = counts.run == run
                 section, n = counts.section[rows], counts.fired[trigger][rows]
-                group = max(1, -(-len(section) // _POINTS))
                 starts = np.arange(0, len(section), group)
                 sizes = np.diff(np.r_[starts, len(section)])
                 sums = np.add.reduceat(n, starts) if len(n) else np.zeros(0)

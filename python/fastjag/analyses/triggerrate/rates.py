@@ -236,12 +236,12 @@ def fit_pileup(
 _WHOLE = ("run", "first", "last", "sections", "seen", "counts")
 
 
-def write_rates(path: str | os.PathLike[str], rates: Iterable[Rate]) -> None:
-    """A CSV that :func:`read_rates` reads; what is not known stays empty."""
+def write_csv(path: str | os.PathLike[str], rows: Sequence[Rate] | Sequence[Window]) -> None:
+    """A CSV that :func:`read_rates` or :func:`read_windows` reads; what is not known stays empty."""
     with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [f.name for f in fields(Rate)])
+        writer = csv.DictWriter(file, [f.name for f in fields(rows[0])])
         writer.writeheader()
-        writer.writerows(asdict(rate) for rate in rates)
+        writer.writerows(asdict(row) for row in rows)
 
 
 def read_rates(path: str | os.PathLike[str]) -> list[Rate]:
