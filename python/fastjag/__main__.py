@@ -26,8 +26,10 @@ from fastjag.commands import (
     ThreadsOption,
     console,
     dimuon,
+    gammajet,
     importance,
     rates,
+    simulate,
     step_of,
 )
 from fastjag.output import results_directory
@@ -39,6 +41,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(dimuon.app, name="dimuon")
+app.add_typer(gammajet.app, name="gammajet")
+app.add_typer(simulate.app, name="simulate")
 app.add_typer(importance.app, name="importance")
 app.add_typer(rates.app, name="rates")
 
