@@ -2,6 +2,7 @@
 
 import json
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -17,13 +18,21 @@ from sklearn.model_selection import train_test_split
 from typer.testing import CliRunner
 
 from fastjag.__main__ import app
+from fastjag.analyses.dimuon.importance import importances
 from fastjag.analyses.importance import compare_importances, methods, pages, permutation_importance
 from fastjag.analyses.importance.pages import load_module
 from fastjag.analyses.importance.tables import TOY_FEATURES, read_table, toy_table
 from fastjag.models.boosted import BoostedTrees
 
-torch.set_num_threads(1)
 RNG = np.random.default_rng(1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -233,6 +242,23 @@ class TestCompare:
             compare_importances(x, y, model=torch.nn.Linear(5, 3), methods=["permutation"])
         with pytest.raises(ValueError, match="cannot take these 5 features"):
             compare_importances(x, y, model=torch.nn.Linear(4, 1), methods=["permutation"])
+
+    def test_of_a_dimuon_search(self):
+        """The signal has high pt: data of the signal region against samples of the flows."""
+        values = RNG.normal(size=(1500, 2))
+        sideband = np.arange(1500) < 500
+        values[-300:, 0] += 2
+        search = SimpleNamespace(
+            preprocessed=lambda charges: (SimpleNamespace(sideband=sideband), values),
+            samples=lambda: {"signal_region": RNG.normal(size=(2000, 2))},
+            config=SimpleNamespace(features=("dimu_pt", "mu0_ip3d"), seed=3),
+            threads=1, progress=False,
+        )  # fmt: skip
+        found = importances(search, methods=["Fisher score", "tree SHAP"])
+        assert found.settings["classes"] == ["samples", "signal region"]
+        assert found.settings["events"] == 3000
+        for scores in found.scores.values():
+            assert scores[0] > 1.5 * scores[1]
 
     @pytest.mark.parametrize(
         ("change", "message"),

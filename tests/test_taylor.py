@@ -11,10 +11,17 @@ from hypothesis import strategies as st
 
 from fastjag.analyses.importance import TaylorHistory, taylor_coefficients
 
-torch.set_num_threads(1)
 RNG = np.random.default_rng(1)
 NORMALS = RNG.normal(size=(200_000, 2))
 MEAN_ABS = np.sqrt(2 / np.pi)  # of a unit normal
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def network(n_features=3, n_outputs=1, activation=torch.nn.Tanh, end=torch.nn.Sigmoid):
