@@ -26,6 +26,7 @@ from fastjag.commands import (
     ThreadsOption,
     console,
     dimuon,
+    jets,
 )
 from fastjag.output import results_directory
 
@@ -36,6 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(dimuon.app, name="dimuon")
+app.add_typer(jets.app, name="jets")
 
 
 def _step(text: str) -> int | str:

@@ -14,7 +14,7 @@ from fastjag.arrays import at_least, near_misses, needs, one_of
 from fastjag.jagged import Jagged
 from fastjag.toys.files import _Bar, _check_target
 from fastjag.toys.jetntuple import jet_rows
-from fastjag.toys.jets import EVENTS_PER_CHUNK, JetToyParameters, generate_jets
+from fastjag.toys.jets import JetToyParameters, generate_jets
 
 _TREES = {"jetntuple": "AK4jets/jetTree", "pfnano": "Events"}
 FORMATS = tuple(_TREES)
