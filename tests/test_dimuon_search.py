@@ -29,6 +29,8 @@ SR_right = 10.6
 SB_right = 16
 [feature_sets]
 two = ["dimu_pt", "mu0_ip3d"]
+[scan]
+toys = 5
 [flow]
 preset = "fast"
 seeds = [1, 2]

@@ -22,7 +22,18 @@ LADDER = [
     {"commands"},
     {"analyses"},
     {"__init__"},
-    {"models", "batch", "plots", "report", "statistics", "selection", "io", "toys", "nystroem"},
+    {
+        "models",
+        "batch",
+        "plots",
+        "report",
+        "statistics",
+        "selection",
+        "io",
+        "toys",
+        "nystroem",
+        "treefile",
+    },
     {"pyramid"},
     {"reader", "matrixfile"},
     {"baskets", "files", "schemas", "progress", "output"},
@@ -38,7 +49,8 @@ RUNG = {name: i for i, rung in enumerate(LADDER) for name in rung}
 # Where a library may be imported, at any depth; everything else asks these modules.
 HOMES = {
     "awkward": {"io", "toys", "interchange"},
-    "uproot": {"io", "reader", "toys"},
+    "uproot": {"io", "reader", "toys", "treefile"},
+    "ROOT": {"treefile"},
     "torch": {"models", "interchange", "analyses"},
     "zuko": {"models"},
     "xgboost": {"models"},
@@ -53,11 +65,11 @@ HOMES = {
     "iminuit": {"statistics", "analyses"},
     "pythia8mc": {"analyses"},
     "fastjet": {"analyses"},
-    "scipy": {"pyramid", "statistics", "analyses"},
+    "scipy": {"pyramid", "models", "statistics", "analyses"},
 }
 HEAVY = ["awkward", "uproot", "hist", "boost_histogram", "matplotlib", "mplhep", "torch", "rich",
          "typer", "pyarrow", "h5py", "scipy", "sklearn", "xgboost", "zuko", "pandas", "vector", "numba",
-         "imblearn", "iminuit", "pythia8mc", "fastjet"]  # fmt: skip
+         "imblearn", "iminuit", "pythia8mc", "fastjet", "ROOT"]  # fmt: skip
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 SOURCES = [

@@ -26,7 +26,10 @@ from fastjag.commands import (
     ThreadsOption,
     console,
     dimuon,
+    gammajet,
+    importance,
     jets,
+    simulate,
 )
 from fastjag.output import results_directory
 
@@ -38,6 +41,9 @@ app = typer.Typer(
 )
 app.add_typer(dimuon.app, name="dimuon")
 app.add_typer(jets.app, name="jets")
+app.add_typer(gammajet.app, name="gammajet")
+app.add_typer(simulate.app, name="simulate")
+app.add_typer(importance.app, name="importance")
 
 
 def _step(text: str) -> int | str:

@@ -85,6 +85,26 @@ def significance(
     return Significance(S, B, q0, Z, p, theta, converged.reshape(shape))
 
 
+def null_expectation(
+    left: ArrayLike,
+    signal: ArrayLike,
+    right: ArrayLike,
+    *,
+    window: Window,
+    degree: int = 5,
+    variances: tuple[ArrayLike, ArrayLike, ArrayLike] | None = None,
+) -> tuple[Floats, Floats, Floats]:
+    """What the best fit without signal expects: ``left``, ``signal`` and ``right`` (see there)."""
+    n, scale, shape = _counts(left, signal, right, variances, window)
+    design = design_matrix(window, at_least("degree", degree, 0))
+    parts = [
+        _fit(n[i : i + _CHUNK], scale[i : i + _CHUNK], design)[0] for i in range(0, len(n), _CHUNK)
+    ]
+    expected = np.maximum(np.concatenate(parts) @ design.T, 0).reshape(*shape, -1)
+    bins = len(window.left) - 1
+    return expected[..., :bins], expected[..., -1], expected[..., bins:-1]
+
+
 def background(coefficients: ArrayLike, masses: ArrayLike, window: Window) -> Floats:
     """Counts per bin that a fit expects at these masses: shape (..., n_masses)."""
     theta = np.asarray(coefficients, np.float64)
@@ -94,6 +114,12 @@ def background(coefficients: ArrayLike, masses: ArrayLike, window: Window) -> Fl
 def unit_mass(masses: ArrayLike, window: Window) -> Floats:
     middle, half = (window.sb_right + window.sb_left) / 2, (window.sb_right - window.sb_left) / 2
     return (np.asarray(masses, np.float64) - middle) / half
+
+
+def mass_of(x: Floats, window: Window) -> Floats:
+    """The inverse of :func:`unit_mass`."""
+    middle, half = (window.sb_right + window.sb_left) / 2, (window.sb_right - window.sb_left) / 2
+    return np.asarray(middle + half * x)
 
 
 def design_matrix(window: Window, degree: int) -> Floats:

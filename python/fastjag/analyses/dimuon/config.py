@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fastjag.analyses.dimuon.observables import OBSERVABLES, is_column
+from fastjag.analyses.dimuon.scan import ScanSettings, scan_settings
 from fastjag.arrays import near_misses, needs
 from fastjag.statistics import Window
 
@@ -19,7 +20,7 @@ class Config:
     """What to read, which events to keep, what to learn from, and where to look.
 
     The keys of the file are those of the published analysis' ``workflow.yaml``
-    (``analysis_keywords``, ``window_definitions``, ``feature_sets``), and four sections more.
+    (``analysis_keywords``, ``window_definitions``, ``feature_sets``), and five sections more.
     """
 
     name: str
@@ -28,10 +29,11 @@ class Config:
     features: tuple[str, ...]
     lower: dict[str, float] = field(default_factory=dict)  #: column >= value
     upper: dict[str, float] = field(default_factory=dict)  #: column <= value
-    muon_id: str = "tightId"
+    muon_id: str = "tightId"  #: "any" asks for none
     require_jet: bool = False
     golden_json: str | None = None
     seed: int = 1
+    scan: ScanSettings = field(default_factory=ScanSettings)
     flow: dict[str, Any] = field(default_factory=dict)
     classifier: dict[str, Any] = field(default_factory=dict)
     significance: dict[str, Any] = field(default_factory=dict)
@@ -63,6 +65,7 @@ _SECTIONS = {
     "analysis_keywords": {"name", "particle", "dataset_id", "analysis_cuts", "features"},
     "window_definitions": None,  # names of the user
     "feature_sets": None,
+    "scan": None,  # its own check
     "flow": {"preset", "seeds", "settings"},
     "classifier": {"preset", "pseudo_experiments", "settings"},
     "significance": {"degree", "sr_edges", "degrees", "edges", "rates", "toys"},
@@ -136,6 +139,7 @@ def _checked(content: Mapping[str, Any], folder: Path) -> Config:
         require_jet=bool(given.get("require_jet", False)),
         golden_json=None if golden is None else _beside(folder, str(golden)),
         seed=seed,
+        scan=scan_settings(section["scan"]),
         flow=dict(section["flow"]),
         classifier=dict(section["classifier"]),
         significance=dict(section["significance"]),

@@ -1,0 +1,1 @@
+"""Production modes of the Higgs boson in events with two photons."""

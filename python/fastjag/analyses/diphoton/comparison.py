@@ -1,0 +1,268 @@
+"""All models on the same events in the same folds: accuracies, yields, times, memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastjag.analyses.diphoton.evaluation import (
+    Floats,
+    Labels,
+    balanced_accuracy,
+    confusion,
+    evaluate,
+    mean_and_error,
+    permutation_drops,
+    stratified_folds,
+)
+from fastjag.analyses.diphoton.events import Events
+from fastjag.analyses.diphoton.recipes import MODELS, pyramid_sets, recipes, usable
+from fastjag.arrays import near_misses, needs
+from fastjag.progress import progress_bar
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """``numbers`` is plain data for JSON, which ``comparison_pages`` draws from."""
+
+    numbers: dict[str, Any]
+    probabilities: dict[str, Floats]  #: of every model, from others' training: (n, K)
+    folds: Labels  #: (n,)
+
+
+def compare(
+    events: Events,
+    aggregates: Mapping[str, ArrayLike],
+    *,
+    models: Sequence[str] = MODELS,
+    folds: int = 5,
+    negative: str = "abs",
+    fast: bool = False,
+    seed: int = 0,
+    device: str = "cpu",
+    threads: int | None = None,
+    progress: bool | None = None,
+) -> Comparison:
+    """Train and evaluate models in stratified folds; every event is judged by others' training.
+
+    Parameters
+    ----------
+    events
+        With flat columns "label" and "weight" (signed).
+    aggregates
+        Name to (n_events,): the table that tree models see. NaN means "not there".
+    models
+        Some of ``MODELS``.
+    negative
+        Policy for negative weights in training (:func:`fastjag.models.weights.training_weights`);
+        evaluation takes the signed weights.
+    fast
+        A third of the trees and epochs.
+    device
+        Of XGBoost and DeepSets.
+
+    Memory is what the process needed on top while a model was trained or predicted; None where the
+    system does not tell.
+
+    Raises ValueError naming the class without (enough) events or without positive weight, and
+    column and event of a value that no model accepts.
+    """
+    needs("sklearn", "diphoton")
+    from fastjag.models.ensembles import as_table
+
+    for name in models:
+        if name not in MODELS:
+            raise ValueError(f"no model {name!r}: {near_misses(name, MODELS)}")
+    for name in ("label", "weight"):
+        if name not in events.flat:
+            raise KeyError(f"events need a flat column {name!r}: {near_misses(name, events.flat)}")
+    fold = stratified_folds(events.flat["label"], events.classes, folds, seed)
+    table, sets = as_table(aggregates), pyramid_sets(events)
+    if len(table) != len(events):
+        raise ValueError(f"aggregates have {len(table)} events, but there are {len(events)}")
+    seen = {
+        "table": table,
+        "sets": sets,
+        "events": Events(usable(events.particles), events.flat, events.classes),
+    }
+    made = recipes(
+        events, sets, negative=negative, fast=fast, seed=seed, device=device, threads=threads
+    )
+    results = {}
+    with progress_bar("models x folds", len(models) * folds, progress) as advance:
+        for name in models:
+            kind, model = made[name]
+            results[name] = _in_folds(name, model, seen[kind], events, fold, seed, advance)
+    return Comparison(
+        _numbers(events, results, fold, tuple(aggregates))
+        | {
+            "settings": {
+                "folds": folds, "seed": seed, "negative": negative, "fast": fast, "device": device
+            }
+        },
+        {name: result.probability for name, result in results.items()},
+        fold,
+    )  # fmt: skip
+
+
+@dataclass
+class _Result:
+    """Of one model: out-of-fold probabilities, and by fold costs and importances."""
+
+    probability: Floats
+    costs: dict[str, list[Cost]] = field(default_factory=lambda: {"training": [], "prediction": []})
+    drops: list[dict[Any, float]] = field(default_factory=list)
+    gains: list[Floats] = field(default_factory=list)
+
+
+def _in_folds(
+    name: str, recipe: Any, seen: Any, events: Events, fold: Labels, seed: int, advance: Any
+) -> _Result:
+    from sklearn.base import clone
+
+    label, weight = events.flat["label"], np.asarray(events.flat["weight"], np.float64)
+    y = np.array(events.classes)[label]
+    # Bars do not nest.
+    quiet = {"progress": False} if name in ("DeepSets", "pyramid linear") else {}
+    result = _Result(np.empty((len(events), len(events.classes))))
+    for i in range(int(fold.max()) + 1):
+        train, test = np.flatnonzero(fold != i), np.flatnonzero(fold == i)
+        model, known, unseen = clone(recipe), _rows(seen, train), _rows(seen, test)
+        with _measured() as cost:
+            try:
+                model.fit(known, y[train], weight[train], **quiet)
+            except ValueError as error:
+                raise ValueError(f"{name}, fold {i}: {error}") from error
+        result.costs["training"].append(cost)
+        order = [list(model.classes_).index(c) for c in events.classes]
+        with _measured() as cost:
+            result.probability[test] = model.predict_proba(unseen)[:, order]
+        result.costs["prediction"].append(cost)
+        if name in ("XGBoost", "DeepSets"):
+            result.drops.append(_drops(model, unseen, label[test], order, seed + i))
+        if isinstance(seen, np.ndarray) and hasattr(model, "feature_importances_"):
+            result.gains.append(model.feature_importances_)
+        advance(1)
+    return result
+
+
+def _rows(seen: Any, rows: Labels) -> Any:
+    if isinstance(seen, dict):
+        return {name: part[rows] for name, part in seen.items()}
+    return seen[rows]
+
+
+def _numbers(
+    events: Events, results: Mapping[str, _Result], fold: Labels, columns: Sequence[str]
+) -> dict[str, Any]:
+    label, weight = events.flat["label"], np.asarray(events.flat["weight"], np.float64)
+    classes = events.classes
+    models = {}
+    importances: dict[str, Any] = {"permutation": {}, "gain": {}}
+    for name, result in results.items():
+        models[name] = evaluate(label, result.probability, weight, fold, classes)
+        for what, costs in result.costs.items():
+            memory = [cost.memory for cost in costs if cost.memory is not None]
+            models[name][f"{what}_seconds"] = float(np.mean([cost.seconds for cost in costs]))
+            models[name][f"{what}_memory_MB"] = max(memory) if memory else None
+        if result.drops:
+            importances["permutation"][name] = {
+                columns[f] if isinstance(f, int) else f: mean_and_error(
+                    [d[f] for d in result.drops]
+                )
+                for f in result.drops[0]
+            }
+        if result.gains:
+            by_column = np.transpose(result.gains)
+            importances["gain"][name] = {
+                f: mean_and_error(values) for f, values in zip(columns, by_column, strict=True)
+            }
+    return {
+        "classes": list(classes),
+        "events": dict(
+            zip(classes, np.bincount(label, minlength=len(classes)).tolist(), strict=True)
+        ),
+        "expected": dict(
+            zip(classes, np.bincount(label, weight, len(classes)).tolist(), strict=True)
+        ),
+        "models": models,
+        "importances": importances,
+    }
+
+
+# ---- importances ----------------------------------------------------------------------------
+
+
+def _drops(model: Any, X: Any, label: Labels, order: list[int], seed: int) -> dict[Any, float]:
+    """By permutation of held-out events: of columns by number, or of types of particles."""
+    rng = np.random.default_rng(seed)
+
+    def accuracy(some: Any) -> float:
+        predicted = model.predict_proba(some)[:, order].argmax(axis=1)
+        return balanced_accuracy(confusion(label, predicted, len(order)))
+
+    shuffled: dict[Any, Callable[[], Any]] = {}
+    if isinstance(X, Events):
+        shuffled |= {t: partial(_other_particles, X, t, rng) for t in model.inputs}
+        if model.flat:
+            shuffled["met"] = partial(_other_columns, X, model.flat, rng)
+    else:
+        shuffled |= {column: partial(_other_values, X, column, rng) for column in range(X.shape[1])}
+    return permutation_drops(accuracy, X, shuffled)
+
+
+def _other_particles(X: Events, name: str, rng: np.random.Generator) -> Events:
+    others = X.particles[name][rng.permutation(len(X))]
+    return Events({**X.particles, name: others}, X.flat, X.classes)
+
+
+def _other_columns(X: Events, names: Sequence[str], rng: np.random.Generator) -> Events:
+    """Together, as a direction alone means nothing."""
+    order = rng.permutation(len(X))
+    return Events(X.particles, {**X.flat, **{n: X.flat[n][order] for n in names}}, X.classes)
+
+
+def _other_values(X: Floats, column: int, rng: np.random.Generator) -> Floats:
+    changed = X.copy()
+    changed[:, column] = rng.permutation(X[:, column])
+    return changed
+
+
+# ---- costs ----------------------------------------------------------------------------------
+
+
+@dataclass
+class Cost:
+    seconds: float = 0.0
+    memory: float | None = None  #: additional peak [MB]
+
+
+@contextmanager
+def _measured() -> Iterator[Cost]:
+    cost = Cost()
+    before = _memory(reset=True)
+    started = time.perf_counter()
+    yield cost
+    cost.seconds = time.perf_counter() - started
+    after = _memory()
+    if before and after:
+        cost.memory = (after["VmHWM"] - before["VmRSS"]) / 1024
+
+
+def _memory(reset: bool = False) -> dict[str, int]:
+    """VmHWM and VmRSS of Linux [KiB], the high-water mark first set to the present if asked."""
+    try:
+        if reset:
+            Path("/proc/self/clear_refs").write_text("5")
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return {}
+    return {line.split(":")[0]: int(line.split()[1]) for line in lines if line[:2] == "Vm"}

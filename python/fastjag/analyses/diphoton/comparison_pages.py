@@ -1,0 +1,308 @@
+"""Pictures and tables of a comparison, from its numbers alone (as they come back from JSON, too)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastjag.plots import figure, save
+from fastjag.report import Report
+
+Numbers = Mapping[str, Any]
+
+# Petroff's ten (arXiv:2107.02270), which those who see few colours can tell apart.
+_COLOURS = ("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70",
+            "#717581", "#92dadd")  # fmt: skip
+_SHOWN = 15  # features with the largest importances
+
+
+def add_comparison(page: Report, directory: Path, numbers: Numbers) -> None:
+    """Sections of a page; the pictures go into ``directory`` as PNG and PDF."""
+    made = dict(pictures(numbers))
+    for name, fig in made.items():
+        save(fig, directory / f"{name}.png", directory / f"{name}.pdf")
+
+    def shown(name: str) -> None:
+        if name in made:
+            page.figure(directory / f"{name}.png", _CAPTIONS[name])
+
+    page.heading("Models side by side")
+    settings = numbers["settings"]
+    page.text(
+        f"{sum(numbers['events'].values()):,} events of {len(numbers['classes'])} classes, each "
+        f"judged by models that did not learn from it ({settings['folds']} folds, seed "
+        f"{settings['seed']}); errors are standard errors over the folds. Negative weights in "
+        f"training: {settings['negative']}; evaluation takes them with their sign."
+    )
+    page.table(*summary_table(numbers))
+    for name in ("accuracies", "confusion", "weighted_confusion"):
+        shown(name)
+    page.heading("Recall and purity")
+    page.table(*class_table(numbers, "recall"))
+    page.table(*class_table(numbers, "purity"))
+    page.heading("Expected significance of the categories")
+    page.text("Asimov significance of each class in the category of the events that a model calls "
+              "by its name, against all other events there.")  # fmt: skip
+    page.table(*significance_table(numbers))
+    for name in ("roc", "calibration"):
+        shown(name)
+    page.heading("What the models look at")
+    for name in ("importances", "particles"):
+        shown(name)
+    page.heading("Cost")
+    shown("costs")
+
+
+_CAPTIONS = {
+    "accuracies": "Balanced accuracy: mean recall of the classes. Dotted: chance.",
+    "confusion": "Share of the events of a true class (row) that is called by a name (column).",
+    "weighted_confusion": "Expected events in percent of each column: what the events of a "
+    "category are, by expected yield.",
+    "roc": "Each class against all others, with the area under the curve; classes weigh the same.",
+    "calibration": "Share of a class among events of one predicted probability; classes weigh the "
+    "same. On the diagonal, probabilities can be taken literally.",
+    "importances": "Left: mean gain of the splits. Right: loss of balanced accuracy when a column "
+    "is permuted among events that were not learned from.",
+    "particles": "Loss of balanced accuracy of DeepSets when particles of a type, or the missing "
+    "transverse momentum, come from other events.",
+    "costs": "Time and additional memory for one fold.",
+}
+
+
+# ---- tables ---------------------------------------------------------------------------------
+
+Table = tuple[tuple[str, ...], list[tuple[Any, ...]]]
+
+
+def summary_table(numbers: Numbers) -> Table:
+    columns = ("model", "balanced accuracy", "above chance", "with weights", "log loss", "mean AUC",
+               "training [s]", "prediction [s]", "memory [MB]")  # fmt: skip
+    rows = []
+    for name, m in numbers["models"].items():
+        accuracy = m["balanced_accuracy"]
+        sigma = (accuracy["mean"] - m["chance"]) / accuracy["error"] if accuracy["error"] else None
+        memory = [m[f"{what}_memory_MB"] for what in ("training", "prediction")]
+        rows.append(
+            (name, _with_error(accuracy), None if sigma is None else f"{sigma:.0f} s.e.",
+             _with_error(m["weighted_balanced_accuracy"]), f"{m['log_loss']:.3f}",
+             f"{_mean(curve['auc'] for curve in m['roc'].values()):.3f}",
+             f"{m['training_seconds']:.2f}", f"{m['prediction_seconds']:.3f}",
+             None if None in memory else f"{max(memory):.0f}")
+        )  # fmt: skip
+    return columns, rows
+
+
+def class_table(numbers: Numbers, what: str) -> Table:
+    """ "recall" or "purity" of every class; purity by expected events in brackets."""
+    rows = []
+    for name, m in numbers["models"].items():
+        cells = [_with_error(m[what][c]) for c in numbers["classes"]]
+        if what == "purity":
+            weighted = (m["weighted_purity"][c]["mean"] for c in numbers["classes"])
+            cells = [f"{cell} ({_percent(w)})" for cell, w in zip(cells, weighted, strict=True)]
+        rows.append((name, *cells))
+    title = {"recall": "recall", "purity": "purity (of expected events)"}[what]
+    return (title, *numbers["classes"]), rows
+
+
+def significance_table(numbers: Numbers) -> Table:
+    rows = []
+    for name, m in numbers["models"].items():
+        s = m["significance"]
+        cells = [
+            "-" if s["asimov"][c] is None or np.isnan(s["asimov"][c])
+            else f"{s['asimov'][c]:.2g} ({s['S'][c]:.3g} of {s['S'][c] + s['B'][c]:.3g})"
+            for c in numbers["classes"]
+        ]  # fmt: skip
+        rows.append((name, *cells))
+    return ("Z (events of the class of all)", *numbers["classes"]), rows
+
+
+def _with_error(value: Mapping[str, Any]) -> str:
+    if value["mean"] is None or np.isnan(value["mean"]):
+        return "-"
+    return f"{value['mean']:.3f} ± {value['error'] or 0:.3f}"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None or np.isnan(value) else f"{100 * value:.2g} %"
+
+
+def _mean(values: Any) -> float:
+    known = [v for v in values if v is not None]
+    return float(np.mean(known)) if known else float("nan")
+
+
+# ---- pictures -------------------------------------------------------------------------------
+
+
+def pictures(numbers: Numbers) -> Iterator[tuple[str, Any]]:
+    """(name, figure) of each picture that there are numbers for."""
+    yield "accuracies", _accuracies(numbers)
+    yield "confusion", _matrices(numbers, "confusion", 1)
+    yield "weighted_confusion", _matrices(numbers, "weighted_confusion", 0)
+    yield "roc", _panels(numbers, _roc_panel)
+    yield "calibration", _panels(numbers, _calibration_panel)
+    importances = numbers["importances"]
+    if importances["gain"] or "XGBoost" in importances["permutation"]:
+        yield "importances", _importances(importances)
+    if "DeepSets" in importances["permutation"]:
+        yield "particles", _particles(importances["permutation"]["DeepSets"])
+    yield "costs", _costs(numbers)
+
+
+def _accuracies(numbers: Numbers) -> Any:
+    models = numbers["models"]
+    with figure(10, 1.5 + 0.6 * len(models)) as (fig, ax):
+        for i, (colour, m) in enumerate(zip(_COLOURS, models.values(), strict=False)):
+            a = m["balanced_accuracy"]
+            ax.errorbar(a["mean"], i, xerr=a["error"] or 0, fmt="o", ms=9, color=colour, capsize=4)
+        chance = 1 / len(numbers["classes"])
+        ax.axvline(chance, color="0.4", ls=":")
+        ax.set_yticks(range(len(models)), list(models), fontsize=15)
+        ax.tick_params(axis="y", which="minor", length=0)
+        ax.invert_yaxis()
+        ax.set_xlim(0.9 * chance, None)
+        ax.set_xlabel("Balanced accuracy", fontsize=16)
+    return fig
+
+
+def _matrices(numbers: Numbers, what: str, axis: int) -> Any:
+    """A matrix per model, in percent of its rows (axis 1) or columns (axis 0)."""
+    models, classes = numbers["models"], numbers["classes"]
+    wide = min(3, len(models))
+    high = -(-len(models) // wide)
+    with figure(5.4 * wide, 5.2 * high) as (fig, ax):
+        ax.remove()
+        for i, (name, m) in enumerate(models.items()):
+            panel = fig.add_subplot(high, wide, i + 1)
+            matrix = np.asarray(m[what], np.float64)
+            total = matrix.sum(axis=axis, keepdims=True)
+            share = 100 * np.divide(matrix, total, where=total > 0, out=np.zeros_like(matrix))
+            panel.imshow(share, cmap="Blues", vmin=0, vmax=100)
+            for (row, column), value in np.ndenumerate(share):
+                text = f"{value:.0f}" if abs(value) >= 9.95 else f"{value:.1f}"
+                panel.text(column, row, text, ha="center", va="center", fontsize=13,
+                           color="white" if value > 55 else "black")  # fmt: skip
+            panel.set_title(name, fontsize=16)
+            panel.minorticks_off()
+            panel.tick_params(length=0)
+            panel.set_xticks(range(len(classes)), classes, fontsize=13, rotation=45, ha="right")
+            panel.set_yticks(range(len(classes)), classes if i % wide == 0 else [], fontsize=13)
+            if i % wide == 0:
+                panel.set_ylabel("True", fontsize=15)
+            if i >= len(models) - wide:
+                panel.set_xlabel("Predicted", fontsize=15)
+    return fig
+
+
+def _panels(numbers: Numbers, draw: Callable[[Any, str, Numbers], None]) -> Any:
+    """A panel per class, and one for the names of the models."""
+    classes = numbers["classes"]
+    n = len(classes) + 1
+    wide = 3
+    high = -(-n // wide)
+    with figure(5.4 * wide, 5.0 * high) as (fig, ax):
+        ax.remove()
+        for i, name in enumerate(classes):
+            panel = fig.add_subplot(high, wide, i + 1)
+            draw(panel, name, numbers["models"])
+            panel.set(xlim=(0, 1), ylim=(0, 1.02))
+            panel.tick_params(labelsize=13)
+            panel.set_title(name, fontsize=17)
+        names = fig.add_subplot(high, wide, n)
+        names.axis("off")
+        for colour, model in zip(_COLOURS, numbers["models"], strict=False):
+            names.plot([], [], color=colour, lw=3, label=model)
+        names.legend(loc="center", fontsize=15)
+    return fig
+
+
+def _roc_panel(panel: Any, name: str, models: Numbers) -> None:
+    panel.plot([0, 1], [0, 1], color="0.7", lw=1, ls=":")
+    for i, (colour, m) in enumerate(zip(_COLOURS, models.values(), strict=False)):
+        curve = m["roc"][name]
+        panel.plot(curve["background"], curve["signal"], color=colour, lw=1.6)
+        if curve["auc"] is not None:
+            panel.text(0.96, 0.04 + 0.065 * (len(models) - 1 - i), f"{curve['auc']:.3f}",
+                       color=colour, ha="right", fontsize=13, transform=panel.transAxes)  # fmt: skip
+    panel.set_xlabel("Share of other classes", fontsize=14)
+    panel.set_ylabel("Share of the class", fontsize=14)
+
+
+def _calibration_panel(panel: Any, name: str, models: Numbers) -> None:
+    panel.plot([0, 1], [0, 1], color="0.7", lw=1, ls=":")
+    for colour, m in zip(_COLOURS, models.values(), strict=False):
+        curve = m["calibration"][name]
+        panel.errorbar(curve["probability"], curve["share"], curve["error"], color=colour, lw=1.4,
+                       marker="o", ms=4)  # fmt: skip
+    panel.set_xlabel("Predicted probability", fontsize=14)
+    panel.set_ylabel("Share of the class", fontsize=14)
+
+
+def _importances(importances: Numbers) -> Any:
+    gains = importances["gain"]
+    drops = importances["permutation"].get("XGBoost", {})
+    with figure(16, 8) as (fig, ax):
+        ax.remove()
+        if gains:
+            panel = fig.add_subplot(1, 2 if drops else 1, 1)
+            mean = {
+                f: _mean(g[f]["mean"] for g in gains.values()) for f in next(iter(gains.values()))
+            }
+            top = sorted(mean, key=lambda f: -mean[f])[:_SHOWN]
+            height = 0.8 / len(gains)
+            for i, (colour, (model, gain)) in enumerate(zip(_COLOURS, gains.items(), strict=False)):
+                panel.barh(np.arange(len(top)) + (i + 0.5) * height - 0.4,
+                           [gain[f]["mean"] for f in top], height, color=colour, label=model)  # fmt: skip
+            panel.set_xlabel("Share of the gain", fontsize=15)
+            panel.legend(fontsize=13, loc="lower right")
+            _named(panel, top)
+        if drops:
+            panel = fig.add_subplot(1, 2 if gains else 1, 2 if gains else 1)
+            _bars(panel, drops, "Loss of balanced accuracy (XGBoost)")
+    return fig
+
+
+def _particles(drops: Numbers) -> Any:
+    with figure(9, 1.5 + 0.6 * len(drops)) as (fig, ax):
+        _bars(ax, drops, "Loss of balanced accuracy (DeepSets)")
+    return fig
+
+
+def _bars(panel: Any, drops: Numbers, label: str) -> None:
+    top = sorted(drops, key=lambda f: -drops[f]["mean"])[:_SHOWN]
+    panel.barh(range(len(top)), [drops[f]["mean"] for f in top], color=_COLOURS[0],
+               xerr=[drops[f]["error"] or 0 for f in top], error_kw={"lw": 1.2})  # fmt: skip
+    panel.axvline(0, color="0.4", lw=1)
+    panel.set_xlabel(label, fontsize=15)
+    _named(panel, top)
+
+
+def _named(panel: Any, names: list[str]) -> None:
+    panel.minorticks_off()
+    panel.set_yticks(range(len(names)), names, fontsize=13)
+    panel.tick_params(axis="x", labelsize=13)
+    panel.invert_yaxis()
+
+
+def _costs(numbers: Numbers) -> Any:
+    models = numbers["models"]
+    with figure(16, 1.8 + 0.5 * len(models)) as (fig, ax):
+        ax.remove()
+        for i, (unit, label) in enumerate((("seconds", "Seconds"), ("memory_MB", "Memory [MB]"))):
+            panel = fig.add_subplot(1, 2, i + 1)
+            for j, (colour, what) in enumerate(
+                zip(_COLOURS, ("training", "prediction"), strict=False)
+            ):
+                values = [m[f"{what}_{unit}"] or np.nan for m in models.values()]
+                panel.barh(np.arange(len(models)) + 0.4 * j - 0.2, values, 0.4, color=colour,
+                           label=what)  # fmt: skip
+            panel.set_xscale("log")
+            panel.set_xlabel(label, fontsize=15)
+            _named(panel, list(models) if i == 0 else [""] * len(models))
+            panel.legend(fontsize=13)
+    return fig

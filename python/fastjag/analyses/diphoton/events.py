@@ -1,0 +1,150 @@
+"""Events: particles of several kinds, numbers per event, weights and classes, kept together."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastjag.arrays import Array, as_event_indices, needs
+from fastjag.jagged import Jagged
+
+#: Kinds of particles, as the ATLAS 2020 release names them.
+PARTICLES = ("photon", "lep", "jet", "tau", "largeRjet")
+
+_KEY = b"fastjag.classes"
+
+
+@dataclass(frozen=True, eq=False)
+class Events:
+    """Selected events.
+
+    ``particles`` maps a kind (``PARTICLES``) to its Jagged, with the columns of the ATLAS 2020
+    release without their prefix (pt, eta, phi, E, ...; GeV, rad). ``flat`` holds arrays of shape
+    (n_events,): "met_et", "met_phi", "m_yy" [GeV], "weight" (expected events, with its sign) and
+    "label" (int64, index into ``classes``).
+
+    Raises ValueError where lengths differ, or a label is no class.
+    """
+
+    particles: Mapping[str, Jagged]
+    flat: Mapping[str, Array]
+    classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        parts: list[tuple[str, Any]] = [*self.particles.items(), *self.flat.items()]
+        lengths = {name: len(part) for name, part in parts}
+        if not lengths or len(set(lengths.values())) > 1:
+            listed = ", ".join(f"{name} {n}" for name, n in lengths.items())
+            raise ValueError(f"all parts must have as many events, got {listed or 'none'}")
+        for name in self.particles:
+            if "_" in name or not name:
+                raise ValueError(f"kinds of particles are named without '_', got {name!r}")
+        if "label" in self.flat and len(labels := self.flat["label"]):
+            if labels.dtype.kind not in "iu":
+                raise TypeError(f"label must be integers, got dtype {labels.dtype}")
+            low, high = int(labels.min()), int(labels.max())
+            if low < 0 or high >= len(self.classes):
+                raise ValueError(
+                    f"labels run from {low} to {high}, but there are {len(self.classes)} classes: "
+                    f"{', '.join(self.classes)}"
+                )
+
+    def __len__(self) -> int:
+        parts: list[Any] = [*self.flat.values(), *self.particles.values()]
+        return len(parts[0])
+
+    def __getitem__(self, key: Any) -> Events:
+        """The events of a slice, a mask of shape (n_events,) or integers."""
+        if not isinstance(key, slice):
+            key = as_event_indices(key, len(self), np.empty(0))
+        particles = {name: jagged[key] for name, jagged in self.particles.items()}
+        return Events(particles, {n: v[key] for n, v in self.flat.items()}, self.classes)
+
+    @staticmethod
+    def concatenate(parts: Iterable[Events]) -> Events:
+        """One after the other; all need the same columns and classes."""
+        given = list(parts)
+        if not given:
+            raise ValueError("there must be at least one part to concatenate")
+        first = given[0]
+        for i, part in enumerate(given):
+            if part.classes != first.classes:
+                raise ValueError(f"part {i} has classes {part.classes}, the first {first.classes}")
+            odd = sorted(_names(part) ^ _names(first))
+            if odd:
+                raise ValueError(f"part {i} and the first do not share {', '.join(odd)}")
+        particles = {}
+        for name, jagged in first.particles.items():
+            others = [part.particles[name] for part in given]
+            counts = np.concatenate([other.counts for other in others])
+            columns = {c: np.concatenate([o[c] for o in others]) for c in jagged.columns}
+            particles[name] = Jagged.from_counts(counts, columns)
+        flat = {name: np.concatenate([part.flat[name] for part in given]) for name in first.flat}
+        return Events(particles, flat, first.classes)
+
+    # ---- Parquet ------------------------------------------------------------------------------
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """As one Parquet file: lists ``photon_pt``, flat columns, classes in the metadata.
+
+        The file is complete or not there.
+        """
+        needs("pyarrow", "arrow")
+        import pyarrow.parquet as pq
+
+        partial = Path(f"{os.fspath(path)}.partial")
+        try:
+            pq.write_table(_table(self), partial, compression="zstd")
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    @staticmethod
+    def read(path: str | os.PathLike[str]) -> Events:
+        """What :meth:`write` wrote; ValueError for Parquet files of other makes."""
+        needs("pyarrow", "arrow")
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(path)
+        metadata = table.schema.metadata or {}
+        if _KEY not in metadata:
+            raise ValueError(f"{path}: is Parquet, but was not written by Events.write")
+        flat: dict[str, Array] = {}
+        lists: dict[str, tuple[Array, dict[str, Array]]] = {}
+        for field, chunks in zip(table.schema, table.columns, strict=True):
+            array = chunks.combine_chunks()
+            if not hasattr(field.type, "value_type"):
+                flat[field.name] = array.to_numpy(zero_copy_only=False)
+                continue
+            kind, _, column = field.name.partition("_")
+            offsets = array.offsets.to_numpy() if len(array) else np.zeros(1, np.int64)
+            start, stop = int(offsets[0]), int(offsets[-1])
+            values = array.values.slice(start, stop - start).to_numpy(zero_copy_only=False)
+            lists.setdefault(kind, (offsets - start, {}))[1][column] = values
+        particles = {kind: Jagged(*parts) for kind, parts in lists.items()}
+        return Events(particles, flat, tuple(json.loads(metadata[_KEY])))
+
+
+def _names(events: Events) -> set[str]:
+    return {
+        *events.flat,
+        *(f"{kind}_{column}" for kind, j in events.particles.items() for column in j.columns),
+    }
+
+
+def _table(events: Events) -> Any:
+    import pyarrow as pa
+
+    arrays = {name: pa.array(values) for name, values in events.flat.items()}
+    for kind, jagged in events.particles.items():
+        offsets = pa.array(jagged.offsets)
+        for column in jagged.columns:
+            lists = pa.LargeListArray.from_arrays(offsets, pa.array(jagged[column]))
+            arrays[f"{kind}_{column}"] = lists
+    return pa.table(arrays).replace_schema_metadata({_KEY: json.dumps(events.classes)})

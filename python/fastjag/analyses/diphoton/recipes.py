@@ -1,0 +1,122 @@
+"""The models that are compared, and what each of them sees of the events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from fastjag import Jagged, PyramidMatch
+from fastjag.analyses.diphoton.evaluation import Floats
+from fastjag.analyses.diphoton.events import Events
+
+#: What DeepSets sees of each type of particles, as far as the events have it: nothing that only
+#: simulation knows, and nothing of the diphoton mass, which the fit of its spectrum needs unshaped.
+COLUMNS = {
+    "photon": ("pt", "eta", "phi", "E", "ptcone30", "etcone20", "convType"),
+    "lep": ("pt", "eta", "phi", "E", "charge", "type"),
+    "jet": ("pt", "eta", "phi", "E", "jvt", "MV2c10"),
+    "tau": ("pt", "eta", "phi", "E", "charge", "nTracks", "BDTid"),
+    "largeRjet": ("pt", "eta", "phi", "E", "m", "D2", "tau32"),
+}
+FLAT = ("met_et", "met_phi")
+
+_EXTENT = {"log_pt": (2.0, 7.0), "eta": (-5.0, 5.0), "phi": (-np.pi, np.pi), "MV2c10": (-1.0, 1.0)}
+
+MODELS = (
+    "random forest",
+    "XGBoost",
+    "undersampling",
+    "balanced bagging",
+    "balanced forest",
+    "EasyEnsemble",
+    "pyramid SVM",
+    "pyramid linear",
+    "DeepSets",
+)
+
+
+def pyramid_sets(events: Events) -> dict[str, Jagged]:
+    """Particles as points for the kernels: log pt, eta, phi, of jets the b-tag; MET as a particle.
+
+    phi is that from the diphoton system, as nothing depends on where an event as a whole points.
+    """
+    photons = events.particles["photon"]
+    parts = {
+        c: photons.with_columns(p=photons["pt"] * f(photons["phi"])).aggregate("p", ["sum"])["sum"]
+        for c, f in (("x", np.cos), ("y", np.sin))
+    }
+    axis = np.arctan2(parts["y"], parts["x"])
+    sets = {}
+    for name, particles in usable(events.particles).items():
+        sets[name] = _points(particles, axis)
+    if set(FLAT) <= set(events.flat):
+        met = Jagged(
+            np.arange(len(events) + 1), {"pt": events.flat["met_et"], "phi": events.flat["met_phi"]}
+        )
+        sets["met"] = _points(met, axis)
+    return sets
+
+
+def _points(particles: Jagged, axis: Floats) -> Jagged:
+    phi = particles["phi"] - np.repeat(axis, particles.counts)
+    with np.errstate(invalid="ignore"):
+        columns = {"log_pt": np.log(np.maximum(particles["pt"], 1.0)), "phi": phi}
+    columns |= {name: particles[name] for name in ("eta", "MV2c10") if name in particles}
+    return Jagged(particles.offsets, columns)
+
+
+def recipes(
+    events: Events,
+    sets: Mapping[str, Jagged],
+    *,
+    negative: str,
+    fast: bool,
+    seed: int,
+    device: str,
+    threads: int | None,
+) -> dict[str, tuple[str, Any]]:
+    """Model to what it sees and the estimator, not fitted."""
+    from fastjag.models.deepsets import DeepSets
+    from fastjag.models.ensembles import (
+        BalancedForest,
+        BoostedTrees,
+        Forest,
+        balanced_bagging,
+        easy_ensemble,
+        undersampling,
+    )
+    from fastjag.models.pyramids import PyramidLinear, PyramidSVM
+
+    trees = 100 if fast else 300
+    kernels = {
+        name: PyramidMatch(
+            4, {c: _EXTENT[c] for c in points.columns}, circular=["phi"], seed=seed
+        )
+        for name, points in sets.items()
+    }  # fmt: skip
+    inputs = {
+        name: [c for c in COLUMNS[name] if c in particles]
+        for name, particles in usable(events.particles).items()
+    }
+    flat = [name for name in FLAT if name in events.flat]
+    found = {
+        "random forest": ("table", Forest(trees, threads=threads)),
+        "XGBoost": ("table", BoostedTrees(threads=threads, device=device)),
+        "undersampling": ("table", undersampling(trees=trees, threads=threads)),
+        "balanced bagging": ("table", balanced_bagging(subsets=trees // 5)),
+        "balanced forest": ("table", BalancedForest(trees, threads=threads)),
+        "EasyEnsemble": ("table", easy_ensemble(subsets=3 if fast else 10)),
+        "pyramid SVM": ("sets", PyramidSVM(kernels, most=1500 if fast else 4000)),
+        "pyramid linear": ("sets", PyramidLinear(kernels)),
+        "DeepSets": ("events", DeepSets(inputs, flat, epochs=10 if fast else 30, device=device)),
+    }
+    for _, model in found.values():
+        model.set_params(negative=negative, seed=seed)
+    return found
+
+
+def usable(particles: Mapping[str, Jagged]) -> dict[str, Jagged]:
+    """Types that occur in some event and are known."""
+    return {name: p for name, p in particles.items() if name in COLUMNS and p.n_particles > 0}

@@ -1,0 +1,301 @@
+"""DeepSets: classes of events from their particles, however many and in whatever order.
+
+f(event) = rho(sum over particles of phi(particle), columns of the event), Zaheer et al., NIPS 2017;
+with an encoder phi per type of particles, as in particle-flow networks (Komiske, Metodiev, Thaler,
+JHEP 01 (2019) 121). Sums run over ragged particles by their offsets: nothing is padded.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+
+from fastjag.models.ensembles import validation_part
+from fastjag.models.sets import Floats, Standards, Tensors
+from fastjag.models.weights import Classifier, Training, training_weights
+from fastjag.progress import progress_bar
+
+_PREDICTED = 8192  # events at a time
+_EVERY = 5.0  # seconds between checkpoints
+
+
+class SetNetwork(torch.nn.Module):  # type: ignore[misc]
+    """An encoder per type of particles, summed over the event, and a network of the sums."""
+
+    def __init__(
+        self,
+        widths: Mapping[str, int],
+        n_flat: int,
+        n_classes: int,
+        phi: Sequence[int],
+        rho: Sequence[int],
+    ) -> None:
+        super().__init__()
+        self.encoders = torch.nn.ModuleDict({t: _layers(w, phi) for t, w in widths.items()})
+        self.body = _layers(len(widths) * phi[-1] + n_flat, rho)
+        self.head = torch.nn.Linear(rho[-1], n_classes)
+
+    def embed(self, events: Tensors) -> torch.Tensor:
+        """What the classes are read from: (n_events, rho[-1])."""
+        sums = [p.pool(self.encoders[t](p.values)) for t, p in events.particles.items()]
+        return self.body(torch.cat([*sums, events.flat], dim=1))
+
+    def forward(self, events: Tensors) -> torch.Tensor:
+        """Logits, (n_events, n_classes)."""
+        return self.head(self.embed(events))
+
+
+def _layers(width: int, widths: Sequence[int]) -> torch.nn.Sequential:
+    parts: list[torch.nn.Module] = []
+    for before, after in zip((width, *widths), widths, strict=False):
+        parts += [torch.nn.Linear(before, after), torch.nn.LayerNorm(after), torch.nn.ReLU()]
+    return torch.nn.Sequential(*parts)
+
+
+class DeepSets(Classifier):
+    """Classifier of events as sets, for signed weights.
+
+    Parameters
+    ----------
+    inputs
+        Type of particles to the columns to use, for example {"photon": ("pt", "eta", "phi", "E")}.
+        How they are standardised: :class:`fastjag.models.sets.Standard`.
+    flat
+        Columns of the event, such as ("met_et", "met_phi").
+    phi, rho
+        Widths of the layers of the encoders and of the network of their sums.
+    epochs, batch_size, learning_rate, weight_decay
+        Of AdamW; the learning rate falls to zero along a cosine.
+    validation, patience
+        Share of each class that is kept aside, and how many epochs without a smaller loss there
+        end training; the network kept is that of the smallest.
+    negative
+        Policy for negative weights (:func:`fastjag.models.weights.training_weights`).
+    seed
+        Of the initial weights, the validation part and the order of batches.
+    device
+        "cpu", or "cuda" where torch has one.
+
+    ``X`` is a :class:`fastjag.models.sets.EventSets` or the like, such as the events of the
+    diphoton analysis. ``losses_`` holds the losses by epoch, ``best_epoch_`` the one kept.
+    """
+
+    def __init__(
+        self,
+        inputs: Mapping[str, Sequence[str]],
+        flat: Sequence[str] = (),
+        phi: Sequence[int] = (64, 64, 64),
+        rho: Sequence[int] = (128, 64),
+        epochs: int = 30,
+        batch_size: int = 1024,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 1e-2,
+        validation: float = 0.2,
+        patience: int = 8,
+        negative: str = "abs",
+        seed: int = 0,
+        device: str = "cpu",
+    ) -> None:
+        self.inputs = inputs
+        self.flat = flat
+        self.phi = phi
+        self.rho = rho
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.validation = validation
+        self.patience = patience
+        self.negative = negative
+        self.seed = seed
+        self.device = device
+
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        checkpoint: str | os.PathLike[str] | None = None,
+        progress: bool | None = None,
+    ) -> DeepSets:
+        """Learn from events, (n,) classes and (n,) signed weights.
+
+        ``checkpoint`` names a file that is written as training goes on; where it holds a state of
+        the same parameters and data, training goes on from there. A file that cannot be read is an
+        error, one of another training is overwritten.
+        """
+        known = training_weights(y, sample_weight, negative=self.negative)
+        if not self.inputs or not self.phi or not self.rho:
+            raise ValueError("inputs, phi and rho must not be empty")
+        self.classes_ = known.classes
+        held = validation_part(known.codes, self.validation, np.random.default_rng(self.seed))
+        self.standards_ = Standards(self.inputs, self.flat)
+        self.standards_.fit(X, known.rows[~held])
+        tensors = self.standards_.tensors(X, torch.device(self.device))
+        if len(tensors.flat) != len(np.asarray(y)):
+            raise ValueError(f"X has {len(tensors.flat)} events, but y has {len(np.asarray(y))}")
+        training = _Training(self, tensors, known, held)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            training.build(self._network())
+        training.run(None if checkpoint is None else Path(checkpoint), progress)
+        self.network_ = training.best_network()
+        self.losses_ = training.losses
+        self.best_epoch_ = training.best_epoch
+        return self
+
+    def predict_proba(self, X: Any) -> Floats:
+        """Probabilities of ``classes_``, (n, K)."""
+        return self._in_batches(X, lambda batch: torch.softmax(self.network_(batch), dim=1))
+
+    def embed(self, X: Any) -> Floats:
+        """The last hidden layer, (n, rho[-1]): features for other models."""
+        return self._in_batches(X, lambda batch: self.network_.embed(batch))
+
+    def _network(self) -> SetNetwork:
+        widths = {name: s.width for name, s in self.standards_.types.items()}
+        return SetNetwork(
+            widths, self.standards_.flat.width, len(self.classes_), tuple(self.phi), tuple(self.rho)
+        )
+
+    def _in_batches(self, X: Any, function: Any) -> Floats:
+        tensors = self.standards_.tensors(X, torch.device(self.device))
+        events = torch.arange(len(tensors.flat), device=tensors.flat.device)
+        with torch.no_grad():
+            parts = [function(tensors.pick(some)) for some in events.split(_PREDICTED)]
+        return np.asarray(torch.cat(parts).cpu().numpy(), np.float64)
+
+
+class _Training:
+    """The state of one training, which a checkpoint holds."""
+
+    def __init__(self, model: DeepSets, tensors: Tensors, known: Training, held: Any) -> None:
+        self.model, self.tensors = model, tensors
+        device = tensors.flat.device
+        self.rows = torch.tensor(known.rows, device=device)
+        self.codes = torch.tensor(known.codes, device=device)
+        self.weights = torch.tensor(known.weights, dtype=torch.float32, device=device)
+        self.train = torch.tensor(np.flatnonzero(~held), device=device)
+        self.valid = torch.tensor(np.flatnonzero(held), device=device)
+        self.generator = torch.Generator().manual_seed(model.seed)
+        self.losses: dict[str, list[float]] = {"train": [], "validation": []}
+        self.best_epoch = -1
+        self.best_state: Any = None
+
+    def build(self, network: SetNetwork) -> None:
+        self.network: SetNetwork = network.to(self.tensors.flat.device)
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(),
+            self.model.learning_rate,
+            weight_decay=self.model.weight_decay,
+        )
+
+    def run(self, checkpoint: Path | None, progress: bool | None) -> None:
+        identity = self._identity() if checkpoint else ""
+        if checkpoint is not None and checkpoint.exists():
+            self._resume(checkpoint, identity)
+        written = time.monotonic()
+        with progress_bar("epochs", self.model.epochs, progress) as advance:
+            advance(self._done)
+            while self._done < self.model.epochs and not self._exhausted():
+                self._epoch()
+                advance(1)
+                if checkpoint is not None and time.monotonic() - written > _EVERY:
+                    self._checkpoint(checkpoint, identity)
+                    written = time.monotonic()
+        if checkpoint is not None:
+            self._checkpoint(checkpoint, identity)
+
+    @property
+    def _done(self) -> int:
+        return len(self.losses["train"])
+
+    def _exhausted(self) -> bool:
+        return self._done - 1 - self.best_epoch >= self.model.patience
+
+    def _epoch(self) -> None:
+        share = 0.5 * (1 + math.cos(math.pi * self._done / self.model.epochs))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.model.learning_rate * share
+        order = torch.randperm(len(self.train), generator=self.generator)
+        total = 0.0
+        for batch in self.train[order.to(self.train.device)].split(self.model.batch_size):
+            loss = self._loss(batch)
+            if not torch.isfinite(loss):
+                raise FloatingPointError(
+                    f"the loss is {loss.item()} in epoch {self._done}: lower the learning rate "
+                    f"({self.model.learning_rate:g}), or look for outliers in the columns"
+                )
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+            total += loss.item() * len(batch)
+        with torch.no_grad():
+            parts = [self._loss(some) * len(some) for some in self.valid.split(_PREDICTED)]
+        self.losses["train"].append(total / len(self.train))
+        self.losses["validation"].append(float(sum(parts)) / len(self.valid))
+        losses = self.losses["validation"]
+        if self.best_epoch < 0 or losses[-1] < losses[self.best_epoch]:
+            self.best_epoch = len(losses) - 1
+            self.best_state = {k: v.clone() for k, v in self.network.state_dict().items()}
+
+    def _loss(self, batch: torch.Tensor) -> torch.Tensor:
+        logits = self.network(self.tensors.pick(self.rows[batch]))
+        losses = torch.nn.functional.cross_entropy(logits, self.codes[batch], reduction="none")
+        return (self.weights[batch] * losses).mean()
+
+    def best_network(self) -> SetNetwork:
+        self.network.load_state_dict(self.best_state)
+        return self.network
+
+    # ---- checkpoints ------------------------------------------------------------------------
+
+    def _identity(self) -> str:
+        digest = blake2b(repr(sorted(self.model.get_params().items())).encode(), digest_size=16)
+        for part in self.tensors.particles.values():
+            for tensor in part:
+                digest.update(tensor.cpu().numpy().tobytes())
+        for tensor in (self.tensors.flat, self.rows, self.codes, self.weights):
+            digest.update(tensor.cpu().numpy().tobytes())
+        return digest.hexdigest()
+
+    def _checkpoint(self, path: Path, identity: str) -> None:
+        partial = path.with_name(path.name + ".partial")
+        torch.save(
+            {
+                "identity": identity,
+                "network": self.network.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "best": self.best_state,
+                "best_epoch": self.best_epoch,
+                "losses": self.losses,
+                "generator": self.generator.get_state(),
+            },
+            partial,
+        )
+        os.replace(partial, path)
+
+    def _resume(self, path: Path, identity: str) -> None:
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+            if content["identity"] != identity:
+                return  # another training
+        except Exception as error:  # noqa: BLE001  torch raises whatever the damage leads to
+            raise ValueError(
+                f"{path}: is not a checkpoint of DeepSets, or is damaged: {error}"
+            ) from None
+        self.network.load_state_dict(content["network"])
+        self.optimizer.load_state_dict(content["optimizer"])
+        self.best_state, self.best_epoch = content["best"], content["best_epoch"]
+        self.losses = content["losses"]
+        self.generator.set_state(content["generator"])

@@ -1,0 +1,122 @@
+"""Weights for training: negative ones, classes of equal importance, and a mean of 1.
+
+Generators give events negative weights, which no learner accepts, and weights of 1e-8, which
+XGBoost's regularisation (in units of weight) takes for no events at all. So training sees weights
+that are positive and 1 on average; evaluation sees the signed ones.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+from fastjag.arrays import check_length, one_of
+
+Floats = NDArray[np.float64]
+
+POLICIES = ("abs", "clip", "drop", "error")
+
+
+class Training(NamedTuple):
+    """What a classifier learns from."""
+
+    rows: NDArray[np.int64]  #: the events, in their order: (n,)
+    codes: NDArray[np.int64]  #: index of their class: (n,)
+    weights: Floats  #: not negative, 1 on average: (n,)
+    classes: NDArray[Any]
+
+
+def training_weights(
+    y: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    *,
+    negative: str = "abs",
+    balance: bool = True,
+) -> Training:
+    """Weights to learn with from signed event weights.
+
+    Parameters
+    ----------
+    y
+        Class of every event, (n,).
+    sample_weight
+        Signed weights, (n,); default: 1 each.
+    negative
+        What becomes of negative weights: "abs" takes their absolute value, "clip" sets them to
+        0, "drop" leaves the events out, "error" refuses them. The weights of each class are scaled
+        afterwards, so that their sum is what that of the signed weights was.
+    balance
+        Give all classes the same sum of weights. Otherwise classes keep their shares.
+
+    Raises ValueError for fewer than two classes, weights that are not finite, classes whose signed
+    weights add up to 0 or less, and, with "error", the first event of negative weight.
+    """
+    one_of("negative", negative, POLICIES)
+    labels = np.asarray(y)
+    if labels.ndim != 1:
+        raise ValueError(f"y must have shape (n,), got {labels.shape}")
+    w = np.ones(len(labels)) if sample_weight is None else np.asarray(sample_weight, np.float64)
+    check_length(w, "sample_weight", len(labels), "events")
+    if not np.isfinite(w).all():
+        event = int(np.isfinite(w).argmin())
+        raise ValueError(f"sample_weight must be finite, got {w[event]} for event {event}")
+    classes, codes = np.unique(labels, return_inverse=True)
+    if len(classes) < 2:
+        found = f"all are {classes[0]!s}" if len(classes) else "there are no events"
+        raise ValueError(f"y must hold at least two classes, but {found}")
+    totals = np.bincount(codes, w, len(classes))
+    if (totals <= 0).any():
+        bad = int((totals <= 0).argmax())
+        raise ValueError(
+            f"the weights of class {classes[bad]!s} add up to {totals[bad]:g}, not to a positive "
+            f"number ({int((codes == bad).sum())} events)"
+        )
+    if negative == "error" and (w < 0).any():
+        event = int((w < 0).argmax())
+        raise ValueError(
+            f"{int((w < 0).sum())} events have negative weights, the first is event {event} with "
+            f"{w[event]:g}: choose what to do with them, negative='abs', 'clip' or 'drop'"
+        )
+    rows = np.flatnonzero(w >= 0) if negative == "drop" else np.arange(len(w))
+    codes, positive = codes[rows], w[rows]
+    positive = np.abs(positive) if negative == "abs" else np.maximum(positive, 0)
+    wanted = np.full(len(classes), 1 / len(classes)) if balance else totals
+    positive = positive * (wanted / np.bincount(codes, positive, len(classes)))[codes]
+    return Training(rows, codes, positive / positive.mean(), classes)
+
+
+def balanced_draw(
+    codes: NDArray[np.int64], weights: Floats, size: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Indices of ``size`` events of each class, drawn in proportion to their weights.
+
+    Systematic sampling: an event of expectation e is drawn floor(e) or floor(e) + 1 times. So
+    equal weights give no event twice while there are others, and what is drawn has the weighted
+    distribution with equal weights.
+    """
+    drawn = []
+    for code in range(int(codes.max()) + 1):
+        members = rng.permutation(np.flatnonzero(codes == code))
+        steps = np.cumsum(weights[members])
+        at = (rng.random() + np.arange(size)) / size * steps[-1]
+        # Rounding must not reach beyond the end, nor events without weight there.
+        last = int(np.searchsorted(steps, steps[-1]))
+        drawn.append(members[np.minimum(np.searchsorted(steps, at, side="right"), last)])
+    return np.concatenate(drawn)
+
+
+class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """What the classifiers of this package share: ``classes_``, ``predict_proba``, ``predict``."""
+
+    classes_: NDArray[Any]
+
+    def predict_proba(self, X: Any) -> Floats:
+        raise NotImplementedError
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """The most probable class of every event, (n,)."""
+        found: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(axis=1)]
+        return found

@@ -1,0 +1,123 @@
+"""Events: picked, joined, written and read."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastjag import Jagged
+from fastjag.analyses.diphoton.events import Events
+
+
+def some_events(n, seed=0):
+    random = np.random.default_rng(seed)
+    particles = {}
+    for kind in ("photon", "jet"):
+        counts = random.integers(0, 4, n)
+        columns = {
+            "pt": random.exponential(40, counts.sum()).astype(np.float32),
+            "eta": random.normal(size=counts.sum()),
+            "isTightID": random.random(counts.sum()) < 0.5,
+            "convType": random.integers(0, 5, counts.sum()).astype(np.int32),
+        }
+        particles[kind] = Jagged.from_counts(counts, columns)
+    flat = {
+        "met_et": random.random(n).astype(np.float32),
+        "trigP": random.random(n) < 0.5,
+        "weight": random.normal(size=n),
+        "label": random.integers(0, 2, n),
+    }
+    return Events(particles, flat, ("gg", "VBF"))
+
+
+def as_lists(events):
+    lists = {name: values.tolist() for name, values in events.flat.items()}
+    for kind, jagged in events.particles.items():
+        for column in jagged.columns:
+            cut = np.split(jagged[column], jagged.offsets[1:-1]) if len(jagged) else []
+            lists[kind, column] = [part.tolist() for part in cut]
+    return lists
+
+
+class TestPick:
+    @given(st.integers(0, 12), st.data())
+    def test_events(self, n, data):
+        events = some_events(n)
+        mask = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)), bool)
+        index = np.flatnonzero(mask)[::-1]
+        whole = as_lists(events)
+        for key, chosen in ((mask, np.flatnonzero(mask)), (index, index),
+                            (slice(1, -1), np.arange(n)[1:-1])):  # fmt: skip
+            part = events[key]
+            assert len(part) == len(chosen)
+            expected = {name: [v[i] for i in chosen] for name, v in whole.items()}
+            assert as_lists(part) == expected
+            assert part.classes == ("gg", "VBF")
+
+    @given(st.integers(0, 9), st.integers(0, 9))
+    def test_concatenate(self, first, second):
+        a, b = some_events(first, 1), some_events(second, 2)
+        left, right = as_lists(a), as_lists(b)
+        joined = as_lists(Events.concatenate([a, b]))
+        assert joined == {name: left[name] + right[name] for name in left}
+
+    def test_concatenate_names_what_differs(self):
+        events = some_events(3)
+        less = Events({"photon": events.particles["photon"]}, events.flat, events.classes)
+        with pytest.raises(ValueError, match=r"part 1 .* do not share jet_convType, jet_eta"):
+            Events.concatenate([events, less])
+        with pytest.raises(ValueError, match="part 1 has classes"):
+            Events.concatenate([events, Events(events.particles, events.flat, ("gg", "tt"))])
+        with pytest.raises(ValueError, match="at least one"):
+            Events.concatenate([])
+
+
+class TestChecks:
+    def test_lengths(self):
+        with pytest.raises(ValueError, match="weight 3"):
+            Events(some_events(2).particles, {"weight": np.ones(3)}, ())
+
+    def test_labels(self):
+        with pytest.raises(ValueError, match="from 0 to 2, but there are 2 classes"):
+            Events({}, {"label": np.array([0, 2])}, ("a", "b"))
+        with pytest.raises(TypeError, match="float64"):
+            Events({}, {"label": np.array([0.0])}, ("a",))
+
+
+class TestParquet:
+    @pytest.mark.parametrize("n", [0, 1, 50])
+    def test_there_and_back(self, tmp_path, n):
+        events = some_events(n)
+        events.write(tmp_path / "events.parquet")
+        again = Events.read(tmp_path / "events.parquet")
+        assert as_lists(again) == as_lists(events)
+        assert again.classes == events.classes
+        assert {k: v.dtype for k, v in again.flat.items()} == {
+            k: v.dtype for k, v in events.flat.items()
+        }
+        for kind, jagged in events.particles.items():
+            for column in jagged.columns:
+                assert again.particles[kind][column].dtype == jagged[column].dtype
+
+    def test_lists_are_plain_parquet(self, tmp_path):
+        events = some_events(5)
+        events.write(tmp_path / "events.parquet")
+        table = pq.read_table(tmp_path / "events.parquet")
+        assert table["photon_pt"].to_pylist() == as_lists(events)["photon", "pt"]
+
+    def test_foreign_files(self, tmp_path):
+        pq.write_table(pa.table({"x": [1]}), tmp_path / "x.parquet")
+        with pytest.raises(ValueError, match=r"x\.parquet: is Parquet, but was not written"):
+            Events.read(tmp_path / "x.parquet")
+
+    def test_nothing_stays_of_a_failure(self, tmp_path, monkeypatch):
+        def full_disk(table, path, **options):
+            path.write_bytes(b"x")
+            raise OSError("no space left")
+
+        monkeypatch.setattr(pq, "write_table", full_disk)
+        with pytest.raises(OSError, match="no space left"):
+            some_events(2).write(tmp_path / "events.parquet")
+        assert list(tmp_path.iterdir()) == []
