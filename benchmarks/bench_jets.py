@@ -73,7 +73,14 @@ def run() -> list[Race]:
             work = f"{JETS:,} jets to {job}, {compression}"
             races.append(
                 race_programs(
-                    work, chosen, compression, check, JETS, moved=moved, files=(long, short)
+                    work,
+                    chosen,
+                    compression,
+                    check,
+                    JETS,
+                    moved=moved,
+                    files=(long, short),
+                    rounds=3,
                 )
             )
     return races
