@@ -28,7 +28,11 @@ from fastjag.commands import (
     dimuon,
     gammajet,
     importance,
+<<<<<<< HEAD
     rates,
+=======
+    jets,
+>>>>>>> 09a28d4b1adc131851499e9e78ef00b677dadd15
     simulate,
     step_of,
 )
@@ -41,6 +45,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(dimuon.app, name="dimuon")
+app.add_typer(jets.app, name="jets")
 app.add_typer(gammajet.app, name="gammajet")
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(importance.app, name="importance")
