@@ -28,11 +28,8 @@ from fastjag.commands import (
     dimuon,
     gammajet,
     importance,
-<<<<<<< HEAD
-    rates,
-=======
     jets,
->>>>>>> 09a28d4b1adc131851499e9e78ef00b677dadd15
+    rates,
     simulate,
     step_of,
 )
