@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastjag import toys
-from fastjag.analyses.dimuon.bumps import FINE, Curve, cut_curve, discriminant_of, reweighted
+from fastjag.analyses.dimuon.bumps import Curve, cut_curve, discriminant_of, reweighted
 from fastjag.analyses.dimuon.check import Closure, closure
 from fastjag.analyses.dimuon.config import Config
 from fastjag.analyses.dimuon.observables import pair_columns
 from fastjag.analyses.dimuon.preprocess import Preprocessing
 from fastjag.analyses.dimuon.samples import Events, draw_samples
+from fastjag.analyses.dimuon.sections import FINE
 from fastjag.arrays import at_least
 from fastjag.models.flow import fit_flows
 from fastjag.models.training import FlowSettings
