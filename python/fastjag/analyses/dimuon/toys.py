@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fastjag import toys
+from fastjag.analyses.dimuon.bumps import Curve, cut_curve, discriminant_of, reweighted
+from fastjag.analyses.dimuon.check import Closure, closure
 from fastjag.analyses.dimuon.config import Config
 from fastjag.analyses.dimuon.observables import pair_columns
-from fastjag.analyses.dimuon.samples import Events
+from fastjag.analyses.dimuon.preprocess import Preprocessing
+from fastjag.analyses.dimuon.samples import Events, draw_samples
+from fastjag.analyses.dimuon.sections import FINE
 from fastjag.arrays import at_least
-from fastjag.statistics import Window
+from fastjag.models.flow import fit_flows
+from fastjag.models.training import FlowSettings
+from fastjag.models.trees import TreeSettings, fold_scores
+from fastjag.statistics import Significance, Window, significance
 
+_DEGREE = 5
 _TRIGGER = "HLT_TrkMu15_DoubleTrkMu5NoFiltersNoVtx"
 
 #: Cuts, window and features of the published search; its stages small enough for a laptop.
@@ -128,6 +138,77 @@ def toy_events(
         for name, chosen in (("OS", charge == 0), ("SS", charge != 0)):
             parts[name].append(every[passing & chosen])
     return {name: _joined(some) for name, some in parts.items()}
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one search found: curves by discriminant ("classifier" and every feature)."""
+
+    inclusive: Significance
+    curves: dict[str, Curve]
+    reweighted: Significance | None  #: None where the inclusive fit has no excess
+    closure: Closure | None  #: of the sidebands, where it was asked for
+
+
+def search_events(
+    events: Mapping[str, Events],
+    *,
+    train_on: str = "OS",
+    test_on: str = "OS",
+    flow: FlowSettings | str = "fast",
+    flow_seeds: Sequence[int] = (1,),
+    classifier: TreeSettings | str = "fast",
+    rates: ArrayLike = FINE,
+    seed: int = 1,
+    threads: int | None = 1,
+    check: bool = False,
+    config: Config = CONFIG,
+) -> Found:
+    """The search in memory, nothing written: for studies of hundreds of toys.
+
+    Flow, samples, classifier and fits are those of the stages. ``events`` are what
+    :func:`toy_events` gives; ``check`` asks for the closure of the sidebands, which takes
+    classifiers of its own.
+    """
+    sample = events[train_on]
+    opposite = events["OS"]
+    fitted = Preprocessing.fit(opposite.features, opposite.mass, opposite.sideband)
+    rows = fitted.transform(sample.features, sample.mass)
+    sample = sample[rows.kept]
+    beside = sample.sideband
+    values, mass = rows.values[beside], rows.mass[beside]
+    flows = fit_flows(flow, flow_seeds, values, mass, progress=False)
+    drawn = draw_samples(flows, fitted, sample, config.window, degree=_DEGREE, seed=seed)
+    others = {}
+    if test_on != train_on:
+        tested = fitted.transform(events[test_on].features, events[test_on].mass)
+        others = {test_on: tested.values}
+    scored = fold_scores(
+        drawn.signal_region, rows.values, ~beside, others=others, settings=classifier, seed=seed,
+        threads=threads, progress=False,
+    )  # fmt: skip
+    scores = scored.data
+    closed = None
+    if check:
+        with_mass = fitted.scale_mass(drawn.sideband_mass)
+        closed = closure(
+            config.features, drawn.sideband, with_mass, values, mass, seed=seed, threads=threads
+        )
+    if others:
+        sample, rows, scores = events[test_on][tested.kept], tested, scored.others[test_on]
+    discriminants = {"classifier": scores}
+    for i, name in enumerate(config.features):
+        discriminants[name] = discriminant_of(name, rows.values[:, i])
+    left, inside, right, _ = config.window.count(sample.mass)
+    return Found(
+        significance(left, inside, right, window=config.window, degree=_DEGREE),
+        {
+            name: cut_curve(sample, x, config.window, degree=_DEGREE, rates=rates)
+            for name, x in discriminants.items()
+        },
+        reweighted(sample, scores, config.window, degree=_DEGREE),
+        closed,
+    )
 
 
 def _share(n_events: int, signal: int) -> float:

@@ -110,7 +110,17 @@ def recipes(
         "EasyEnsemble": ("table", easy_ensemble(subsets=3 if fast else 10)),
         "pyramid SVM": ("sets", PyramidSVM(kernels, most=1500 if fast else 4000)),
         "pyramid linear": ("sets", PyramidLinear(kernels)),
-        "DeepSets": ("events", DeepSets(inputs, flat, epochs=10 if fast else 30, device=device)),
+        "DeepSets": (
+            "events",
+            DeepSets(
+                inputs,
+                flat,
+                epochs=10 if fast else 30,
+                device=device,
+                # Steps enough where events are few.
+                batch_size=int(np.clip(len(events) // 32, 128, 1024)),
+            ),
+        ),
     }
     for _, model in found.values():
         model.set_params(negative=negative, seed=seed)
