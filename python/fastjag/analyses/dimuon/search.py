@@ -19,7 +19,8 @@ from fastjag.analyses.dimuon.samples import Events, read_background
 from fastjag.analyses.stages import Stages, file_digest, input_digests
 from fastjag.arrays import near_misses
 from fastjag.models import flow, trees
-from fastjag.models.flow import ConditionalFlow, FlowSettings
+from fastjag.models.flow import ConditionalFlow
+from fastjag.models.training import FlowSettings
 from fastjag.models.trees import TreeSettings
 from fastjag.statistics import BackgroundFit
 

@@ -29,10 +29,11 @@ from fastjag.analyses.dimuon.preprocess import Preprocessing
 from fastjag.analyses.dimuon.samples import (
     Samples,
     background_record,
+    check_bands,
     draw_null,
     draw_samples,
 )
-from fastjag.models.flow import ConditionalFlow
+from fastjag.models import flow as flows
 from fastjag.output import results_directory, write_json
 
 if TYPE_CHECKING:
@@ -58,27 +59,22 @@ def flow(search: Search) -> None:
     opposite = search.events("OS")
     fitted = Preprocessing.fit(opposite.features, opposite.mass, opposite.sideband)
     events = search.events(search.config.train_on)
+    check_bands(events, search.config.window, f"{search.config.train_on} pairs")
     rows = fitted.transform(events.features, events.mass)
     beside = events.sideband[rows.kept]
     folder.mkdir(parents=True, exist_ok=True)
-    records = []
-    trained = []
-    for seed in search.flow_seeds():
-        flow = ConditionalFlow(settings, seed=seed, device=search.device)
-        # Outside the directory of results: an interrupted training goes on from here.
-        flow.fit(
-            rows.values[beside], rows.mass[beside], checkpoint=folder / f"training{seed}.pt",
-            progress=search.progress,
-        )  # fmt: skip
-        trained.append(flow)
-        records.append(flow.record)
+    checkpoint = folder / "training.pt"  # outside of the results: an interrupted one goes on
+    trained = flows.fit_flows(
+        settings, search.flow_seeds(), rows.values[beside], rows.mass[beside],
+        device=search.device, checkpoint=checkpoint, progress=search.progress,
+    )  # fmt: skip
     with results_directory(folder) as directory:
         for seed, flow in zip(search.flow_seeds(), trained, strict=True):
             flow.save(directory / f"seed{seed}.pt")
         write_json(directory / "preprocessing.json", fitted.to_dict())
+        records = [flow.record for flow in trained]
         write_json(directory / "training.json", {"flows": records, "dropped": rows.dropped})
-    for seed in search.flow_seeds():
-        (folder / f"training{seed}.pt").unlink(missing_ok=True)
+    checkpoint.unlink(missing_ok=True)
 
 
 def samples(search: Search) -> None:
