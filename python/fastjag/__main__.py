@@ -28,6 +28,7 @@ from fastjag.commands import (
     dimuon,
     gammajet,
     importance,
+    jets,
     rates,
     simulate,
     step_of,
@@ -41,6 +42,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(dimuon.app, name="dimuon")
+app.add_typer(jets.app, name="jets")
 app.add_typer(gammajet.app, name="gammajet")
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(importance.app, name="importance")
