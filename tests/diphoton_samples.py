@@ -42,7 +42,7 @@ def events(n, seed=1, shares=(0.4, 0.2, 0.15, 0.1, 0.15), negative=0.0):
             "lep": particles(rng.poisson(_LEPTONS[label]), 30.0, 1.2),
             "jet": particles(
                 rng.poisson(_JETS[label]), 35.0, _JET_ETA,
-                btag=lambda owner: np.clip(rng.normal(_BTAG[owner], 0.3), -1, 1),
+                MV2c10=lambda owner: np.clip(rng.normal(_BTAG[owner], 0.3), -1, 1),
             ),
         },
         {
@@ -61,7 +61,7 @@ def table(sample):
     jet, lep = sample.particles["jet"], sample.particles["lep"]
     found = {"n_jets": jet.counts, "n_leptons": lep.counts, "met": sample.flat["met_et"]}
     found["ht"] = jet.aggregate("pt", ["sum"])["sum"]
-    found["jet_btag_max"] = jet.aggregate("btag", ["max"])["max"]
+    found["jet_btag_max"] = jet.aggregate("MV2c10", ["max"])["max"]
     eta = jet.aggregate("eta", ["min", "max"])
     found["jet_eta_range"] = eta["max"] - eta["min"]
     found["lepton_pt_max"] = lep.aggregate("pt", ["max"])["max"]

@@ -38,12 +38,15 @@ settings = { epochs = 2, hidden = [8] }
 [classifier]
 preset = "fast"
 settings = { members = 1, rounds = 5 }
+pseudo_experiments = 2
+null_experiments = 1
 [significance]
 degree = 2
 sr_edges = 5
 degrees = [2]
 edges = [5, 6]
 rates = [1.0, 0.3, 0.1]
+toys = 20
 """
 
 
@@ -142,19 +145,22 @@ def test_two_runs_agree(done, tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("epochs = 2", "epoch = 2", "flow: .*epoch"),
+        ("epochs = 2", "epoch = 2", "unknown key in flow.settings: 'epoch': did you mean 'epochs'"),
+        ("members = 1", "member = 1", "unknown key in classifier.settings: 'member': did you mean"),
         ('preset = "fast"\nsettings = { members', 'preset = "fst"\nsettings = { members', "classifier: settings must be"),
-        ("seeds = [1, 2]", "seeds = 3", r"flow.seeds must be a list of integers, got 3"),
     ],
 )  # fmt: skip
-def test_errors(done, tmp_path, old, new, message):
-    folder, _ = done
+def test_wrong_settings_are_found_before_anything_runs(tmp_path, old, new, message):
     assert old in TOML
-    (tmp_path / "search.toml").write_text(
-        TOML.replace(old, new).replace("toys.root", str(folder / "toys.root"))
-    )
+    (tmp_path / "search.toml").write_text(TOML.replace(old, new))
     search = Search(Config.read(tmp_path / "search.toml"), tmp_path / "out")
     with pytest.raises(ValueError, match=message):
         search.run()
+    assert not (tmp_path / "out").exists()
+
+
+def test_unknown_stage(done):
+    folder, _ = done
+    search = Search(Config.read(folder / "search.toml"), folder / "out")
     with pytest.raises(ValueError, match="stage must be 'prepare' or"):
         search.run(["flows"])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastjag import Jagged
-from fastjag.analyses.diphoton.events import Events
+from fastjag.analyses.diphoton.events import Events, write_events
 
 
 def some_events(n, seed=0):
@@ -112,12 +112,18 @@ class TestParquet:
         with pytest.raises(ValueError, match=r"x\.parquet: is Parquet, but was not written"):
             Events.read(tmp_path / "x.parquet")
 
-    def test_nothing_stays_of_a_failure(self, tmp_path, monkeypatch):
-        def full_disk(table, path, **options):
-            path.write_bytes(b"x")
+    def test_parts(self, tmp_path):
+        events = some_events(7)
+        assert write_events(tmp_path / "a.parquet", [events[:3], events[3:3], events[3:]]) == 7
+        assert as_lists(Events.read(tmp_path / "a.parquet")) == as_lists(events)
+        assert write_events(tmp_path / "b.parquet", []) == 0
+        assert [p.name for p in tmp_path.iterdir()] == ["a.parquet"]
+
+    def test_nothing_stays_of_a_failure(self, tmp_path):
+        def parts():
+            yield some_events(2)
             raise OSError("no space left")
 
-        monkeypatch.setattr(pq, "write_table", full_disk)
         with pytest.raises(OSError, match="no space left"):
-            some_events(2).write(tmp_path / "events.parquet")
+            write_events(tmp_path / "events.parquet", parts())
         assert list(tmp_path.iterdir()) == []

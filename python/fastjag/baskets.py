@@ -37,18 +37,45 @@ class Stored:
     sizes: Sequence[int]
     entries: Sequence[int]  #: first entry of each basket, and the end of the last
     counter: Stored | None  #: the branch of the lengths, if this one has lists
+    header: int = 0  #: bytes before the values of an entry: 10 for std::vector
+
+
+class Baskets:
+    """The baskets of one branch, decompressed into a buffer that the next one overwrites."""
+
+    def __init__(self, stored: Stored, file: int) -> None:
+        self.stored, self.file = stored, file
+        self.packed = self.unpacked = memoryview(b"")
+
+    def read(self, basket: int) -> tuple[memoryview, int, int]:
+        """(content, where its values end, length of the key, from which ROOT counts offsets)."""
+        size, seek = self.stored.sizes[basket], self.stored.seeks[basket]
+        self.packed = packed = _at_least(self.packed, size)[:size]
+        if os.preadv(self.file, [packed], seek) != size or size < _KEY.size:
+            raise ValueError(f"the file ends within a basket of {self.stored.name}")
+        n_bytes, _, n_object, _, n_key, _ = _KEY.unpack_from(packed)
+        if n_bytes != size or not _KEY.size + 5 < n_key <= size or n_object < 0:
+            raise ValueError(f"no basket of {self.stored.name} at byte {seek}")
+        stop = _LAST.unpack_from(packed, n_key - 5)[0] - n_key
+        if not 0 <= stop <= n_object:
+            raise ValueError(f"a basket of {self.stored.name} has {stop} bytes of values")
+        body = packed[n_key:]
+        if len(body) != n_object:
+            self.unpacked = _at_least(self.unpacked, n_object)
+            unpack(body, self.unpacked[:n_object])
+            body = self.unpacked[:n_object]
+        return body, stop, n_key
 
 
 class _Column:
     """Values of one branch, read from front to back."""
 
     def __init__(self, stored: Stored, file: int) -> None:
-        self.stored, self.file = stored, file
+        self.stored, self.baskets = stored, Baskets(stored, file)
         self.basket = 0  # the next to read
         self.left: Array = np.empty(
             0, stored.dtype.newbyteorder("=")
         )  # read, but not asked for yet
-        self.packed = self.unpacked = memoryview(b"")
 
     def read(self, start: int, stop: int, bounds: Offsets | None) -> Array:
         """Values of entries start to stop, of which entry start + i owns those from bounds[i]."""
@@ -80,21 +107,9 @@ class _Column:
 
     def _values(self) -> Array:
         """Of the next basket: in a buffer that the basket after it overwrites."""
-        size, seek = self.stored.sizes[self.basket], self.stored.seeks[self.basket]
-        self.packed = packed = _at_least(self.packed, size)[:size]
-        if os.preadv(self.file, [packed], seek) != size or size < _KEY.size:
-            raise ValueError(f"the file ends within a basket of {self.stored.name}")
-        n_bytes, _, n_object, _, n_key, _ = _KEY.unpack_from(packed)
-        if n_bytes != size or not _KEY.size + 5 < n_key <= size or n_object < 0:
-            raise ValueError(f"no basket of {self.stored.name} at byte {seek}")
-        stop = _LAST.unpack_from(packed, n_key - 5)[0] - n_key
-        if not 0 <= stop <= n_object or stop % self.stored.dtype.itemsize:
+        body, stop, _ = self.baskets.read(self.basket)
+        if stop % self.stored.dtype.itemsize:
             raise ValueError(f"a basket of {self.stored.name} has {stop} bytes of values")
-        body = packed[n_key:]
-        if len(body) != n_object:
-            self.unpacked = _at_least(self.unpacked, n_object)
-            unpack(body, self.unpacked[:n_object])
-            body = self.unpacked
         return np.frombuffer(body[:stop], self.stored.dtype)
 
 

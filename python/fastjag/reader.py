@@ -12,13 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from fastjag.arrays import Array, near_misses
+from fastjag.arrays import Array, Offsets, near_misses
 from fastjag.baskets import Columns, Stored
 from fastjag.files import ReadError, first_line
 from fastjag.interchange import awkward_column
 from fastjag.jagged import Jagged
 from fastjag.kernels.threads import get_num_threads
 from fastjag.schemas import NANOAOD, SCHEMAS, Schema, is_numeric
+
+#: Offsets of lists, or None for one number per event, and the values.
+Parts = tuple[Offsets | None, Array]
 
 
 @dataclass(frozen=True)
@@ -159,13 +162,14 @@ class Reader:
         if isinstance(step, int):
             return step
         budget = n_bytes(step)
-        per_event = self._storedn_bytes(names) / max(1, self.n_entries)
+        per_event = self.stored_bytes(names) / max(1, self.n_entries)
         if per_event == 0:  # not every writer records sizes: look at the first events instead
             first = Source(self.path, self.tree_name, 0, min(1000, self.n_entries))
             per_event = self._batch(self._read(names, 0, first.stop), first).nbytes / first.stop
         return max(1, int(budget / max(1.0, per_event)))
 
-    def _storedn_bytes(self, names: Sequence[str]) -> int:
+    def stored_bytes(self, names: Sequence[str]) -> int:
+        """Of these branches, decompressed; 0 where the writer did not record it."""
         sizes = [getattr(self.tree[self.stored[n]], "uncompressed_bytes", 0) for n in names]
         return sum(sizes) if all(sizes) else 0
 
@@ -204,8 +208,8 @@ class Reader:
 
     def _parts(self, names: Sequence[str], step: int) -> Generator[dict[str, Any]]:
         """The columns of ``step`` entries after the other."""
-        branches = [self._stored_branch(self.tree[self.stored[name]]) for name in names]
-        if "://" in self.path or None in branches:
+        branches = [self.stored_branch(self.tree[self.stored[name]]) for name in names]
+        if "://" in self.path or any(b is None or b.header for b in branches):
             stored = [self.stored[name] for name in names]
             for arrays in self.tree.iterate(
                 filter_name=stored, step_size=step, library="ak", how=dict
@@ -218,21 +222,26 @@ class Reader:
                 parts = columns.read(start, min(start + step, self.n_entries))
                 yield dict(zip(names, parts, strict=True))
 
-    def _stored_branch(self, branch: Any) -> Stored | None:
-        """Where a branch of numbers, or of lists with a counter, lies; None for all others."""
+    def stored_branch(self, branch: Any) -> Stored | None:
+        """Where a branch of numbers or of lists of them lies; None for all other kinds.
+
+        Lists have a counter, or are a std::vector.
+        """
         import uproot
 
         if not isinstance(branch, uproot.behaviors.TBranch.TBranch):
             return None
-        kind, counter = branch.interpretation, None
+        kind, counter, header = branch.interpretation, None, 0
         if type(kind) is uproot.interpretation.jagged.AsJagged:
             # The parts of split objects name a counter, too, which is no branch of numbers.
             counts = getattr(branch.count_branch, "interpretation", None)
-            if type(counts) is not uproot.interpretation.numerical.AsDtype or kind.header_bytes:
+            counted = type(counts) is uproot.interpretation.numerical.AsDtype
+            if counted == bool(kind.header_bytes):
                 return None
-            counter, kind = self._stored_branch(branch.count_branch), kind.content
-            if counter is None:
+            counter = self.stored_branch(branch.count_branch) if counted else None
+            if counted and counter is None:
                 return None
+            kind, header = kind.content, int(kind.header_bytes)
         if type(kind) is not uproot.interpretation.numerical.AsDtype or branch.embedded_baskets:
             return None
         if kind.from_dtype.kind not in "iufb" or kind.from_dtype.shape or kind.to_dtype.shape:
@@ -242,24 +251,33 @@ class Reader:
             branch.member(name)[: len(entries) - 1].tolist()
             for name in ("fBasketSeek", "fBasketBytes")
         )
-        return Stored(branch.name, kind.from_dtype, seeks, sizes, entries, counter)
+        return Stored(branch.name, kind.from_dtype, seeks, sizes, entries, counter, header)
 
     def _batch(self, arrays: dict[str, Any], source: Source) -> Batch:
-        flat: dict[str, Array] = {}
-        groups: dict[str, tuple[Array, dict[str, Array], str]] = {}
+        parts: dict[str, Parts] = {}
         for name, array in arrays.items():
             try:
-                parts = array if isinstance(array, tuple) else awkward_column(array, name)
+                offsets, values = array if isinstance(array, tuple) else awkward_column(array, name)
             except TypeError as error:
                 raise ReadError(f"{source.file}:{source.tree}: {error}") from None
-            offsets, values = parts
             n = len(values if offsets is None else offsets[1:])
             if n != source.stop - source.start:
                 raise ReadError(f"{source}: branch {name!r} has {n} entries there")
-            if (factor := self.schema.scale(name)) != 1.0:
-                values = values * (
-                    values.dtype.type(factor) if values.dtype.kind == "f" else factor
-                )
+            parts[name] = offsets, self.in_gev(name, values)
+        return Batch(*self.grouped(parts, source), source)
+
+    def in_gev(self, name: str, values: Array) -> Array:
+        if (factor := self.schema.scale(name)) == 1.0:
+            return values
+        return values * (values.dtype.type(factor) if values.dtype.kind == "f" else factor)
+
+    def grouped(
+        self, parts: Mapping[str, Parts], source: Source
+    ) -> tuple[dict[str, Jagged], dict[str, Array]]:
+        """Collections by prefix, and the branches with one number per event."""
+        flat: dict[str, Array] = {}
+        groups: dict[str, tuple[Array, dict[str, Array], str]] = {}
+        for name, (offsets, values) in parts.items():
             if offsets is None:
                 flat[name] = values
                 continue
@@ -283,7 +301,7 @@ class Reader:
         collections = {
             p: Jagged._sharing(offsets, columns) for p, (offsets, columns, _) in groups.items()
         }
-        return Batch(collections, flat, source)
+        return collections, flat
 
 
 def n_bytes(step: str) -> int:

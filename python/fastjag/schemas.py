@@ -73,13 +73,36 @@ ATLAS_MINI = Schema(
     to_gev=1e-3,
 )
 
-# ATLAS Open Data 2025: GeV already.
+# ATLAS Open Data 2025: GeV already. What is the same quantity has the name of the 2020 release;
+# others (photon_ptcone20, photon_topoetcone40, lep_ptvarcone30, jet_btag_quantile, ...) keep theirs.
 ATLAS_ANALYSIS = Schema(
     "ATLAS analysis",
     "analysis",
-    prefixes={**ATLAS_MINI.prefixes, "largeRJet_": "FatJet_"},
-    names={"met": "MET_pt", "met_phi": "MET_phi", "runNumber": "run", "eventNumber": "event"},
-    fields={"e": "energy", "m": "mass"},
+    prefixes={
+        **ATLAS_MINI.prefixes,
+        "largeRJet_": "FatJet_",
+        "ScaleFactor_": "scaleFactor_",
+    },
+    names={
+        "met": "MET_pt",
+        "met_phi": "MET_phi",
+        "met_mpx": "MET_px",
+        "met_mpy": "MET_py",
+        "runNumber": "run",
+        "eventNumber": "event",
+        "xsec": "XSection",
+        "sum_of_weights": "SumWeights",
+        "ScaleFactor_FTAG": "scaleFactor_BTAG",
+        "tau_isTight": "Tau_isTightID",
+    },
+    fields={
+        "e": "energy",
+        "m": "mass",
+        "Eta": "eta",  # largeRJet_Eta, as it is spelled in the files
+        "isTrigMatched": "trigMatched",
+        "d0": "trackd0pvunbiased",
+        "d0sig": "tracksigd0pvunbiased",
+    },
 )
 
 # CMS JetNtuple (record 12100): one row per jet, names kept as stored.

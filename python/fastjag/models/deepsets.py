@@ -156,7 +156,9 @@ class DeepSets(Classifier):
 
     def predict_proba(self, X: Any) -> Floats:
         """Probabilities of ``classes_``, (n, K)."""
-        return self._in_batches(X, lambda batch: torch.softmax(self.network_(batch), dim=1))
+        return self._in_batches(
+            X, lambda batch: torch.softmax(self.network_(batch).double(), dim=1)
+        )
 
     def embed(self, X: Any) -> Floats:
         """The last hidden layer, (n, rho[-1]): features for other models."""

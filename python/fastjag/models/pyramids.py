@@ -25,6 +25,9 @@ from fastjag.models.weights import Classifier, Floats, balanced_draw, training_w
 from fastjag.progress import progress_bar
 from fastjag.pyramid import PyramidMatch
 
+# With coefficients averaged over the steps, no schedule is needed that would have to know how many
+# events are still to come. Rows have norms up to the root of the number of types.
+_STEP = 0.1
 _AT_ONCE = 10_000  # events whose features are in memory twice
 
 
@@ -74,8 +77,8 @@ class PyramidLinear(Classifier):
     kernels
         Type of particles to its :class:`fastjag.PyramidMatch`.
     alpha
-        Strength of the L2 penalty of scikit-learn's SGDClassifier, whose weights are averaged over
-        the steps.
+        Strength of the L2 penalty of scikit-learn's SGDClassifier, whose coefficients are averaged
+        over the steps.
     epochs
         Times that :meth:`fit` goes through its events.
     negative, seed
@@ -170,8 +173,9 @@ class PyramidLinear(Classifier):
         self.classes_ = classes
         self.pyramids_ = SumOfPyramids(self.kernels).fit(X)
         self.model_ = SGDClassifier(
-            loss="log_loss", alpha=self.alpha, average=True, shuffle=False, random_state=self.seed
-        )
+            loss="log_loss", alpha=self.alpha, average=True, shuffle=False, random_state=self.seed,
+            learning_rate="constant", eta0=_STEP,
+        )  # fmt: skip
 
 
 class PyramidSVM(Classifier):

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastjag.analyses.dimuon import steps
 from fastjag.analyses.dimuon.config import Config
 from fastjag.analyses.dimuon.preprocess import Floats, Preprocessing
-from fastjag.analyses.dimuon.samples import Events
+from fastjag.analyses.dimuon.samples import Events, read_background
 from fastjag.analyses.stages import Stages, file_digest, input_digests
+from fastjag.arrays import near_misses
+from fastjag.models import flow, trees
 from fastjag.models.flow import ConditionalFlow
+from fastjag.models.training import FlowSettings
+from fastjag.models.trees import TreeSettings
+from fastjag.statistics import BackgroundFit
+
+Preset = TypeVar("Preset")
 
 #: In their order; each is the function of :mod:`steps` of that name.
 STAGES = ("prepare", "scan", "flow", "samples", "check", "classify", "significance", "report")
@@ -48,33 +56,48 @@ class Search:
         A result belongs to the settings and inputs it was made from, by a hash in its
         ``stage.json``: what is there is used, what is not is made. ``told`` hears what happens.
         """
+        self.flow_settings(), self.tree_settings()  # errors before anything runs
         todo = {stage: partial(getattr(steps, stage), self) for stage in STAGES}
-        Stages(self.out, todo, self._settings, _READS).run(stages, told)
+        Stages(self.out, todo, self._depends_on, _READS).run(stages, told)
 
     def folder(self, stage: str) -> Path:
         return self.out / stage
 
-    def _settings(self, stage: str) -> dict[str, Any]:
-        """All that a stage and those before it depend on."""
+    def _depends_on(self, stage: str) -> dict[str, Any]:
+        """All of the configuration that a stage and those before it depend on."""
         settings = asdict(self.config)
-        for later, own in (("flow", "flow"), ("classify", "classifier"),
-                           ("significance", "significance")):  # fmt: skip
-            if STAGES.index(stage) < STAGES.index(later):
-                settings.pop(own)
-        own = settings.pop("scan")
-        if stage in ("prepare", "scan"):
-            settings = {k: settings[k] for k in ("lower", "upper", "muon_id", "require_jet")}
-        if stage in ("scan", "report"):
-            settings |= {"scan": own, "seed": self.config.seed}
+        window, asked = settings.pop("window"), settings.pop("significance")
+        own: dict[str, dict[str, Any]] = {
+            "prepare": {k: settings[k] for k in ("lower", "upper", "muon_id", "require_jet")},
+            "scan": {k: settings[k] for k in ("scan", "seed")},
+            "flow": {k: settings[k] for k in ("features", "seed", "train_on", "flow")}
+            | {"window": {k: v for k, v in window.items() if k != "sr_edges"}},
+            "samples": {"sr_edges": window["sr_edges"], "degree": asked["degree"],
+                        "peaks": asked["peaks"]},
+            "classify": {"classifier": settings["classifier"]},
+            "significance": {"significance": asked},
+            "report": {"name": settings["name"]},
+        }  # fmt: skip
+        found: dict[str, Any] = {"files": input_digests(self.config.files)}
         golden = self.config.golden_json
-        settings["golden_json"] = golden and file_digest(golden)
-        settings["files"] = input_digests(self.config.files)
-        return settings
+        found["golden_json"] = golden and file_digest(golden)
+        for before in (*_READS.get(stage, STAGES[: STAGES.index(stage)]), stage):
+            found |= own.get(before, {})
+        return found
 
     # ---- what stages give to one another --------------------------------------------------------
 
+    @property
+    def other_class(self) -> str:
+        """The charge class that nothing is learned from."""
+        return "SS" if self.config.train_on == "OS" else "OS"
+
     def events(self, charge_class: str) -> Events:
         return Events.read(self.folder("prepare") / f"{charge_class}.parquet", self.config)
+
+    def beside(self, mass: Floats) -> NDArray[np.bool_]:
+        """Which masses are outside the signal region."""
+        return (mass < self.config.window.sr_left) | (mass >= self.config.window.sr_right)
 
     def preprocessing(self) -> Preprocessing:
         return Preprocessing.from_dict(
@@ -88,10 +111,14 @@ class Search:
         return events[rows.kept], rows.values
 
     def flow_seeds(self) -> list[int]:
-        seeds = self.config.flow.get("seeds", [self.config.seed])
-        if not isinstance(seeds, list) or not seeds or not all(isinstance(s, int) for s in seeds):
-            raise ValueError(f"flow.seeds must be a list of integers, got {seeds!r}")
-        return seeds
+        return list(self.config.flow["seeds"])
+
+    def flow_settings(self) -> FlowSettings:
+        return _changed(self.config.flow, "flow", FlowSettings, flow.with_changes)
+
+    def tree_settings(self, members: int | None = None) -> TreeSettings:
+        found = _changed(self.config.classifier, "classifier", TreeSettings, trees.with_changes)
+        return found if members is None else replace(found, members=members)
 
     def trained_flows(self) -> list[ConditionalFlow]:
         return [
@@ -103,12 +130,59 @@ class Search:
         with np.load(self.folder("samples") / "samples.npz") as content:
             return {name: content[name] for name in content.files}
 
+    def background(self) -> BackgroundFit:
+        return read_background(self.folder("samples") / "background.json", self.config.window)
+
     def scores(self, charge_class: str) -> Floats:
+        """Of every event of :meth:`preprocessed`."""
+        return np.asarray(self._table(f"{charge_class}.parquet")["score"], np.float64)
+
+    def bootstraps(self, charge_class: str) -> Iterator[tuple[NDArray[np.int64], Floats]]:
+        """Rows of :meth:`preprocessed` and their scores, for each pseudo-experiment."""
+        if self.config.classifier["pseudo_experiments"]:
+            table = self._table(f"bootstrap_{charge_class}.parquet")
+            for part in _experiments(table):
+                yield part["event"], part["score"]
+
+    def null_runs(self) -> Iterator[tuple[Events, Floats, Floats]]:
+        """Events, preprocessed features and scores of data sets that the flows made."""
+        if self.config.classifier["null_experiments"]:
+            for part in _experiments(self._table("null.parquet")):
+                mass = part["dimu_mass"]
+                events = Events(mass, {f: part[f] for f in self.config.features}, self.beside(mass))
+                rows = self.preprocessing().transform(events.features, mass)
+                yield events[rows.kept], rows.values, part["score"][rows.kept]
+
+    def _table(self, name: str) -> dict[str, Any]:
         import pyarrow.parquet as pq
 
-        table = pq.read_table(self.folder("classify") / f"{charge_class}.parquet")
-        return np.asarray(table["score"].to_numpy(), np.float64)
+        table = pq.read_table(self.folder("classify") / name)
+        return {column: table[column].to_numpy() for column in table.column_names}
 
     @property
     def degree(self) -> int:
-        return int(self.config.significance.get("degree", 5))
+        return int(self.config.significance["degree"])
+
+
+def _experiments(table: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Tables of each experiment; they follow one another."""
+    starts = np.flatnonzero(np.diff(table["experiment"], prepend=-1))
+    for first, last in zip(starts, [*starts[1:], None], strict=True):
+        yield {column: values[first:last] for column, values in table.items()}
+
+
+def _changed(
+    given: Mapping[str, Any], section: str, kind: type, with_changes: Callable[..., Preset]
+) -> Preset:
+    """A preset of flows or trees with the changes that the configuration makes."""
+    known = [field.name for field in fields(kind)]
+    for key in given["settings"]:
+        if key not in known:
+            raise ValueError(
+                f"unknown key in {section}.settings: {key!r}: {near_misses(key, known)}"
+            )
+    changes = {k: tuple(v) if isinstance(v, list) else v for k, v in given["settings"].items()}
+    try:
+        return with_changes(given["preset"], **changes)
+    except ValueError as error:
+        raise ValueError(f"{section}: {error}") from None

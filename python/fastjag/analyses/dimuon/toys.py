@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fastjag import toys
+from fastjag.analyses.dimuon.bumps import Curve, cut_curve, discriminant_of, reweighted
+from fastjag.analyses.dimuon.check import Closure, closure
 from fastjag.analyses.dimuon.config import Config
 from fastjag.analyses.dimuon.observables import pair_columns
-from fastjag.analyses.dimuon.samples import Events
+from fastjag.analyses.dimuon.preprocess import Preprocessing
+from fastjag.analyses.dimuon.samples import Events, draw_samples
+from fastjag.analyses.dimuon.sections import FINE
 from fastjag.arrays import at_least
-from fastjag.statistics import Window
+from fastjag.models.flow import fit_flows
+from fastjag.models.training import FlowSettings
+from fastjag.models.trees import TreeSettings, fold_scores
+from fastjag.statistics import Significance, Window, significance
 
+_DEGREE = 5
 _TRIGGER = "HLT_TrkMu15_DoubleTrkMu5NoFiltersNoVtx"
 
 #: Cuts, window and features of the published search; its stages small enough for a laptop.
@@ -128,6 +138,73 @@ def toy_events(
         for name, chosen in (("OS", charge == 0), ("SS", charge != 0)):
             parts[name].append(every[passing & chosen])
     return {name: _joined(some) for name, some in parts.items()}
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found in one charge class: curves by discriminant ("classifier" and every feature)."""
+
+    inclusive: Significance
+    curves: dict[str, Curve]
+    reweighted: Significance | None  #: None where the inclusive fit has no excess
+    closure: Closure | None  #: of the sidebands that the flow learned, where it was asked for
+
+
+def search_events(
+    events: Mapping[str, Events],
+    *,
+    train_on: str = "OS",
+    flow: FlowSettings | str = "fast",
+    flow_seeds: Sequence[int] = (1,),
+    classifier: TreeSettings | str = "fast",
+    rates: ArrayLike = FINE,
+    seed: int = 1,
+    threads: int | None = 1,
+    check: bool = False,
+    config: Config = CONFIG,
+) -> dict[str, Found]:
+    """The search in memory, nothing written: for studies of hundreds of toys.
+
+    Flow, samples, classifier and fits are those of the stages. ``events`` are what
+    :func:`toy_events` gives. Flow and classifiers learn from the charge class ``train_on``; both are
+    searched. ``check`` asks for the closure of its sidebands, which takes classifiers of its own.
+    """
+    tested = next(name for name in events if name != train_on)
+    opposite = events["OS"]
+    fitted = Preprocessing.fit(opposite.features, opposite.mass, opposite.sideband)
+    rows = {name: fitted.transform(x.features, x.mass) for name, x in events.items()}
+    kept = {name: x[rows[name].kept] for name, x in events.items()}
+    beside = kept[train_on].sideband
+    values, mass = rows[train_on].values, rows[train_on].mass
+    flows = fit_flows(flow, flow_seeds, values[beside], mass[beside], progress=False)
+    drawn = draw_samples(flows, fitted, kept[train_on], config.window, degree=_DEGREE, seed=seed)
+    scored = fold_scores(
+        drawn.signal_region, values, ~beside, others={tested: rows[tested].values},
+        settings=classifier, seed=seed, threads=threads, progress=False,
+    )  # fmt: skip
+    scores = {train_on: scored.data, tested: scored.others[tested]}
+    closed = None
+    if check:
+        closed = closure(
+            config.features, drawn.sideband, fitted.scale_mass(drawn.sideband_mass),
+            values[beside], mass[beside], seed=seed, threads=threads,
+        )  # fmt: skip
+    result = {}
+    for name, sample in kept.items():
+        discriminants = {"classifier": scores[name]}
+        for i, feature in enumerate(config.features):
+            discriminants[feature] = discriminant_of(feature, rows[name].values[:, i])
+        left, inside, right, _ = config.window.count(sample.mass)
+        result[name] = Found(
+            significance(left, inside, right, window=config.window, degree=_DEGREE),
+            {
+                what: cut_curve(sample, x, config.window, degree=_DEGREE, rates=rates)
+                for what, x in discriminants.items()
+            },
+            reweighted(sample, scores[name], config.window, degree=_DEGREE),
+            closed if name == train_on else None,
+        )
+    return result
 
 
 def _share(n_events: int, signal: int) -> float:

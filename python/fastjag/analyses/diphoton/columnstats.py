@@ -26,6 +26,7 @@ STATISTICS = {
     "kurt": "excess kurtosis, mean of ((x - mean) / std)⁴ - 3; where std is above 0",
     "min": "smallest",
     "max": "largest",
+    "absmax": "largest |x|",
     "range": "largest - smallest",
     "median": "median",
     "argmin": "position of the smallest in stored order",
@@ -85,6 +86,9 @@ def column_statistics(
                 found[name] = np.where(empty, np.nan, found[name])
         if "sumabs" in wanted:
             found["sumabs"] = total(particles, np.abs(x))
+        if "absmax" in wanted:
+            sized = particles.with_columns(x=np.abs(x))
+            found["absmax"] = sized.aggregate("x", ["max"])["max"]
         if wanted & {"sumsq", "dispersion"}:
             found["sumsq"] = total(particles, x * x)
         if "dispersion" in wanted:

@@ -95,15 +95,7 @@ class Events:
 
         The file is complete or not there.
         """
-        needs("pyarrow", "arrow")
-        import pyarrow.parquet as pq
-
-        partial = Path(f"{os.fspath(path)}.partial")
-        try:
-            pq.write_table(_table(self), partial, compression="zstd")
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_events(path, [self])
 
     @staticmethod
     def read(path: str | os.PathLike[str]) -> Events:
@@ -129,6 +121,32 @@ class Events:
             lists.setdefault(kind, (offsets - start, {}))[1][column] = values
         particles = {kind: Jagged(*parts) for kind, parts in lists.items()}
         return Events(particles, flat, tuple(json.loads(metadata[_KEY])))
+
+
+def write_events(path: str | os.PathLike[str], parts: Iterable[Events]) -> int:
+    """Parts one after the other as one Parquet file (see `Events.write`), each a group of rows.
+
+    Returns the number of events. Without any part there is no file.
+    """
+    needs("pyarrow", "arrow")
+    import pyarrow.parquet as pq
+
+    partial, writer, n = Path(f"{os.fspath(path)}.partial"), None, 0
+    try:
+        for part in parts:
+            table = _table(part)
+            if writer is None:
+                writer = pq.ParquetWriter(partial, table.schema, compression="zstd")
+            writer.write_table(table)
+            n += len(part)
+        if writer is not None:
+            writer.close()
+            os.replace(partial, path)
+    finally:
+        if writer is not None and writer.is_open:
+            writer.close()
+        partial.unlink(missing_ok=True)
+    return n
 
 
 def _names(events: Events) -> set[str]:

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastjag.analyses.importance import methods as of
 from fastjag.analyses.importance.taylor import Coefficients, TaylorHistory, taylor_coefficients
 from fastjag.arrays import needs, one_of
+from fastjag.files import first_line
 from fastjag.progress import progress_bar
 
 Floats = NDArray[np.float64]
@@ -218,7 +219,7 @@ def _network(
     from fastjag.analyses.importance.network import train_network
 
     watch = TaylorHistory(test[0][:_WATCHED], 1, output or 0, test[2][:_WATCHED],
-                          scale=_spread(*test))  # fmt: skip
+                          scale=of.mean_and_spread(test[0], test[2])[1])  # fmt: skip
     x, y, w = train
     network = train_network(
         x, y, w, n_classes, seed=seed, epochs=epochs, after_epoch=watch, progress=progress
@@ -231,7 +232,12 @@ def _of_model(
     output: int | None, progress: bool | None,
 ) -> None:  # fmt: skip
     x, y, w = seen
-    predicted = of.as_function(model)(x)
+    try:
+        predicted = of.as_function(model)(x)
+    except RuntimeError as wrong:  # of torch, for shapes
+        raise ValueError(
+            f"the model cannot take these {x.shape[1]} features: {first_line(wrong)}"
+        ) from wrong
     n_outputs = 1 if predicted.ndim == 1 else predicted.shape[1]
     n_classes = len(result.settings["classes"])
     if n_outputs != (1 if n_classes == 2 else n_classes) and (n_outputs, n_classes) != (2, 2):
@@ -245,19 +251,15 @@ def _of_model(
         result.scores["permutation"], result.errors["permutation"] = mean, error
         result.performance["model"] = base
     if "Taylor" in chosen:
+        _, scale = of.mean_and_spread(x, w)
         # Two softmax nodes have the same coefficients but for rounding.
         nodes = range(1 if n_outputs == 2 else n_outputs) if output is None else [output]
         found = [
-            taylor_coefficients(model, x, 2, node, w, scale=_spread(x, y, w), progress=progress)
+            taylor_coefficients(model, x, 2, node, w, scale=scale, progress=progress)
             for node in nodes
         ]
         result.taylor = {key: float(np.mean([t[key] for t in found])) for key in found[0]}
         result.scores["Taylor"] = np.array([result.taylor[i,] for i in range(x.shape[1])])
-
-
-def _spread(x: Floats, y: Any, w: Floats) -> Floats:
-    mean = np.average(x, axis=0, weights=w)
-    return np.asarray(np.sqrt(np.average((x - mean) ** 2, axis=0, weights=w)))
 
 
 def _test_events(labels: Any, rng: np.random.Generator) -> NDArray[np.bool_]:

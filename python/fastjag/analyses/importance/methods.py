@@ -26,33 +26,30 @@ def variance(x: Floats, labels: Labels, w: Floats) -> Floats:
     """Variance of each feature scaled to its range, 0 to 1; 0 for constants."""
     low, high = x.min(axis=0), x.max(axis=0)
     scaled = (x - low) / np.where(high > low, high - low, 1.0)
-    return _variance(scaled, w)
+    return mean_and_spread(scaled, w)[1] ** 2
 
 
 def fisher_score(x: Floats, labels: Labels, w: Floats) -> Floats:
     """Scatter of the class means over the scatter within classes (R. Duda, P. Hart, D. Stork,
     Pattern Classification, 2nd ed., section 4.11): sum_c W_c (mean_c - mean)^2 / sum_c W_c var_c.
     """
-    mean = np.average(x, axis=0, weights=w)
+    mean, _ = mean_and_spread(x, w)
     between, within = np.zeros(x.shape[1]), np.zeros(x.shape[1])
     for c in np.unique(labels):
-        mine, weight = x[labels == c], w[labels == c]
-        between += weight.sum() * (np.average(mine, axis=0, weights=weight) - mean) ** 2
-        within += weight.sum() * _variance(mine, weight)
+        weight = w[labels == c]
+        of_class, spread = mean_and_spread(x[labels == c], weight)
+        between += weight.sum() * (of_class - mean) ** 2
+        within += weight.sum() * spread**2
     return np.divide(between, within, out=np.zeros_like(between), where=within > 0)
 
 
 def correlation(x: Floats, labels: Labels, w: Floats) -> Floats:
     """Largest absolute linear correlation with belonging to a class."""
-    deviation = x - np.average(x, axis=0, weights=w)
-    spread = np.sqrt(np.average(deviation**2, axis=0, weights=w))
+    z = standardised(x, w)
     best = np.zeros(x.shape[1])
     for c in np.unique(labels):
-        is_c = (labels == c) - np.average(labels == c, weights=w)
-        covariance = np.average(deviation * is_c[:, None], axis=0, weights=w)
-        norm = spread * np.sqrt(np.average(is_c**2, weights=w))
-        r = np.divide(covariance, norm, out=np.zeros_like(norm), where=norm > 0)
-        best = np.maximum(best, np.abs(r))
+        is_c = standardised((labels == c)[:, None].astype(np.float64), w)
+        best = np.maximum(best, np.abs(np.average(z * is_c, axis=0, weights=w)))
     return best
 
 
@@ -80,9 +77,18 @@ def mutual_information(x: Floats, labels: Labels, w: Floats) -> Floats:
     return result
 
 
-def _variance(x: Floats, w: Floats) -> Floats:
-    deviation = x - np.average(x, axis=0, weights=w)
-    return np.asarray(np.average(deviation**2, axis=0, weights=w))
+def mean_and_spread(x: Floats, w: Floats) -> tuple[Floats, Floats]:
+    """Weighted mean and standard deviation of each feature; a constant's are exact."""
+    shifted = x - x[0]
+    mean = np.average(shifted, axis=0, weights=w)
+    spread = np.sqrt(np.average((shifted - mean) ** 2, axis=0, weights=w))
+    return x[0] + mean, spread
+
+
+def standardised(x: Floats, w: Floats) -> Floats:
+    """Zero mean and unit variance; constants become 0."""
+    mean, spread = mean_and_spread(x, w)
+    return np.asarray((x - mean) / np.where(spread > 0, spread, 1.0), np.float64)
 
 
 # ---- embedded, and wrappers of linear models ----------------------------------------------------
@@ -122,14 +128,6 @@ def recursive_elimination(x: Floats, labels: Labels, w: Floats) -> Floats:
     eliminated.fit(standardised(x, w), labels, sample_weight=w / w.mean())
     n = x.shape[1]
     return np.asarray((n + 1 - eliminated.ranking_) / n, np.float64)
-
-
-def standardised(x: Floats, w: Floats) -> Floats:
-    """Zero mean and unit variance; constants become 0."""
-    spread = np.sqrt(_variance(x, w))
-    return np.asarray(
-        (x - np.average(x, axis=0, weights=w)) / np.where(spread > 0, spread, 1.0), np.float64
-    )
 
 
 # ---- permutation --------------------------------------------------------------------------------

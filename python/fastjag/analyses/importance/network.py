@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fastjag.analyses.importance.methods import mean_and_spread
 from fastjag.progress import progress_bar
 
 Floats = NDArray[np.float64]
@@ -44,8 +45,7 @@ def train_network(
     or of all of more than two classes (n, n_classes). SiLU has the second derivatives that Taylor
     coefficients need. ``after_epoch`` is called with the module, and with the untrained one first.
     """
-    mean = np.average(features, axis=0, weights=weights)
-    scale = np.sqrt(np.average((features - mean) ** 2, axis=0, weights=weights))
+    mean, scale = mean_and_spread(features, weights)
     n_outputs = 1 if n_classes == 2 else n_classes
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

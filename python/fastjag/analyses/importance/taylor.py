@@ -208,7 +208,7 @@ def placed(model: Any, rows: Any) -> Any:
         if values.dtype.itemsize > 8 or values.dtype.kind == "u":  # torch lacks most of these
             values = values.astype(np.float64)
         # A copy: memory maps are read-only.
-        tensor = torch.from_numpy(np.array(values, values.dtype.newbyteorder("=")))
+        tensor = torch.from_numpy(np.array(values, values.dtype.newbyteorder("="), order="C"))
     dtype, device = tensor.dtype if tensor.is_floating_point() else torch.float32, tensor.device
     if isinstance(model, torch.nn.Module):
         for parameter in (*model.parameters(), *model.buffers()):

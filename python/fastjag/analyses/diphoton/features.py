@@ -1,0 +1,179 @@
+"""Numbers per event that classifiers learn from, by name; and particles as dense tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+
+from fastjag.analyses.diphoton import observables, shapes
+from fastjag.analyses.diphoton.columnstats import STATISTICS, Floats, column_statistics
+from fastjag.analyses.diphoton.events import Events
+from fastjag.analyses.diphoton.observables import View
+from fastjag.arrays import near_misses
+from fastjag.jagged import Padded
+
+#: What only simulation knows: never a feature.
+TRUTH = ("trueflav", "truthMatched", "truthmatched")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Observables that are computed together: names with what they are, and what they need."""
+
+    title: str
+    documented: Mapping[str, str]
+    compute: Callable[[View], dict[str, Floats]]
+    columns: Mapping[str, tuple[str, ...]]  #: kinds of particles and their columns
+    flat: tuple[str, ...] = ()
+
+    def available(self, events: Events) -> bool:
+        return all(name in events.flat for name in self.flat) and all(
+            kind in events.particles and set(columns) <= set(events.particles[kind].columns)
+            for kind, columns in self.columns.items()
+        )
+
+
+_P = ("pt", "eta", "phi", "E")
+GROUPS = (
+    Group("Photon pair", observables.PHOTONS, observables.photon_observables, {"photon": _P}),
+    Group("Jets", observables.JETS, observables.jet_observables, {"photon": _P, "jet": _P}),
+    Group(
+        "b-tags", observables.TAGS, observables.tag_observables, {"jet": (*_P, "MV2c10")}
+    ),
+    Group(
+        "Leptons", observables.LEPTONS, observables.lepton_observables,
+        {"photon": _P, "jet": _P, "lep": (*_P, "charge", "type")},
+    ),
+    Group(
+        "Missing momentum", observables.MET, observables.met_observables,
+        {"photon": _P, "jet": _P, "lep": _P}, ("met_et", "met_phi"),
+    ),
+    Group("Event shapes", shapes.SHAPES, shapes.shape_observables, {"photon": _P, "jet": _P}),
+)  # fmt: skip
+
+#: Features by default, as far as events have them. The mass of the photon pair is none of them,
+#: and photon pt enters as pt / m, so that a cut on a classifier shapes the mass spectrum little.
+DEFAULT = (
+    *(name for group in GROUPS for name in group.documented),
+    *(f"{kind}_n" for kind in ("photon", "lep", "jet", "tau", "largeRjet")),
+    "photon_eta_absmax", "photon_ptcone30_max", "photon_etcone20_max", "photon_convType_any",
+    "jet_pt_lead1", "jet_pt_lead2", "jet_pt_lead3", "jet_pt_lead4", "jet_pt_std", "jet_pt_ratio",
+    "jet_pt_share", "jet_pt_dispersion", "jet_eta_absmax", "jet_eta_std", "jet_eta_wmean",
+    "jet_phi_circvar", "jet_MV2c10_mean", "jet_MV2c10_sum", "jet_jvt_min",
+    "lep_pt_lead1", "lep_pt_lead2", "lep_eta_lead1", "lep_ptcone30_max",
+    "tau_pt_lead1", "tau_BDTid_max", "tau_nTracks_max",
+    "largeRjet_pt_lead1", "largeRjet_m_lead1", "largeRjet_m_max", "largeRjet_D2_lead1",
+    "largeRjet_tau32_lead1",
+)  # fmt: skip
+
+
+def feature_names(events: Events) -> list[str]:
+    """All features that these events allow.
+
+    Observables of `GROUPS`; ``KIND_n``, the number of particles; and ``KIND_COLUMN_STATISTIC`` for
+    every column of particles but those of `TRUTH`, and every statistic of `STATISTICS`.
+    """
+    names = [n for group in GROUPS if group.available(events) for n in group.documented]
+    for kind, particles in events.particles.items():
+        names.append(f"{kind}_n")
+        columns = [c for c in particles.columns if c not in TRUTH]
+        names += [f"{kind}_{column}_{s}" for column in columns for s in STATISTICS]
+    return names
+
+
+def aggregates(events: Events, names: Iterable[str] | None = None) -> dict[str, Floats]:
+    """Features of events, each float64 (n_events,).
+
+    Parameters
+    ----------
+    names
+        Out of :func:`feature_names`, or patterns such as ``"jet_pt_*"``; default: those of
+        `DEFAULT` that the events allow.
+
+    NaN where a feature is not defined, such as the mass of two jets where there is one: XGBoost
+    takes it as missing; :mod:`fastjag.models.ensembles` fills it for others with a value below
+    all that occur in training. Sums and numbers of nothing are 0. Energies are in GeV.
+
+    Raises ValueError naming a feature that is not known or not allowed, and what it may be.
+    """
+    known = feature_names(events)
+    chosen = _chosen(known, names)
+    view = View(events)
+    found: dict[str, Floats] = {}
+    for group in GROUPS:
+        if set(group.documented) & set(chosen):
+            with np.errstate(invalid="ignore", divide="ignore"):  # NaN of particles not there
+                found |= group.compute(view)
+    wanted: dict[tuple[str, str], list[str]] = {}
+    for name in chosen:
+        if name not in found:
+            kind, column, statistic = _parts(name)
+            if column == "n" and not statistic:
+                found[name] = events.particles[kind].counts.astype("float64")
+            else:
+                wanted.setdefault((kind, column), []).append(statistic)
+    for (kind, column), statistics in wanted.items():
+        result = column_statistics(events.particles[kind], column, statistics)
+        found |= {f"{kind}_{column}_{s}": values for s, values in result.items()}
+    return {name: found[name] for name in chosen}
+
+
+def padded(
+    events: Events, columns: Mapping[str, Iterable[str]], widths: Mapping[str, int]
+) -> dict[str, Padded]:
+    """Per kind of particles a dense tensor of the ``widths[kind]`` particles of highest pt.
+
+    ``columns`` says which columns of each kind. Values are float32 (n_events, width, F), 0 where
+    there is no particle, with a mask (n_events, width): what
+    :class:`fastjag.models.deepsets.DeepSets` takes in place of ragged particles.
+    """
+    found = {}
+    for kind, names in columns.items():
+        if kind not in events.particles:
+            raise ValueError(f"no particles {kind!r}: {near_misses(kind, events.particles)}")
+        if kind not in widths:
+            raise ValueError(f"widths must say how many {kind!r} there shall be")
+        found[kind] = events.particles[kind].pad(
+            widths[kind], list(names), by="pt", dtype="float32"
+        )
+    return found
+
+
+def documentation() -> str:
+    """All features as Markdown tables."""
+    lines = []
+    for group in GROUPS:
+        lines += [f"### {group.title}", "", "| feature | |", "|---|---|"]
+        lines += [f"| `{n}` | {_escaped(text)} |" for n, text in group.documented.items()] + [""]
+    lines += ["### Statistics of a column", "", "`KIND_n` is the number of particles, and",
+              "`KIND_COLUMN_STATISTIC`, such as `jet_pt_max`, one of:", "",
+              "| statistic | of the column's values x |", "|---|---|"]  # fmt: skip
+    lines += [f"| `{name}` | {_escaped(text)} |" for name, text in STATISTICS.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _chosen(known: list[str], names: Iterable[str] | None) -> list[str]:
+    there = dict.fromkeys(known)
+    if names is None:
+        return [name for name in DEFAULT if name in there]
+    chosen: dict[str, None] = {}
+    for name in [names] if isinstance(names, str) else names:
+        matches = [name] if name in there else [n for n in known if fnmatchcase(n, name)]
+        if not matches:
+            raise ValueError(f"no feature {name!r} of these events: {near_misses(name, known)}")
+        chosen.update(dict.fromkeys(matches))
+    return list(chosen)
+
+
+def _parts(name: str) -> tuple[str, str, str]:
+    kind, _, rest = name.partition("_")
+    column, _, statistic = rest.rpartition("_")
+    return (kind, column, statistic) if column else (kind, rest, "")
+
+
+def _escaped(text: Any) -> str:
+    return str(text).replace("|", "\\|")

@@ -1,0 +1,198 @@
+"""Selections of events with two photons: the cuts of the published analyses, as parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastjag.analyses.diphoton.events import Events
+from fastjag.arrays import Array, near_misses
+from fastjag.jagged import Jagged
+from fastjag.selection import Selected, Step
+
+#: The column of tight identification, and the least value that counts as tight.
+TIGHT = {
+    "ATLAS mini": ("isTightID", 1),
+    "ATLAS analysis": ("isTightID", 1),
+    "NanoAOD": ("cutBased", 3),
+    "PHYSLITE": ("DFCommonPhotonsIsEMTight", 1),
+}
+
+#: Edges of the crack between barrel and end caps of ATLAS' calorimeter.
+CRACK = (1.37, 1.52)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Cuts on two photons; energies in GeV.
+
+    A photon is good if it is tight, above ``good_pt``, within ``max_abs_eta`` and out of the crack,
+    as far as these are asked for. With ``exactly_two`` an event must have two good photons and no
+    third; otherwise its two photons of largest pt must be good, whatever else it has.
+    """
+
+    trigger: str | None = "trigP"  #: branch, or None
+    exactly_two: bool = True
+    tight: bool = False
+    good_pt: float = 25.0
+    max_abs_eta: float | None = None
+    crack_veto: bool = False
+    min_pt: tuple[float, float] = (35.0, 25.0)  #: leading, subleading
+    #: Column to the largest ratio to pt, exclusive, of both photons.
+    isolation: Mapping[str, float] = field(default_factory=dict)
+    min_pt_over_mass: tuple[float, float] = (0.35, 0.25)
+    mass: tuple[float, float] = (105.0, 160.0)  #: exclusive
+
+    def __post_init__(self) -> None:
+        for name in ("min_pt", "min_pt_over_mass", "mass"):
+            value = getattr(self, name)
+            if len(value) != 2 or not all(isinstance(v, (int, float)) for v in value):
+                raise ValueError(f"{name} must be two numbers, got {value!r}")
+            object.__setattr__(self, name, tuple(float(v) for v in value))
+        if not self.mass[0] < self.mass[1]:
+            raise ValueError(f"mass must be an interval, got {self.mass}")
+
+    def steps(self, schema: str) -> list[Step]:
+        """The cuts for files of a format (``Schema.name``), in the order of the publications."""
+        if self.tight and schema not in TIGHT:
+            raise ValueError(f"tight photons are not known for {schema}: set tight to False")
+        good = ["Photon_pt"]
+        if self.max_abs_eta is not None or self.crack_veto:
+            good.append("Photon_eta")
+        if self.tight:
+            good.append(f"Photon_{TIGHT[schema][0]}")
+        isolation = [f"Photon_{column}" for column in self.isolation]
+        kinematics = ["Photon_eta", "Photon_phi"]
+
+        def named(name: str, passes: Any, columns: list[str]) -> Step:
+            return Step(name, list(dict.fromkeys(columns)), partial(passes, self, schema))
+
+        found = [] if self.trigger is None else [named("trigger", _triggered, [self.trigger])]
+        found.append(named("two good photons", _two_photons, good))
+        found.append(named("photon pt", _above_pt, good))
+        if self.isolation:
+            found.append(named("isolation", _isolated, [*good, *isolation]))
+        found.append(named("pt over mass", _relative_pt, [*good, *kinematics]))
+        found.append(named("mass", _in_mass, [*good, *kinematics]))
+        return found
+
+    def good(self, photons: Jagged, schema: str) -> NDArray[np.bool_]:
+        """Which photons are good: shape (n_photons,)."""
+        good = np.asarray(photons["pt"] > self.good_pt)
+        if self.max_abs_eta is not None or self.crack_veto:
+            eta = np.abs(photons["eta"])
+            if self.max_abs_eta is not None:
+                good &= eta < self.max_abs_eta
+            if self.crack_veto:  # one notebook has "or", which is always true, and vetoes nothing
+                good &= (eta < CRACK[0]) | (eta > CRACK[1])
+        if self.tight:
+            column, least = TIGHT[schema]
+            good &= photons[column] >= least
+        return good
+
+    def pair(self, photons: Jagged, schema: str) -> Jagged:
+        """The two photons, by descending pt, of events that have them."""
+        if self.exactly_two:
+            good = self.good(photons, schema)
+            photons = photons if good.all() else photons.keep(good)
+            pt = photons["pt"].reshape(-1, 2)
+            return photons if (pt[:, 0] >= pt[:, 1]).all() else photons.sort("pt")
+        ordered = photons.sort("pt")
+        place = np.arange(ordered.n_particles) - np.repeat(ordered.offsets[:-1], ordered.counts)
+        return ordered.keep(place < 2)
+
+
+#: Cuts by name. "official-2020" is the C++ framework of the 10 fb-1 release, "official-2025" that of
+#: the 36 fb-1 release with the crack veto that its notebook means.
+PRESETS = {
+    "slides": Selection(),
+    "official-2020": Selection(
+        tight=True, max_abs_eta=2.37, crack_veto=True, min_pt=(25.0, 25.0),
+        isolation={"ptcone30": 0.065, "etcone20": 0.065},
+    ),
+    "official-2025": Selection(
+        trigger=None, exactly_two=False, tight=True, good_pt=0.0, max_abs_eta=2.37,
+        crack_veto=True, min_pt=(50.0, 30.0), isolation={"ptcone20": 0.055},
+        min_pt_over_mass=(0.35, 0.35), mass=(100.0, 160.0),
+    ),
+}  # fmt: skip
+
+
+def selection_of(preset: str, cuts: Mapping[str, Any] | None = None) -> Selection:
+    """A preset with some of its cuts changed; ValueError with near misses for unknown names."""
+    if preset not in PRESETS:
+        raise ValueError(f"no selection {preset!r}: {near_misses(preset, PRESETS)}")
+    known = [f.name for f in fields(Selection)]
+    for name in cuts or {}:
+        if name not in known:
+            raise ValueError(f"no cut {name!r}: {near_misses(name, known)}")
+    return replace(PRESETS[preset], **(cuts or {}))
+
+
+def diphoton_mass(pairs: Jagged) -> NDArray[np.float64]:
+    """m_yy [GeV] of events with two photons each: sqrt(2 pt1 pt2 (cosh d_eta - cos d_phi)).
+
+    The massless form of the published analyses, as 4 pt1 pt2 (sinh² d_eta/2 + sin² d_phi/2), which
+    does not cancel for small angles.
+    """
+    pt, eta, phi = (pairs[c].reshape(-1, 2).astype(np.float64) for c in ("pt", "eta", "phi"))
+    eta_term = np.sinh((eta[:, 0] - eta[:, 1]) / 2) ** 2
+    phi_term = np.sin((phi[:, 0] - phi[:, 1]) / 2) ** 2
+    return np.asarray(2 * np.sqrt(pt[:, 0] * pt[:, 1] * (eta_term + phi_term)))
+
+
+def unconverted_central(events: Events) -> NDArray[np.bool_]:
+    """The category of best resolution: both photons unconverted with abs(eta) < 0.75.
+
+    KeyError where the release has no ``convType``.
+    """
+    photons = events.particles["photon"]
+    eta, conversion = (photons[c].reshape(-1, 2) for c in ("eta", "convType"))
+    return np.asarray(((np.abs(eta) < 0.75) & (conversion == 0)).all(axis=1))
+
+
+# ---- steps: functions of a module, so that other processes can be sent them ---------------------
+
+
+def _triggered(cuts: Selection, schema: str, events: Selected) -> Array:
+    return np.asarray(events[str(cuts.trigger)] != 0)
+
+
+def _two_photons(cuts: Selection, schema: str, events: Selected) -> Array:
+    photons = events.Photon
+    if cuts.exactly_two:
+        good = cuts.good(photons, schema)
+        counts = photons.counts if good.all() else photons.keep(good).counts
+        return np.asarray(counts == 2)
+    enough = photons.counts >= 2
+    pairs = cuts.pair(photons[enough], schema)
+    passes = np.zeros(len(photons), bool)
+    passes[enough] = cuts.good(pairs, schema).reshape(-1, 2).all(axis=1)
+    return passes
+
+
+def _above_pt(cuts: Selection, schema: str, events: Selected) -> Array:
+    pt = cuts.pair(events.Photon, schema)["pt"].reshape(-1, 2)
+    return np.asarray((pt > cuts.min_pt).all(axis=1))
+
+
+def _isolated(cuts: Selection, schema: str, events: Selected) -> Array:
+    pairs = cuts.pair(events.Photon, schema)
+    ratios = [pairs[column] < limit * pairs["pt"] for column, limit in cuts.isolation.items()]
+    return np.asarray(np.logical_and.reduce(ratios).reshape(-1, 2).all(axis=1))
+
+
+def _relative_pt(cuts: Selection, schema: str, events: Selected) -> Array:
+    pairs = cuts.pair(events.Photon, schema)
+    least = np.multiply.outer(diphoton_mass(pairs), cuts.min_pt_over_mass)
+    return np.asarray((pairs["pt"].reshape(-1, 2) > least).all(axis=1))
+
+
+def _in_mass(cuts: Selection, schema: str, events: Selected) -> Array:
+    mass = diphoton_mass(cuts.pair(events.Photon, schema))
+    return np.asarray((mass > cuts.mass[0]) & (mass < cuts.mass[1]))

@@ -1,0 +1,16 @@
+"""Which events count: good luminosity sections, and selections that read no more than they need."""
+
+from fastjag.selection.bubbling import Cut, Selected, Step, Survivors, cheapest_first, survivors
+from fastjag.selection.columns import Counters
+from fastjag.selection.lumi import LumiMask
+
+__all__ = [
+    "Counters",
+    "Cut",
+    "LumiMask",
+    "Selected",
+    "Step",
+    "Survivors",
+    "cheapest_first",
+    "survivors",
+]

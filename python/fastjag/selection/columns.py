@@ -1,0 +1,221 @@
+"""Branches of one file, read for chosen entries: baskets without any are not even fetched."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastjag import kernels
+from fastjag.arrays import Array, Offsets, added_up
+from fastjag.baskets import Baskets, Stored
+from fastjag.interchange import awkward_column
+from fastjag.kernels.threads import get_num_threads
+from fastjag.reader import Parts, Reader
+
+Entries = NDArray[np.int64]
+
+
+@dataclass
+class Counters:
+    """What reading cost, and what it would have cost to read every column for all events.
+
+    Baskets are those of TTrees: an RNTuple has none, and counts only ``bytes_copied``.
+    """
+
+    baskets_read: int = 0  #: fetched and decompressed
+    baskets_skipped: int = 0  #: of columns that were asked for, but without surviving events
+    bytes_read: int = 0  #: of the baskets read, as in the file
+    bytes_skipped: int = 0  #: of the baskets skipped, as in the file
+    bytes_decoded: int = 0  #: of the baskets read, decompressed
+    bytes_copied: int = 0  #: into the arrays that steps and output were made of
+
+    def __iadd__(self, other: Counters) -> Self:
+        for name in (field.name for field in fields(self)):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        return self
+
+
+class Columns:
+    """Columns of an open file; entries have to be asked for in ascending order."""
+
+    def __init__(self, reader: Reader, names: Iterable[str]) -> None:
+        self.reader, self.columns = reader, dict[str, _Own | _Foreign]()
+        self.counters = Counters()
+        self._file: int | None = None
+        for name in names:
+            branch = reader.tree[reader.stored[name]]
+            stored = None if "://" in reader.path else reader.stored_branch(branch)
+            if stored is None:
+                self.columns[name] = _Foreign(reader, name, branch)
+                continue
+            if self._file is None:
+                self._file = os.open(reader.path, os.O_RDONLY | os.O_CLOEXEC)
+            self.columns[name] = _Own(stored, self._file)
+        threads = get_num_threads()
+        self._pool = ThreadPoolExecutor(threads, "fastjag-columns") if threads > 1 else None
+
+    def close(self) -> None:
+        """Close the file and complete the counters."""
+        if self._pool is not None:
+            self._pool.shutdown()
+        if self._file is not None:
+            os.close(self._file)
+        for column in self.columns.values():
+            self.counters += column.counters
+            self.counters.baskets_skipped += len(column.sizes) - column.counters.baskets_read
+            self.counters.bytes_skipped += sum(column.sizes) - column.counters.bytes_read
+
+    def read(self, names: Sequence[str], entries: Entries) -> dict[str, Parts]:
+        """Offsets (None for one number per event) and values, in GeV, of sorted entries."""
+        own = [name for name in names if isinstance(self.columns[name], _Own)]
+        run = map if self._pool is None or len(own) < 2 else self._pool.map
+        parts = dict(zip(own, run(lambda name: self.columns[name].read(entries), own), strict=True))
+        for name in names:  # uproot's have threads of their own
+            offsets, values = parts[name] if name in parts else self.columns[name].read(entries)
+            parts[name] = offsets, self.reader.in_gev(name, values)
+            n_bytes = values.nbytes + (0 if offsets is None else offsets.nbytes)
+            self.counters.bytes_copied += n_bytes
+        return {name: parts[name] for name in names}
+
+
+class _Own:
+    """A branch of numbers or lists of numbers, out of its baskets; the last one is kept."""
+
+    def __init__(self, stored: Stored, file: int) -> None:
+        self.stored, self.baskets = stored, Baskets(stored, file)
+        self.sizes = stored.sizes
+        self.firsts = np.asarray(stored.entries, np.int64)
+        self.lengths = None if stored.counter is None else _Own(stored.counter, file)
+        self.counters = Counters()
+        self.current = -1
+        self.body, self.stop, self.n_key = memoryview(b""), 0, 0
+
+    def read(self, entries: Entries) -> Parts:
+        pieces: list[tuple[Array | None, Array]] = []
+        if len(entries):
+            low, high = np.searchsorted(self.firsts, entries[[0, -1]], side="right") - 1
+            bounds = np.searchsorted(entries, self.firsts[low : high + 2])
+            for basket in (low + np.flatnonzero(np.diff(bounds))).tolist():
+                first, last = bounds[basket - low], bounds[basket - low + 1]
+                pieces.append(self._piece(basket, entries[first:last]))
+        native = self.stored.dtype.newbyteorder("=")
+        if self.stored.counter is None and not self.stored.header:
+            return None, _joined([values for _, values in pieces], native)
+        counts = _joined([n for n, _ in pieces if n is not None], np.dtype(np.int64))
+        return added_up(counts), _joined([values for _, values in pieces], native)
+
+    def _piece(self, basket: int, entries: Entries) -> tuple[Array | None, Array]:
+        """(counts or None, values) of entries of one basket."""
+        first, end = self.firsts[basket : basket + 2].tolist()
+        if basket != self.current:
+            self.current = -1
+            self.body, self.stop, self.n_key = self.baskets.read(basket)
+            self.current = basket
+            self.counters.baskets_read += 1
+            self.counters.bytes_read += self.stored.sizes[basket]
+            self.counters.bytes_decoded += len(self.body)
+        start, stop = int(entries[0]) - first, int(entries[-1]) - first + 1
+        whole = len(entries) == stop - start
+        chosen: slice | Entries = slice(start, stop) if whole else entries - first
+        dtype, native = self.stored.dtype, self.stored.dtype.newbyteorder("=")
+        data = self.body[: self.stop]
+        if self.stored.counter is None and not self.stored.header:
+            if self.stop != (end - first) * dtype.itemsize:
+                raise self._wrong(basket, f"{self.stop} bytes of values")
+            return None, np.frombuffer(data, dtype)[chosen].astype(native)
+        starts, stops = self._bounds(basket, first, end, chosen)
+        n_bytes = stops - starts
+        counts = n_bytes // dtype.itemsize
+        # Nothing below has to think of damaged files.
+        ok = starts.min() >= 0 and stops.max() <= self.stop and n_bytes.min() >= 0
+        if not ok or (counts * dtype.itemsize != n_bytes).any():
+            raise self._wrong(basket, "offsets beyond its values")
+        if whole and not self.stored.header and int(n_bytes.sum()) == stops[-1] - starts[0]:
+            return counts, np.frombuffer(data[starts[0] : stops[-1]], dtype).astype(native)
+        content = np.frombuffer(data, np.uint8)
+        values = kernels.gather(starts, added_up(n_bytes), content, threads=1).view(dtype)
+        return counts, values.astype(native, copy=False)
+
+    def _bounds(
+        self, basket: int, first: int, end: int, chosen: slice | Entries
+    ) -> tuple[Entries, Entries]:
+        """Where in the basket the values of the chosen entries begin and end, in bytes."""
+        n = end - first
+        if len(self.body) == self.stop and self.lengths is not None:  # ROOT may leave offsets out
+            counts = self.lengths.read(np.arange(first, end))[1]
+            offsets = added_up(counts.astype(np.int64)) * self.stored.dtype.itemsize
+        else:
+            table = np.frombuffer(self.body[self.stop :], ">i4")
+            if len(table) < n + 2 or table[0] != n + 1:
+                raise self._wrong(basket, "a table of offsets that does not fit")
+            offsets = table[1 : n + 2]
+            offsets[-1] = self.stop + self.n_key  # left open in the file
+        starts, stops = (part[chosen].astype(np.int64) for part in (offsets[:-1], offsets[1:]))
+        shift = 0 if offsets.dtype == np.int64 else self.n_key
+        return starts + (self.stored.header - shift), stops - shift
+
+    def _wrong(self, basket: int, what: str) -> ValueError:
+        first, end = self.stored.entries[basket : basket + 2]
+        return ValueError(
+            f"basket {basket} of {self.stored.name}, entries {first} to {end}, has {what}"
+        )
+
+
+class _Foreign:
+    """Any other branch that is one number or one list per event: uproot reads its baskets."""
+
+    def __init__(self, reader: Reader, name: str, branch: Any) -> None:
+        self.name, self.branch = name, branch
+        self.counters = Counters()
+        firsts = getattr(branch, "entry_offsets", None)
+        self.sizes: Sequence[int] = []
+        if firsts is not None:  # an RNTuple's fields have no baskets
+            self.sizes = branch.member("fBasketBytes")[: len(firsts) - 1].tolist()
+            self.sizes = [*self.sizes, *[0] * (len(firsts) - 1 - len(self.sizes))]
+        self.firsts = np.asarray([0, reader.n_entries] if firsts is None else firsts, np.int64)
+        self.seen = -1  # the last basket counted
+
+    def read(self, entries: Entries) -> Parts:
+        pieces: list[Parts] = []
+        runs: list[tuple[int, int, Entries]] = []
+        bounds = np.searchsorted(entries, self.firsts)
+        hit = np.flatnonzero(np.diff(bounds))
+        # Neighbouring baskets at once: a call of uproot costs more than a basket.
+        for run in np.split(hit, np.flatnonzero(np.diff(hit) > 1) + 1) if len(hit) else []:
+            chosen = entries[bounds[run[0]] : bounds[run[-1] + 1]]
+            runs.append((int(chosen[0]), int(chosen[-1]) + 1, chosen))
+        for start, stop, chosen in runs or [(0, 0, entries)]:
+            array = self.branch.array(entry_start=start, entry_stop=stop, library="ak")
+            pieces.append(_picked(*awkward_column(array, self.name), chosen - start))
+        self._count(hit)
+        values = np.concatenate([values for _, values in pieces])
+        if pieces[0][0] is None:
+            return None, values
+        counts = np.concatenate([np.diff(o) for o, _ in pieces if o is not None])
+        return added_up(counts), values
+
+    def _count(self, hit: NDArray[np.intp]) -> None:
+        for basket in hit[hit > self.seen].tolist() if self.sizes else ():
+            self.counters.baskets_read += 1
+            self.counters.bytes_read += self.sizes[basket]
+            self.counters.bytes_decoded += int(self.branch.basket_uncompressed_bytes(basket))
+            self.seen = basket
+
+
+def _picked(offsets: Offsets | None, values: Array, entries: Entries) -> Parts:
+    if offsets is None:
+        return None, values[entries]
+    new = added_up(offsets[entries + 1] - offsets[entries])
+    return new, kernels.gather(offsets[entries], new, values)
+
+
+def _joined(pieces: list[Array], dtype: np.dtype[Any]) -> Array:
+    if len(pieces) == 1:
+        return pieces[0]
+    return np.concatenate(pieces) if pieces else np.empty(0, dtype)
