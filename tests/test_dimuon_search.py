@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("xgboost")
 
 from fastjag import toys
+from fastjag.analyses.dimuon.bumps import cut_curve
 from fastjag.analyses.dimuon.config import Config
 from fastjag.analyses.dimuon.gallery import CAPTIONS
 from fastjag.analyses.dimuon.search import STAGES, Search
@@ -118,6 +119,66 @@ def test_every_stage_leaves_its_results(done):
         flows, data = (file[f"signal_region_dimu_pt_{kind}"].values() for kind in ("flows", "data"))
         assert flows.sum() == pytest.approx(results["background"]["expected"], rel=0.05)
         assert data.sum() == pytest.approx(inside.sum(), rel=0.05)
+
+
+def test_every_score_is_kept(done):
+    """So that bands and null runs can be recomputed, too."""
+    folder, _ = done
+    out = folder / "out"
+    search = Search(Config.read(folder / "search.toml"), out)
+    found = json.loads((out / "significance" / "significance.json").read_text())
+    for c in ("OS", "SS"):
+        events, _ = search.preprocessed(c)
+        table = pq.read_table(out / "classify" / f"bootstrap_{c}.parquet")
+        assert ("fold" in table.column_names) == (c == "OS")
+        assert set(table["experiment"].to_pylist()) == {1, 2}
+        again = list(search.bootstraps(c))
+        assert [len(scores) for _, scores in again] == [len(events)] * 2
+        rows, scores = again[1]
+        curve = cut_curve(events[rows], scores, search.config.window, degree=2, rates=[1.0, 0.3])
+        band = found[c]["bands"]
+        at = [band["wanted"].index(rate) for rate in curve.wanted]
+        Z = [band["curves"]["classifier"]["Z"][1][i] for i in at]
+        assert pytest.approx(curve.result.Z.tolist(), abs=1e-6) == Z
+    (events, values, scores), *none = search.null_runs()
+    assert not none
+    assert len(events) == len(values) == len(scores) > 100
+    assert found["null"]["experiments"] == 1
+    for name in ("background", "validation", "roc"):
+        table = pq.read_table(out / "classify" / f"{name}.parquet")
+        assert {"dimu_mass", "dimu_pt", "mu0_ip3d", "score"} == set(table.column_names)
+    assert not list((out / "classify").glob("*.npz"))
+    assert set(found["versions"]) == {
+        "python", "fastjag", "numpy", "scipy", "torch", "zuko", "xgboost"
+    }  # fmt: skip
+    assert found["seeds"] == {"search": 3, "flows": [1, 2]}
+    assert found["config"]["classifier"]["pseudo_experiments"] == 2
+
+
+def test_trained_on_same_sign_in_latent_space_with_peaks(done, tmp_path):
+    folder, _ = done
+    text = TOML.replace("seed = 3", 'seed = 3\ntrain_on = "SS"', 1)
+    text = text.replace("pseudo_experiments = 2\nnull_experiments = 1", "latent = true")
+    text = text.replace("toys = 20", "toys = 0\npeaks = true").replace(
+        "toys.root", str(folder / "toys.root")
+    )
+    (tmp_path / "search.toml").write_text(text)
+    search = Search(Config.read(tmp_path / "search.toml"), tmp_path / "out")
+    search.run(["significance"])
+    out = tmp_path / "out"
+    assert "fold" in pq.read_schema(out / "classify" / "SS.parquet").names
+    assert "fold" not in pq.read_schema(out / "classify" / "OS.parquet").names
+    found = json.loads((out / "significance" / "significance.json").read_text())
+    assert (found["OS"]["alternate"], found["SS"]["alternate"]) == (True, False)
+    assert {row["trained_on"] for row in found["table"]} == {"SS"}
+    assert found["SS"]["bands"] is None
+    assert found["null"] is None
+    background = json.loads((out / "samples" / "background.json").read_text())
+    assert len(background["peak_tests"]["p_values"]) >= 1
+    assert search.background().expected == pytest.approx(background["expected"])
+    # The constants of the preprocessing are those of opposite sign, whatever flows learn from.
+    first, second = (Search(search.config, o).preprocessing() for o in (out, folder / "out"))
+    assert first == second
 
 
 @pytest.fixture
