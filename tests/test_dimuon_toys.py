@@ -1,15 +1,21 @@
 """Toys of the dimuon search: the same with and without a file, and a signal as it is asked for."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
 from scipy import stats
 
+pytest.importorskip("torch")
+pytest.importorskip("xgboost")
+
 from fastjag.analyses.dimuon.config import Config
 from fastjag.analyses.dimuon.prepare import prepare
 from fastjag.analyses.dimuon.samples import Events
-from fastjag.analyses.dimuon.toys import CONFIG, toy_events, write_search
+from fastjag.analyses.dimuon.search import Search
+from fastjag.analyses.dimuon.toys import CONFIG, search_events, toy_events, write_search
+from fastjag.models import training, trees
 from fastjag.statistics import significance
 
 
@@ -97,3 +103,56 @@ def test_inclusive_excess(background):
 def test_errors(arguments, message):
     with pytest.raises(ValueError, match=message):
         toy_events(arguments[0], signal=arguments[1])
+
+
+def test_an_interrupted_search_goes_on(tmp_path, monkeypatch):
+    """From the last checkpoint, to the same flows; a damaged one is named."""
+    path = write_search(tmp_path / "toys.root", 8000, seed=5)
+    text = path.read_text().replace("[classifier]", "settings = { epochs = 3 }\n\n[classifier]", 1)
+    path.write_text(text)
+    config = Config.read(path)
+    whole = Search(config, tmp_path / "whole", progress=False)
+    whole.run(["flow"])
+    monkeypatch.setattr(training, "_EVERY", -1.0)  # a checkpoint after every epoch
+    epoch, done = training.Training._epoch, []
+
+    def interrupted(self):
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(1)
+        epoch(self)
+
+    search = Search(config, tmp_path / "out", progress=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(training.Training, "_epoch", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            search.run(["flow"])
+    checkpoint = search.folder("flow") / "training.pt"
+    content = checkpoint.read_bytes()
+    checkpoint.write_bytes(content[:1000])
+    with pytest.raises(ValueError, match=r"training.pt: is not a checkpoint .* remove it to start"):
+        search.run(["flow"])
+    checkpoint.write_bytes(content)
+    search.run(["flow"])
+    assert not checkpoint.exists()
+    first, second = (
+        json.loads((s.folder("flow") / "training.json").read_text()) for s in (whole, search)
+    )
+    assert first == second
+    assert len(first["flows"]) == 2
+    draws = [[f.sample(np.zeros(5), seed=1) for f in s.trained_flows()] for s in (whole, search)]
+    np.testing.assert_array_equal(*draws)
+
+
+def test_events_that_nothing_can_be_learned_from(background):
+    tiny = toy_events(300, seed=1)
+    with pytest.raises(ValueError, match=r"(\d+) events|cannot fix|sidebands"):
+        search_events(tiny, classifier=trees.with_changes("fast", members=1, folds=50))
+    for value, message in ((1.5, "'mu0_ip3d' has the same value 1.5"),
+                           (np.nan, "'mu0_ip3d' is not a finite number in any")):  # fmt: skip
+        broken = {
+            name: dataclasses.replace(x, features=x.features | {"mu0_ip3d": np.full(len(x), value)})
+            for name, x in background.items()
+        }
+        with pytest.raises(ValueError, match=message):
+            search_events(broken)

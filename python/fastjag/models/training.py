@@ -198,7 +198,9 @@ def read(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise
     except Exception as error:  # noqa: BLE001  torch raises whatever the damage leads to
-        raise ValueError(f"{path}: is not a checkpoint of a flow, or is damaged: {error}") from None
+        raise ValueError(
+            f"{path}: is not a checkpoint of a flow, or is damaged; remove it to start again ({error})"
+        ) from None
     if not isinstance(content, dict):
         raise ValueError(f"{path}: is not a checkpoint of a flow")  # noqa: TRY004
     return content

@@ -171,7 +171,7 @@ def _train_members(
         losses: dict[str, Any] = {}
         booster = xgboost.train(
             {**parameters, "seed": first_seed + i + 1}, train, settings.rounds,
-            evals=[(train, "train"), (validation, "validation")], evals_result=losses,
+            evals=[(train, "train")] * (i == 0) + [(validation, "validation")], evals_result=losses,
             early_stopping_rounds=settings.early_stopping_rounds, verbose_eval=False,
         )  # fmt: skip
         best = booster.best_iteration + 1
