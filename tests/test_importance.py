@@ -386,8 +386,8 @@ class TestCommand:
         pq.write_table(pa.table(toy_table(200, 1)), tmp_path / "t.parquet")
         arguments = ["importance", "run", str(tmp_path / "t.parquet"), "--out",
                      str(tmp_path / "out"), "--label"]  # fmt: skip
-        done = CliRunner().invoke(app, [*arguments, "lable"])
-        assert "no column 'lable': did you mean 'label'?" in str(done.exception)
+        done = CliRunner().invoke(app, [*arguments, "labels"])
+        assert "no column 'labels': did you mean 'label'?" in str(done.exception)
         done = CliRunner().invoke(app, [*arguments, "noise a"])
         assert "labels need two classes" in str(done.exception)
         assert not (tmp_path / "out").exists()

@@ -262,8 +262,12 @@ class TestFit:
         assert fit_pileup(rates[:1], intercept=False).predict(50) == (pytest.approx(20.0), None)
 
     def test_bunches_and_prescales(self):
-        rates = [replace(r, bunches=b, rate=r.rate * b / 2400 / 5, error=r.error * b / 2400 / 5,
-                         prescale=5) for r, b in zip(self.RATES, (600, 1200, 2400, 300), strict=True)]  # fmt: skip
+        rates = []
+        for r, bunches in zip(self.RATES, (600, 1200, 2400, 300), strict=True):
+            k = bunches / 2400 / 5
+            rates.append(
+                replace(r, bunches=bunches, rate=r.rate * k, error=r.error * k, prescale=5)
+            )
         with pytest.raises(ValueError, match="different numbers of bunches"):
             fit_pileup(rates)
         assert fit_pileup(rates, bunches=2400).predict(60) == pytest.approx(
@@ -375,7 +379,7 @@ class TestCommands:
         (row,) = json.loads((tmp_path / "out" / "rates.json").read_text())["rates"]
         assert (row["counts"], row["sections"], row["seen"]) == (2, 10, 2)
         assert "the files have 2 of 10 sections of 1-10" in done.output
-        assert "no fit, as not every rate has its pileup" in done.output
+        assert "no fit, as not every rate has its pileup: HLT_A" in done.output
         import pyarrow.parquet as pq
 
         table = pq.read_table(tmp_path / "out" / "counts.parquet").to_pydict()

@@ -26,6 +26,7 @@ from fastjag.commands import (
     ThreadsOption,
     console,
     dimuon,
+    diphoton,
     gammajet,
     importance,
     jets,
@@ -44,6 +45,7 @@ app = typer.Typer(
 app.add_typer(dimuon.app, name="dimuon")
 app.add_typer(jets.app, name="jets")
 app.add_typer(gammajet.app, name="gammajet")
+app.add_typer(diphoton.app, name="diphoton")
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(importance.app, name="importance")
 app.add_typer(rates.app, name="rates")

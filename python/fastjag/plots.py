@@ -22,6 +22,7 @@ RESONANCES = (
 
 # The style's own mathtext asks for a "cursive" font that few machines have.
 _FONTS = {"font.size": 18, "legend.fontsize": 15, "mathtext.cal": "sans"}
+_ONCE = {"savefig.bbox": "standard"}  # the layout has room for all; "tight" would draw twice
 
 
 @contextmanager
@@ -29,7 +30,7 @@ def _style() -> Iterator[None]:
     import matplotlib.style
     import mplhep
 
-    with matplotlib.style.context([mplhep.style.CMS, _FONTS]):
+    with matplotlib.style.context([mplhep.style.CMS, _FONTS, _ONCE]):
         yield
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,11 @@ import xgboost
 from numpy.typing import NDArray
 
 from fastjag.kernels import get_num_threads
+from fastjag.progress import progress_bar
 
 Floats = NDArray[np.float64]
+
+_ROWS = 16_384  # whose SHAP values are computed at a time
 
 
 class BoostedTrees:
@@ -33,6 +37,7 @@ class BoostedTrees:
         learning_rate: float = 0.1,
         subsample: float = 0.7,
         threads: int | None = None,
+        progress: bool | None = None,
     ) -> None:
         self.n_features, self.n_classes = features.shape[1], n_classes
         parameters: dict[str, Any] = {
@@ -43,7 +48,8 @@ class BoostedTrees:
         if n_classes > 2:
             parameters["num_class"] = n_classes
         train = xgboost.QuantileDMatrix(features, labels, weight=weights / weights.mean())
-        self.booster = xgboost.train(parameters, train, rounds)
+        with progress_bar("boosted trees", rounds, progress) as advance:
+            self.booster = xgboost.train(parameters, train, rounds, callbacks=[_Advance(advance)])
 
     def __call__(self, features: Floats) -> Floats:
         """Probability of class 1, (n,), or of every class, (n, n_classes)."""
@@ -54,12 +60,33 @@ class BoostedTrees:
         found = self.booster.get_score(importance_type="total_gain")
         return np.array([float(found.get(f"f{i}", 0.0)) for i in range(self.n_features)])
 
-    def mean_absolute_shap(self, features: Floats, weights: Floats) -> Floats:
+    def mean_absolute_shap(
+        self, features: Floats, weights: Floats, progress: bool | None = None
+    ) -> Floats:
         """(F,) weighted mean of absolute SHAP values, of all classes together.
 
         SHAP values of trees: S. Lundberg et al., Nature Mach. Intell. 2 (2020) 56. They are those
         of the margin: log odds, or one score per class.
         """
-        values = np.abs(self.booster.predict(xgboost.DMatrix(features), pred_contribs=True))
-        per_event = values.reshape(len(features), -1, self.n_features + 1).sum(axis=1)
-        return np.asarray(np.average(per_event[:, :-1], axis=0, weights=weights), np.float64)
+        total = np.zeros(self.n_features)
+        with progress_bar("SHAP values", len(features), progress) as advance:
+            for start in range(0, len(features), _ROWS):
+                rows = slice(start, start + _ROWS)
+                matrix = xgboost.DMatrix(features[rows])
+                values = np.abs(self.booster.predict(matrix, pred_contribs=True))
+                # The last of the contributions is the bias.
+                per_event = values.reshape(len(values), -1, self.n_features + 1).sum(axis=1)[:, :-1]
+                total += weights[rows] @ per_event
+                advance(len(values))
+        return np.asarray(total / weights.sum())
+
+
+class _Advance(xgboost.callback.TrainingCallback):  # type: ignore[misc]
+    """Moves a progress bar after every round."""
+
+    def __init__(self, advance: Callable[[float], None]) -> None:
+        self._advance = advance
+
+    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
+        self._advance(1)
+        return False

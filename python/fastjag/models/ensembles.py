@@ -278,7 +278,7 @@ class BoostedTrees(_Trees):
 
     def _probabilities(self, table: Floats) -> Floats:
         best = (0, self.model_.best_iteration + 1)
-        found = np.asarray(self.model_.inplace_predict(table, iteration_range=best), np.float64)
+        found: Floats = self.model_.inplace_predict(table, iteration_range=best).astype(np.float64)
         return np.asarray(found / found.sum(axis=1, keepdims=True))  # to float64's last bit
 
     @property

@@ -174,7 +174,7 @@ def remembered(
 
 def _read(path: Path, key: str) -> Experiment | None:
     try:
-        with np.load(path) as content:
+        with open(path, "rb") as file, np.load(file) as content:
             if str(content["key"]) != key:
                 return None
             found = {name: content[name] for name in content.files}

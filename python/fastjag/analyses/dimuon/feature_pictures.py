@@ -11,7 +11,6 @@ from fastjag.analyses.dimuon.mass_pictures import CLASSES, COLOURS
 from fastjag.analyses.dimuon.preprocess import Floats
 from fastjag.plots import panels
 
-_ROW = 5  # panels of observables
 UNITS = {"pt": "GeV", "mass": "GeV", "deltapT": "GeV", "ip3d": "cm", "phi": "rad", "deltaR": ""}
 
 
@@ -48,7 +47,8 @@ def observables(
     shown = [n for n in names if sum(map(len, finite(n))) > 1]
     if not shown:
         return None
-    with panels(len(shown), _ROW, (3.9, 3.3)) as (fig, axes):
+    row = 4 if len(shown) % 4 == 0 else 5
+    with panels(len(shown), row, (3.9, 3.3)) as (fig, axes):
         for ax, name in zip(axes, shown, strict=True):
             samples = finite(name)
             edges, logarithmic = bins_for(name, np.concatenate(samples), 30)
@@ -70,7 +70,7 @@ def observables(
             if logarithmic:
                 ax.set_xscale("log")
             ax.set_ylim(0, 1.35 * top)
-        for ax in axes[::_ROW]:
+        for ax in axes[::row]:
             ax.set_ylabel("Density" if density else "Pairs per bin")
         axes[0].legend(loc="upper right")
     return fig

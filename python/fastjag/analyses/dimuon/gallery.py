@@ -168,7 +168,11 @@ def _isolation(found: Findings) -> Any:
 def _observables(found: Findings, signal_region: bool) -> Any | None:
     names = [n for n in OBSERVABLES if n != "dimu_mass"]
     if signal_region:
-        names = [n for n in names if not n.endswith(("phi", "jetiso")) and "jet" not in n]
+        names = [
+            n
+            for n in names
+            if not n.endswith(("phi", "jetiso")) and n[:2] != "n_" and "jet" not in n
+        ]
     tables = {c: found.table(c, ["dimu_mass", *names]) or {} for c in CLASSES}
     low, high = found.window.sb_left, found.window.sb_right
     if signal_region:
@@ -222,7 +226,7 @@ def _classifier(found: Findings) -> Any:
 def _after_cuts(found: Findings) -> Any:
     events, _ = found.preprocessed[found.trained]
     inside = ~events.sideband
-    passing = {f"{100 * fit['rate']:.2g} % of sidebands": chosen[inside]
+    passing = {f"{100 * fit['rate']:.3g} % of sidebands": chosen[inside]
                for fit, chosen in found.passing(found.trained)}  # fmt: skip
     names = list(found.config.features)
     before = found.table(f"{found.trained}_before_isolation", ["dimu_mass", *names])

@@ -179,7 +179,7 @@ def after_cuts(
                 ax.plot(fit["mass"], curve, color=colour, ls="--", lw=1.2)
                 counts = np.histogram(masses, edges)[0]
                 ax.stairs(np.maximum(counts, 1e-3), edges, color=colour, lw=1.7,
-                          label=f"{100 * fit['rate']:.2g} % of the sidebands: {len(masses):,} pairs")  # fmt: skip
+                          label=f"{100 * fit['rate']:.3g} % of the sidebands: {len(masses):,} pairs")  # fmt: skip
             signal_lines(ax, window)
             for line in (9.460, 10.023, 10.355):
                 if window.sb_left < line < window.sb_right:

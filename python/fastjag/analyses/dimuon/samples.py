@@ -71,6 +71,20 @@ class Events:
         return Events(mass, features, (mass < w.sr_left) | (mass >= w.sr_right))
 
 
+def check_bands(events: Events, window: Window, what: str) -> None:
+    """ValueError where signal region or a sideband is empty: there is nothing to learn or fit."""
+    for band, low, high in (
+        ("the left sideband", window.sb_left, window.sr_left),
+        ("the signal region", window.sr_left, window.sr_right),
+        ("the right sideband", window.sr_right, window.sb_right),
+    ):
+        if not ((events.mass >= low) & (events.mass < high)).any():
+            raise ValueError(
+                f"{what}: no pair has a mass in {band}, {low:g} to {high:g} GeV; the masses in the "
+                f"window run from {events.mass.min():.4g} to {events.mass.max():.4g} GeV"
+            )
+
+
 @dataclass(frozen=True)
 class Samples:
     """Draws of preprocessed features, of all flows one after another, with their masses [GeV]."""

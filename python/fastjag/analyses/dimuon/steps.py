@@ -29,6 +29,7 @@ from fastjag.analyses.dimuon.preprocess import Preprocessing
 from fastjag.analyses.dimuon.samples import (
     Samples,
     background_record,
+    check_bands,
     draw_null,
     draw_samples,
 )
@@ -58,6 +59,7 @@ def flow(search: Search) -> None:
     opposite = search.events("OS")
     fitted = Preprocessing.fit(opposite.features, opposite.mass, opposite.sideband)
     events = search.events(search.config.train_on)
+    check_bands(events, search.config.window, f"{search.config.train_on} pairs")
     rows = fitted.transform(events.features, events.mass)
     beside = events.sideband[rows.kept]
     folder.mkdir(parents=True, exist_ok=True)

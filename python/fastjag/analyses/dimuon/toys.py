@@ -142,19 +142,18 @@ def toy_events(
 
 @dataclass(frozen=True)
 class Found:
-    """What one search found: curves by discriminant ("classifier" and every feature)."""
+    """What a search found in one charge class: curves by discriminant ("classifier" and every feature)."""
 
     inclusive: Significance
     curves: dict[str, Curve]
     reweighted: Significance | None  #: None where the inclusive fit has no excess
-    closure: Closure | None  #: of the sidebands, where it was asked for
+    closure: Closure | None  #: of the sidebands that the flow learned, where it was asked for
 
 
 def search_events(
     events: Mapping[str, Events],
     *,
     train_on: str = "OS",
-    test_on: str = "OS",
     flow: FlowSettings | str = "fast",
     flow_seeds: Sequence[int] = (1,),
     classifier: TreeSettings | str = "fast",
@@ -163,52 +162,49 @@ def search_events(
     threads: int | None = 1,
     check: bool = False,
     config: Config = CONFIG,
-) -> Found:
+) -> dict[str, Found]:
     """The search in memory, nothing written: for studies of hundreds of toys.
 
     Flow, samples, classifier and fits are those of the stages. ``events`` are what
-    :func:`toy_events` gives; ``check`` asks for the closure of the sidebands, which takes
-    classifiers of its own.
+    :func:`toy_events` gives. Flow and classifiers learn from the charge class ``train_on``; both are
+    searched. ``check`` asks for the closure of its sidebands, which takes classifiers of its own.
     """
-    sample = events[train_on]
+    tested = next(name for name in events if name != train_on)
     opposite = events["OS"]
     fitted = Preprocessing.fit(opposite.features, opposite.mass, opposite.sideband)
-    rows = fitted.transform(sample.features, sample.mass)
-    sample = sample[rows.kept]
-    beside = sample.sideband
-    values, mass = rows.values[beside], rows.mass[beside]
-    flows = fit_flows(flow, flow_seeds, values, mass, progress=False)
-    drawn = draw_samples(flows, fitted, sample, config.window, degree=_DEGREE, seed=seed)
-    others = {}
-    if test_on != train_on:
-        tested = fitted.transform(events[test_on].features, events[test_on].mass)
-        others = {test_on: tested.values}
+    rows = {name: fitted.transform(x.features, x.mass) for name, x in events.items()}
+    kept = {name: x[rows[name].kept] for name, x in events.items()}
+    beside = kept[train_on].sideband
+    values, mass = rows[train_on].values, rows[train_on].mass
+    flows = fit_flows(flow, flow_seeds, values[beside], mass[beside], progress=False)
+    drawn = draw_samples(flows, fitted, kept[train_on], config.window, degree=_DEGREE, seed=seed)
     scored = fold_scores(
-        drawn.signal_region, rows.values, ~beside, others=others, settings=classifier, seed=seed,
-        threads=threads, progress=False,
+        drawn.signal_region, values, ~beside, others={tested: rows[tested].values},
+        settings=classifier, seed=seed, threads=threads, progress=False,
     )  # fmt: skip
-    scores = scored.data
+    scores = {train_on: scored.data, tested: scored.others[tested]}
     closed = None
     if check:
-        with_mass = fitted.scale_mass(drawn.sideband_mass)
         closed = closure(
-            config.features, drawn.sideband, with_mass, values, mass, seed=seed, threads=threads
+            config.features, drawn.sideband, fitted.scale_mass(drawn.sideband_mass),
+            values[beside], mass[beside], seed=seed, threads=threads,
+        )  # fmt: skip
+    result = {}
+    for name, sample in kept.items():
+        discriminants = {"classifier": scores[name]}
+        for i, feature in enumerate(config.features):
+            discriminants[feature] = discriminant_of(feature, rows[name].values[:, i])
+        left, inside, right, _ = config.window.count(sample.mass)
+        result[name] = Found(
+            significance(left, inside, right, window=config.window, degree=_DEGREE),
+            {
+                what: cut_curve(sample, x, config.window, degree=_DEGREE, rates=rates)
+                for what, x in discriminants.items()
+            },
+            reweighted(sample, scores[name], config.window, degree=_DEGREE),
+            closed if name == train_on else None,
         )
-    if others:
-        sample, rows, scores = events[test_on][tested.kept], tested, scored.others[test_on]
-    discriminants = {"classifier": scores}
-    for i, name in enumerate(config.features):
-        discriminants[name] = discriminant_of(name, rows.values[:, i])
-    left, inside, right, _ = config.window.count(sample.mass)
-    return Found(
-        significance(left, inside, right, window=config.window, degree=_DEGREE),
-        {
-            name: cut_curve(sample, x, config.window, degree=_DEGREE, rates=rates)
-            for name, x in discriminants.items()
-        },
-        reweighted(sample, scores, config.window, degree=_DEGREE),
-        closed,
-    )
+    return result
 
 
 def _share(n_events: int, signal: int) -> float:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -24,7 +26,7 @@ from fastjag.analyses.diphoton.evaluation import (
     stratified_folds,
 )
 from fastjag.analyses.diphoton.events import Events
-from fastjag.analyses.diphoton.recipes import MODELS, pyramid_sets, recipes, usable
+from fastjag.analyses.diphoton.recipes import MODELS, in_own_frame, pyramid_sets, recipes
 from fastjag.arrays import near_misses, needs
 from fastjag.progress import progress_bar
 
@@ -65,7 +67,7 @@ def compare(
         Policy for negative weights in training (:func:`fastjag.models.weights.training_weights`);
         evaluation takes the signed weights.
     fast
-        A third of the trees and epochs.
+        Fewer trees, rounds, epochs and support vectors, for demonstrations.
     device
         Of XGBoost and DeepSets.
 
@@ -85,16 +87,13 @@ def compare(
         if name not in events.flat:
             raise KeyError(f"events need a flat column {name!r}: {near_misses(name, events.flat)}")
     fold = stratified_folds(events.flat["label"], events.classes, folds, seed)
-    table, sets = as_table(aggregates), pyramid_sets(events)
+    table, framed = as_table(aggregates), in_own_frame(events)
+    sets = pyramid_sets(framed)
     if len(table) != len(events):
         raise ValueError(f"aggregates have {len(table)} events, but there are {len(events)}")
-    seen = {
-        "table": table,
-        "sets": sets,
-        "events": Events(usable(events.particles), events.flat, events.classes),
-    }
+    seen = {"table": table, "sets": sets, "events": framed}
     made = recipes(
-        events, sets, negative=negative, fast=fast, seed=seed, device=device, threads=threads
+        framed, sets, negative=negative, fast=fast, seed=seed, device=device, threads=threads
     )
     results = {}
     with progress_bar("models x folds", len(models) * folds, progress) as advance:
@@ -248,6 +247,7 @@ class Cost:
 @contextmanager
 def _measured() -> Iterator[Cost]:
     cost = Cost()
+    _give_back()
     before = _memory(reset=True)
     started = time.perf_counter()
     yield cost
@@ -255,6 +255,13 @@ def _measured() -> Iterator[Cost]:
     after = _memory()
     if before and after:
         cost.memory = (after["VmHWM"] - before["VmRSS"]) / 1024
+
+
+def _give_back() -> None:
+    """Freed memory back to the system, or the next model would seem to need none."""
+    gc.collect()
+    with suppress(OSError, AttributeError):  # there only with glibc
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _memory(reset: bool = False) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Pictures and tables of a comparison, from its numbers alone (as they come back from JSON, too)."""
+"""Pictures and tables of a comparison, from its numbers alone, fresh or read back from JSON."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ Numbers = Mapping[str, Any]
 # Petroff's ten (arXiv:2107.02270), which those who see few colours can tell apart.
 _COLOURS = ("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70",
             "#717581", "#92dadd")  # fmt: skip
+_FEWEST = 10  # effective events in a bin of a calibration curve
 _SHOWN = 15  # features with the largest importances
 
 
@@ -63,7 +64,7 @@ _CAPTIONS = {
     "category are, by expected yield.",
     "roc": "Each class against all others, with the area under the curve; classes weigh the same.",
     "calibration": "Share of a class among events of one predicted probability; classes weigh the "
-    "same. On the diagonal, probabilities can be taken literally.",
+    "same. On the diagonal, probabilities can be taken literally. Bins of 10 events or more.",
     "importances": "Left: mean gain of the splits. Right: loss of balanced accuracy when a column "
     "is permuted among events that were not learned from.",
     "particles": "Loss of balanced accuracy of DeepSets when particles of a type, or the missing "
@@ -228,7 +229,8 @@ def _roc_panel(panel: Any, name: str, models: Numbers) -> None:
         panel.plot(curve["background"], curve["signal"], color=colour, lw=1.6)
         if curve["auc"] is not None:
             panel.text(0.96, 0.04 + 0.065 * (len(models) - 1 - i), f"{curve['auc']:.3f}",
-                       color=colour, ha="right", fontsize=13, transform=panel.transAxes)  # fmt: skip
+                       color=colour, ha="right", fontsize=13,
+                       transform=panel.transAxes)  # fmt: skip
     panel.set_xlabel("Share of other classes", fontsize=14)
     panel.set_ylabel("Share of the class", fontsize=14)
 
@@ -237,8 +239,9 @@ def _calibration_panel(panel: Any, name: str, models: Numbers) -> None:
     panel.plot([0, 1], [0, 1], color="0.7", lw=1, ls=":")
     for colour, m in zip(_COLOURS, models.values(), strict=False):
         curve = m["calibration"][name]
-        panel.errorbar(curve["probability"], curve["share"], curve["error"], color=colour, lw=1.4,
-                       marker="o", ms=4)  # fmt: skip
+        known = np.asarray(curve["events"]) >= _FEWEST
+        x, y, error = (np.asarray(curve[c])[known] for c in ("probability", "share", "error"))
+        panel.errorbar(x, y, error, color=colour, lw=1.4, marker="o", ms=4)
     panel.set_xlabel("Predicted probability", fontsize=14)
     panel.set_ylabel("Share of the class", fontsize=14)
 
@@ -257,7 +260,8 @@ def _importances(importances: Numbers) -> Any:
             height = 0.8 / len(gains)
             for i, (colour, (model, gain)) in enumerate(zip(_COLOURS, gains.items(), strict=False)):
                 panel.barh(np.arange(len(top)) + (i + 0.5) * height - 0.4,
-                           [gain[f]["mean"] for f in top], height, color=colour, label=model)  # fmt: skip
+                           [gain[f]["mean"] for f in top], height, color=colour,
+                           label=model)  # fmt: skip
             panel.set_xlabel("Share of the gain", fontsize=15)
             panel.legend(fontsize=13, loc="lower right")
             _named(panel, top)
@@ -304,5 +308,6 @@ def _costs(numbers: Numbers) -> Any:
             panel.set_xscale("log")
             panel.set_xlabel(label, fontsize=15)
             _named(panel, list(models) if i == 0 else [""] * len(models))
-            panel.legend(fontsize=13)
+            if i == 1:
+                panel.legend(fontsize=13, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
     return fig

@@ -93,8 +93,8 @@ def reliability(
     """Do of those events with probability p really a share p belong to the class?
 
     Returns for each filled bin of [0, 1] the mean "probability", the "share" that belongs to the
-    class, its binomial "error" (of the effective number of events) and the "weight" in the bin; and
-    "ece", the expected calibration error: the mean of |share - probability|, by weight.
+    class, its binomial "error", the effective number of "events" (sum w)^2 / sum w^2, and the "weight" in
+    the bin; and "ece", the expected calibration error: the mean of |share - probability|, by weight.
     """
     p, w = np.asarray(probability, np.float64), np.asarray(weight, np.float64)
     bin_ = np.minimum((p * at_least("bins", bins, 1)).astype(int), bins - 1)
@@ -106,8 +106,14 @@ def reliability(
     # With the expectation: a bin without a single event of the class has an error, too.
     error = np.sqrt(mean * (1 - mean) * squares) / total[filled]
     gap = np.average(np.abs(share - mean), weights=total[filled]) if filled.any() else np.nan
-    return {"probability": mean, "share": share, "error": error, "weight": total[filled],
-            "ece": float(gap)}  # fmt: skip
+    return {
+        "probability": mean,
+        "share": share,
+        "error": error,
+        "events": total[filled] ** 2 / squares,
+        "weight": total[filled],
+        "ece": float(gap),
+    }
 
 
 def balanced_weights(label: Labels, weight: Floats, n_classes: int) -> Floats:

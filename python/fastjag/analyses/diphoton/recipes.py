@@ -37,33 +37,48 @@ MODELS = (
 )
 
 
-def pyramid_sets(events: Events) -> dict[str, Jagged]:
-    """Particles as points for the kernels: log pt, eta, phi, of jets the b-tag; MET as a particle.
+def in_own_frame(events: Events) -> Events:
+    """Known particles as seen from the diphoton system: physics knows no direction.
 
-    phi is that from the diphoton system, as nothing depends on where an event as a whole points.
+    phi from that of the diphoton system, on the side that makes the photon of highest pt positive;
+    eta on the side that makes the diphoton system's positive.
     """
     photons = events.particles["photon"]
-    parts = {
-        c: photons.with_columns(p=photons["pt"] * f(photons["phi"])).aggregate("p", ["sum"])["sum"]
-        for c, f in (("x", np.cos), ("y", np.sin))
-    }
-    axis = np.arctan2(parts["y"], parts["x"])
-    sets = {}
-    for name, particles in usable(events.particles).items():
-        sets[name] = _points(particles, axis)
-    if set(FLAT) <= set(events.flat):
-        met = Jagged(
-            np.arange(len(events) + 1), {"pt": events.flat["met_et"], "phi": events.flat["met_phi"]}
+    pt, eta, phi = (photons[c].astype(np.float64) for c in ("pt", "eta", "phi"))
+    p = photons.with_columns(x=pt * np.cos(phi), y=pt * np.sin(phi), z=pt * np.sinh(eta))
+    x, y, z = (p.aggregate(c, ["sum"])["sum"] for c in "xyz")
+    axis = np.arctan2(y, x)
+    first = photons.pad(1, ["phi"], by="pt", dtype="float64").values[:, 0, 0]
+    side, forward = np.where(_wrapped(first - axis) < 0, -1, 1), np.where(z < 0, -1, 1)
+    particles = {
+        name: part.with_columns(
+            phi=_wrapped(part["phi"] - np.repeat(axis, part.counts)) * np.repeat(side, part.counts),
+            eta=part["eta"] * np.repeat(forward, part.counts),
         )
-        sets["met"] = _points(met, axis)
+        for name, part in usable(events.particles).items()
+    }
+    flat = dict(events.flat)
+    if "met_phi" in flat:
+        flat["met_phi"] = _wrapped(flat["met_phi"] - axis) * side
+    return Events(particles, flat, events.classes)
+
+
+def _wrapped(phi: Floats) -> Floats:
+    return np.remainder(phi + np.pi, 2 * np.pi) - np.pi
+
+
+def pyramid_sets(events: Events) -> dict[str, Jagged]:
+    """Particles as points for the kernels: log pt, eta, phi, of jets the b-tag; MET as a particle."""
+    sets = {name: _points(particles) for name, particles in events.particles.items()}
+    if set(FLAT) <= set(events.flat):
+        columns = {"pt": events.flat["met_et"], "phi": events.flat["met_phi"]}
+        sets["met"] = _points(Jagged(np.arange(len(events) + 1), columns))
     return sets
 
 
-def _points(particles: Jagged, axis: Floats) -> Jagged:
-    phi = particles["phi"] - np.repeat(axis, particles.counts)
-    with np.errstate(invalid="ignore"):
-        columns = {"log_pt": np.log(np.maximum(particles["pt"], 1.0)), "phi": phi}
-    columns |= {name: particles[name] for name in ("eta", "MV2c10") if name in particles}
+def _points(particles: Jagged) -> Jagged:
+    columns = {"log_pt": np.log(np.maximum(particles["pt"], 1.0))}
+    columns |= {name: particles[name] for name in ("eta", "phi", "MV2c10") if name in particles}
     return Jagged(particles.offsets, columns)
 
 
@@ -89,25 +104,31 @@ def recipes(
     )
     from fastjag.models.pyramids import PyramidLinear, PyramidSVM
 
-    trees = 100 if fast else 300
+    trees, rounds, rate = (100, 120, 0.2) if fast else (300, 500, 0.1)
     kernels = {
         name: PyramidMatch(
-            4, {c: _EXTENT[c] for c in points.columns}, circular=["phi"], seed=seed
+            3, {c: _EXTENT[c] for c in points.columns}, circular=["phi"], shifts=2, seed=seed
         )
         for name, points in sets.items()
     }  # fmt: skip
     inputs = {
         name: [c for c in COLUMNS[name] if c in particles]
-        for name, particles in usable(events.particles).items()
+        for name, particles in events.particles.items()
     }
     flat = [name for name in FLAT if name in events.flat]
     found = {
         "random forest": ("table", Forest(trees, threads=threads)),
-        "XGBoost": ("table", BoostedTrees(threads=threads, device=device)),
+        "XGBoost": (
+            "table",
+            BoostedTrees(rounds, learning_rate=rate, threads=threads, device=device),
+        ),
         "undersampling": ("table", undersampling(trees=trees, threads=threads)),
         "balanced bagging": ("table", balanced_bagging(subsets=trees // 5)),
         "balanced forest": ("table", BalancedForest(trees, threads=threads)),
-        "EasyEnsemble": ("table", easy_ensemble(subsets=3 if fast else 10)),
+        "EasyEnsemble": (
+            "table",
+            easy_ensemble(subsets=3 if fast else 10, rounds=15 if fast else 30),
+        ),
         "pyramid SVM": ("sets", PyramidSVM(kernels, most=1500 if fast else 4000)),
         "pyramid linear": ("sets", PyramidLinear(kernels)),
         "DeepSets": (
@@ -118,7 +139,7 @@ def recipes(
                 epochs=10 if fast else 30,
                 device=device,
                 # Steps enough where events are few.
-                batch_size=int(np.clip(len(events) // 32, 128, 1024)),
+                batch_size=int(np.clip(len(events) // 64, 128, 1024)),
             ),
         ),
     }

@@ -58,7 +58,7 @@ class Importances:
     performance: dict[str, float]  #: area under the ROC curve of each model on the test events
     training: dict[str, Any]  #: steps, and coefficients of first order at each of them
     settings: dict[str, Any]
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)  #: of this module and the libraries
 
     def normalised(self) -> dict[str, Floats]:
         """The scores of each method divided by its largest one, negative ones as 0."""
@@ -116,9 +116,10 @@ def compare_importances(
     names
         Of the features; default: their numbers.
     model
-        A torch module, or a fitted scikit-learn estimator, of the features as they are given, for
-        permutations and (torch) Taylor coefficients, on all events. Without it a small network is
-        trained on 70 % of the events and looked at on the others.
+        A torch module, or a fitted scikit-learn estimator, of the features as they are given, that
+        gives a score (n,) or (n, 1), or probabilities of all classes (n, n_classes). It is taken
+        for permutations and (torch) Taylor coefficients, on all events. Without it a small network
+        is trained on 70 % of the events and looked at on the others.
     output
         The network's output node whose Taylor coefficients are taken; default: the only one of a
         binary classifier, the mean over all nodes of others.
@@ -198,11 +199,11 @@ def _of_trees(
 
     n_classes = len(result.settings["classes"])
     x, y, w = train
-    trees = BoostedTrees(x, y, w, n_classes, seed=seed, threads=threads)
+    trees = BoostedTrees(x, y, w, n_classes, seed=seed, threads=threads, progress=progress)
     if "tree gain" in chosen:
         result.scores["tree gain"] = trees.gain()
     if "tree SHAP" in chosen:
-        result.scores["tree SHAP"] = trees.mean_absolute_shap(test[0], test[2])
+        result.scores["tree SHAP"] = trees.mean_absolute_shap(test[0], test[2], progress)
     if "tree permutation" in chosen:
         mean, error, _ = of.permutation_importance(
             trees, *test, repeats=repeats, seed=seed, progress=progress
@@ -252,8 +253,9 @@ def _of_model(
         result.performance["model"] = base
     if "Taylor" in chosen:
         _, scale = of.mean_and_spread(x, w)
-        # Two softmax nodes have the same coefficients but for rounding.
-        nodes = range(1 if n_outputs == 2 else n_outputs) if output is None else [output]
+        # Of two softmax nodes the second, as above; the first has the same coefficients.
+        nodes = [1] if n_outputs == 2 else range(n_outputs)
+        nodes = nodes if output is None else [output]
         found = [
             taylor_coefficients(model, x, 2, node, w, scale=scale, progress=progress)
             for node in nodes

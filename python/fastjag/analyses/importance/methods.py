@@ -30,8 +30,8 @@ def variance(x: Floats, labels: Labels, w: Floats) -> Floats:
 
 
 def fisher_score(x: Floats, labels: Labels, w: Floats) -> Floats:
-    """Scatter of the class means over the scatter within classes (R. Duda, P. Hart, D. Stork,
-    Pattern Classification, 2nd ed., section 4.11): sum_c W_c (mean_c - mean)^2 / sum_c W_c var_c.
+    """Scatter of the class means over the scatter within classes (R. Duda et al., Pattern
+    Classification, 2nd ed. (2001), section 3.8): sum_c W_c (mean_c - mean)^2 / sum_c W_c var_c.
     """
     mean, _ = mean_and_spread(x, w)
     between, within = np.zeros(x.shape[1]), np.zeros(x.shape[1])

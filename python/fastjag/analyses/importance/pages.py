@@ -124,7 +124,8 @@ def _report(result: Importances, table: Table | None, drawn: dict[str, Path]) ->
     letters = pictures.cluster_names(result)
     page.table(
         ("feature", "cluster", "mean", *normalised),
-        [(result.names[i], letters[i] or "-", *(f"{s[i]:.3f}" for s in (mean, *normalised.values())))
+        [(result.names[i], letters[i] or "-", f"{mean[i]:.3f}",
+          *(f"{s[i]:.3f}" for s in normalised.values()))
          for i in order],
     )  # fmt: skip
     page.heading("Correlated features")
@@ -139,7 +140,9 @@ def _report(result: Importances, table: Table | None, drawn: dict[str, Path]) ->
     page.heading("How well the models tell the classes apart")
     page.table(("model", "area under the ROC curve"), list(result.performance.items()))
     page.heading("Scores in the units of each method")
-    page.table(("method", *result.names), [(name, *s) for name, s in _rows(result).items()])
+    columns = _shown_scores(result)
+    page.table(("feature", *columns),
+               [(result.names[i], *(c[i] for c in columns.values())) for i in order])  # fmt: skip
     page.table(("method", "what it is"), [(name, METHODS[name]) for name in result.scores])
     page.heading("Settings")
     page.settings(result.settings)
@@ -149,7 +152,7 @@ def _report(result: Importances, table: Table | None, drawn: dict[str, Path]) ->
     return page
 
 
-def _rows(result: Importances) -> dict[str, list[str]]:
+def _shown_scores(result: Importances) -> dict[str, list[str]]:
     errors = result.errors
     return {
         name: [f"{x:.4g}" + (f" ± {errors[name][i]:.2g}" if name in errors else "")

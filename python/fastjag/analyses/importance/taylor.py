@@ -334,8 +334,8 @@ class TaylorHistory:
             ...
             history(model)
 
-    ``steps`` and ``values`` (a list per index tuple) then hold what happened. Arguments are those of
-    :func:`taylor_coefficients`; a few thousand events are enough for two digits.
+    ``steps`` and ``values`` (a list per index tuple) then hold what happened. Arguments are
+    those of :func:`taylor_coefficients`; a few thousand events are enough for two digits.
     """
 
     def __init__(self, x: ArrayLike, order: int = 1, output: int = 0,

@@ -27,7 +27,7 @@ def run(out: Path, n_jets: int, seed: int, version: str, told: Callable[[str], N
         folder = out / f"tensors-{target}"
         write_tensors(JetReader(source), folder, version=version)
         result = tagging.train(
-            read_tensors(folder), target, epochs=5, rounds=150, slots=30, seed=seed
+            read_tensors(folder), target, epochs=4, rounds=60, slots=24, seed=seed
         )
         pages.write_tagging(result, out / f"tagger-{target}", version)
         scores = ", ".join(f"{name} {found['auc']:.3f}" for name, found in result.models.items())

@@ -115,38 +115,40 @@ def _skipped(page: Report, skipped: Any) -> None:
 
 # ---- shapes -----------------------------------------------------------------------------------
 
-_CAPTIONS = {
-    "pt": "Jet pt, weighted, per GeV.",
-    "constituent_pt": "Pt of the constituents, weighted, per GeV.",
-    "multiplicity": "Number of constituents by flavour, normalised.",
-    "charged_multiplicity": "Number of charged constituents by flavour, normalised.",
-    "girth": "Girth by flavour, normalised.",
-    "pt_d": "pTD by flavour, normalised.",
-    "axis2": "Smaller width by flavour, normalised.",
-    "dijet_mass": "Mass of the two leading jets of each event, weighted, per GeV.",
-}
+_SPECTRA = ("pt", "constituent_pt", "dijet_mass")
 
 
-def draw_shape(name: str, by_flavour: dict[str, Any]) -> Any:
-    spectrum = name in ("pt", "constituent_pt", "dijet_mass")
+def draw_shapes(histograms: dict[str, dict[str, Any]]) -> Any:
+    """A panel per observable: spectra weighted per GeV, shapes normalised, by flavour."""
+    rows = (len(histograms) + 1) // 2
+    with figure(15, 5.2 * rows) as (fig, ax):
+        ax.remove()
+        panels = fig.subplots(rows, 2, squeeze=False).ravel()
+        for panel in panels[len(histograms) :]:
+            panel.remove()
+        for panel, (name, by_flavour) in zip(panels, histograms.items(), strict=False):
+            _draw_shape(panel, name, by_flavour)
+    return fig
+
+
+def _draw_shape(ax: Any, name: str, by_flavour: dict[str, Any]) -> None:
+    spectrum = name in _SPECTRA
     shown = {f: h for f, h in by_flavour.items() if h.values().sum() and (spectrum or f != "all")}
     shown = shown or by_flavour
-    with figure(10, 7) as (fig, ax):
-        for flavour, h in shown.items():
-            _stairs(ax, h, _COLOURS[flavour], flavour, density=spectrum, unit=not spectrum)
-        axis = next(iter(shown.values())).axes[0]
-        edges = axis.edges
-        ax.set(xlim=(edges[0], edges[-1]), xlabel=axis.label)
-        ax.set_ylabel("Sum of weights per GeV" if spectrum else "Share of jets")
-        if spectrum:
-            ax.set_xscale("log")
-            _log_limits(ax, list(shown.values()), density=True, unit=False)
-        else:
-            tops = [(h.values() / h.values().sum()).max() for h in shown.values()]
-            ax.set_ylim(0, 1.4 * max(tops))
-        if len(shown) > 1:
-            ax.legend(loc="upper right")
-    return fig
+    for flavour, h in shown.items():
+        _stairs(ax, h, _COLOURS[flavour], flavour, density=spectrum, unit=not spectrum)
+    axis = next(iter(shown.values())).axes[0]
+    edges = axis.edges
+    ax.set(xlim=(edges[0], edges[-1]), xlabel=axis.label)
+    ax.set_ylabel("Sum of weights per GeV" if spectrum else "Share of jets")
+    if spectrum:
+        ax.set_xscale("log")
+        _log_limits(ax, list(shown.values()), density=True, unit=False)
+    else:
+        tops = [h.values().max() / max(h.values().sum(), 1e-300) for h in shown.values()]
+        ax.set_ylim(0, 1.4 * max(*tops, 1e-6))
+    if len(shown) > 1:
+        ax.legend(loc="upper right")
 
 
 def draw_images(images: dict[str, Any], half_width: float) -> Any:
@@ -174,8 +176,7 @@ def write_shapes(result: ShapeHistograms, out: Path, version: str) -> None:
 
     with results_directory(out) as directory:
         filled = {n: by for n, by in result.histograms.items() if by}
-        for name, by_flavour in filled.items():
-            save(draw_shape(name, by_flavour), directory / f"{name}.png", directory / f"{name}.pdf")
+        save(draw_shapes(filled), directory / "shapes.png", directory / "shapes.pdf")
         save(draw_images(result.images, IMAGE_HALF_WIDTH), directory / "images.png",
              directory / "images.pdf")  # fmt: skip
         write_histograms(
@@ -205,8 +206,10 @@ def write_shapes(result: ShapeHistograms, out: Path, version: str) -> None:
         if result.gen:
             page.heading("Jets with a gen jet")
             page.table(("what", "value"), list(result.gen.items()))
-        for name in filled:
-            page.figure(directory / f"{name}.png", _CAPTIONS[name])
+        page.figure(
+            directory / "shapes.png",
+            "Spectra: sums of weights per GeV. Shapes: normalised, weighted. Bands: statistical errors.",
+        )
         page.figure(directory / "images.png", "Mean images: share of the jet's pt per pixel.")
         page.write(directory / "report.html", f"fastjag {version}, {result.seconds:.2f} s")
 

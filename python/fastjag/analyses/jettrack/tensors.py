@@ -12,7 +12,13 @@ from typing import Any
 import numpy as np
 
 from fastjag.analyses.convert import FORMATS, table_writer
-from fastjag.analyses.jettrack.features import SLOTS, images, padded_columns
+from fastjag.analyses.jettrack.features import (
+    FEATURES,
+    IMPACT_FEATURES,
+    SLOTS,
+    images,
+    padded_columns,
+)
 from fastjag.analyses.jettrack.reading import JetReader
 from fastjag.arrays import Array, near_misses, needs, one_of
 from fastjag.output import results_directory, write_json
@@ -104,6 +110,9 @@ class Table:
         """(n_jets, slots, F) values, mask and names of the features of ``pfcand``, ``track``, ``sv``."""
         prefix = f"{collection}_"
         names = [n for n in self.columns if n.startswith(prefix) and n != f"{prefix}pt"]
+        # HDF5 lists names by the alphabet: the order must not depend on the format.
+        order = [f"{prefix}{n}" for n in (*FEATURES, *IMPACT_FEATURES)]
+        names.sort(key=lambda n: (order.index(n) if n in order else len(order), n))
         if not names:
             raise ValueError(f"{self.source}: no columns {prefix}*, such as tensors have")
         values = np.stack([self.columns[n][:, :slots] for n in names], axis=-1)

@@ -30,7 +30,7 @@ from fastjag.toys.triggers import write_triggers
 
 _COLOURS = ("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300")
 _POINTS = 80  # of a run in the picture of rates along it
-_RUNS = 6  # drawn
+_DRAWN = 6  # runs, and triggers, in a picture or a note
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,12 @@ class Result:
 def evaluate(rates: list[Rate], target: Target, counts: Counts | None = None) -> Result:
     """Fit rate against pileup for each trigger where its rates have one, and predict."""
     result = Result(rates, target, {}, {}, [], counts)
+    without: list[str] = []
     for trigger in dict.fromkeys(rate.trigger for rate in rates):
         mine = [rate for rate in rates if rate.trigger == trigger]
         mu = {rate.pileup for rate in mine}
         if None in mu:
-            result.notes.append(f"{trigger}: no fit, as not every rate has its pileup")
+            without.append(trigger)
             continue
         fits = {"proportional": fit_pileup(mine, intercept=False, bunches=target.bunches)}
         if len(mu) > 1:
@@ -72,11 +73,14 @@ def evaluate(rates: list[Rate], target: Target, counts: Counts | None = None) ->
                 name: _times(fit.predict(target.pileup), target.factor)
                 for name, fit in fits.items()
             }
+    if without:
+        shown = ", ".join(without[:_DRAWN]) + ", ..." * (len(without) > _DRAWN)
+        result.notes.append(f"no fit, as not every rate has its pileup: {shown}")
     for rate in rates:
         if rate.seen is not None and rate.sections is not None and rate.seen < rate.sections:
             result.notes.append(
                 f"run {rate.run}: the files have {rate.seen} of {rate.sections} sections of "
-                f"{rate.first}-{rate.last}; if events of the others are missing, the rate is too low"
+                f"{rate.first}-{rate.last}; if events of the others are missing, it is too low"
             )
     if counts is not None and not counts.complete:
         result.notes.append(
@@ -205,7 +209,8 @@ def _report(result: Result, content: dict[str, Any], directory: Path) -> Report:
     at = result.target.pileup
     page.table(
         ("trigger", "run", "sections", "counts", "time [s]", "rate [Hz]", "prescale",
-         "unprescaled [Hz]", "pileup", "rate / pileup [Hz]", f"at pileup {at:g} [Hz]" if at else "-"),
+         "unprescaled [Hz]", "pileup", "rate / pileup [Hz]",
+         f"at pileup {at:g} [Hz]" if at else "-"),
         [(r["trigger"], str(r["run"] or "-"), _sections(r), _shown(r["counts"], ",d"),
           _shown(r["seconds"], ",.1f"), _with_error(r["rate"], r["error"]), f"{r['prescale']:g}",
           _with_error(r["unprescaled"], r["unprescaled_error"]), _shown(r["pileup"], ".4g"),
@@ -258,7 +263,7 @@ def _against_pileup(result: Result) -> Any:
         at = result.target.pileup
         highest = max([r.pileup or 0 for r in result.rates] + [at or 0])
         grid = np.linspace(0, 1.08 * highest, 100)
-        for i, (trigger, fits) in enumerate(result.fits.items()):
+        for i, (trigger, fits) in enumerate(list(result.fits.items())[:_DRAWN]):
             colour = _COLOURS[i % 7]
             mine = [r for r in result.rates if r.trigger == trigger]
             values = [r.scaled(bunches=result.target.bunches) for r in mine]
@@ -286,8 +291,8 @@ def _against_pileup(result: Result) -> Any:
 def _along_runs(result: Result) -> Any:
     counts = result.counts
     assert counts is not None
-    triggers = list(counts.fired)[:4]
-    runs = list(dict.fromkeys(r.run for r in result.rates))[:_RUNS]
+    triggers = list(counts.fired)[:_DRAWN]
+    runs = list(dict.fromkeys(r.run for r in result.rates))[:_DRAWN]
     longest = max(int(np.count_nonzero(counts.run == run)) for run in runs)
     group = max(1, -(-longest // _POINTS))
     with figure(11, 3.4 * len(triggers) + 1.6) as (fig, ax):

@@ -182,7 +182,7 @@ class PileupFit:
         return 1.0 if not self.dof or self.chi2 is None else max(1.0, (self.chi2 / self.dof) ** 0.5)
 
     def predict(self, pileup: float) -> tuple[float, float | None]:
-        """Rate and error [Hz] of the line; the error is inflated as the Particle Data Group does."""
+        """Rate and error [Hz] of the line; the error is multiplied by ``inflation``."""
         rate = self.intercept + self.slope * pileup
         if self.covariance is None:
             return rate, None
@@ -207,8 +207,11 @@ def fit_pileup(
         raise ValueError(f"the pileup of every rate is needed: {which}")
     different = {r.bunches for r in rates}
     if bunches is None and len(different) > 1:
-        raise ValueError("rates were taken with different numbers of bunches "
-                         f"({', '.join(map(str, different))}): say for how many to fit")  # fmt: skip
+        found = ", ".join(map(str, different))
+        raise ValueError(
+            f"rates were taken with different numbers of bunches ({found}): give the number of "
+            f"bunches to scale them to"
+        )
     mu = np.array([r.pileup for r in rates], np.float64)
     if len(set(mu)) < 1 + intercept:
         raise ValueError(f"a line needs rates at two values of pileup, all are at {mu[0]:g}")
@@ -237,7 +240,7 @@ _WHOLE = ("run", "first", "last", "sections", "seen", "counts")
 
 
 def write_csv(path: str | os.PathLike[str], rows: Sequence[Rate] | Sequence[Window]) -> None:
-    """A CSV that :func:`read_rates` or :func:`read_windows` reads; what is not known stays empty."""
+    """A CSV for :func:`read_rates` or :func:`read_windows`; what is not known stays empty."""
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [f.name for f in fields(rows[0])])
         writer.writeheader()

@@ -1,0 +1,153 @@
+"""The configuration of a study: one TOML file, checked before anything runs."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fastjag.analyses.diphoton.recipes import MODELS
+from fastjag.analyses.diphoton.selections import selection_of
+from fastjag.arrays import near_misses
+
+#: The configuration for the sample that comes with fastjag.
+SAMPLE = Path(__file__).parent / "sample" / "sample.toml"
+
+
+@dataclass(frozen=True)
+class Config:
+    """What to read and select, what to learn from, and which models to compare."""
+
+    name: str
+    classes: dict[str, tuple[str, ...]]  #: what models tell apart, in this order, to files
+    background: dict[str, tuple[str, ...]] = field(default_factory=dict)  #: of the spectrum only
+    selection: str = "slides"
+    cuts: dict[str, Any] = field(default_factory=dict)  #: changes of the selection
+    luminosity: float | None = None  #: fb-1; None: that of the release
+    features: tuple[str, ...] | None = None  #: names and patterns; None: the default ones
+    models: tuple[str, ...] = MODELS
+    folds: int = 5
+    fast: bool = False
+    negative: str = "abs"
+    most_events: int | None = None  #: of each class, for training; None: all
+    fit: dict[str, Any] = field(default_factory=dict)
+    seed: int = 1
+
+    @staticmethod
+    def read(path: str | os.PathLike[str]) -> Config:
+        """From a ``.toml`` file; paths in it are relative to it.
+
+        Raises ValueError naming the file, the key that is wrong and what is accepted.
+        """
+        source = Path(path)
+        if source.suffix != ".toml":
+            raise ValueError(f"{source}: a configuration must be .toml")
+        try:
+            return _checked(tomllib.loads(source.read_text(encoding="utf-8")), source.parent)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{source}: {error}") from None
+
+    @property
+    def files(self) -> dict[str, tuple[str, ...]]:
+        """Of all classes, and the backgrounds after them."""
+        return {**self.classes, **self.background}
+
+
+_SECTIONS: dict[str, Iterable[str] | None] = {
+    "classes": None,  # names of the user
+    "background": None,
+    "selection": ("preset", "luminosity", "cuts"),
+    "features": ("names",),
+    "models": ("names", "folds", "fast", "negative", "most_events"),
+    "fit": ("signal", "degree"),
+}
+_POLICIES = ("abs", "clip", "drop", "error")
+
+
+def _checked(content: Mapping[str, Any], folder: Path) -> Config:
+    _known(content, [*_SECTIONS, "name", "seed"], "key")
+    section = {name: _table(content.get(name, {}), name) for name in _SECTIONS}
+    for name, keys in _SECTIONS.items():
+        if keys is not None:
+            _known(section[name], keys, f"key in {name}")
+    classes = {n: _files(f, f"classes.{n}", folder) for n, f in section["classes"].items()}
+    if len(classes) < 2:
+        raise ValueError("classes must name at least two classes and their files")
+    background = {n: _files(f, f"background.{n}", folder) for n, f in section["background"].items()}
+    for name in background:
+        if name in classes:
+            raise ValueError(f"{name!r} is both a class and a background")
+    selection = section["selection"]
+    cuts = dict(_table(selection.get("cuts", {}), "selection.cuts"))
+    preset = str(selection.get("preset", "slides"))
+    selection_of(preset, cuts)  # an error names what is wrong
+    models = section["models"]
+    names = tuple(_strings(models.get("names", list(MODELS)), "models.names"))
+    for name in names:
+        if name not in MODELS:
+            raise ValueError(f"models.names: no model {name!r}: {near_misses(name, MODELS)}")
+    features = section["features"].get("names")
+    negative = models.get("negative", "abs")
+    if negative not in _POLICIES:
+        raise ValueError(f"models.negative must be one of {', '.join(_POLICIES)}, got {negative!r}")
+    luminosity = selection.get("luminosity")
+    if luminosity is not None and not (_is_number(luminosity) and luminosity > 0):
+        raise ValueError(
+            f"selection.luminosity must be a number above 0 [fb-1], got {luminosity!r}"
+        )
+    fast = models.get("fast", False)
+    if not isinstance(fast, bool):
+        raise ValueError(f"models.fast must be true or false, got {fast!r}")  # noqa: TRY004
+    most = models.get("most_events")
+    return Config(
+        name=str(content.get("name", "diphoton")),
+        classes=classes,
+        background=background,
+        selection=preset,
+        cuts=cuts,
+        luminosity=None if luminosity is None else float(luminosity),
+        features=None if features is None else tuple(_strings(features, "features.names")),
+        models=names,
+        folds=_integer(models.get("folds", 5), "models.folds", 2),
+        fast=fast,
+        negative=negative,
+        most_events=None if most is None else _integer(most, "models.most_events", 10),
+        fit=dict(section["fit"]),
+        seed=_integer(content.get("seed", 1), "seed", 0),
+    )
+
+
+def _known(given: Mapping[str, Any], accepted: Iterable[str], what: str) -> None:
+    for name in given:
+        if name not in accepted:
+            raise ValueError(f"unknown {what}: {name!r}: {near_misses(str(name), accepted)}")
+
+
+def _table(value: Any, name: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{name} must be a table of keys and values, got {value!r}")  # noqa: TRY004
+    return value
+
+
+def _strings(value: Any, name: str) -> list[str]:
+    if not isinstance(value, list) or not value or not all(isinstance(v, str) for v in value):
+        raise ValueError(f"{name} must be a list of names, got {value!r}")
+    return value
+
+
+def _files(value: Any, name: str, folder: Path) -> tuple[str, ...]:
+    given = _strings([value] if isinstance(value, str) else value, name)
+    return tuple(f if "://" in f or os.path.isabs(f) else str(folder / f) for f in given)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _integer(value: Any, name: str, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{name} must be an integer >= {least}, got {value!r}")
+    return value

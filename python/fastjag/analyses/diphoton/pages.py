@@ -1,0 +1,167 @@
+"""report: everything in pictures, one table of results, and a page that holds both."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Iterator
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastjag.analyses.diphoton.comparison_pages import add_comparison
+from fastjag.analyses.diphoton.config import Config
+from fastjag.analyses.diphoton.events import Events
+from fastjag.analyses.diphoton.massfit import PUBLISHED_EVENTS, MassFit, fit_mass
+from fastjag.analyses.diphoton.pictures import CAPTIONS, peak, pictures, spectrum
+from fastjag.analyses.diphoton.selections import selection_of
+from fastjag.analyses.diphoton.skim import DATA
+from fastjag.output import results_directory, write_json
+from fastjag.plots import save
+from fastjag.report import Report
+
+if TYPE_CHECKING:
+    from fastjag.analyses.diphoton.study import Study
+
+_PACKAGES = ("fastjag", "numpy", "scikit-learn", "torch", "xgboost", "xgboost-cpu", "iminuit")
+_CLASS_COLUMNS = ("class", "selected events", "weight per event", "expected events", "share")
+
+
+def write_report(study: Study) -> None:
+    """Everything of the earlier stages in pictures, ``results.json`` and ``report.html``."""
+    from fastjag.analyses.diphoton.study import comparison, of_classes
+
+    config = study.config
+    numbers = comparison(study)
+    selection = json.loads((study.folder("select") / "selection.json").read_text())
+    everything = study.selected()
+    events = of_classes(everything, tuple(config.classes))
+    with results_directory(study.folder("report")) as directory:
+        page = Report(config.name, f"Selection {config.selection}, seed {config.seed}.")
+        page.heading("Classes")
+        classes = class_table(events)
+        page.table(_CLASS_COLUMNS, classes)
+        _selection(page, selection)
+        page.heading("Selected events")
+        for name, fig in pictures(events):
+            save(fig, directory / f"{name}.png", directory / f"{name}.pdf")
+            page.figure(directory / f"{name}.png", CAPTIONS[name])
+        fits = _fits(everything, events, config)
+        page.heading("Mass spectrum")
+        for name, fig in _fit_pictures(fits):
+            save(fig, directory / f"{name}.png", directory / f"{name}.pdf")
+            page.figure(directory / f"{name}.png", CAPTIONS[name])
+        page.table(*_fit_table(fits))
+        page.text(
+            f"The release's own fit of all its data has {PUBLISHED_EVENTS['inclusive']:.0f} Higgs "
+            f"bosons in 10.064 fb-1; simulated ones selected here add up to "
+            f"{events.flat['weight'].sum():.4g}."
+        )
+        add_comparison(page, directory, numbers)
+        page.heading("Settings")
+        settings = {k: v for k, v in asdict(config).items() if k not in ("classes", "background")}
+        page.settings({**settings, **{n: ", ".join(f) for n, f in config.files.items()}})
+        page.settings(versions())
+        write_json(
+            directory / "results.json",
+            {"config": asdict(config), "versions": versions(), "selection": selection,
+             "classes": [dict(zip(_CLASS_COLUMNS, row, strict=True)) for row in classes],
+             "mass": {name: fit.numbers() for name, fit in fits.items()},
+             "comparison": numbers},
+        )  # fmt: skip
+        page.write(directory / "report.html", f"fastjag {version('fastjag')}")
+
+
+def _selection(page: Report, selection: dict[str, Any]) -> None:
+    """Cutflows of all classes side by side, and what mask bubbling did not have to read."""
+    classes = selection["classes"]
+    page.heading("Selection")
+    page.text("Events left after each cut, and how many are expected in data in brackets.")
+    flows = [c["cutflow"] for c in classes.values()]
+    page.table(
+        ("cut", *classes),
+        [(cuts[0]["name"], *(f"{c['events']:,} ({c['weighted']:.4g})" for c in cuts))
+         for cuts in zip(*flows, strict=True)],
+    )  # fmt: skip
+    if selection["without events"]:
+        page.text(f"Without any selected event: {', '.join(selection['without events'])}.")
+    counters = selection["counters"]
+    page.text(
+        "Columns are read for the events that are still alive only (mask bubbling): baskets in "
+        "which none is left are neither fetched nor decompressed."
+    )
+    page.table(
+        ("", "read", "skipped"),
+        [("baskets", counters["baskets_read"], counters["baskets_skipped"]),
+         ("MB in files", _megabytes(counters["bytes_read"]), _megabytes(counters["bytes_skipped"])),
+         ("MB decompressed", _megabytes(counters["bytes_decoded"]), ""),
+         ("MB copied to arrays", _megabytes(counters["bytes_copied"]), "")],
+    )  # fmt: skip
+
+
+def _megabytes(n: float) -> str:
+    return f"{n / 1e6:.3f}"
+
+
+def _fits(everything: Events, events: Events, config: Config) -> dict[str, MassFit]:
+    """The peak of simulated Higgs bosons; and the spectrum of data, or of all that is simulated."""
+    window = selection_of(config.selection, config.cuts).mass
+    shape = fit_mass(
+        events.flat["m_yy"], events.flat["weight"], signal="crystal-ball", degree=0, window=window,
+        bins=55,
+    )  # fmt: skip
+    fits = {"peak": shape}
+    if not config.background:
+        return fits
+    there = everything
+    if DATA in config.background:
+        there = everything[everything.flat["label"] == everything.classes.index(DATA)]
+    kind = str(config.fit.get("signal", "crystal-ball"))
+    names = ("mean", "sigma", "alpha_low", "n_low", "alpha_high", "n_high")
+    fixed = {n: shape.values[n] for n in (names if kind == "crystal-ball" else ("mean",))}
+    fits["spectrum"] = fit_mass(
+        there.flat["m_yy"], there.flat["weight"], signal=kind,
+        degree=int(config.fit.get("degree", 3)), window=window, fixed=fixed,
+    )  # fmt: skip
+    return fits
+
+
+def _fit_pictures(fits: dict[str, MassFit]) -> Iterator[tuple[str, Any]]:
+    yield "peak", peak(fits["peak"])
+    if "spectrum" in fits:
+        yield "spectrum", spectrum(fits["spectrum"], "events")
+
+
+def _fit_table(fits: dict[str, MassFit]) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    rows = []
+    for name, fit in fits.items():
+        shown = [
+            f"{fit.values[n]:.5g}" + (f" ± {fit.errors[n]:.2g}" if fit.errors[n] else " (fixed)")
+            for n in ("events", "mean", "sigma")
+        ]
+        rows.append((name, *shown, f"{fit.chi2:.0f} / {fit.ndf}", f"{fit.significance:.2f}"))
+    return ("fit", "events in the peak", "mean [GeV]", "sigma [GeV]", "chi² / ndf", "Z"), rows
+
+
+def class_table(events: Events) -> list[tuple[Any, ...]]:
+    """Events of each class, their mean weight, the sum, and its share of all classes."""
+    label, weight = events.flat["label"], np.asarray(events.flat["weight"], np.float64)
+    counts = np.bincount(label, minlength=len(events.classes))
+    sums = np.bincount(label, weight, len(events.classes))
+    return [
+        (name, int(n), total / n if n else None, total, total / sums.sum())
+        for name, n, total in zip(events.classes, counts, sums.tolist(), strict=True)
+    ]
+
+
+def versions() -> dict[str, str]:
+    """Of what made the results."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,166 @@
+"""The whole study: stages that are skipped where their result is there already, and resume."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastjag.analyses.diphoton.columnstats import Floats
+from fastjag.analyses.diphoton.comparison import compare
+from fastjag.analyses.diphoton.config import Config
+from fastjag.analyses.diphoton.events import Events
+from fastjag.analyses.diphoton.features import aggregates
+from fastjag.analyses.diphoton.selections import selection_of
+from fastjag.analyses.diphoton.skim import skim
+from fastjag.analyses.stages import Stages, input_digests
+from fastjag.arrays import needs
+from fastjag.output import results_directory, write_json
+
+STAGES = ("select", "features", "train", "report")
+
+
+@dataclass(frozen=True)
+class Study:
+    """A configuration, and the directory in which every stage has one of its own."""
+
+    config: Config
+    out: Path
+    progress: bool | None = None
+    threads: int | None = None
+    device: str = "cpu"
+
+    def run(
+        self, stages: Iterable[str] = STAGES, *, told: Callable[[str], None] | None = None
+    ) -> None:
+        """Run these stages and those before them that have no result yet for this configuration."""
+        steps = {stage: partial(step, self) for stage, step in _RUN.items()}
+        Stages(self.out, steps, self._settings).run(stages, told)
+
+    def folder(self, stage: str) -> Path:
+        return self.out / stage
+
+    def _settings(self, stage: str) -> dict[str, Any]:
+        """All that a stage and those before it depend on."""
+        settings = asdict(self.config)
+        settings["files"] = {name: input_digests(f) for name, f in self.config.files.items()}
+        for later, own in (
+            ("features", ("features", "most_events", "seed")),
+            ("train", ("models", "folds", "fast", "negative")),
+            ("report", ("name", "fit")),
+        ):
+            if STAGES.index(stage) < STAGES.index(later):
+                for key in own:
+                    settings.pop(key)
+        return {**settings, "device": self.device} if stage in ("train", "report") else settings
+
+    # ---- what stages give to one another --------------------------------------------------------
+
+    def selected(self) -> Events:
+        """All selected events, those of backgrounds included."""
+        return Events.read(self.folder("select") / "events.parquet")
+
+    def learned(self) -> Events:
+        """The events of the classes that models tell apart, with the columns they look at."""
+        return Events.read(self.folder("features") / "events.parquet")
+
+    def features(self) -> dict[str, Floats]:
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(self.folder("features") / "features.parquet")
+        return {name: table[name].to_numpy() for name in table.column_names}
+
+
+# ---- stages -------------------------------------------------------------------------------------
+
+
+def _select(study: Study) -> None:
+    """Files to selected events; what each file gave stays, so that an interrupted call goes on."""
+    config = study.config
+    found = skim(
+        config.files, study.folder("select") / "files", selection_of(config.selection, config.cuts),
+        luminosity=config.luminosity, progress=study.progress,
+    )  # fmt: skip
+    with results_directory(study.folder("select")) as directory:
+        found.events().write(directory / "events.parquet")
+        write_json(directory / "selection.json", found.summary())
+
+
+def _features(study: Study) -> None:
+    needs("pyarrow", "arrow")
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    config = study.config
+    events = of_classes(study.selected(), tuple(config.classes))
+    if config.most_events is not None:
+        events = thinned(events, config.most_events, config.seed)
+    table = aggregates(events, config.features)
+    with results_directory(study.folder("features")) as directory:
+        events.write(directory / "events.parquet")
+        pq.write_table(pa.table(table), directory / "features.parquet", compression="zstd")
+
+
+def _train(study: Study) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    config, events = study.config, study.learned()
+    found = compare(
+        events, study.features(), models=config.models, folds=config.folds, fast=config.fast,
+        negative=config.negative, seed=config.seed, device=study.device, threads=study.threads,
+        progress=study.progress,
+    )  # fmt: skip
+    columns: dict[str, Any] = {n: events.flat[n] for n in ("label", "weight", "m_yy")}
+    columns["fold"] = found.folds
+    for model, probability in found.probabilities.items():
+        for i, name in enumerate(events.classes):
+            columns[f"{model}: {name}"] = probability[:, i]
+    with results_directory(study.folder("train")) as directory:
+        write_json(directory / "comparison.json", found.numbers)
+        pq.write_table(pa.table(columns), directory / "probabilities.parquet", compression="zstd")
+
+
+def _report(study: Study) -> None:
+    from fastjag.analyses.diphoton.pages import write_report
+
+    write_report(study)
+
+
+def of_classes(events: Events, classes: tuple[str, ...]) -> Events:
+    """The events of some classes, labelled by their order."""
+    places = np.array([classes.index(c) if c in classes else -1 for c in events.classes], np.int64)
+    label = places[events.flat["label"]]
+    chosen = Events(events.particles, {**events.flat, "label": np.maximum(label, 0)}, classes)
+    return chosen[label >= 0]
+
+
+def thinned(events: Events, most: int, seed: int) -> Events:
+    """At most so many events of each class, at random; weights scaled so that yields stay."""
+    rng = np.random.default_rng(seed)
+    label, weight = events.flat["label"], np.asarray(events.flat["weight"], np.float64).copy()
+    kept = []
+    for i in range(len(events.classes)):
+        mine = np.flatnonzero(label == i)
+        some = np.sort(rng.permutation(mine)[:most])
+        if len(some) < len(mine) and weight[some].sum() != 0:
+            weight[some] *= weight[mine].sum() / weight[some].sum()
+        kept.append(some)
+    index = np.concatenate(kept)
+    return Events(events.particles, {**events.flat, "weight": weight}, events.classes)[index]
+
+
+def comparison(study: Study) -> dict[str, Any]:
+    """The numbers of the stage ``train``."""
+    found: dict[str, Any] = json.loads((study.folder("train") / "comparison.json").read_text())
+    return found
+
+
+_RUN: dict[str, Callable[[Study], None]] = {
+    "select": _select, "features": _features, "train": _train, "report": _report,
+}  # fmt: skip

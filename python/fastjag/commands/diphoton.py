@@ -1,0 +1,48 @@
+"""``fastjag diphoton``: production modes of the Higgs boson in diphoton events."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fastjag.commands import ThreadsOption, console
+
+app = typer.Typer(
+    help="Production modes of the Higgs boson in diphoton events: selection, features, models.",
+    no_args_is_help=True,
+)
+
+
+@app.callback()
+def _group() -> None:
+    pass
+
+
+@app.command(
+    epilog="Examples: fastjag diphoton run study.toml --out study, or fastjag diphoton run --sample"
+)
+def run(
+    config: Annotated[
+        Path | None, typer.Argument(help="The configuration, TOML.", show_default=False)
+    ] = None,
+    sample: Annotated[
+        bool, typer.Option("--sample", help="Run on the simulated sample that comes with fastjag.")
+    ] = False,
+    out: Annotated[Path, typer.Option(help="Directory for the results.")] = Path("diphoton"),
+    until: Annotated[
+        str, typer.Option(help="Last stage: select, features, train or report.")
+    ] = "report",
+    device: Annotated[str, typer.Option(help="cpu or cuda, for XGBoost and DeepSets.")] = "cpu",
+    threads: ThreadsOption = None,
+) -> None:
+    """All stages up to one; those whose results are there already are not run again."""
+    from fastjag.analyses.diphoton.config import SAMPLE, Config
+    from fastjag.analyses.diphoton.study import Study
+
+    if (config is None) != sample:
+        raise ValueError("name a configuration, or give --sample instead")
+    study = Study(Config.read(config or SAMPLE), out, threads=threads, device=device)
+    study.run([until], told=lambda what: console.print(what, highlight=False))
+    console.print(f"results in {study.folder(until)}", soft_wrap=True)
