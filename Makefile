@@ -12,14 +12,16 @@ KERNEL_TESTS := $(addprefix tests/test_,$(addsuffix .py,padding aggregate select
 
 .PHONY: demo test lint sanitize cuda mutants bench wheel clean
 
-demo: $(VENV)/.package
+# The models come with the test group, as builds for CPUs, without gigabytes of CUDA.
+demo: $(VENV)/.test
 	$(BIN)/fastjag info
 	mkdir -p demo
 	$(BIN)/fastjag toys demo/toys.root --events 300000 --seed 1
 	$(BIN)/fastjag spectrum demo/toys.root --out demo/spectrum --muon-id tightId
 	$(BIN)/fastjag convert demo/toys.root --out demo/tensors --columns 'Muon_*' --columns 'Jet_pt' \
 	  --columns 'MET_*' --pad Muon=4:pt --format parquet
-	@echo "Look at demo/spectrum/report.html and demo/spectrum/spectrum.png"
+	$(BIN)/fastjag diphoton run --sample --out demo/diphoton
+	@echo "Look at demo/spectrum/report.html and demo/diphoton/report/report.html"
 
 test: $(VENV)/.test
 	$(MAKE) -j2 -C tests/cuda_emulation PYTHON=$(CURDIR)/$(BIN)/python
