@@ -151,7 +151,7 @@ class TestConfig:
             ("[models]", "[selection.cuts]\nmin_pts = [1, 1]\n[models]", "did you mean 'min_pt'"),
             ("[models]", "[selection]\nluminosity = -1\n[models]", "luminosity must be a number"),
             ("[models]", '[fit]\nsignal = "gauss"\n[models]', "fit.signal must be 'gaussian'"),
-            ("[classes]", "[classes", "small.toml: .*line 4"),
+            ("[classes]", "[classes", "small.toml: .*line 3"),
         ],
     )
     def test_mistakes(self, tmp_path, old, new, message):
