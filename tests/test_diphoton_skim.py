@@ -1,6 +1,7 @@
 """Selections and skims: against plain Python on the same files; bad input is named, nothing lost."""
 
 import json
+import pickle
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,6 +24,7 @@ from fastjag.analyses.diphoton.selections import (
 )
 from fastjag.files import ReadError
 from fastjag.jagged import Jagged
+from fastjag.schemas import ATLAS_ANALYSIS
 
 SAMPLE = Path(samples.__file__).parent / "sample"
 FILES = {
@@ -129,6 +131,13 @@ def photon_lists(content, mev):
     ]
 
 
+class Elsewhere(ThreadPoolExecutor):
+    """Sends what another process would get."""
+
+    def submit(self, function, *arguments):
+        return super().submit(*pickle.loads(pickle.dumps((function, *arguments))))
+
+
 class TestSelections:
     @pytest.mark.parametrize("preset", PRESETS)
     def test_presets_by_hand(self, tmp_path, preset):
@@ -200,6 +209,22 @@ class TestSelections:
             selection_of("slides", {"min_pt": [30]})
 
 
+def test_names_of_the_2025_release():
+    for stored, public in (
+        ("ScaleFactor_PHOTON", "scaleFactor_PHOTON"), ("ScaleFactor_FTAG", "scaleFactor_BTAG"),
+        ("met", "MET_pt"), ("met_mpx", "MET_px"), ("met_mpy", "MET_py"), ("met_phi", "MET_phi"),
+        ("photon_e", "Photon_energy"), ("jet_e", "Jet_energy"), ("tau_isTight", "Tau_isTightID"),
+        ("photon_isTrigMatched", "Photon_trigMatched"), ("lep_d0", "Lepton_trackd0pvunbiased"),
+        ("lep_d0sig", "Lepton_tracksigd0pvunbiased"), ("largeRJet_Eta", "FatJet_eta"),
+        ("largeRJet_pt", "FatJet_pt"), ("xsec", "XSection"), ("sum_of_weights", "SumWeights"),
+        # Other quantities than those of 2020, which must not get their names.
+        ("photon_ptcone20", "Photon_ptcone20"), ("jet_btag_quantile", "Jet_btag_quantile"),
+        ("lep_ptvarcone30", "Lepton_ptvarcone30"), ("photon_isTightIso", "Photon_isTightIso"),
+    ):  # fmt: skip
+        assert ATLAS_ANALYSIS.public(stored) == public
+    assert ATLAS_ANALYSIS.scale("Photon_pt") == 1.0
+
+
 class TestSamples:
     def shares(self, correct):
         table = tomllib.loads(Path(samples.__file__).with_name("samples.toml").read_text())
@@ -266,7 +291,7 @@ class TestSkim:
     def test_shipped_sample(self, tmp_path):
         """std::vector branches, several classes, in threads and one after the other."""
         alone = skim.skim(FILES, tmp_path / "a", PRESETS["slides"], batch_size=500)
-        with ThreadPoolExecutor(2) as pool:
+        with Elsewhere(2) as pool:
             pooled = skim.skim(
                 FILES, tmp_path / "b", PRESETS["slides"], batch_size=500, executor=pool
             )
