@@ -21,7 +21,8 @@ demo: $(VENV)/.search
 	  --columns 'MET_*' --pad Muon=4:pt --format parquet
 	$(BIN)/fastjag dimuon toys demo/search/toys.root --seed 1
 	$(BIN)/fastjag dimuon run demo/search/search.toml --out demo/search
-	@echo "Look at demo/spectrum/report.html and demo/search/report/report.html"
+	$(BIN)/fastjag diphoton run --sample --out demo/diphoton
+	@echo "Look at the report.html in demo/spectrum, demo/search/report and demo/diphoton/report"
 
 test: $(VENV)/.test
 	$(MAKE) -j2 -C tests/cuda_emulation PYTHON=$(CURDIR)/$(BIN)/python
