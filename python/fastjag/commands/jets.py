@@ -212,7 +212,7 @@ def train(
 @app.command(epilog="Example: fastjag jets demo --out demo-jets")
 def demo(
     out: OutOption = Path("jet-demo"),
-    jets: Annotated[int, typer.Option(help="Number of toy jets in each format.")] = 4_000,
+    jets: Annotated[int, typer.Option(help="Number of toy jets in each format.")] = 3_000,
     seed: SeedOption = 1,
 ) -> None:
     """All of the above on toy jets, in less than a minute."""

@@ -11,13 +11,17 @@ from fastjag.analyses.jettrack.spectra import jet_shapes
 from fastjag.analyses.jettrack.tensors import read_tensors, write_tensors
 from fastjag.analyses.jettrack.tracks import track_spectrum
 from fastjag.toys.jetfiles import write_jets
+from fastjag.toys.jets import JetToyParameters
 
 
 def run(out: Path, n_jets: int, seed: int, version: str, told: Callable[[str], None]) -> None:
     """Toys in both formats, shapes, tracks, tensors, and taggers of quarks and b jets."""
     out.mkdir(parents=True, exist_ok=True)
-    rows = write_jets(out / "jetntuple.root", n_jets, seed=seed, compression="lz4")
-    events = write_jets(out / "pfnano.root", n_jets, seed=seed, format="pfnano", compression="lz4")
+    few = JetToyParameters(pileup=300.0)
+    rows = write_jets(out / "jetntuple.root", n_jets, seed=seed, compression="lz4", parameters=few)
+    events = write_jets(
+        out / "pfnano.root", n_jets, seed=seed, format="pfnano", compression="lz4", parameters=few
+    )
     told(f"{n_jets:,} toy jets in {rows} and {events}")
     pages.write_shapes(jet_shapes(JetReader(rows, gen=True)), out / "shapes", version)
     told(f"shapes, images, dijet masses: {out}/shapes/report.html")
@@ -27,7 +31,7 @@ def run(out: Path, n_jets: int, seed: int, version: str, told: Callable[[str], N
         folder = out / f"tensors-{target}"
         write_tensors(JetReader(source), folder, version=version)
         result = tagging.train(
-            read_tensors(folder), target, epochs=4, rounds=60, slots=24, seed=seed
+            read_tensors(folder), target, epochs=3, rounds=40, slots=16, seed=seed
         )
         pages.write_tagging(result, out / f"tagger-{target}", version)
         scores = ", ".join(f"{name} {found['auc']:.3f}" for name, found in result.models.items())

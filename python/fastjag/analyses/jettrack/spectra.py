@@ -21,11 +21,11 @@ FLAVOURS = ("all", "quark", "gluon", "c", "b")
 _AXES = {
     "pt": ("log", 60, 15, 3000, r"jet $p_T$ [GeV]"),
     "constituent_pt": ("log", 60, 0.1, 1000, r"constituent $p_T$ [GeV]"),
-    "multiplicity": ("regular", 60, -0.5, 119.5, "constituents"),
-    "charged_multiplicity": ("regular", 60, -0.5, 59.5, "charged constituents"),
-    "girth": ("regular", 50, 0, 0.4, "girth"),
-    "pt_d": ("regular", 50, 0, 1, r"$p_T D$"),
-    "axis2": ("regular", 50, 0, 0.15, r"$\sigma_2$"),
+    "multiplicity": ("regular", 40, -0.5, 119.5, "constituents"),
+    "charged_multiplicity": ("regular", 30, -0.5, 59.5, "charged constituents"),
+    "girth": ("regular", 25, 0, 0.4, "girth"),
+    "pt_d": ("regular", 25, 0, 1, r"$p_T D$"),
+    "axis2": ("regular", 25, 0, 0.15, r"$\sigma_2$"),
     "dijet_mass": ("log", 60, 30, 8000, r"$m_{jj}$ [GeV]"),
 }
 #: Stored columns and what is computed here.
