@@ -25,12 +25,12 @@ from fastjag.models.ensembles import (
 )
 
 MODELS = {
-    "forest": Forest(30, threads=1),
-    "balanced forest": BalancedForest(30, threads=1),
-    "XGBoost": BoostedTrees(40, threads=1),
-    "undersampling": undersampling(trees=30, threads=1),
-    "bagging": balanced_bagging(subsets=10),
-    "EasyEnsemble": easy_ensemble(subsets=4, rounds=8),
+    "forest": Forest(15, threads=1),
+    "balanced forest": BalancedForest(15, threads=1),
+    "XGBoost": BoostedTrees(25, threads=1),
+    "undersampling": undersampling(trees=15, threads=1),
+    "bagging": balanced_bagging(subsets=8),
+    "EasyEnsemble": easy_ensemble(subsets=3, rounds=6),
 }
 
 
@@ -47,11 +47,11 @@ def sample(n, seed=1, counts=(0.8, 0.15, 0.05)):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_learns_from_tiny_weights(name):
-    x, y, w = sample(1500)
-    unseen, truth, _ = sample(1500, seed=2)
+    x, y, w = sample(800)
+    unseen, truth, _ = sample(800, seed=2)
     model = clone(MODELS[name]).fit(x, y, w)
     p = model.predict_proba(unseen)
-    assert p.shape == (1500, 3)
+    assert p.shape == (800, 3)
     np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-12)
     assert model.classes_.tolist() == ["p", "q", "r"]
     assert balanced_accuracy_score(truth, model.predict(unseen)) > 0.6
@@ -94,8 +94,8 @@ def test_negative_weights_and_policies():
 
 def test_without_weights_as_imbalanced_learn():
     """Ours with equal weights is EasyEnsemble."""
-    x, y, _ = sample(3000)
-    unseen, truth, _ = sample(3000, seed=2)
+    x, y, _ = sample(1500)
+    unseen, truth, _ = sample(1500, seed=2)
     x, unseen = np.nan_to_num(x), np.nan_to_num(unseen)
     boosted = AdaBoostClassifier(DecisionTreeClassifier(max_depth=2), n_estimators=10)
     theirs = EasyEnsembleClassifier(5, estimator=boosted, random_state=1).fit(x, y)

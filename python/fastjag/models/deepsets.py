@@ -140,10 +140,11 @@ class DeepSets(Classifier):
         self.classes_ = known.classes
         held = validation_part(known.codes, self.validation, np.random.default_rng(self.seed))
         self.standards_ = Standards(self.inputs, self.flat)
+        n = self.standards_.n_events(X)
+        if n != len(np.asarray(y)):
+            raise ValueError(f"X has {n} events, but y has {len(np.asarray(y))}")
         self.standards_.fit(X, known.rows[~held])
         tensors = self.standards_.tensors(X, torch.device(self.device))
-        if len(tensors.flat) != len(np.asarray(y)):
-            raise ValueError(f"X has {len(tensors.flat)} events, but y has {len(np.asarray(y))}")
         training = _Training(self, tensors, known, held)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)

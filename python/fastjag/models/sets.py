@@ -162,13 +162,12 @@ class Standards:
 
     def tensors(self, events: Any, device: torch.device) -> Tensors:
         """All events as tensors; ValueError naming column and event of a value not finite."""
+        n = self.n_events(events)
         particles: dict[str, Ragged | Masked] = {}
-        lengths = {}
         for name, standard in self.types.items():
             part = self._part(events, name)
             if isinstance(part, Padded):
                 particles[name] = _masked(part, standard, device)
-                lengths[name] = len(part.mask)
                 continue
             offsets = part.offsets
             rows = standard.rows(
@@ -178,14 +177,19 @@ class Standards:
             particles[name] = Ragged(
                 torch.from_numpy(rows).to(device), torch.tensor(offsets, device=device)
             )
-            lengths[name] = len(part)
+        columns = self._flat_columns(events)
+        rows = self.flat.rows(columns, lambda row: row) if columns else np.zeros((n, 0), "f4")
+        return Tensors(particles, torch.from_numpy(rows).to(device))
+
+    def n_events(self, events: Any) -> int:
+        """Number of events; ValueError where parts differ in it."""
+        parts = {name: self._part(events, name) for name in self.types}
+        lengths = {n: len(p.mask if isinstance(p, Padded) else p) for n, p in parts.items()}
         columns = self._flat_columns(events)
         lengths |= {name: len(c) for name, c in zip(self.flat.columns, columns, strict=True)}
         if len(set(lengths.values())) != 1:
-            raise ValueError(f"all parts must have as many events, got {lengths or 'none'}")
-        n = next(iter(lengths.values()))
-        rows = self.flat.rows(columns, lambda row: row) if columns else np.zeros((n, 0), "f4")
-        return Tensors(particles, torch.from_numpy(rows).to(device))
+            raise ValueError(f"all parts must have as many events, got {lengths}")
+        return next(iter(lengths.values()))
 
     def _part(self, events: Any, name: str) -> Jagged | Padded:
         if name not in events.particles:

@@ -93,8 +93,9 @@ def reliability(
     """Do of those events with probability p really a share p belong to the class?
 
     Returns for each filled bin of [0, 1] the mean "probability", the "share" that belongs to the
-    class, its binomial "error", the effective number of "events" (sum w)^2 / sum w^2, and the "weight" in
-    the bin; and "ece", the expected calibration error: the mean of |share - probability|, by weight.
+    class, its binomial "error", the effective number of "events" (sum w)^2 / sum w^2, and the
+    "weight" in the bin; and "ece", the expected calibration error: the mean of |share -
+    probability|, by weight.
     """
     p, w = np.asarray(probability, np.float64), np.asarray(weight, np.float64)
     bin_ = np.minimum((p * at_least("bins", bins, 1)).astype(int), bins - 1)

@@ -68,7 +68,7 @@ def _wrapped(phi: Floats) -> Floats:
 
 
 def pyramid_sets(events: Events) -> dict[str, Jagged]:
-    """Particles as points for the kernels: log pt, eta, phi, of jets the b-tag; MET as a particle."""
+    """Particles as points for the kernels: log pt, eta, phi, b-tag of jets; MET as a particle."""
     sets = {name: _points(particles) for name, particles in events.particles.items()}
     if set(FLAT) <= set(events.flat):
         columns = {"pt": events.flat["met_et"], "phi": events.flat["met_phi"]}
