@@ -12,14 +12,17 @@ KERNEL_TESTS := $(addprefix tests/test_,$(addsuffix .py,padding aggregate select
 
 .PHONY: demo test lint sanitize cuda mutants bench wheel clean
 
-demo: $(VENV)/.package
+demo: $(VENV)/.search
 	$(BIN)/fastjag info
 	mkdir -p demo
 	$(BIN)/fastjag toys demo/toys.root --events 300000 --seed 1
 	$(BIN)/fastjag spectrum demo/toys.root --out demo/spectrum --muon-id tightId
 	$(BIN)/fastjag convert demo/toys.root --out demo/tensors --columns 'Muon_*' --columns 'Jet_pt' \
 	  --columns 'MET_*' --pad Muon=4:pt --format parquet
-	@echo "Look at demo/spectrum/report.html and demo/spectrum/spectrum.png"
+	$(BIN)/fastjag dimuon toys demo/search/toys.root --seed 1
+	$(BIN)/fastjag dimuon run demo/search/search.toml --out demo/search
+	$(BIN)/fastjag diphoton run --sample --out demo/diphoton
+	@echo "Look at the report.html in demo/spectrum, demo/search/report and demo/diphoton/report"
 
 test: $(VENV)/.test
 	$(MAKE) -j2 -C tests/cuda_emulation PYTHON=$(CURDIR)/$(BIN)/python
@@ -74,6 +77,10 @@ $(VENV)/.created:
 $(VENV)/.package: $(VENV)/.created $(SOURCES)
 	$(PIP) -Ccmake.define.FASTJAG_CUDA=$(CUDA) \
 	  -Ccmake.define.FASTJAG_CUDA_ARCHITECTURES='$(CUDA_ARCHITECTURES)' -e '.[cli]'
+	touch $@
+
+$(VENV)/.search: $(VENV)/.package pyproject.toml
+	$(PIP) --group search
 	touch $@
 
 $(VENV)/.test: $(VENV)/.package

@@ -114,12 +114,17 @@ def race_programs(
     cores: int = 1,
     rounds: int = 5,
     moved: int = 0,
+    files: tuple[Path, Path] | None = None,
 ) -> Race:
-    """As :func:`harness.race`, for programs on the first ``cores`` cores that we may use."""
+    """As :func:`harness.race`, for programs on the first ``cores`` cores that we may use.
+
+    ``files``: one of all events and a short one, if not of the toys that :mod:`harness` makes.
+    """
     chosen = set(sorted(os.sched_getaffinity(0))[:cores])
     # One cluster, as uproot writes, would leave RDataFrame with one thread.
-    long = (toy_file if cores == 1 else clustered)(compression, events)
-    short = toy_file(compression, SHORT)
+    long, short = files or (
+        (toy_file if cores == 1 else clustered)(compression, events), toy_file(compression, SHORT)
+    )  # fmt: skip
     result = Race(work, threads=cores, moved=moved)
     first = None
     for name, program in list(programs.items()):

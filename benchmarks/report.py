@@ -96,7 +96,7 @@ def draw(sections: dict[str, list[Race]], limits: dict[str, float], path: Path) 
         rows = [(r, p) for r in others for p in r.wall if not p.startswith("fastjag")]
         fig = Figure(figsize=(19, max(9, 0.28 * len(rows) + 1.5)), layout="constrained")
         left, right = fig.subplots(1, 2)
-        _draw_jobs(left, sections.get("spectrum", []), limits)
+        _draw_jobs(left, sections.get("spectrum", []), limits, f"{EVENTS:,} events")
         ratios = [r.ratio(p) for r, p in rows]
         colors = [THEIRS if x >= 1 else FASTER for x in ratios]
         bars = right.barh(range(len(rows)), ratios, color=colors)
@@ -113,7 +113,7 @@ def draw(sections: dict[str, list[Race]], limits: dict[str, float], path: Path) 
         fig.savefig(path, dpi=75)
 
 
-def _draw_jobs(ax, races: list[Race], limits: dict[str, float]) -> None:
+def _draw_jobs(ax, races: list[Race], limits: dict[str, float], what: str) -> None:
     labels, y = [], 0.0
     for race in races:
         for name, time in race.time.items():
@@ -130,7 +130,7 @@ def _draw_jobs(ax, races: list[Race], limits: dict[str, float]) -> None:
         y += 1.1
     ax.set_yticks([at for at, _ in labels], [name for _, name in labels], fontsize=8)
     ax.set(xscale="log", ylim=(y - 1, -1.3), xlim=(None, 2 * ax.get_xlim()[1]))
-    ax.set_xlabel(f"Time for {EVENTS:,} events [ms], start-up subtracted (line: reading the numbers)",
+    ax.set_xlabel(f"Time for {what} [ms], start-up subtracted (line: reading the numbers)",
                   fontsize=13)  # fmt: skip
 
 
@@ -154,3 +154,30 @@ def publish(sections: dict[str, list[Race]], limits: dict[str, float]) -> None:
         f"![Times and ratios](benchmarks.png)\n\n{table(sections)}\n"
     )
     draw(sections, limits, DOCS / "benchmarks.png")
+
+
+def publish_jets(races: list[Race], limits: dict[str, float]) -> None:
+    """Write docs/benchmarks_jets.json and .png, and the part of docs/benchmarks.md between its marks."""
+    record = {
+        "date": datetime.date.today().isoformat(),
+        "command": "make bench BENCH=jets",
+        "machine": machine(),
+        "versions": versions(),
+        "memory GB/s": limits,
+        "races": [vars(race) for race in races],
+    }
+    (DOCS / "benchmarks_jets.json").write_text(json.dumps(record, indent=1) + "\n")
+    style = {"font.size": 13, "mathtext.cal": "sans", "ytick.minor.visible": False}
+    with mpl.style.context([mplhep.style.CMS, style]):
+        fig = Figure(figsize=(12, 0.34 * sum(len(r.wall) + 1 for r in races) + 1.5),
+                     layout="constrained")  # fmt: skip
+        _draw_jobs(fig.subplots(), races, limits, "all jets")
+        fig.savefig(DOCS / "benchmarks_jets.png", dpi=75)
+    page = (DOCS / "benchmarks.md").read_text()
+    head, rest = page.split("<!-- jets -->")
+    tail = rest.split("<!-- /jets -->")[1]
+    (DOCS / "benchmarks.md").write_text(
+        f"{head}<!-- jets -->\n\n{record['date']}, `{record['command']}`, {record['machine']}; read: "
+        f"{limits['read']:.1f} GB/s in the same run.\n\n![Times of jobs on jets]"
+        f"(benchmarks_jets.png)\n\n{table({'jets': races})}\n\n<!-- /jets -->{tail}"
+    )

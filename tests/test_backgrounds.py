@@ -95,7 +95,7 @@ def test_a_negative_background_draws_nothing():
     left[-6:] = 0
     right[:8] = 0
     fit = fit_background(left, right, window=UPSILON, degree=4)
-    with pytest.raises(ValueError, match="negative inside the signal region: use a lower degree"):
+    with pytest.raises(ValueError, match=r"negative between 9 and 10\.6 GeV: use a lower"):
         fit.draw(10, seed=1)
 
 

@@ -1,8 +1,10 @@
 """Mask bubbling: what is left equals reading everything and masking, bit by bit, for less work."""
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import awkward as ak
 import numpy as np
 import pytest
 import uproot
@@ -12,7 +14,8 @@ from hypothesis import strategies as st
 import fastjag as fj
 from fastjag.files import ReadError
 from fastjag.jagged import Jagged
-from fastjag.selection import Step, cheapest_first, survivors
+from fastjag.reader import Reader
+from fastjag.selection import Step, cheapest_first, columns, survivors
 
 COMPRESSIONS = {"none": None, "lz4": uproot.LZ4(1), "zlib": uproot.ZLIB(1), "zstd": uproot.ZSTD(1)}
 
@@ -321,6 +324,36 @@ class TestErrors:
         # Nothing is wrong as long as nobody needs that basket.
         steps = [Step("early", ["index"], lambda e: e["index"] < 100)]
         assert sum(map(len, survivors(str(path), steps, ["Photon_pt"], batch_size=100))) == 100
+
+
+def test_without_tables_of_offsets(tmp_path, file):
+    """Lists whose baskets leave out where entries begin, as ROOT can: their counter says it."""
+    path = write(tmp_path / "a.root", [chunk(np.random.default_rng(6), 60)] * 3, "none")
+    with uproot.open(path) as opened:
+        branch = opened["Events/Photon_pt"]
+        n_key = branch.basket_key(0).fKeylen
+        seeks = branch.member("fBasketSeek")[:3].tolist()
+        lasts = [int(branch.basket(i).border) for i in range(3)]
+    data = bytearray(Path(path).read_bytes())
+    for seek, last in zip(seeks, lasts, strict=True):
+        n_bytes = int.from_bytes(data[seek : seek + 4], "big")
+        # A key that ends with the values: the table after them is not part of the basket any more.
+        data[seek : seek + 4] = (n_key + last).to_bytes(4, "big")
+        data[seek + 6 : seek + 10] = last.to_bytes(4, "big")
+        assert n_bytes > n_key + last
+    reader = Reader(path, None, None)
+    with reader.file:
+        stored = reader.stored_branch(reader.tree["Photon_pt"])
+        expected = reader.tree["Photon_pt"].array(library="ak")
+    short = tmp_path / "short.root"
+    short.write_bytes(data)
+    stored = replace(stored, sizes=[n_key + last for last in lasts])
+    with short.open("rb") as opened:
+        column = columns._Own(stored, opened.fileno())
+        chosen = np.array([0, 3, 4, 59, 60, 119, 170])
+        offsets, values = column.read(chosen)
+    assert np.diff(offsets).tolist() == ak.num(expected[chosen]).tolist()
+    assert values.tolist() == ak.flatten(expected[chosen]).tolist()
 
 
 FILES = {

@@ -94,7 +94,9 @@ def test_samples_follow_the_sidebands():
         rows.values[beside], rows.mass[beside],
     )  # fmt: skip
     assert found.passes
-    assert set(found.ks) == set(CONFIG.features)
+    assert set(found.ks) == {*CONFIG.features, "dimu_mass"}
+    assert found.ks["dimu_mass"][1] == pytest.approx(1)  # one sample per event and flow
+    assert found.verdict.startswith("samples describe the data: 0.")
     assert all(0 <= p <= 1 for _, p in found.ks.values())
     # Without signal the signal region is like the samples, too.
     inside = closure(
@@ -113,6 +115,13 @@ def test_closure_sees_a_difference():
     assert found.auc > 0.55
     assert not found.passes
     assert found.ks["a"][1] < 1e-6
+    assert found.verdict.startswith(f"samples differ from the data: {found.auc:.4f} +- 0.0091")
+    # A difference that only the mass shows is one, too.
+    a, b = rng.normal(size=(2, 2000, 2))
+    turned = closure(("a", "b"), a, a[:, 0], b, -b[:, 0])
+    assert turned.auc == pytest.approx(0.5, abs=0.04)
+    assert turned.auc_with_mass > 0.9
+    assert not turned.passes
 
 
 def test_area_under_curve():

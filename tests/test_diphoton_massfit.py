@@ -4,10 +4,11 @@ import math
 
 import numpy as np
 import pytest
+from scipy.integrate import trapezoid
 
+from fastjag.analyses.diphoton.mass_pictures import mass_spectrum
 from fastjag.analyses.diphoton.massfit import PUBLISHED_EVENTS, crystal_ball, fit_mass
-
-INTEGRATE = np.trapezoid if hasattr(np, "trapezoid") else np.trapz
+from fastjag.plots import save
 
 
 def spectrum(seed, n_signal, n_background, sigma=2.0):
@@ -35,7 +36,7 @@ class TestCrystalBall:
 
     def test_normalised(self):
         x = 125 + np.sinh(np.linspace(-16, 16, 400_001))
-        total = INTEGRATE(crystal_ball(x, *self.shape), x)
+        total = trapezoid(crystal_ball(x, *self.shape), x)
         assert total == pytest.approx(1, abs=1e-4)
 
     def test_smooth_where_the_tails_begin(self):
@@ -54,15 +55,15 @@ class TestCrystalBall:
 
 class TestFit:
     def test_pulls(self):
-        """Events in the peak over 30 experiments: unbiased, with errors of the right size."""
+        """Events in the peak over 10 experiments: unbiased, with errors of the right size."""
         pulls = []
-        for seed in range(30):
+        for seed in range(10):
             fit = fit_mass(spectrum(seed, 300, 6000), fixed={"mean": 125.0, "sigma": 2.0})
             assert fit.valid
             pulls.append((fit.values["events"] - 300) / fit.errors["events"])
         # Fluctuations of the number itself are part of it: extended likelihood.
-        assert abs(np.mean(pulls)) < 4 / math.sqrt(30)
-        assert 0.6 < np.std(pulls) < 1.5
+        assert abs(np.mean(pulls)) < 4 / math.sqrt(10)
+        assert 0.4 < np.std(pulls) < 1.8
 
     def test_large_sample(self):
         fit = fit_mass(spectrum(3, 40_000, 200_000, sigma=2.2))
@@ -130,3 +131,14 @@ class TestFit:
         ):
             with pytest.raises(ValueError, match=message):
                 fit_mass(mass, **kwargs)
+
+
+def test_picture(tmp_path):
+    fit = fit_mass(spectrum(6, 388, 12_000), fixed={"mean": 125.0})
+    fig = mass_spectrum(fit, "Simulation")
+    save(fig, tmp_path / "mass.png")
+    assert (tmp_path / "mass.png").stat().st_size > 10_000
+    top, bottom = fig.axes
+    assert "mean 125.00 GeV (fixed)" in top.get_legend().get_title().get_text()
+    shown = bottom.lines[0].get_ydata()  # the points of the lower panel
+    np.testing.assert_allclose(shown, fit.counts - fit.background)

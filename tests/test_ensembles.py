@@ -123,7 +123,7 @@ class TestErrors:
         table = {"ht": [1.0, 2.0, 3.0], "m_jj": [1.0, np.nan, -np.inf]}
         with pytest.raises(ValueError, match=r"column 'm_jj' must be .*, got -inf in event 2"):
             Forest().fit(table, [0, 1, 0])
-        with pytest.raises(ValueError, match="column 1 must be finite or NaN, got inf in event 0"):
+        with pytest.raises(ValueError, match=r"column 1 must be finite or NaN, got inf in event 0"):
             as_table(np.array([[1.0, np.inf]]))
 
     @pytest.mark.parametrize(

@@ -7,7 +7,9 @@ from scipy import stats
 torch = pytest.importorskip("torch")
 pytest.importorskip("zuko")
 
-from fastjag.models.flow import ConditionalFlow, FlowSettings, with_changes
+from fastjag.models.flow import ConditionalFlow, FlowSettings, fit_flows, with_changes
+from fastjag.models.stacked import StackedFlows
+from fastjag.models.training import new_network
 
 TINY = with_changes("fast", epochs=4, hidden=(8,), patience=None)
 
@@ -80,12 +82,12 @@ def test_saved_and_loaded(tmp_path, kind, n_features):
 
 
 def test_an_interrupted_training_goes_on(tmp_path, monkeypatch):
-    from fastjag.models import flow as module
+    from fastjag.models import training as module
 
     features, context = sample(n=200)
     whole = ConditionalFlow(TINY, seed=1).fit(features, context)
     monkeypatch.setattr(module, "_EVERY", -1.0)  # a checkpoint after every epoch
-    step = module._Training._epoch
+    step = module.Training._epoch
     done = []
 
     def interrupted(self):
@@ -95,11 +97,11 @@ def test_an_interrupted_training_goes_on(tmp_path, monkeypatch):
         step(self)
 
     path = tmp_path / "training.pt"
-    monkeypatch.setattr(module._Training, "_epoch", interrupted)
+    monkeypatch.setattr(module.Training, "_epoch", interrupted)
     with pytest.raises(KeyboardInterrupt):
         ConditionalFlow(TINY, seed=1).fit(features, context, checkpoint=path)
     count = []
-    monkeypatch.setattr(module._Training, "_epoch", lambda self: (count.append(1), step(self)))
+    monkeypatch.setattr(module.Training, "_epoch", lambda self: (count.append(1), step(self)))
     resumed = ConditionalFlow(TINY, seed=1).fit(features, context, checkpoint=path)
     assert len(count) == 2
     assert resumed.record["validation_loss"] == whole.record["validation_loss"]
@@ -110,6 +112,64 @@ def test_an_interrupted_training_goes_on(tmp_path, monkeypatch):
     again = ConditionalFlow(TINY, seed=1).fit(features + 1, context, checkpoint=path)
     assert len(count) == 6
     assert again.record == other.record
+
+
+@pytest.mark.parametrize("kind", ["spline", "affine"])
+@pytest.mark.parametrize("n_features", [1, 3])
+def test_a_stack_is_its_flows(kind, n_features):
+    """Likelihoods and gradients of all at once are those of zuko, flow by flow."""
+    settings = FlowSettings(kind, 2, (8, 6), activation="Tanh", bins=5)
+    torch.manual_seed(1)
+    networks = [new_network(settings, n_features) for _ in range(3)]
+    for parameter in (p for network in networks for p in network.parameters()):
+        parameter.data *= 2
+    stack = StackedFlows(networks, kind)
+    x, c = 3 * torch.randn(3, 40, n_features), torch.randn(3, 40, 1)  # some beyond the spline
+    x[:, 0] = torch.tensor([-5.0, 5.0, 0.0])[:n_features]  # and at its ends
+    clip = 0.5
+    loss = stack.gradients(x, c, clip)
+    for i, network in enumerate(networks):
+        expected = network(c[i]).log_prob(x[i])
+        torch.testing.assert_close(stack.log_prob(x, c)[i], expected, rtol=1e-4, atol=1e-4)
+        (-expected.mean()).backward()
+        assert loss[i].item() == pytest.approx(-expected.mean().item(), rel=1e-5)
+        norm = torch.nn.utils.clip_grad_norm_(network.parameters(), clip)
+        assert norm > clip
+        gradient = torch.cat([p.grad.flatten() for p in network.parameters()])
+        ours = stack.parameters.grad[stack.owner == i]
+        torch.testing.assert_close(ours, gradient, rtol=1e-3, atol=1e-4)
+    noise = 0.01 * torch.randn(len(stack.parameters))
+    changed = stack.parameters + noise * (stack.parameters != 0)  # masked ones stay 0
+    before = stack.log_prob(x, c).detach()
+    stack.parameters.copy_(changed)
+    assert not torch.allclose(stack.log_prob(x, c), before)
+    for i, network in enumerate(stack.unstacked(changed)):
+        torch.testing.assert_close(
+            stack.log_prob(x, c)[i], network(c[i]).log_prob(x[i]), rtol=1e-4, atol=1e-4
+        )
+
+
+def test_flows_side_by_side_are_those_trained_alone():
+    features, context = sample(n=300)
+    settings = with_changes("fast", epochs=40, hidden=(8,), patience=2, learning_rate=0.02)
+    together = fit_flows(settings, [1, 2, 5], features, context)
+    epochs = set()
+    for flow in together:
+        alone = ConditionalFlow(settings, seed=flow.seed).fit(features, context)
+        epochs.add(len(alone.record["train_loss"]))
+        for name in ("train_loss", "validation_loss"):
+            assert flow.record[name] == pytest.approx(alone.record[name], abs=1e-4)
+        drawn = [f.sample(context, seed=1) for f in (flow, alone)]
+        np.testing.assert_allclose(*drawn, atol=5e-3)
+    assert len(epochs) > 1  # each stopped when its own patience was over
+    with pytest.raises(ValueError, match=r"seeds must be different numbers, .* got \[1, 1\]"):
+        fit_flows(settings, [1, 1], features, context)
+
+
+def test_a_loss_that_diverges_is_an_error():
+    features, context = sample(n=100)
+    with pytest.raises(FloatingPointError, match=r"the loss is .* in epoch \d: lower the learning"):
+        ConditionalFlow(with_changes("fast", learning_rate=1e30)).fit(features, context)
 
 
 def test_early_stopping():

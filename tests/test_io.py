@@ -12,7 +12,7 @@ from toy_samples import KINEMATICS, joined, same_jagged
 import fastjag as fj
 from fastjag import toys
 from fastjag.files import find_files
-from fastjag.io import ReadError, Source
+from fastjag.io import ReadError, Source, write_events
 from fastjag.schemas import NANOAOD
 
 N = 5000
@@ -335,3 +335,35 @@ print(seen, mark.split()[1])
     (few, memory_few), (many, memory_many) = results
     assert many == 10 * few
     assert memory_many < 1.05 * memory_few + 4096
+
+
+class TestWriteEvents:
+    MUONS = fj.Jagged(
+        [0, 2, 2, 3],
+        {"pt": np.array([1, 2, 3], np.float32), "charge": np.array([1, -1, 1], np.int32),
+         "tightId": np.array([True, False, True])},
+    )  # fmt: skip
+
+    @pytest.mark.parametrize("compression", ["lz4", "zstd", "zlib", "none"])
+    def test_what_is_written_is_read(self, tmp_path, compression):
+        batch = {"Muon": self.MUONS, "MET_pt": np.arange(3, dtype=np.float32)}
+        path = write_events(tmp_path / "x.root", [batch, batch], compression=compression)
+        (back,) = fj.iterate(str(path))
+        np.testing.assert_array_equal(back.Muon.offsets, [0, 2, 2, 3, 5, 5, 6])
+        for name in self.MUONS.columns:
+            np.testing.assert_array_equal(back.Muon[name], np.tile(self.MUONS[name], 2))
+            assert back.Muon[name].dtype == self.MUONS[name].dtype
+        np.testing.assert_array_equal(back["MET_pt"], [0, 1, 2, 0, 1, 2])
+
+    def test_nothing_half_written(self, tmp_path):
+        def batches():
+            yield {"Muon": self.MUONS}
+            raise RuntimeError("stopped")
+
+        (tmp_path / "x.root").write_text("before")
+        with pytest.raises(RuntimeError, match="stopped"):
+            write_events(tmp_path / "x.root", batches())
+        with pytest.raises(ValueError, match="no events to write"):
+            write_events(tmp_path / "x.root", [])
+        assert [p.name for p in tmp_path.iterdir()] == ["x.root"]
+        assert (tmp_path / "x.root").read_text() == "before"

@@ -247,7 +247,7 @@ class TestPhysics:
             """Pairs at the Upsilon with two muons that are not isolated and prompt."""
             muons = part["Muon"][part["Muon"].counts == 2]
             pairs = fj.dimuon(muons)
-            good = np.abs(pairs["mass"] - p.signal_mass) < 0.3
+            good = np.abs(pairs["mass"] - p.signal_states[0][0]) < 0.3
             for muon in ("first", "second"):
                 good &= muons["pfRelIso04_all"][pairs[muon]] > 0.55
                 good &= muons["ip3d"][pairs[muon]] < 0.01

@@ -27,7 +27,12 @@ from fastjag.commands import (
     console,
     dimuon,
     diphoton,
+    gammajet,
+    importance,
+    jets,
+    rates,
     simulate,
+    step_of,
 )
 from fastjag.output import results_directory
 
@@ -38,12 +43,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(dimuon.app, name="dimuon")
+app.add_typer(jets.app, name="jets")
+app.add_typer(gammajet.app, name="gammajet")
 app.add_typer(diphoton.app, name="diphoton")
 app.add_typer(simulate.app, name="simulate")
-
-
-def _step(text: str) -> int | str:
-    return int(text) if text.isdigit() else text
+app.add_typer(importance.app, name="importance")
+app.add_typer(rates.app, name="rates")
 
 
 @app.command(epilog="Example: fastjag spectrum toys.root --out results --min-pt 4")
@@ -77,7 +82,7 @@ def spectrum(
             job.Selection(min_pt, max_abs_eta, muon_id, exactly_two, trigger),
             bins=bins,
             mass_range=(low, high),
-            step=_step(step),
+            step=step_of(step),
             on_error="skip" if skip_errors else "raise",
             threads=threads,
         )
@@ -128,7 +133,7 @@ def convert(
         columns=columns,
         pad=dict(job.Pad.parse(p) for p in pad or []),
         fill=fill,
-        step=_step(step),
+        step=step_of(step),
         on_error="skip" if skip_errors else "raise",
         version=__version__,
     )

@@ -8,15 +8,20 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from copy import copy
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from fastjag.arrays import needs, one_of
 from fastjag.files import Files, ReadError, find_files, first_line
+from fastjag.jagged import Jagged
 from fastjag.progress import progress_bar
 from fastjag.reader import Batch, Reader, Source, n_bytes
 from fastjag.schemas import Schema
 
-__all__ = ["Batch", "Batches", "ReadError", "Skipped", "Source", "iterate", "write_histograms"]
+__all__ = [
+    "Batch", "Batches", "ReadError", "Skipped", "Source", "iterate", "write_events",
+    "write_histograms",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -182,3 +187,57 @@ def write_histograms(path: str | os.PathLike[str], histograms: Mapping[str, Any]
             plain = hist.Hist(hist.axis.Variable(axis.edges, name=axis.name, label=axis.label))
             plain.view(flow=True)[...] = h.values(flow=True)
             file[name] = plain
+
+
+def write_events(
+    path: str | os.PathLike[str],
+    batches: Iterable[Mapping[str, Any]],
+    *,
+    tree: str = "Events",
+    compression: str = "lz4",
+) -> Path:
+    """Write events to a TTree in NanoAOD layout, batch by batch.
+
+    Parameters
+    ----------
+    batches
+        Mappings of names to :class:`Jagged` or arrays of shape (n_events,): the columns of
+        ``Muon`` become branches ``Muon_pt``, ..., counted by ``nMuon``. All have the same names and
+        dtypes; there is at least one.
+    compression
+        "lz4", "zstd", "zlib" or "none".
+
+    The file appears under its name when it is complete. uproot writes no std::vector branches.
+    """
+    needs("uproot", "io")
+    needs("awkward", "io")
+    import awkward as ak
+    import uproot
+
+    level = {"lz4": uproot.LZ4, "zstd": uproot.ZSTD, "zlib": uproot.ZLIB}
+    one_of("compression", compression, ("lz4", "zstd", "zlib", "none"))
+    target = Path(path)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        chosen = level[compression](1) if compression in level else None
+        with uproot.recreate(partial, compression=chosen) as file:
+            events = None
+            for batch in batches:
+                rows = {k: v.to_awkward() if isinstance(v, Jagged) else v for k, v in batch.items()}
+                if events is None:
+                    types = {
+                        k: v.layout.form.type if isinstance(v, ak.Array) else v.dtype
+                        for k, v in rows.items()
+                    }
+                    events = file.mktree(
+                        tree, types, counter_name=lambda counted: f"n{counted}",
+                        field_name=lambda outer, inner: f"{outer}_{inner}" if inner else outer,
+                    )  # fmt: skip
+                events.extend(rows)
+            if events is None:
+                raise ValueError(f"{target}: no events to write")
+        os.replace(partial, target)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    return target

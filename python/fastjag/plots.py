@@ -22,6 +22,7 @@ RESONANCES = (
 
 # The style's own mathtext asks for a "cursive" font that few machines have.
 _FONTS = {"font.size": 18, "legend.fontsize": 15, "mathtext.cal": "sans"}
+_ONCE = {"savefig.bbox": "standard"}  # the layout has room for all; "tight" would draw twice
 
 
 @contextmanager
@@ -29,7 +30,7 @@ def _style() -> Iterator[None]:
     import matplotlib.style
     import mplhep
 
-    with matplotlib.style.context([mplhep.style.CMS, _FONTS]):
+    with matplotlib.style.context([mplhep.style.CMS, _FONTS, _ONCE]):
         yield
 
 
@@ -43,11 +44,39 @@ def figure(width: float = 10.0, height: float = 7.0) -> Iterator[tuple[Any, Any]
         yield fig, fig.add_subplot()
 
 
+@contextmanager
+def panels(
+    n: int, columns: int, size: tuple[float, float] = (4.5, 3.8), font: float = 12, **shared: Any
+) -> Iterator[tuple[Any, list[Any]]]:
+    """(figure, n axes) in rows of ``columns``, each of ``size``, in a smaller font.
+
+    ``shared`` goes to ``Figure.subplots``, such as ``sharey=True``.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    columns = min(n, columns)
+    rows = -(-n // columns)
+    changes: Any = dict.fromkeys(
+        ("font.size", "axes.labelsize", "xtick.labelsize", "ytick.labelsize"), font
+    ) | {"legend.fontsize": 0.85 * font}
+    if n > 4:  # minor ticks are most of what there is to draw then
+        changes |= {"xtick.minor.visible": False, "ytick.minor.visible": False}
+    with _style(), matplotlib.rc_context(changes):
+        fig = Figure(figsize=(columns * size[0], rows * size[1]), layout="constrained")
+        axes = fig.subplots(rows, columns, squeeze=False, **shared).ravel().tolist()
+        for spare in axes[n:]:
+            spare.remove()
+        yield fig, axes[:n]
+
+
 def save(fig: Any, *paths: Path) -> None:
     """Write a figure, each path in the format of its ending."""
     with _style():  # fonts are looked up when drawing
         for path in paths:
             fig.savefig(path, dpi=130)
+            fig.set_layout_engine("none")  # found by the first one: finding it again costs a second
+            fig.set_layout_engine("none")  # what took most of the time stays as it is
 
 
 def mass_spectrum(opposite: Any, same: Any, title: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -89,7 +90,7 @@ def convert(
                 path if tree is None else f"{path}:{tree}", names,
                 step=step, on_error=on_error, progress=progress,
             )  # fmt: skip
-            with closing(_writer(format, directory, stem)) as writer:
+            with closing(table_writer(format, directory, stem)) as writer:
                 for batch in batches:
                     flat, jagged = _columns(batch, pad, fill, result.columns)
                     writer.write(flat, jagged)
@@ -184,8 +185,8 @@ class _Parquet:
         arrays = {}
         for name, values in flat.items():
             array = pa.array(values.reshape(-1))
-            if values.ndim == 2:
-                array = pa.FixedSizeListArray.from_arrays(array, values.shape[1])
+            if values.ndim > 1:
+                array = pa.FixedSizeListArray.from_arrays(array, math.prod(values.shape[1:]))
             arrays[name] = array
         for offsets, columns in jagged.values():
             for name, values in columns.items():
@@ -252,7 +253,7 @@ class _Npz:
         pass
 
 
-def _writer(format: str, directory: Path, stem: str) -> _Parquet | _Hdf5 | _Npz:
+def table_writer(format: str, directory: Path, stem: str) -> _Parquet | _Hdf5 | _Npz:
     if format == "parquet":
         return _Parquet(directory / f"{stem}.parquet")
     if format == "hdf5":

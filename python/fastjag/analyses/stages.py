@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -30,20 +30,29 @@ class Stages:
     out: Path
     steps: Mapping[str, Callable[[], None]]
     settings: Callable[[str], Mapping[str, Any]]
+    #: The stages that a stage reads from; one that is not named here reads from all before it.
+    reads: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def run(self, wanted: Iterable[str], told: Callable[[str], None] | None = None) -> None:
-        """Run these stages and those before them that have no result; ``told`` hears of each."""
+        """Run these stages and those they need that have no result; ``told`` hears of each."""
         names = list(self.steps)
-        last = max((names.index(one_of("stage", stage, names)) for stage in wanted), default=-1)
-        again = False
-        for stage in names[: last + 1]:
+        sources = {n: self.reads.get(n, names[:i]) for i, n in enumerate(names)}
+        todo = {one_of("stage", stage, names) for stage in wanted}
+        for stage in reversed(names):
+            if stage in todo:
+                todo.update(sources[stage])
+        replaced: set[str] = set()
+        for stage in names:
+            if stage not in todo:
+                continue
             key = self._key(stage)
+            again = not replaced.isdisjoint(sources[stage])
             reason = None if again else self._missing(stage, key)
             if not again and reason is None:
                 if told:
                     told(f"{stage}: is there")
                 continue
-            again = True  # what follows was made from what is replaced now
+            replaced.add(stage)  # what was made from it has to be made again
             if told:
                 told(f"{stage}: running" + (f" ({reason})" if reason else ""))
             (self.out / stage / "stage.json").unlink(missing_ok=True)

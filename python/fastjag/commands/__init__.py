@@ -20,3 +20,8 @@ SkipOption = Annotated[
     bool, typer.Option("--skip-errors", help="Leave out unreadable files and list them.")
 ]
 ThreadsOption = Annotated[int | None, typer.Option(help="Threads for the kernels.")]
+
+
+def step_of(text: str) -> int | str:
+    """``--step``: a number of events, or a size in memory."""
+    return int(text) if text.isdigit() else text

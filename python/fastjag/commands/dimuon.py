@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.table import Table
 
 from fastjag.commands import OutOption, ThreadsOption, console
 
@@ -26,7 +28,7 @@ def run(
     until: Annotated[
         str,
         typer.Option(
-            help="Last stage: prepare, flow, samples, check, classify, significance or report."
+            help="Last stage: prepare, scan, flow, samples, check, classify, significance, report."
         ),
     ] = "report",
     device: Annotated[str, typer.Option(help="cpu or cuda, for flows and classifiers.")] = "cpu",
@@ -38,4 +40,51 @@ def run(
 
     search = Search(Config.read(config), out, threads=threads, device=device)
     search.run([until], told=lambda what: console.print(what, highlight=False))
+    if until == "report":
+        results = json.loads((search.folder("report") / "results.json").read_text())
+        console.print(_summary(results["table"]))
     console.print(f"results in {search.folder(until)}", soft_wrap=True)
+
+
+def _summary(rows: list[dict[str, Any]]) -> Table:
+    """What the report's table comes to: one line for each way to look for the excess."""
+    table = Table("pairs", "discriminant", "Z", "S", "B", "of sidebands", title="Significances")
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for pairs in dict.fromkeys(row["pairs"] for row in rows):
+        best: dict[str, dict[str, Any]] = {}
+        for row in (row for row in rows if row["pairs"] == pairs):
+            name = row["discriminant"]
+            kind = "inclusive" if name == "none" else name
+            if name.endswith(" cut") and name != "classifier cut":
+                kind = "best feature"
+            if kind not in best or best[kind]["Z"] < row["Z"]:
+                best[kind] = row
+        for kind, row in best.items():
+            label = f"{kind}: {row['discriminant']}" if kind == "best feature" else kind
+            rate = row["sideband rate"]
+            table.add_row(
+                pairs, label, f"{row['Z']:.2f}", f"{row['S']:.1f}", f"{row['B']:.1f}",
+                "" if rate is None else f"{rate:.2%}", end_section=row is list(best.values())[-1],
+            )  # fmt: skip
+    return table
+
+
+@app.command(
+    epilog="Example: fastjag dimuon toys toys/toys.root --events 80000 --signal 270 --seed 1"
+)
+def toys(
+    path: Annotated[Path, typer.Argument(help="The ROOT file; search.toml is written beside it.")],
+    events: Annotated[
+        int, typer.Option(help="Number of events, one pair or more in each.")
+    ] = 80_000,
+    signal: Annotated[
+        int, typer.Option(help="Hidden Upsilons among them, of which 36 % pass the cuts.")
+    ] = 270,
+    seed: Annotated[int, typer.Option(help="Seed of the generator.")] = 0,
+) -> None:
+    """Simulated pairs with a hidden, anti-isolated Upsilon, and the configuration to find it."""
+    from fastjag.analyses.dimuon.toys import write_search
+
+    config = write_search(path, events, signal=signal, seed=seed)
+    console.print(f"{events:,} events in {path}; fastjag dimuon run {config}", soft_wrap=True)

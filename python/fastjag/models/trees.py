@@ -11,7 +11,7 @@ import numpy as np
 import xgboost
 from numpy.typing import ArrayLike, NDArray
 
-from fastjag.arrays import as_mask, at_least, one_of
+from fastjag.arrays import as_mask, at_least, check_length, one_of
 from fastjag.kernels import get_num_threads
 from fastjag.progress import progress_bar
 
@@ -54,6 +54,7 @@ def fold_scores(
     signal_region: ArrayLike,
     *,
     others: Mapping[str, ArrayLike] | None = None,
+    copies_of: ArrayLike | None = None,
     settings: TreeSettings | str = "paper",
     seed: int = 0,
     device: str = "cpu",
@@ -72,6 +73,9 @@ def fold_scores(
         Boolean (n_events,): the events to learn from; the others are only scored.
     others
         Further samples, (n, F) each, that are only scored, a fold's share by each fold's members.
+    copies_of
+        Integers (n_events,): events of data with the same number are copies of one, as in a
+        bootstrap sample, and share a fold: none of them is scored by what learned from another.
     settings
         A :class:`TreeSettings` or the name of a preset, "paper" or "fast".
     seed
@@ -93,13 +97,19 @@ def fold_scores(
     drawn = _table(background, "background", table.shape[1])
     more = {n: _table(x, f"others[{n!r}]", table.shape[1]) for n, x in (others or {}).items()}
     inside = as_mask(signal_region, "signal_region", len(table), "events")
-    for name, n in (("background", len(drawn)), ("the signal region", int(inside.sum()))):
+    number = np.arange(len(table)) if copies_of is None else np.asarray(copies_of)
+    check_length(number, "copies_of", len(table), "events")
+    for name, n in (
+        ("background", len(drawn)), ("the signal region", len(np.unique(number[inside]))),
+    ):  # fmt: skip
         if n < k:
             raise ValueError(f"{name} has {n} events, fewer than the {k} folds")
     rng = np.random.default_rng(seed)
     of_background = _folds(np.ones(len(drawn), bool), k, rng)
     # Signal region and sidebands apart, so that every fold has its share of both.
-    of_data = np.where(inside, _folds(inside, k, rng), _folds(~inside, k, rng))
+    of_data = np.where(
+        inside, _folds(inside, k, rng, copies_of), _folds(~inside, k, rng, copies_of)
+    )
     of_others = {name: _folds(np.ones(len(x), bool), k, rng) for name, x in more.items()}
     result = FoldScores(
         np.empty(len(table)),
@@ -161,7 +171,7 @@ def _train_members(
         losses: dict[str, Any] = {}
         booster = xgboost.train(
             {**parameters, "seed": first_seed + i + 1}, train, settings.rounds,
-            evals=[(train, "train"), (validation, "validation")], evals_result=losses,
+            evals=[(train, "train")] * (i == 0) + [(validation, "validation")], evals_result=losses,
             early_stopping_rounds=settings.early_stopping_rounds, verbose_eval=False,
         )  # fmt: skip
         best = booster.best_iteration + 1
@@ -190,10 +200,17 @@ def _labelled(
     )
 
 
-def _folds(rows: NDArray[np.bool_], k: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def _folds(
+    rows: NDArray[np.bool_], k: int, rng: np.random.Generator, copies_of: ArrayLike | None = None
+) -> NDArray[np.int64]:
     """A fold for each of the rows that count, at random and equally full; -1 for the others."""
     folds = np.full(len(rows), -1)
-    folds[rows] = rng.permutation(np.arange(rows.sum()) % k)
+    which: Any = slice(None)
+    n = int(rows.sum())
+    if copies_of is not None:
+        different, which = np.unique(np.asarray(copies_of)[rows], return_inverse=True)
+        n = len(different)
+    folds[rows] = rng.permutation(np.arange(n) % k)[which]
     return folds
 
 

@@ -228,8 +228,8 @@ class _Plan:
                 with reader.file:
                     cuts = [(step, reader.branches(step.columns)) for step in self.steps]
                     output = self._output(reader, [name for _, names in cuts for name in names])
-                    names = {n for _, own in cuts for n in own}.union(output, self.weights)
-                    reader.branches(self.weights or ["*"])  # an error names near misses
+                    weights = reader.branches(self.weights) if self.weights else []
+                    names = {n for _, own in cuts for n in own}.union(output, weights)
                     columns = Columns(reader, sorted(names))
                     try:
                         for start in range(0, reader.n_entries, self.batch_size):

@@ -154,9 +154,11 @@ class _Own:
             table = np.frombuffer(self.body[self.stop :], ">i4")
             if len(table) < n + 2 or table[0] != n + 1:
                 raise self._wrong(basket, "a table of offsets that does not fit")
-            offsets = table[1 : n + 2].astype(np.int64) - self.n_key
-            offsets[-1] = self.stop  # left open in the file
-        return offsets[:-1][chosen] + self.stored.header, offsets[1:][chosen]
+            offsets = table[1 : n + 2]
+            offsets[-1] = self.stop + self.n_key  # left open in the file
+        starts, stops = (part[chosen].astype(np.int64) for part in (offsets[:-1], offsets[1:]))
+        shift = 0 if offsets.dtype == np.int64 else self.n_key
+        return starts + (self.stored.header - shift), stops - shift
 
     def _wrong(self, basket: int, what: str) -> ValueError:
         first, end = self.stored.entries[basket : basket + 2]

@@ -1,20 +1,31 @@
 """Bump hunting: windows in mass, the significance of an excess, and scans of a whole spectrum."""
 
 from fastjag.statistics.backgrounds import BackgroundFit, fit_background, sideband_cuts
-from fastjag.statistics.likelihood import Significance, background, significance
+from fastjag.statistics.crystalball import CrystalBall
+from fastjag.statistics.likelihood import Significance, background, background_error, significance
+from fastjag.statistics.peaks import PeakChoice, fit_peaks
+from fastjag.statistics.pvalues import ToyCurve, ToyP, toy_curve, toy_weighted
 from fastjag.statistics.scan import MassScan, Peak, mass_scan
 from fastjag.statistics.windows import Counts, Window
 
 __all__ = [
     "BackgroundFit",
     "Counts",
+    "CrystalBall",
     "MassScan",
     "Peak",
+    "PeakChoice",
     "Significance",
+    "ToyCurve",
+    "ToyP",
     "Window",
     "background",
+    "background_error",
     "fit_background",
+    "fit_peaks",
     "mass_scan",
     "sideband_cuts",
     "significance",
+    "toy_curve",
+    "toy_weighted",
 ]

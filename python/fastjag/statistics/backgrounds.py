@@ -9,62 +9,85 @@ from numpy.polynomial import legendre
 from numpy.typing import ArrayLike, NDArray
 
 from fastjag.arrays import at_least
-from fastjag.statistics.likelihood import background, design_matrix, unit_mass
+from fastjag.statistics.crystalball import CrystalBall
+from fastjag.statistics.likelihood import background, design_matrix, mass_of, unit_mass
 from fastjag.statistics.windows import Floats, Window
 
 
 class BackgroundFit(NamedTuple):
-    """A polynomial through the sidebands, as a Legendre series in mass (see ``background``)."""
+    """A polynomial through the sidebands, as a Legendre series in mass (see ``background``).
+
+    Where resonances stand in the sidebands (:func:`fit_peaks`), their peaks are added to it.
+    """
 
     window: Window
     coefficients: Floats  #: (degree + 1,), counts per bin
-    covariance: Floats  #: (degree + 1, degree + 1), scaled by chi2 / dof
+    covariance: Floats  #: of coefficients, then events of peaks; scaled by chi2 / dof
     chi2: float
     dof: int
+    peaks: tuple[CrystalBall, ...] = ()
 
     def __call__(self, masses: ArrayLike) -> Floats:
         """Expected counts per bin at these masses [GeV]."""
-        return background(self.coefficients, masses, self.window)
+        peaks = sum((peak(masses) for peak in self.peaks), np.zeros(np.shape(masses)))
+        return background(self.coefficients, masses, self.window) + peaks * self.window.bin_width
 
     def error(self, masses: ArrayLike) -> Floats:
         """Standard deviation of the expected counts, from the covariance."""
-        rows = legendre.legvander(unit_mass(masses, self.window), len(self.coefficients) - 1)
+        x = np.asarray(masses, np.float64)
+        rows = legendre.legvander(unit_mass(x, self.window), len(self.coefficients) - 1)
+        of_peaks = [p._replace(events=self.window.bin_width)(x)[..., None] for p in self.peaks]
+        rows = np.concatenate([rows, *of_peaks], axis=-1)
         return np.asarray(np.sqrt(np.einsum("...i,ij,...j->...", rows, self.covariance, rows)))
 
     @property
     def expected(self) -> float:
         """Expected number of events in the signal region, from the exact integral."""
-        return float(design_matrix(self.window, len(self.coefficients) - 1)[-1] @ self.coefficients)
+        return self.between(self.window.sr_left, self.window.sr_right)
 
-    def draw(self, n: int, seed: int) -> Floats:
-        """``n`` masses [GeV] in the signal region that follow the polynomial.
+    def between(self, low: float, high: float) -> float:
+        """Expected number of events in a range of masses [GeV], from the exact integral."""
+        bottom, top = self._below(unit_mass((low, high), self.window))
+        return float(top - bottom)
 
-        By inversion of its exact integral. Raises ValueError where it is negative there.
+    def draw(
+        self, n: int, seed: int, low: float | None = None, high: float | None = None
+    ) -> Floats:
+        """``n`` masses [GeV] that follow the fit, by inversion of its exact integral.
+
+        Between ``low`` and ``high``, by default in the signal region. Raises ValueError where the
+        polynomial is negative there.
         """
         at_least("n", n, 0)
-        low, high = unit_mass((self.window.sr_left, self.window.sr_right), self.window)
-        primitive = legendre.legint(self.coefficients)
+        window = self.window
+        bounds = (
+            window.sr_left if low is None else low,
+            window.sr_right if high is None else high,
+        )
+        first, last = unit_mass(bounds, window)
         turning = legendre.legroots(legendre.legder(self.coefficients))
         turning = np.real(turning[np.abs(np.imag(turning)) < 1e-12])
-        extremes = np.r_[low, high, turning[(turning > low) & (turning < high)]]
+        extremes = np.r_[first, last, turning[(turning > first) & (turning < last)]]
         if legendre.legval(extremes, self.coefficients).min() < 0:
             raise ValueError(
-                "the background polynomial is negative inside the signal region: use a lower "
-                f"degree than {len(self.coefficients) - 1}, or wider sidebands"
+                f"the background polynomial is negative between {bounds[0]:g} and {bounds[1]:g} "
+                f"GeV: use a lower degree than {len(self.coefficients) - 1}, or wider sidebands"
             )
-        bottom, top = legendre.legval(np.array([low, high]), primitive)
+        bottom, top = self._below(np.array([first, last]))
         wanted = bottom + np.random.default_rng(seed).random(n) * (top - bottom)
-        left, right = np.full(n, low), np.full(n, high)
+        left, right = np.full(n, first), np.full(n, last)
         for _ in range(60):  # bisection: the integral rises, and 60 halvings are all the bits
             middle = (left + right) / 2
-            below = legendre.legval(middle, primitive) < wanted
+            below = self._below(middle) < wanted
             left, right = np.where(below, middle, left), np.where(below, right, middle)
-        window = self.window
-        center, half = (
-            (window.sb_right + window.sb_left) / 2,
-            (window.sb_right - window.sb_left) / 2,
-        )
-        return np.clip(center + half * left, window.sr_left, window.sr_right)
+        return np.clip(mass_of(left, window), *bounds)
+
+    def _below(self, x: Floats) -> Floats:
+        """Expected events at smaller masses, but for a constant; ``x`` runs from -1 to 1."""
+        half = (self.window.sb_right - self.window.sb_left) / 2
+        area = legendre.legval(x, legendre.legint(self.coefficients)) * half / self.window.bin_width
+        masses = mass_of(x, self.window)
+        return area + sum((peak.below(masses) for peak in self.peaks), np.zeros(np.shape(x)))
 
 
 def fit_background(
@@ -80,7 +103,22 @@ def fit_background(
     Errors are sqrt(n + 1), or sqrt(sum w² + 1) with ``variances`` = sums of squared weights of
     ``left`` and ``right``. Closed form: nothing has to converge.
     """
+    y, sigma = sideband_counts(left, right, window, variances)
     degree = at_least("degree", degree, 0)
+    dof = len(y) - degree - 1
+    if dof < 1:
+        raise ValueError(f"{len(y)} sideband bins cannot fix a polynomial of degree {degree}")
+    theta, covariance, chi2 = least_squares(design_matrix(window, degree)[:-1], y, sigma)
+    return BackgroundFit(window, theta, covariance * chi2 / dof, chi2, dof)
+
+
+def sideband_counts(
+    left: ArrayLike,
+    right: ArrayLike,
+    window: Window,
+    variances: tuple[ArrayLike, ArrayLike] | None,
+) -> tuple[Floats, Floats]:
+    """Counts of both sidebands in a row, and their errors; checked."""
     counts, squares = [], []
     for name, bins, given, v in (
         ("left", len(window.left) - 1, left, None if variances is None else variances[0]),
@@ -93,16 +131,16 @@ def fit_background(
             )
         counts.append(n)
         squares.append(n if v is None else np.asarray(v, np.float64))
-    y, sigma = np.concatenate(counts), np.sqrt(np.concatenate(squares) + 1)
-    dof = len(y) - degree - 1
-    if dof < 1:
-        raise ValueError(f"{len(y)} sideband bins cannot fix a polynomial of degree {degree}")
-    design = design_matrix(window, degree)[:-1] / sigma[:, None]
-    q, r = np.linalg.qr(design)
+    return np.concatenate(counts), np.sqrt(np.concatenate(squares) + 1)
+
+
+def least_squares(design: Floats, y: Floats, sigma: Floats) -> tuple[Floats, Floats, float]:
+    """Coefficients of the columns of ``design``, their covariance for these errors, and chi2."""
+    q, r = np.linalg.qr(design / sigma[:, None])
     theta = np.linalg.solve(r, q.T @ (y / sigma))
-    chi2 = float((((y / sigma) - design @ theta) ** 2).sum())
+    chi2 = float((((y - design @ theta) / sigma) ** 2).sum())
     inverse = np.linalg.inv(r)
-    return BackgroundFit(window, theta, inverse @ inverse.T * chi2 / dof, chi2, dof)
+    return theta, inverse @ inverse.T, chi2
 
 
 def sideband_cuts(

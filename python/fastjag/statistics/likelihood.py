@@ -85,15 +85,61 @@ def significance(
     return Significance(S, B, q0, Z, p, theta, converged.reshape(shape))
 
 
+def null_expectation(
+    left: ArrayLike,
+    signal: ArrayLike,
+    right: ArrayLike,
+    *,
+    window: Window,
+    degree: int = 5,
+    variances: tuple[ArrayLike, ArrayLike, ArrayLike] | None = None,
+) -> tuple[Floats, Floats, Floats]:
+    """What the best fit without signal expects: ``left``, ``signal`` and ``right`` (see there)."""
+    n, scale, shape = _counts(left, signal, right, variances, window)
+    design = design_matrix(window, at_least("degree", degree, 0))
+    parts = [
+        _fit(n[i : i + _CHUNK], scale[i : i + _CHUNK], design)[0] for i in range(0, len(n), _CHUNK)
+    ]
+    expected = np.maximum(np.concatenate(parts) @ design.T, 0).reshape(*shape, -1)
+    bins = len(window.left) - 1
+    return expected[..., :bins], expected[..., -1], expected[..., bins:-1]
+
+
 def background(coefficients: ArrayLike, masses: ArrayLike, window: Window) -> Floats:
     """Counts per bin that a fit expects at these masses: shape (..., n_masses)."""
     theta = np.asarray(coefficients, np.float64)
     return theta @ legendre.legvander(unit_mass(masses, window), theta.shape[-1] - 1).T
 
 
+def background_error(
+    coefficients: ArrayLike, masses: ArrayLike, window: Window, *, scale: ArrayLike = 1.0
+) -> Floats:
+    """Standard deviation of :func:`background`, shape (..., n_masses).
+
+    From the expected information of the sideband fit, whose inverse is the covariance of the
+    coefficients; ``scale``, shape (..., n_bins), is sum w / sum w² of each bin for weighted events.
+    """
+    theta = np.asarray(coefficients, np.float64)
+    design = design_matrix(window, theta.shape[-1] - 1)[:-1]
+    # An expectation at the border of zero would be known exactly.
+    expected = np.maximum(theta @ design.T, 1e-3)
+    weight = np.broadcast_to(np.asarray(scale, np.float64) / expected, expected.shape)
+    information = np.einsum("...b,bi,bj->...ij", weight, design, design, optimize=True)
+    rows = legendre.legvander(unit_mass(masses, window), theta.shape[-1] - 1)
+    spread = np.linalg.solve(information, np.broadcast_to(
+        rows.T, (*theta.shape[:-1], *rows.T.shape)))  # fmt: skip
+    return np.asarray(np.sqrt(np.einsum("mi,...im->...m", rows, spread)))
+
+
 def unit_mass(masses: ArrayLike, window: Window) -> Floats:
     middle, half = (window.sb_right + window.sb_left) / 2, (window.sb_right - window.sb_left) / 2
     return (np.asarray(masses, np.float64) - middle) / half
+
+
+def mass_of(x: Floats, window: Window) -> Floats:
+    """The inverse of :func:`unit_mass`."""
+    middle, half = (window.sb_right + window.sb_left) / 2, (window.sb_right - window.sb_left) / 2
+    return np.asarray(middle + half * x)
 
 
 def design_matrix(window: Window, degree: int) -> Floats:
@@ -154,14 +200,18 @@ def excess(
     n: Floats, scale: Floats, design: Floats
 ) -> tuple[Floats, Floats, Floats, Floats, NDArray[np.bool_]]:
     """S, B, q0, coefficients and convergence of (spectra, bins) counts."""
-    theta, free, good = _fit(n[:, :-1], scale[:, :-1], design[:-1])
-    _, null, good_null = _fit(n, scale, design)
+    theta, free, converged = _fit(n[:, :-1], scale[:, :-1], design[:-1])
     observed = n[:, -1]
     B = theta @ design[-1]
     S = observed - B
-    best = free + _deviance(observed[:, None], observed[:, None], scale[:, -1:])
-    q0 = np.where(S > 0, np.maximum(2 * (null - best), 0), 0)
-    return S, B, q0, theta, good & good_null
+    q0 = np.zeros(len(n))
+    above = S > 0  # elsewhere q0 is 0 whatever the fit without signal says
+    _, null, good = _fit(n[above], scale[above], design, theta[above])
+    seen = observed[above, None]
+    best = free[above] + _deviance(seen, seen, scale[above, -1:])
+    q0[above] = np.maximum(2 * (null - best), 0)
+    converged[above] &= good
+    return S, B, q0, theta, converged
 
 
 def _deviance(expected: Floats, n: Floats, scale: Floats) -> Floats:
@@ -172,7 +222,9 @@ def _deviance(expected: Floats, n: Floats, scale: Floats) -> Floats:
     return total
 
 
-def _fit(n: Floats, scale: Floats, design: Floats) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+def _fit(
+    n: Floats, scale: Floats, design: Floats, start: Floats | None = None
+) -> tuple[Floats, Floats, NDArray[np.bool_]]:
     """Coefficients, -ln L and convergence of the best non-negative polynomials.
 
     Newton's method for -ln L - t sum ln(expectation) with t falling to nothing: the barrier keeps
@@ -182,7 +234,11 @@ def _fit(n: Floats, scale: Floats, design: Floats) -> tuple[Floats, Floats, NDAr
     theta = np.zeros((spectra, terms))
     theta[:, 0] = n.mean(axis=1)  # flat: positive in every bin
     converged = np.zeros(spectra, bool)
-    barrier = np.where((n > 0).all(axis=1), 0.0, 1.0)  # filled bins need none
+    filled = (n > 0).all(axis=1)
+    barrier = np.where(filled, 0.0, 1.0)  # filled bins need none
+    if start is not None:  # a barrier would have to come back from the border
+        near = filled & (start @ design.T > 0).all(axis=1)
+        theta[near] = start[near]
     active = np.arange(spectra)
     size = scale * np.maximum(n, 1)
     tolerance = 1e-13 * size.sum(axis=1)

@@ -7,17 +7,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
 from fastjag import kernels
 from fastjag.arrays import as_float, at_least
 from fastjag.progress import progress_bar
 from fastjag.statistics.likelihood import background, design_matrix, excess
+from fastjag.statistics.pvalues import REFERENCE, global_p, standard_deviations
 from fastjag.statistics.windows import Floats, Window
 
 _TOY_BATCH = 25
 _CERTAIN = 5.0  # local significance of a peak that needs no toys
-_REFERENCE = 1.0  # level at which upcrossings are counted for the extrapolation, in Z
 
 
 class Peak(NamedTuple):
@@ -53,18 +52,11 @@ class MassScan(NamedTuple):
         The share of toys that do; beyond their reach the bound of Gross and Vitells (EPJC 70:525,
         2010): local p plus upcrossings * exp(-(Z² - 1) / 2).
         """
-        z = np.asarray(Z, np.float64)
-        seen = (self.toy_maxima[:, None] >= z.ravel()).sum(axis=0).reshape(z.shape)
-        bound = 0.5 * special.erfc(z / np.sqrt(2)) + self.upcrossings * np.exp(
-            -(z**2 - _REFERENCE**2) / 2
-        )
-        shares = seen / len(self.toy_maxima)
-        return np.asarray(np.where(seen >= 10, shares, np.minimum(bound, 1.0)))
+        return global_p(Z, self.toy_maxima, self.upcrossings)
 
     def global_Z(self, Z: ArrayLike) -> Floats:
         """:meth:`global_p` in standard deviations, not below 0."""
-        p = np.clip(self.global_p(Z), 1e-300, 0.5)
-        return np.asarray(np.sqrt(2) * special.erfcinv(2 * p))
+        return standard_deviations(self.global_p(Z))
 
 
 class _Scanner:
@@ -241,6 +233,6 @@ def _toys(scanner: _Scanner, expected: Floats, toys: int, seed: int) -> tuple[Fl
             Z = scanner.fit(rng.poisson(expected, (n, len(expected))).astype(np.float64), every)[0]
             Z = np.nan_to_num(Z, nan=0)
             maxima.append(Z.max(axis=1))
-            crossings += int(((Z[:, 1:] > _REFERENCE) & (Z[:, :-1] <= _REFERENCE)).sum())
+            crossings += int(((Z[:, 1:] > REFERENCE) & (Z[:, :-1] <= REFERENCE)).sum())
             advance(n)
     return np.concatenate(maxima), crossings / toys

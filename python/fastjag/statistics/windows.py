@@ -87,6 +87,11 @@ class Window:
             edges.append(following)
 
     @property
+    def bin_width(self) -> float:
+        """Of the bins in the signal region [GeV]; their mean width if logarithmic."""
+        return (self.sr_right - self.sr_left) / (self.sr_edges - 1)
+
+    @property
     def centers(self) -> Floats:
         """Centres of the bins of both sidebands, left then right; geometric if logarithmic."""
         sides = []
@@ -100,12 +105,10 @@ class Window:
 
         Masses on the border of the signal region are in no bin, as in the published analysis.
         """
-        mass = as_float(masses, "masses").astype(np.float64, copy=False)
-        weight = None if weights is None else as_float(weights, "weights")
-        if weight is not None:
-            check_length(weight, "weights", len(mass), "masses")
-        sums, squares = kernels.histogram([mass], [self._fill_edges], weights=weight)
-        return self._parts(sums[1:-2], None if squares is None else squares[1:-2])
+        mass = as_float(masses, "masses")
+        left, signal, right, variances = self.count_cuts(mass, mass, [-np.inf], weights)
+        squares = None if variances is None else tuple(v[0] for v in variances)
+        return Counts(left[0], signal[0], right[0], squares)
 
     def count_cuts(
         self, masses: ArrayLike, scores: ArrayLike, cuts: ArrayLike,

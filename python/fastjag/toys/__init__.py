@@ -7,14 +7,21 @@
         print(chunk["Muon"])
 
 The smooth continuum, the resonances from rho to Z and the same-sign background are described in
-:class:`ToyParameters`. Events come in chunks of `CHUNK`, each from a random stream of its own, so
+:class:`ToyParameters`; :func:`upsilon_search` gives those of a search with a hidden signal. Events come in chunks of `CHUNK`, each from a random stream of its own, so
 that memory is bounded, and the first n events are the same whatever the number of events, and each
 column whatever the other columns.
 """
 
 from fastjag.toys.events import CHUNK
 from fastjag.toys.files import generate, write
-from fastjag.toys.parameters import BRANCHES, Lobe, Resonance, ToyParameters, Trigger
+from fastjag.toys.parameters import (
+    BRANCHES,
+    Lobe,
+    Resonance,
+    ToyParameters,
+    Trigger,
+    upsilon_search,
+)
 
 __all__ = [
     "BRANCHES",
@@ -24,5 +31,6 @@ __all__ = [
     "ToyParameters",
     "Trigger",
     "generate",
+    "upsilon_search",
     "write",
 ]

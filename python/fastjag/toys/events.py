@@ -186,13 +186,14 @@ class _Events:
         hadronic = (origin >> 1).astype(np.float32)
         # Scalar pt sum in the cone: fragments of the b quark, or pileup after its subtraction.
         sum_pt = np.float32(1.2) * pileup
-        sum_pt += hadronic * (4 + np.float32(0.45) * pt - sum_pt)
+        constant, slope = self.p.hadrons
+        sum_pt += hadronic * (constant + np.float32(slope) * pt - sum_pt)
         sum_pt *= exponential(rng, n)
         sum_pt -= np.float32(0.3) * pileup
         iso04 = np.maximum(sum_pt, 0, out=sum_pt)
         iso04 /= pt
         displaced = (origin & DISPLACED).astype(np.float32)
-        displaced *= np.float32(0.013)
+        displaced *= np.float32(self.p.displacement)
         impact = []
         for constant, slope in _IMPACT_RESOLUTION:
             side = uniform(rng, n)  # one number gives size and sign of the flight: a Laplace law

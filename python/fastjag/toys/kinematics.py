@@ -106,7 +106,8 @@ class Mixture:
         rows += _lobes(p.same_sign, same, p.nonprompt_same_sign)
         self.signal = len(rows)
         rows = [row._replace(weight=row.weight * (1 - p.signal)) for row in rows]
-        rows.append(_Component(p.signal, 0, 0, p.signal_mass, 0, 0))
+        shares = sum(share for _, share in p.signal_states)
+        rows += [_Component(p.signal * w / shares, 0, 0, m, 0, 0) for m, w in p.signal_states]
         table = np.array(rows)
         self.upper = np.cumsum(table[:, 0])[:-1]
         self.log_median, self.spread, self.mass, self.width, self.nonprompt = table[:, 1:].T.astype(
@@ -135,7 +136,7 @@ class Mixture:
         probability *= component < self.continuum
         probability += self.nonprompt[component]  # which is 0 for that continuum
         origin = (rng.random(n, np.float32) < probability) * np.int8(DISPLACED | NONISOLATED)
-        origin[component == self.signal] = NONISOLATED
+        origin[component >= self.signal] = NONISOLATED
         same_sign = (component >= self.opposite) & (component < self.signal)
         return mass, same_sign, origin
 
@@ -163,7 +164,10 @@ def draw_pairs(rng: np.random.Generator, n: int, mixture: Mixture, p: ToyParamet
     # exponential at low mass and a sum of two, with a longer tail, at high mass.
     least = np.sqrt(np.maximum((first + second) ** 2 - mass**2, 0))
     constant, slope = p.pair_pt
-    given = [mass, least, constant + slope * mass, mass / (mass + 10), first, second]
+    scale = constant + slope * mass
+    if p.signal_pt != 1:
+        scale[origin == NONISOLATED] *= np.float32(p.signal_pt)  # nothing else is only that
+    given = [mass, least, scale, mass / (mass + 10), first, second]
     result = np.empty((6, n), np.float32)
     todo = np.arange(n)
     for _ in range(_ROUNDS):

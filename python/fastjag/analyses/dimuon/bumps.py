@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastjag.analyses.dimuon.preprocess import Floats
 from fastjag.analyses.dimuon.samples import Events
-from fastjag.statistics import Significance, Window, sideband_cuts, significance
-
-#: Grids of sideband rates of the publication.
-COARSE = (1.0, 0.25, 0.1, 0.05, 0.01, 0.005, 0.001)
-FINE = tuple(float(x) for x in np.logspace(0, -3, 25))
+from fastjag.analyses.dimuon.sections import FINE
+from fastjag.statistics import Counts, Significance, Window, sideband_cuts, significance
 
 # How a preprocessed feature becomes a discriminant that is high for signal: |x| first, then -x.
 _ABSOLUTE = ("dimu_eta", "mu0_eta", "mu1_eta")
@@ -21,12 +19,13 @@ _LOW = ("dimu_eta", "mu0_eta", "mu1_eta", "mu0_ip3d", "mu1_ip3d", "mu0_iso04", "
         "mumu_deltapT")  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Curve:
+class Curve(NamedTuple):
     """Significance against the share of the sidebands that passes a cut."""
 
     cuts: Floats
     rates: Floats  #: shares reached, (n_cuts,)
+    wanted: Floats  #: shares that were asked for
+    counts: Counts
     result: Significance
 
     @property
@@ -35,21 +34,56 @@ class Curve:
         return int(np.argmax(self.result.Z))
 
 
+class Cuts(NamedTuple):
+    """Events, what they are cut on, and where."""
+
+    mass: Floats
+    discriminant: Floats
+    cuts: Floats
+    rates: Floats  #: shares of the sidebands reached
+    wanted: Floats
+
+    @staticmethod
+    def at(events: Events, discriminant: ArrayLike, rates: ArrayLike = FINE) -> Cuts:
+        """Cuts on a discriminant at given sideband rates."""
+        wanted = np.asarray(rates, np.float64)
+        cuts, reached = sideband_cuts(discriminant, events.sideband, wanted)
+        return Cuts(events.mass, np.asarray(discriminant, np.float64), cuts, reached, wanted)
+
+
+def fit_cuts(chosen: Sequence[Cuts], window: Window, degrees: Sequence[int]) -> list[list[Curve]]:
+    """The masses of what passes, fitted: curves for each degree and each of ``chosen``.
+
+    All cuts are counted in one pass over the events of each, all spectra of a degree fitted at
+    once. Cuts after which the sidebands are empty have no fit and are left out.
+    """
+    parts = []
+    for some in chosen:
+        counts = window.count_cuts(some.mass, some.discriminant, some.cuts)
+        filled = counts.left.sum(axis=1) + counts.right.sum(axis=1) > 0
+        if not filled.any():
+            raise ValueError("the sidebands are empty after every cut")
+        kept = Counts(counts.left[filled], counts.signal[filled], counts.right[filled], None)
+        parts.append((some.cuts[filled], some.rates[filled], some.wanted[filled], kept))
+    left, signal, right = (np.concatenate([getattr(p[3], side) for p in parts])
+                           for side in ("left", "signal", "right"))  # fmt: skip
+    ends = np.cumsum([len(p[0]) for p in parts])[:-1]
+    curves = []
+    for degree in degrees:
+        every = significance(left, signal, right, window=window, degree=degree)
+        split = zip(*(np.split(field, ends) for field in every), strict=True)
+        curves.append(
+            [Curve(*part, Significance(*own)) for part, own in zip(parts, split, strict=True)]
+        )
+    return curves
+
+
 def cut_curve(
     events: Events, discriminant: ArrayLike, window: Window, *, degree: int = 5,
     rates: ArrayLike = FINE,
 ) -> Curve:  # fmt: skip
-    """Cut on a discriminant at given sideband rates and fit the masses of what passes.
-
-    Cuts after which the sidebands are empty have no fit and are left out.
-    """
-    cuts, reached = sideband_cuts(discriminant, events.sideband, rates)
-    left, signal, right, _ = window.count_cuts(events.mass, discriminant, cuts)
-    filled = left.sum(axis=1) + right.sum(axis=1) > 0
-    if not filled.any():
-        raise ValueError("the sidebands are empty after every cut")
-    result = significance(left[filled], signal[filled], right[filled], window=window, degree=degree)
-    return Curve(cuts[filled], reached[filled], result)
+    """:func:`fit_cuts` for one discriminant."""
+    return fit_cuts([Cuts.at(events, discriminant, rates)], window, [degree])[0][0]
 
 
 def discriminant_of(feature: str, values: ArrayLike) -> Floats:
@@ -59,23 +93,32 @@ def discriminant_of(feature: str, values: ArrayLike) -> Floats:
     return -x if feature in _LOW else x
 
 
-def reweighted(
+def signal_weights(
     events: Events, scores: ArrayLike, window: Window, *, degree: int = 5
-) -> Significance | None:
-    """All events, weighted by the classifier's ratio of signal to background.
+) -> Floats | None:
+    """The classifier's ratio of signal to background for every event, (n_events,).
 
-    With S and B of the unweighted fit, mu = S / (S + B) and r = score / (1 - score), the weight is
-    (r - (1 - mu)) / mu, not below 0. None where the unweighted fit has no signal: there is no mu.
+    With S and B of the fit to all events, mu = S / (S + B) and r = score / (1 - score), the weight is
+    (r - (1 - mu)) / mu, not below 0. None where the fit has no signal: there is no mu.
     """
+    score = np.asarray(scores, np.float64)
+    if not ((score > 0) & (score < 1)).all():
+        raise ValueError("scores must be probabilities between 0 and 1, both excluded")
     left, signal, right, _ = window.count(events.mass)
     plain = significance(left, signal, right, window=window, degree=degree)
     if not plain.S > 0:
         return None
     mu = float(plain.S / (plain.S + plain.B))
-    score = np.asarray(scores, np.float64)
-    if not ((score > 0) & (score < 1)).all():
-        raise ValueError("scores must be probabilities between 0 and 1, both excluded")
-    weights = np.clip((score / (1 - score) - (1 - mu)) / mu, 0, 1e9)
+    return np.asarray(np.clip((score / (1 - score) - (1 - mu)) / mu, 0, 1e9))
+
+
+def reweighted(
+    events: Events, scores: ArrayLike, window: Window, *, degree: int = 5
+) -> Significance | None:
+    """The fit of all events with :func:`signal_weights`; None where there are none."""
+    weights = signal_weights(events, scores, window, degree=degree)
+    if weights is None:
+        return None
     left, signal, right, variances = window.count(events.mass, weights)
     if left.sum() + right.sum() <= 0:
         return None

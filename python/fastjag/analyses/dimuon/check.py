@@ -18,14 +18,24 @@ class Closure:
     auc: float  #: of a classifier of the features, out of fold
     auc_error: float  #: if nothing could be told apart
     auc_with_mass: float
-    ks: dict[str, tuple[float, float]]  #: statistic and p-value for each feature
+    #: Statistic and p-value for each feature and the mass, whose samples follow the data by design.
+    ks: dict[str, tuple[float, float]]
     n_data: int
     n_samples: int
 
     @property
     def passes(self) -> bool:
-        """Within 0.02 of 0.5, or within three standard deviations where events are few."""
-        return abs(self.auc - 0.5) <= max(0.02, 3 * self.auc_error)
+        """Both areas within 0.02 of 0.5, or within three standard deviations where events are few."""
+        allowed = max(0.02, 3 * self.auc_error)
+        return abs(self.auc - 0.5) <= allowed and abs(self.auc_with_mass - 0.5) <= allowed
+
+    @property
+    def verdict(self) -> str:
+        """In words, with the uncertainty."""
+        worse = max(self.auc, self.auc_with_mass, key=lambda auc: abs(auc - 0.5))
+        pull = (worse - 0.5) / self.auc_error
+        said = "samples describe the data" if self.passes else "samples differ from the data"
+        return f"{said}: {worse:.4f} +- {self.auc_error:.4f}, {pull:+.1f} sigma from 0.5"
 
 
 def closure(
@@ -56,16 +66,19 @@ def closure(
             np.column_stack([samples, sample_mass]), np.column_stack([data, data_mass])
         ),
         ks={
-            name: (float(test.statistic), float(test.pvalue))
-            for name, test in zip(
-                names,
-                (stats.ks_2samp(x, y) for x, y in zip(samples.T, data.T, strict=True)),
-                strict=True,
+            name: _ks(x, y)
+            for name, x, y in zip(
+                (*names, "dimu_mass"), (*samples.T, sample_mass), (*data.T, data_mass), strict=True
             )
         },
         n_data=len(data),
         n_samples=len(samples),
     )
+
+
+def _ks(x: Floats, y: Floats) -> tuple[float, float]:
+    test = stats.ks_2samp(x, y)
+    return float(test.statistic), float(test.pvalue)
 
 
 def area_under_curve(background: Floats, data: Floats) -> float:

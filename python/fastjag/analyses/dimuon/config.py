@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from fastjag.analyses.dimuon.observables import OBSERVABLES, is_column
-from fastjag.arrays import near_misses, needs
+from fastjag.analyses.dimuon.scan import ScanSettings, scan_settings
+from fastjag.analyses.dimuon.sections import SECTIONS, completed
+from fastjag.arrays import near_misses, needs, one_of
 from fastjag.statistics import Window
 
 
@@ -19,7 +21,7 @@ class Config:
     """What to read, which events to keep, what to learn from, and where to look.
 
     The keys of the file are those of the published analysis' ``workflow.yaml``
-    (``analysis_keywords``, ``window_definitions``, ``feature_sets``), and four sections more.
+    (``analysis_keywords``, ``window_definitions``, ``feature_sets``), and five sections more.
     """
 
     name: str
@@ -28,13 +30,23 @@ class Config:
     features: tuple[str, ...]
     lower: dict[str, float] = field(default_factory=dict)  #: column >= value
     upper: dict[str, float] = field(default_factory=dict)  #: column <= value
-    muon_id: str = "tightId"
+    muon_id: str = "tightId"  #: "any" asks for none
     require_jet: bool = False
     golden_json: str | None = None
     seed: int = 1
+    train_on: str = "OS"  #: the charge class that flows and classifiers learn from
+    scan: ScanSettings = field(default_factory=ScanSettings)
     flow: dict[str, Any] = field(default_factory=dict)
     classifier: dict[str, Any] = field(default_factory=dict)
     significance: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        one_of("train_on", self.train_on, ("OS", "SS"))
+        for section, defaults in SECTIONS.items():
+            given = completed(getattr(self, section), defaults, section)
+            if section == "flow" and given["seeds"] is None:
+                given["seeds"] = [self.seed]
+            object.__setattr__(self, section, given)
 
     @staticmethod
     def read(path: str | os.PathLike[str]) -> Config:
@@ -63,11 +75,12 @@ _SECTIONS = {
     "analysis_keywords": {"name", "particle", "dataset_id", "analysis_cuts", "features"},
     "window_definitions": None,  # names of the user
     "feature_sets": None,
-    "flow": {"preset", "seeds", "settings"},
-    "classifier": {"preset", "pseudo_experiments", "settings"},
-    "significance": {"degree", "sr_edges", "degrees", "edges", "rates", "toys"},
+    "scan": None,  # its own check
+    **{name: {*defaults} for name, defaults in SECTIONS.items()},
+    "significance": {"sr_edges", *SECTIONS["significance"]},
     "file_paths": {"working_dir", "data_storage_dir"},
     "seed": None,
+    "train_on": None,
 }
 _BOUNDS = ("SB_left", "SR_left", "SR_right", "SB_right")
 
@@ -86,7 +99,11 @@ def _parse(text: str, suffix: str) -> Any:
 
 def _checked(content: Mapping[str, Any], folder: Path) -> Config:
     _known(content, _SECTIONS, "key")
-    section = {name: _mapping(content.get(name, {}), name) for name in _SECTIONS if name != "seed"}
+    section = {
+        name: _mapping(content.get(name, {}), name)
+        for name in _SECTIONS
+        if name not in ("seed", "train_on")
+    }
     for name, keys in _SECTIONS.items():
         if keys is not None:
             _known(section[name], keys, f"key in {name}")
@@ -136,9 +153,11 @@ def _checked(content: Mapping[str, Any], folder: Path) -> Config:
         require_jet=bool(given.get("require_jet", False)),
         golden_json=None if golden is None else _beside(folder, str(golden)),
         seed=seed,
+        train_on=content.get("train_on", "OS"),
+        scan=scan_settings(section["scan"]),
         flow=dict(section["flow"]),
         classifier=dict(section["classifier"]),
-        significance=dict(section["significance"]),
+        significance={k: v for k, v in section["significance"].items() if k != "sr_edges"},
     )
 
 

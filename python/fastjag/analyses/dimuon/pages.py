@@ -1,224 +1,224 @@
-"""report: pictures, one table of results, and a page that holds both."""
+"""report: every picture of a search, its histograms and numbers, and a page that holds them."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from fastjag.analyses.dimuon.feature_pictures import bins_for
+from fastjag.analyses.dimuon.gallery import CAPTIONS, CLASSES, Findings, draw
+from fastjag.analyses.dimuon.mass_pictures import whole_edges
+from fastjag.analyses.dimuon.preprocess import Floats
+from fastjag.arrays import needs
+from fastjag.io import write_histograms
 from fastjag.output import results_directory, write_json
-from fastjag.plots import figure, save
 from fastjag.report import Report
-from fastjag.statistics import background, sideband_cuts
 
 if TYPE_CHECKING:
     from fastjag.analyses.dimuon.search import Search
 
-_SHOWN_RATES = (1.0, 0.1, 0.01, 0.001)
-_COLOURS = ("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300")
-_CAPTIONS = {
-    "masses": "Masses of what passes the classifier at four sideband rates, with the fits to the "
-    "sidebands; dotted: the signal region.",
-    "significance": "Background-only p-value against the share of the sidebands that passes.",
-    "variations": "The classifier's curve for other degrees of the background and other bins.",
-    "features": "The features in the signal region: data, and what the flows expect.",
-    "training": "Training of the flows: mean negative logarithm of the likelihood.",
-}
-
 
 def write_report(search: Search) -> None:
-    """Everything of the earlier stages in pictures, ``results.json`` and ``report.html``."""
-    found = json.loads((search.folder("significance") / "significance.json").read_text())
-    closure = json.loads((search.folder("check") / "closure.json").read_text())
-    cutflow = json.loads((search.folder("prepare") / "cutflow.json").read_text())
-    training = json.loads((search.folder("flow") / "training.json").read_text())
-    rows = [row for charge_class in ("OS", "SS") for row in _table(charge_class, found)]
+    """Pictures (PNG and PDF), ``results.json``, ``histograms.root`` and ``report.html``."""
+    needs("matplotlib", "plots")
+    found = Findings(search)
     with results_directory(search.folder("report")) as directory:
-        pictures = {
-            "significance": _significance(found),
-            "variations": _variations(found),
-            "masses": _masses(search),
-            "features": _features(search),
-            "training": _training(training),
-        }
-        for name, fig in pictures.items():
-            save(fig, directory / f"{name}.png", directory / f"{name}.pdf")
-        write_json(
-            directory / "results.json",
-            {"config": asdict(search.config), "cutflow": cutflow, "closure": closure,
-             "table": [dict(zip(_COLUMNS, row, strict=True)) for row in rows], **found},
-        )  # fmt: skip
-        page = Report(
-            f"Dimuon search: {search.config.name}",
-            f"Features {', '.join(search.config.features)}; window {_window(search)} GeV.",
+        drawn = draw(found, directory, search.progress)
+        write_histograms(directory / "histograms.root", _histograms(found))
+        results = _results(found)
+        write_json(directory / "results.json", results)
+        _write_page(found, results, directory, drawn)
+
+
+# ---- numbers ------------------------------------------------------------------------------------
+
+
+def _histograms(found: Findings) -> dict[str, Any]:
+    """What the pictures show, for ROOT: masses of what passes each cut, the scan, the features."""
+    import hist
+
+    def filled(edges: Floats, values: Floats, label: str, weight: float = 1.0) -> Any:
+        h = hist.Hist(hist.axis.Variable(edges, name="x", label=label))
+        return h.fill(values) * weight
+
+    histograms = {}
+    edges = whole_edges(found.window)
+    for charge_class in CLASSES:
+        mass = found.preprocessed[charge_class][0].mass
+        for fit, chosen in found.passing(charge_class):
+            name = f"mass_{charge_class}_rate_{fit['wanted']:g}".replace(".", "p").replace("-", "m")
+            histograms[name] = filled(edges, mass[chosen], "mass [GeV]")
+        before = found.table(f"{charge_class}_before_isolation", ["dimu_mass"])
+        if before is not None:
+            name = f"mass_{charge_class}_before_isolation"
+            histograms[name] = filled(edges, before["dimu_mass"], "mass [GeV]")
+    for name in ("counts", "expected"):
+        h = hist.Hist(hist.axis.Variable(found.scan["edges"], name="x", label="mass [GeV]"))
+        h.view()[...] = found.scan[name]
+        histograms[f"scan_{name}"] = h
+    events, _ = found.preprocessed[found.trained]
+    drawn = found.search.preprocessing().inverse(found.samples["signal_region"])
+    for name in found.config.features:
+        edges, _ = bins_for(name, events.features[name])
+        inside = events.features[name][~events.sideband]
+        histograms[f"signal_region_{name}_data"] = filled(edges, inside, name)
+        histograms[f"signal_region_{name}_flows"] = filled(
+            edges, drawn[name], name, 1 / found.n_flows
         )
-        page.heading("Significances")
-        page.table(_COLUMNS, rows)
-        for name in ("significance", "masses"):
-            page.figure(directory / f"{name}.png", _CAPTIONS[name])
-        page.heading("Do the samples describe the sidebands?")
+    return histograms
+
+
+def _results(found: Findings) -> dict[str, Any]:
+    """Every number of the run with its configuration, seeds and versions."""
+    training = found.json("flow", "training")
+    classifier = found.json("classify", "training")
+    known = found.significance
+    return {
+        "name": found.config.name,
+        **known,
+        "config": asdict(found.config),
+        "seeds": {**known["seeds"], "scan": found.scan["seed"]},
+        "cutflow": found.json("prepare", "cutflow"),
+        "scan": found.scan,
+        "flow": {"dropped": training["dropped"],
+                 "settings": asdict(found.search.flow_settings()),
+                 "best_epochs": [r["best_epoch"] for r in training["flows"]]},
+        "background": found.json("samples", "background"),
+        "closure": found.json("check", "closure"),
+        "classifier": {k: v for k, v in classifier.items() if k != "losses"},
+        "events": {c: f"classify/{c}.parquet" for c in CLASSES},
+    }  # fmt: skip
+
+
+# ---- page ---------------------------------------------------------------------------------------
+
+
+def _write_page(
+    found: Findings, results: dict[str, Any], directory: Path, drawn: list[str]
+) -> None:
+    w = found.window
+    page = Report(
+        f"Dimuon search: {found.config.name}",
+        f"Features {', '.join(found.config.features)}. Signal region {w.sr_left:g} to {w.sr_right:g} "
+        f"GeV between sidebands from {w.sb_left:g} and to {w.sb_right:g} GeV.",
+    )
+
+    def pictures(*names: str) -> None:
+        for name in names:
+            if name in drawn:
+                page.figure(directory / f"{name}.png", CAPTIONS[name])
+
+    page.heading("Significances")
+    _significances(page, results)
+    pictures("significance", "masses", "after_cuts", "variations", "null")
+    page.heading("Scan of the whole spectrum")
+    _scan_section(page, found.scan)
+    pictures("scan")
+    page.heading("Do the samples describe the sidebands?")
+    closure = results["closure"]
+    page.text(
+        "A classifier tries to tell samples from data in the sidebands, out of fold; an area under "
+        "its ROC curve (AUC) of 0.5 means that it cannot."
+    )
+    page.table(
+        ("part", "AUC", "AUC with mass", "error", "pairs", "verdict"),
+        [(part, c["auc"], c["auc_with_mass"], c["auc_error"], c["n_data"], c["verdict"])
+         for part, c in closure.items()],
+    )  # fmt: skip
+    page.table(
+        ("part", "feature", "KS statistic", "p-value"),
+        [(part, f, *ks) for part, c in closure.items() for f, ks in c["ks"].items()],
+    )
+    pictures("sidebands", "corner")
+    page.heading("Samples in the signal region")
+    pictures("background", "samples")
+    page.heading("Trainings")
+    pictures("bands", "flow", "classifier")
+    page.heading("Data")
+    cutflow = results["cutflow"]
+    page.table(("step", "events or pairs"), list(cutflow["cutflow"].items()))
+    if cutflow["absent_triggers"]:
+        page.text(f"Absent from some files: {', '.join(cutflow['absent_triggers'])}.")
+    if cutflow["skipped"]:
         page.table(
-            ("part", "AUC", "error", "AUC with mass", "verdict", "events"),
-            [(part, c["auc"], c["auc_error"], c["auc_with_mass"],
-              "as it should be" if c["passes"] else "samples differ from data", c["n_data"])
-             for part, c in closure.items()],
-        )  # fmt: skip
-        page.table(
-            ("part", "feature", "KS statistic", "p-value"),
-            [(part, f, *ks) for part, c in closure.items() for f, ks in c["ks"].items()],
+            ("file left out", "reason"), [(s["file"], s["reason"]) for s in cutflow["skipped"]]
         )
-        for name in ("features", "training", "variations"):
-            page.figure(directory / f"{name}.png", _CAPTIONS[name])
-        page.heading("Cutflow")
-        page.table(("step", "events or pairs"), list(cutflow["cutflow"].items()))
-        if cutflow["absent_triggers"]:
-            page.text(f"Absent from some files: {', '.join(cutflow['absent_triggers'])}.")
-        page.heading("Settings")
-        page.settings({k: v for k, v in asdict(search.config).items() if k != "window"})
-        page.write(directory / "report.html", "fastjag")
+    pictures("isolation", "triggers", "observables", "signal_region")
+    page.heading("Settings")
+    page.settings(_flat({k: v for k, v in results["config"].items() if k != "files"}))
+    page.settings({f"seed of {k}": v for k, v in results["seeds"].items()} | results["versions"])
+    page.settings({"files": ", ".join(Path(f).name for f in cutflow["files"])})
+    page.write(
+        directory / "report.html",
+        "Every number is in results.json, histograms in histograms.root, scores of all events in "
+        + " and ".join(results["events"].values()) + ".",
+    )  # fmt: skip
 
 
-_COLUMNS = ("pairs", "discriminant", "Z", "sideband rate", "S", "B", "converged")
-
-
-def _table(charge_class: str, found: dict[str, Any]) -> list[tuple[Any, ...]]:
-    """The inclusive fit, the best cut on each discriminant, and the reweighted likelihood."""
-    curves = found[charge_class]["curves"]
+def _significances(page: Report, results: dict[str, Any]) -> None:
+    """The published table for this run."""
+    toys = any(row["toys"] for row in results["table"])
+    page.text(
+        "Z and p are local and asymptotic. "
+        + ("p of toys, from background-only spectra, has its 68 % interval; global Z counts that the "
+           "best of all cuts of a curve was taken. " if toys else "")
+        + "Rates are shares of the sidebands."
+    )  # fmt: skip
+    columns = ["pairs", "cut on", "selection", "rate", "S", "B", "Z", "p"]
+    columns += ["p of toys", "global Z"] if toys else []
     rows = []
-    for name, curve in curves.items():
-        points = [("", int(np.argmax(curve["Z"])))]
-        if name == "classifier":
-            points.insert(0, ("none", int(np.argmax(curve["rates"]))))
-        elif name == "random":
-            continue
-        for label, i in points:
-            rows.append(
-                (charge_class, label or f"{name} cut", curve["Z"][i], curve["rates"][i],
-                 curve["S"][i], curve["B"][i], curve["converged"][i])
-            )  # fmt: skip
-    weighted = found[charge_class]["reweighted"]
-    if weighted is not None:
-        rows.append(
-            (charge_class, "likelihood reweighting", weighted["Z"], None, weighted["S"],
-             weighted["B"], weighted["converged"])
-        )  # fmt: skip
-    return rows
+    for row in results["table"]:
+        rate = "" if row["rate"] is None else f"{row['rate']:.3g}"
+        cells = [row["pairs"] + (" (alternate)" if row["alternate"] else ""), row["discriminant"],
+                 row["selection"], rate, f"{row['S']:.1f}", f"{row['B']:.1f}",
+                 f"{row['Z']:.3f}" + ("" if row["converged"] else " (not converged)"),
+                 f"{row['p']:.2g}"]  # fmt: skip
+        if toys:
+            cells += [_toy_p(row), "" if row["Z_global"] is None else f"{row['Z_global']:.2f}"]
+        rows.append(cells)
+    page.table(columns, rows)
+    odd = sum(row["agrees"] is False for row in results["table"])
+    if odd:
+        page.text("! Toys and the asymptotic p-value disagree: trust the toys.")
 
 
-def _window(search: Search) -> str:
-    w = search.config.window
-    return f"{w.sb_left:g} | {w.sr_left:g} - {w.sr_right:g} | {w.sb_right:g}"
+def _toy_p(row: dict[str, Any]) -> str:
+    if row["toy_p"] is None:
+        return ""
+    said = f"{row['toy_p']:.2g} ({row['toy_p_low']:.2g} to {row['toy_p_high']:.2g})"
+    return said + ("" if row["agrees"] else " !")
 
 
-def _significance(found: dict[str, Any]) -> Any:
-    with figure(11, 8) as (fig, ax):
-        for i, (name, curve) in enumerate(found["OS"]["curves"].items()):
-            style = {"color": "0.6", "ls": ":"} if name == "random" else {"color": _COLOURS[i % 7]}
-            ax.plot(curve["rates"], curve["p"], marker="o", ms=4, label=name, **style)
-        weighted = found["OS"]["reweighted"]
-        if weighted is not None:
-            ax.axhline(weighted["p"], color="k", ls="--", label="likelihood reweighting")
-        same = found["SS"]["curves"]["classifier"]
-        ax.plot(same["rates"], same["p"], color="k", ls=":", label="classifier, same sign")
-        lowest = min(min(c["p"]) for c in found["OS"]["curves"].values())
-        lowest = min(lowest, weighted["p"]) if weighted else lowest
-        from scipy.special import erfc
-
-        for z in range(1, 40):
-            p = 0.5 * erfc(z / np.sqrt(2))
-            if p < lowest / 30:
-                break
-            ax.axhline(p, color="0.85", lw=0.8, zorder=0)
-            ax.text(1.05, p, rf"{z}$\sigma$", va="center", fontsize=12, color="0.4")
-        ax.set(xscale="log", yscale="log", xlabel="Share of sideband events that pass",
-               ylabel="Background-only p-value")  # fmt: skip
-        ax.set_ylim(max(lowest / 30, 1e-300), 1)
-        ax.invert_xaxis()
-        ax.legend(fontsize=13, loc="lower left")
-    return fig
+def _scan_section(page: Report, scan: dict[str, Any]) -> None:
+    page.text(scan["model"])
+    unknown = [p for p in scan["peaks"] if not p["names"]]
+    page.table(
+        ("mass [GeV]", "what it is", "S", "B", "local Z", "global Z"),
+        [(p["mass"], ", ".join(p["names"]) or "not a known resonance", p["S"], p["B"], p["Z"],
+          p["Z_global"]) for p in scan["peaks"]],
+    )  # fmt: skip
+    said = "Nothing has 3 sigma globally" if not scan["peaks"] else (
+        "All that has 3 sigma globally is a known resonance" if not unknown else
+        f"{len(unknown)} of {len(scan['peaks'])} peaks are at no known resonance: a signal, or a "
+        "threshold of triggers or cuts that a polynomial does not follow"
+    )  # fmt: skip
+    rest = scan["elsewhere"]
+    if rest is not None:
+        said += (
+            f". Elsewhere the largest excess is {rest['Z']:.2f} sigma locally at "
+            f"{rest['mass']:.4g} GeV; background alone shows as much or more anywhere with a "
+            f"probability of {rest['p_global']:.2g}"
+        )
+    page.text(said + ".")
 
 
-def _variations(found: dict[str, Any]) -> Any:
-    with figure(11, 7) as (fig, ax):
-        for i, variation in enumerate(found["OS"]["variations"]):
-            ax.plot(
-                variation["rates"], variation["Z"], marker="o", ms=3, color=_COLOURS[i // 3 % 7],
-                ls=("-", "--", ":")[i % 3],
-                label=f"degree {variation['degree']}, {variation['sr_edges']} edges",
-            )  # fmt: skip
-        ax.set(xscale="log", xlabel="Share of sideband events that pass", ylabel="Z")
-        ax.invert_xaxis()
-        ax.legend(fontsize=12, ncols=3, loc="upper left")
-        ax.set_ylim(0, 1.35 * max(0.5, ax.get_ylim()[1]))
-    return fig
-
-
-def _masses(search: Search) -> Any:
-    events, _ = search.preprocessed("OS")
-    scores = search.scores("OS")
-    w = search.config.window
-    cuts, rates = sideband_cuts(scores, events.sideband, _SHOWN_RATES)
-    edges = np.concatenate([w.left, w.signal[1:], w.right[1:]])
-    grid = np.linspace(w.left[0], w.right[-1], 300)
-    from fastjag.statistics import significance
-
-    with figure(11, 8) as (fig, ax):
-        for colour, cut, rate in zip(_COLOURS, cuts, rates, strict=False):
-            masses = events.mass[scores >= cut]
-            ax.stairs(np.histogram(masses, edges)[0], edges, color=colour, lw=1.6,
-                      label=f"{rate:.2g} of the sidebands: {len(masses):,}")  # fmt: skip
-            left, signal, right, _ = w.count(masses)
-            if left.sum() + right.sum() > 0:
-                fit = significance(left, signal, right, window=w, degree=search.degree)
-                curve = background(fit.coefficients, grid, w)
-                ax.plot(grid, np.where(curve > 0, curve, np.nan), color=colour, ls="--", lw=1)
-        for border in (w.sr_left, w.sr_right):
-            ax.axvline(border, color="0.4", ls=":")
-        ax.set(yscale="log", xlabel=r"$m_{\mu\mu}$ [GeV]", ylabel="Pairs per bin")
-        ax.set_ylim(0.3, None)
-        ax.set_xlim(edges[0], edges[-1])
-        ax.legend(fontsize=13)
-    return fig
-
-
-def _features(search: Search) -> Any:
-    events, values = search.preprocessed("OS")
-    drawn = search.samples()["signal_region"]
-    names = search.config.features
-    with figure(5 * len(names), 5.5) as (fig, ax):
-        ax.remove()
-        inside = ~events.sideband
-        for i, name in enumerate(names):
-            panel = fig.add_subplot(1, len(names), i + 1)
-            both = np.concatenate([drawn[:, i], values[inside, i]])
-            low, high = (float(q) for q in np.quantile(both, [0.001, 0.999]))
-            edges = np.linspace(low, high, 31)
-            panel.hist(drawn[:, i], edges, density=True, color="#3f90da", alpha=0.5, label="flow")
-            counts = np.histogram(values[inside, i], edges)[0]
-            norm = max(1, counts.sum()) * np.diff(edges)
-            middle = (edges[1:] + edges[:-1]) / 2
-            panel.errorbar(middle, counts / norm, np.sqrt(counts) / norm, fmt="k.", label="data")
-            panel.set_xlabel(f"{name} (preprocessed)", fontsize=14)
-            panel.legend(fontsize=12)
-    return fig
-
-
-def _training(training: dict[str, Any]) -> Any:
-    with figure(9, 6) as (fig, ax):
-        for colour, record in zip(_COLOURS * 10, training["flows"], strict=False):
-            ax.plot(record["train_loss"], color=colour, lw=1, alpha=0.6)
-            ax.plot(
-                record["validation_loss"], color=colour, ls="--", label=f"seed {record['seed']}"
-            )
-            ax.plot(record["best_epoch"], record["validation_loss"][record["best_epoch"]], "o",
-                    color=colour)  # fmt: skip
-        ax.set(xlabel="Epoch", ylabel="Loss (dashed: validation)")
-        ax.legend(fontsize=12)
-    return fig
-
-
-def results_path(search: Search) -> Path:
-    return search.folder("report") / "report.html"
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as ``section.key``."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat

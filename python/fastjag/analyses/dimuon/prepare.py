@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from fastjag.analyses.dimuon import pickles
 from fastjag.analyses.dimuon.config import Config
 from fastjag.analyses.dimuon.observables import (
     MUON_BRANCHES,
@@ -19,13 +21,16 @@ from fastjag.analyses.dimuon.observables import (
     pair_columns,
 )
 from fastjag.arrays import Array, near_misses, needs
-from fastjag.files import ReadError
+from fastjag.files import ReadError, find_files
 from fastjag.io import Batch, Skipped, iterate
 from fastjag.output import results_directory, write_json
+from fastjag.progress import progress_bar
 from fastjag.selection import LumiMask
 
 #: The tables: opposite-sign and same-sign pairs.
 CLASSES = ("OS", "SS")
+#: As ``muon_id``: no identification is asked for (files may have none).
+ANY = "any"
 
 
 @dataclass
@@ -47,12 +52,23 @@ def prepare(
     progress: bool | None = None,
     threads: int | None = None,
 ) -> Prepared:
-    """Read the files of a configuration in batches and write ``OS.parquet`` and ``SS.parquet``.
+    """Read the files of a configuration in batches and write one table per charge class.
 
-    Events have two or more muons with ``config.muon_id``, a jet if ``require_jet``, and a certified
-    luminosity section if ``golden_json``; the pair is that of the two such muons with the highest
-    pt. All cuts of the configuration are applied but the window in mass. Tables and
-    ``cutflow.json`` appear together when the last file is read.
+    Events have two or more muons with ``config.muon_id`` ("any": whatever their identification), a
+    jet if ``require_jet``, and a certified luminosity section if ``golden_json``; the pair is that
+    of the two such muons with the highest pt. Written are
+
+    - ``OS.parquet`` and ``SS.parquet``: pairs that pass all cuts of the configuration (the window in
+      mass is no cut), with every observable;
+    - ``OS_before_isolation.parquet`` and ``SS_...``, where there are cuts on isolation: the pairs
+      that pass all the others;
+    - ``all_pairs.parquet``: mass, charge and triggers of every pair before the cuts, and which of the
+      cuts it passes;
+    - ``cutflow.json``.
+
+    They appear together when the last file is read. Files named ``all_mu_*`` and ``all_jet_*`` are
+    read as the published pickles (:mod:`fastjag.analyses.dimuon.pickles`), pair by pair, all others
+    as ROOT files.
 
     Raises ReadError naming file and branch that is missing, ValueError where nothing is left.
     """
@@ -60,25 +76,30 @@ def prepare(
     asked = [c for c in (*config.lower, *config.upper) if c.startswith("HLT_")]
     triggers = tuple(dict.fromkeys([*TRIGGERS, *asked]))
     certified = None if config.golden_json is None else LumiMask(config.golden_json)
-    columns = [*MUON_BRANCHES, f"Muon_{config.muon_id}"]
+    columns = [*MUON_BRANCHES]
+    columns += [] if config.muon_id == ANY else [f"Muon_{config.muon_id}"]
     columns += ["run", "luminosityBlock"] if certified else []
     columns += ["Jet_pt"] if config.require_jet else []
-    batches = iterate(
-        list(config.files), columns, step=step, on_error=on_error, progress=progress,
-        optional=[*OPTIONAL_BRANCHES, *triggers],
+    inputs = _Inputs(
+        config, columns, [*OPTIONAL_BRANCHES, *triggers], step, on_error, progress
     )  # fmt: skip
     cutflow: dict[str, int] = {}
     absent: set[str] = set()
     with results_directory(out) as directory, ExitStack() as stack:
-        tables = {c: _Table(directory / f"{c}.parquet", stack) for c in CLASSES}
+        tables: dict[str, _Table] = {}
+        batches = stack.enter_context(closing(inputs.batches()))
+        n_events = 0
         for batch in batches:
+            n_events += len(batch)
             absent.update(t for t in asked if t not in batch.flat)
-            for charge_class, rows in _pairs(batch, config, certified, triggers, cutflow, threads):
-                tables[charge_class].write(rows)
-        if batches.n_events == 0:
-            left_out = "; ".join(s.reason for s in batches.skipped)
+            for name, rows in _pairs(batch, config, certified, triggers, cutflow, threads):
+                if name not in tables:
+                    tables[name] = _Table(directory / f"{name}.parquet", stack)
+                tables[name].write(rows)
+        if n_events == 0:
+            left_out = "; ".join(s.reason for s in inputs.skipped)
             raise ValueError("the files hold no events" + (f" ({left_out})" if left_out else ""))
-        if not any(table.rows for table in tables.values()):
+        if not any(tables[c].rows for c in CLASSES):
             raise ValueError(f"no event passes all cuts: {_shown(cutflow)}")
         stack.close()
         write_json(
@@ -86,11 +107,49 @@ def prepare(
             {
                 "cutflow": cutflow,
                 "absent_triggers": sorted(absent),
-                "skipped": [asdict(s) for s in batches.skipped],
-                "files": [f for f, _ in batches.files],
+                "skipped": [asdict(s) for s in inputs.skipped],
+                "files": inputs.files,
             },
         )
-    return Prepared(Path(out), cutflow, sorted(absent), batches.skipped)
+    return Prepared(Path(out), cutflow, sorted(absent), inputs.skipped)
+
+
+class _Inputs:
+    """The files of a configuration, ROOT files and published pickles, as batches."""
+
+    def __init__(
+        self, config: Config, columns: Sequence[str], optional: Sequence[str], step: int | str,
+        on_error: str, progress: bool | None,
+    ) -> None:  # fmt: skip
+        found = find_files(list(config.files))
+        self.files = [path for path, _ in found]
+        self.skipped: list[Skipped] = []
+        self._pairs = pickles.paired(path for path in self.files if pickles.is_skim(path))
+        if self._pairs and config.golden_json:
+            raise ValueError(
+                f"{self._pairs[0][0]}: golden_json cannot be applied to the published pickles, which "
+                "have no run numbers; they hold certified events only"
+            )
+        root = [f"{p}:{t}" if t else p for p, t in found if not pickles.is_skim(p)]
+        self._root = root and iterate(
+            root, columns, step=step, on_error=on_error, progress=progress, optional=optional
+        )
+        self._columns, self._optional = columns, optional
+        self._on_error, self._progress = on_error, progress
+
+    def batches(self) -> Generator[Batch]:
+        if self._root:
+            yield from self._root
+            self.skipped += self._root.skipped
+        with progress_bar("reading pickles", len(self._pairs), self._progress) as advance:
+            for muons, jets in self._pairs:
+                try:
+                    yield pickles.read_pair(muons, jets, self._columns, self._optional)
+                except OSError as error:
+                    if self._on_error == "raise":
+                        raise
+                    self.skipped.append(Skipped(muons, None, str(error)))
+                advance(1)
 
 
 class _Table:
@@ -121,11 +180,13 @@ def _pairs(
     cutflow: dict[str, int],
     threads: int | None,
 ) -> list[tuple[str, dict[str, Array]]]:
-    """The rows of each charge class that one batch gives."""
+    """Table and rows that one batch gives."""
     if "Muon" not in batch.collections:
         raise ReadError(f"{batch.source}: Muon_pt and the other muon branches are not jagged")
     muons, jets = batch.Muon, batch.collections.get("Jet")
-    good = muons[config.muon_id].astype(bool)
+    good = np.ones(muons.n_particles, bool)
+    if config.muon_id != ANY:
+        good = muons[config.muon_id].astype(bool)
     keep = np.ones(len(batch), bool)
 
     def cut(name: str, passing: Array) -> None:
@@ -136,7 +197,7 @@ def _pairs(
     if certified is not None:
         cut("certified", certified(batch["run"], batch["luminosityBlock"]))
     n_good = muons.with_columns(good=good).aggregate("good", ["sum"])["sum"]
-    cut(f"two {config.muon_id} muons", n_good >= 2)
+    cut("two muons" if config.muon_id == ANY else f"two {config.muon_id} muons", n_good >= 2)
     if config.require_jet and jets is not None:
         cut("a jet", jets.counts >= 1)
     charge, columns = pair_columns(muons, jets, good, threads=threads)
@@ -149,7 +210,34 @@ def _pairs(
         columns[trigger] = (
             np.zeros(len(event), bool) if fired is None else fired.astype(bool)[event]
         )
-    passing = np.ones(len(event), bool)
+    passes = _cuts(config, columns, batch)
+    passing, not_isolation = np.ones(len(event), bool), np.ones(len(event), bool)
+    for (name, step), passed in passes.items():
+        passing &= passed
+        if "iso" not in name:
+            not_isolation &= passed
+        cutflow[step] = cutflow.get(step, 0) + int(np.count_nonzero(passing))
+    rows = [
+        ("all_pairs",
+         {"dimu_mass": columns["dimu_mass"], "charge": charge.astype(np.int8),
+          **{trigger: columns[trigger] for trigger in triggers},
+          **{step: passed for (_, step), passed in passes.items()}}),
+    ]  # fmt: skip
+    for charge_class, chosen in (("OS", charge == 0), ("SS", np.abs(charge) == 2)):
+        step = f"{charge_class} pairs"
+        cutflow[step] = cutflow.get(step, 0) + int(np.count_nonzero(chosen & passing))
+        kept = [(charge_class, chosen & passing)]
+        if any("iso" in name for name, _ in passes):
+            kept.append((f"{charge_class}_before_isolation", chosen & not_isolation))
+        rows += [(table, {n: v[these] for n, v in columns.items()}) for table, these in kept]
+    return rows
+
+
+def _cuts(
+    config: Config, columns: dict[str, Array], batch: Batch
+) -> dict[tuple[str, str], NDArray[np.bool_]]:
+    """Column and name of every cut, and the pairs that pass it."""
+    passes = {}
     for bounds, sign, test in (
         (config.lower, ">=", np.greater_equal),
         (config.upper, "<=", np.less_equal),
@@ -160,16 +248,8 @@ def _pairs(
                     f"{batch.source}: the cut on {name} needs branches that the file has not: "
                     f"{near_misses(name, columns)}"
                 )
-            passing &= test(columns[name], bound)
-            step = f"{name} {sign} {bound:g}"
-            cutflow[step] = cutflow.get(step, 0) + int(np.count_nonzero(passing))
-    rows = []
-    for charge_class, chosen in (("OS", charge == 0), ("SS", np.abs(charge) == 2)):
-        chosen &= passing
-        step = f"{charge_class} pairs"
-        cutflow[step] = cutflow.get(step, 0) + int(np.count_nonzero(chosen))
-        rows.append((charge_class, {name: values[chosen] for name, values in columns.items()}))
-    return rows
+            passes[name, f"{name} {sign} {bound:g}"] = test(columns[name], bound)
+    return passes
 
 
 def _shown(cutflow: dict[str, int]) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +16,14 @@ from fastjag.analyses.dimuon.config import Config
 from fastjag.analyses.dimuon.preprocess import Floats, Preprocessing
 from fastjag.arrays import near_misses, needs
 from fastjag.models.flow import ConditionalFlow
-from fastjag.statistics import BackgroundFit, Window, fit_background
+from fastjag.statistics import (
+    BackgroundFit,
+    CrystalBall,
+    PeakChoice,
+    Window,
+    fit_background,
+    fit_peaks,
+)
 
 
 @dataclass(frozen=True)
@@ -28,7 +37,7 @@ class Events:
     def __len__(self) -> int:
         return len(self.mass)
 
-    def __getitem__(self, chosen: NDArray[np.bool_]) -> Events:
+    def __getitem__(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> Events:
         return Events(
             self.mass[chosen],
             {k: v[chosen] for k, v in self.features.items()},
@@ -62,11 +71,26 @@ class Events:
         return Events(mass, features, (mass < w.sr_left) | (mass >= w.sr_right))
 
 
+def check_bands(events: Events, window: Window, what: str) -> None:
+    """ValueError where signal region or a sideband is empty: there is nothing to learn or fit."""
+    for band, low, high in (
+        ("the left sideband", window.sb_left, window.sr_left),
+        ("the signal region", window.sr_left, window.sr_right),
+        ("the right sideband", window.sr_right, window.sb_right),
+    ):
+        if not ((events.mass >= low) & (events.mass < high)).any():
+            raise ValueError(
+                f"{what}: no pair has a mass in {band}, {low:g} to {high:g} GeV; the masses in the "
+                f"window run from {events.mass.min():.4g} to {events.mass.max():.4g} GeV"
+            )
+
+
 @dataclass(frozen=True)
 class Samples:
     """Draws of preprocessed features, of all flows one after another, with their masses [GeV]."""
 
     background: BackgroundFit
+    peaks: PeakChoice | None  #: what was tried, if peaks were asked for
     signal_region: Floats  #: (flows * n, F) for training; n is what the fit expects
     validation: Floats  #: the same masses, drawn again
     roc: Floats  #: and again
@@ -83,13 +107,16 @@ def draw_samples(
     *,
     degree: int,
     seed: int,
+    peaks: bool = False,
 ) -> Samples:
     """Sample every flow as often as the sidebands let expect, in the signal region and beside it.
 
-    Masses in the signal region follow the polynomial of :func:`fastjag.statistics.fit_background`.
+    Masses in the signal region follow the polynomial of :func:`fastjag.statistics.fit_background`,
+    with ``peaks`` those of :func:`fastjag.statistics.fit_peaks`.
     """
     left, _, right, _ = window.count(events.mass)
-    fit = fit_background(left, right, window=window, degree=degree)
+    choice = fit_peaks(left, right, window=window, degree=degree) if peaks else None
+    fit = choice.chosen if choice else fit_background(left, right, window=window, degree=degree)
     n = round(fit.expected)
     if n < 1:
         raise ValueError(
@@ -109,6 +136,56 @@ def draw_samples(
         masses.append(mass)
     stacked = {kind: np.concatenate(parts) for kind, parts in draws.items()}
     return Samples(
-        fit, stacked["sr"], stacked["validation"], stacked["roc"], np.concatenate(masses),
+        fit, choice, stacked["sr"], stacked["validation"], stacked["roc"], np.concatenate(masses),
         stacked["sideband"], np.tile(beside, len(flows)),
+    )  # fmt: skip
+
+
+def draw_null(
+    flows: Sequence[ConditionalFlow],
+    preprocessing: Preprocessing,
+    background: BackgroundFit,
+    *,
+    seed: int,
+) -> tuple[Floats, Floats]:
+    """Masses [GeV] and preprocessed features of data without signal, over the whole window.
+
+    As many as the background fit expects, give or take a Poisson fluctuation; the features of each
+    come from any one of the flows.
+    """
+    rng = np.random.default_rng(seed)
+    window = background.window
+    low, high = window.sb_left, window.sb_right
+    n = int(rng.poisson(background.between(low, high)))
+    mass = background.draw(n, int(rng.integers(2**31)), low, high)
+    context, which = preprocessing.scale_mass(mass), rng.integers(len(flows), size=n)
+    values = np.empty((n, len(preprocessing.scales)))
+    for i, flow in enumerate(flows):
+        values[which == i] = flow.sample(context[which == i], seed=int(rng.integers(2**31)))
+    return mass, values
+
+
+def background_record(fit: BackgroundFit, choice: PeakChoice | None) -> dict[str, Any]:
+    """What ``background.json`` holds; :func:`read_background` reads it."""
+    record = {
+        "coefficients": fit.coefficients, "covariance": fit.covariance, "chi2": fit.chi2,
+        "dof": fit.dof, "expected": fit.expected, "degree": len(fit.coefficients) - 1,
+        "peaks": [peak._asdict() for peak in fit.peaks],
+    }  # fmt: skip
+    if choice is not None:
+        record["peak_tests"] = {
+            "p_values": choice.p_values,
+            "chi2": [f.chi2 for f in choice.fits],
+            "dof": [f.dof for f in choice.fits],
+            "peaks": [[peak._asdict() for peak in f.peaks] for f in choice.fits],
+        }
+    return record
+
+
+def read_background(path: str | os.PathLike[str], window: Window) -> BackgroundFit:
+    content = json.loads(Path(path).read_text())
+    peaks = tuple(CrystalBall(**peak) for peak in content["peaks"])
+    return BackgroundFit(
+        window, np.array(content["coefficients"]), np.array(content["covariance"]),
+        content["chi2"], content["dof"], peaks,
     )  # fmt: skip

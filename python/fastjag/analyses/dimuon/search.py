@@ -3,28 +3,39 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fastjag.analyses.dimuon import prepare as preparing
-from fastjag.analyses.dimuon.bumps import FINE, Curve, cut_curve, discriminant_of, reweighted
-from fastjag.analyses.dimuon.check import closure
+from fastjag.analyses.dimuon import steps
 from fastjag.analyses.dimuon.config import Config
 from fastjag.analyses.dimuon.preprocess import Floats, Preprocessing
-from fastjag.analyses.dimuon.samples import Events, Samples, draw_samples
+from fastjag.analyses.dimuon.samples import Events, read_background
 from fastjag.analyses.stages import Stages, file_digest, input_digests
-from fastjag.arrays import one_of
-from fastjag.models import flow as flows
-from fastjag.models import trees
-from fastjag.output import results_directory, write_json
-from fastjag.statistics import Significance
+from fastjag.arrays import near_misses
+from fastjag.models import flow, trees
+from fastjag.models.flow import ConditionalFlow
+from fastjag.models.training import FlowSettings
+from fastjag.models.trees import TreeSettings
+from fastjag.statistics import BackgroundFit
 
-STAGES = ("prepare", "flow", "samples", "check", "classify", "significance", "report")
+Preset = TypeVar("Preset")
+
+#: In their order; each is the function of :mod:`steps` of that name.
+STAGES = ("prepare", "scan", "flow", "samples", "check", "classify", "significance", "report")
+_READS = {  # what is not named here reads from all before it
+    "scan": ["prepare"],
+    "flow": ["prepare"],
+    "samples": ["prepare", "flow"],
+    "check": ["prepare", "flow", "samples"],
+    "classify": ["prepare", "flow", "samples"],
+    "significance": ["prepare", "flow", "samples", "classify"],
+}
 
 
 @dataclass(frozen=True)
@@ -45,30 +56,48 @@ class Search:
         A result belongs to the settings and inputs it was made from, by a hash in its
         ``stage.json``: what is there is used, what is not is made. ``told`` hears what happens.
         """
-        steps = {stage: partial(step, self) for stage, step in _RUN.items()}
-        Stages(self.out, steps, self._settings).run(stages, told)
+        self.flow_settings(), self.tree_settings()  # errors before anything runs
+        todo = {stage: partial(getattr(steps, stage), self) for stage in STAGES}
+        Stages(self.out, todo, self._depends_on, _READS).run(stages, told)
 
     def folder(self, stage: str) -> Path:
         return self.out / stage
 
-    def _settings(self, stage: str) -> dict[str, Any]:
-        """All that a stage and those before it depend on."""
+    def _depends_on(self, stage: str) -> dict[str, Any]:
+        """All of the configuration that a stage and those before it depend on."""
         settings = asdict(self.config)
-        for later, own in (("flow", "flow"), ("classify", "classifier"),
-                           ("significance", "significance")):  # fmt: skip
-            if STAGES.index(stage) < STAGES.index(later):
-                settings.pop(own)
-        if STAGES.index(stage) < STAGES.index("flow"):
-            settings = {k: settings[k] for k in ("lower", "upper", "muon_id", "require_jet")}
+        window, asked = settings.pop("window"), settings.pop("significance")
+        own: dict[str, dict[str, Any]] = {
+            "prepare": {k: settings[k] for k in ("lower", "upper", "muon_id", "require_jet")},
+            "scan": {k: settings[k] for k in ("scan", "seed")},
+            "flow": {k: settings[k] for k in ("features", "seed", "train_on", "flow")}
+            | {"window": {k: v for k, v in window.items() if k != "sr_edges"}},
+            "samples": {"sr_edges": window["sr_edges"], "degree": asked["degree"],
+                        "peaks": asked["peaks"]},
+            "classify": {"classifier": settings["classifier"]},
+            "significance": {"significance": asked},
+            "report": {"name": settings["name"]},
+        }  # fmt: skip
+        found: dict[str, Any] = {"files": input_digests(self.config.files)}
         golden = self.config.golden_json
-        settings["golden_json"] = golden and file_digest(golden)
-        settings["files"] = input_digests(self.config.files)
-        return settings
+        found["golden_json"] = golden and file_digest(golden)
+        for before in (*_READS.get(stage, STAGES[: STAGES.index(stage)]), stage):
+            found |= own.get(before, {})
+        return found
 
     # ---- what stages give to one another --------------------------------------------------------
 
+    @property
+    def other_class(self) -> str:
+        """The charge class that nothing is learned from."""
+        return "SS" if self.config.train_on == "OS" else "OS"
+
     def events(self, charge_class: str) -> Events:
         return Events.read(self.folder("prepare") / f"{charge_class}.parquet", self.config)
+
+    def beside(self, mass: Floats) -> NDArray[np.bool_]:
+        """Which masses are outside the signal region."""
+        return (mass < self.config.window.sr_left) | (mass >= self.config.window.sr_right)
 
     def preprocessing(self) -> Preprocessing:
         return Preprocessing.from_dict(
@@ -82,14 +111,18 @@ class Search:
         return events[rows.kept], rows.values
 
     def flow_seeds(self) -> list[int]:
-        seeds = self.config.flow.get("seeds", [self.config.seed])
-        if not isinstance(seeds, list) or not seeds or not all(isinstance(s, int) for s in seeds):
-            raise ValueError(f"flow.seeds must be a list of integers, got {seeds!r}")
-        return seeds
+        return list(self.config.flow["seeds"])
 
-    def trained_flows(self) -> list[flows.ConditionalFlow]:
+    def flow_settings(self) -> FlowSettings:
+        return _changed(self.config.flow, "flow", FlowSettings, flow.with_changes)
+
+    def tree_settings(self, members: int | None = None) -> TreeSettings:
+        found = _changed(self.config.classifier, "classifier", TreeSettings, trees.with_changes)
+        return found if members is None else replace(found, members=members)
+
+    def trained_flows(self) -> list[ConditionalFlow]:
         return [
-            flows.ConditionalFlow.load(self.folder("flow") / f"seed{s}.pt", device=self.device)
+            ConditionalFlow.load(self.folder("flow") / f"seed{s}.pt", device=self.device)
             for s in self.flow_seeds()
         ]
 
@@ -97,205 +130,59 @@ class Search:
         with np.load(self.folder("samples") / "samples.npz") as content:
             return {name: content[name] for name in content.files}
 
+    def background(self) -> BackgroundFit:
+        return read_background(self.folder("samples") / "background.json", self.config.window)
+
     def scores(self, charge_class: str) -> Floats:
+        """Of every event of :meth:`preprocessed`."""
+        return np.asarray(self._table(f"{charge_class}.parquet")["score"], np.float64)
+
+    def bootstraps(self, charge_class: str) -> Iterator[tuple[NDArray[np.int64], Floats]]:
+        """Rows of :meth:`preprocessed` and their scores, for each pseudo-experiment."""
+        if self.config.classifier["pseudo_experiments"]:
+            table = self._table(f"bootstrap_{charge_class}.parquet")
+            for part in _experiments(table):
+                yield part["event"], part["score"]
+
+    def null_runs(self) -> Iterator[tuple[Events, Floats, Floats]]:
+        """Events, preprocessed features and scores of data sets that the flows made."""
+        if self.config.classifier["null_experiments"]:
+            for part in _experiments(self._table("null.parquet")):
+                mass = part["dimu_mass"]
+                events = Events(mass, {f: part[f] for f in self.config.features}, self.beside(mass))
+                rows = self.preprocessing().transform(events.features, mass)
+                yield events[rows.kept], rows.values, part["score"][rows.kept]
+
+    def _table(self, name: str) -> dict[str, Any]:
         import pyarrow.parquet as pq
 
-        table = pq.read_table(self.folder("classify") / f"{charge_class}.parquet")
-        return np.asarray(table["score"].to_numpy(), np.float64)
+        table = pq.read_table(self.folder("classify") / name)
+        return {column: table[column].to_numpy() for column in table.column_names}
 
     @property
     def degree(self) -> int:
-        return int(self.config.significance.get("degree", 5))
+        return int(self.config.significance["degree"])
 
 
-# ---- stages -------------------------------------------------------------------------------------
+def _experiments(table: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Tables of each experiment; they follow one another."""
+    starts = np.flatnonzero(np.diff(table["experiment"], prepend=-1))
+    for first, last in zip(starts, [*starts[1:], None], strict=True):
+        yield {column: values[first:last] for column, values in table.items()}
 
 
-def _prepare(search: Search) -> None:
-    preparing.prepare(
-        search.config, search.folder("prepare"), progress=search.progress, threads=search.threads
-    )
-
-
-def _flow(search: Search) -> None:
-    folder = search.folder("flow")
-    settings = _settings(search.config.flow, "flow", "spline", flows)
-    events = search.events("OS")
-    fitted = Preprocessing.fit(events.features, events.mass, events.sideband)
-    rows = fitted.transform(events.features, events.mass)
-    beside = events.sideband[rows.kept]
-    folder.mkdir(parents=True, exist_ok=True)
-    records = []
-    trained = []
-    for seed in search.flow_seeds():
-        flow = flows.ConditionalFlow(settings, seed=seed, device=search.device)
-        # Outside the directory of results: an interrupted training goes on from here.
-        flow.fit(
-            rows.values[beside], rows.mass[beside], checkpoint=folder / f"training{seed}.pt",
-            progress=search.progress,
-        )  # fmt: skip
-        trained.append(flow)
-        records.append(flow.record)
-    with results_directory(folder) as directory:
-        for seed, flow in zip(search.flow_seeds(), trained, strict=True):
-            flow.save(directory / f"seed{seed}.pt")
-        write_json(directory / "preprocessing.json", fitted.to_dict())
-        write_json(directory / "training.json", {"flows": records, "dropped": rows.dropped})
-    for seed in search.flow_seeds():
-        (folder / f"training{seed}.pt").unlink(missing_ok=True)
-
-
-def _samples(search: Search) -> None:
-    events, _ = search.preprocessed("OS")
-    drawn: Samples = draw_samples(
-        search.trained_flows(), search.preprocessing(), events, search.config.window,
-        degree=search.degree, seed=search.config.seed,
-    )  # fmt: skip
-    with results_directory(search.folder("samples")) as directory:
-        arrays: dict[str, Any] = {k: v for k, v in vars(drawn).items() if isinstance(v, np.ndarray)}
-        np.savez_compressed(directory / "samples.npz", **arrays)
-        fit = drawn.background
-        write_json(
-            directory / "background.json",
-            {"coefficients": fit.coefficients, "covariance": fit.covariance, "chi2": fit.chi2,
-             "dof": fit.dof, "expected": fit.expected, "degree": search.degree},
-        )  # fmt: skip
-
-
-def _check(search: Search) -> None:
-    events, values = search.preprocessed("OS")
-    fitted, drawn = search.preprocessing(), search.samples()
-    result = {}
-    low, high = search.config.window.sr_left, search.config.window.sr_right
-    for name, sampled, real in (
-        ("both sidebands", drawn["sideband_mass"] > 0, events.sideband),
-        ("left sideband", drawn["sideband_mass"] < low, events.mass < low),
-        ("right sideband", drawn["sideband_mass"] >= high, events.mass >= high),
-    ):
-        if min(sampled.sum(), real.sum()) < 20:
-            continue  # too few to tell anything
-        found = closure(
-            search.config.features,
-            drawn["sideband"][sampled],
-            fitted.scale_mass(drawn["sideband_mass"][sampled]),
-            values[real],
-            fitted.scale_mass(events.mass[real]),
-            seed=search.config.seed,
-            threads=search.threads,
-        )
-        result[name] = {**asdict(found), "passes": found.passes}
-    with results_directory(search.folder("check")) as directory:
-        write_json(directory / "closure.json", result)
-
-
-def _classify(search: Search) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    settings = _settings(search.config.classifier, "classifier", "paper", trees)
-    drawn = search.samples()
-    events, values = search.preprocessed("OS")
-    alternative, other_values = search.preprocessed("SS")
-    found = trees.fold_scores(
-        drawn["signal_region"], values, ~events.sideband,
-        others={"SS": other_values, "validation": drawn["validation"]}, settings=settings,
-        seed=search.config.seed, device=search.device, threads=search.threads,
-        progress=search.progress,
-    )  # fmt: skip
-    with results_directory(search.folder("classify")) as directory:
-        for name, sample, scores in (
-            ("OS", events, found.data),
-            ("SS", alternative, found.others["SS"]),
-        ):
-            columns: dict[str, Any] = {"dimu_mass": sample.mass, **sample.features, "score": scores}
-            if name == "OS":
-                columns["fold"] = found.folds
-            pq.write_table(pa.table(columns), directory / f"{name}.parquet", compression="zstd")
-        np.savez_compressed(
-            directory / "samples.npz", background=found.background,
-            validation=found.others["validation"],
-        )  # fmt: skip
-        write_json(
-            directory / "training.json",
-            {"settings": asdict(settings), "seed": search.config.seed,
-             "best_rounds": found.best_rounds, "losses": found.losses},
-        )  # fmt: skip
-
-
-def _significance(search: Search) -> None:
-    config = search.config
-    rates = config.significance.get("rates", FINE)
-    degrees = config.significance.get("degrees", [3, 5, 7])
-    edges = config.significance.get("edges", [8, 12, 16])
-    result: dict[str, Any] = {}
-    for charge_class in ("OS", "SS"):
-        events, values = search.preprocessed(charge_class)
-        scores = search.scores(charge_class)
-        discriminants = {"classifier": scores}
-        for i, feature in enumerate(config.features):
-            discriminants[feature] = discriminant_of(feature, values[:, i])
-        random = np.random.default_rng(config.seed).random(len(events))
-        curves = {
-            name: _shown_curve(
-                cut_curve(events, x, config.window, degree=search.degree, rates=rates)
-            )
-            for name, x in {**discriminants, "random": random}.items()
-        }
-        variations = []
-        for degree in degrees:
-            for n in edges:
-                window = type(config.window)(**{**asdict(config.window), "sr_edges": n})
-                curve = cut_curve(events, scores, window, degree=degree, rates=rates)
-                weighted = reweighted(events, scores, window, degree=degree)
-                variations.append(
-                    {"degree": degree, "sr_edges": n, **_shown_curve(curve),
-                     "reweighted": None if weighted is None else float(weighted.Z)}
-                )  # fmt: skip
-        weighted = reweighted(events, scores, config.window, degree=search.degree)
-        result[charge_class] = {
-            "curves": curves,
-            "reweighted": None if weighted is None else _shown(weighted),
-            "variations": variations,
-        }
-    with results_directory(search.folder("significance")) as directory:
-        write_json(
-            directory / "significance.json",
-            {"degree": search.degree, "window": asdict(config.window), **result},
-        )
-
-
-def _report(search: Search) -> None:
-    from fastjag.analyses.dimuon.pages import write_report
-
-    write_report(search)
-
-
-_RUN: dict[str, Callable[[Search], None]] = {
-    "prepare": _prepare, "flow": _flow, "samples": _samples, "check": _check,
-    "classify": _classify, "significance": _significance, "report": _report,
-}  # fmt: skip
-
-
-def _settings(given: dict[str, Any], section: str, preset: str, module: Any) -> Any:
+def _changed(
+    given: Mapping[str, Any], section: str, kind: type, with_changes: Callable[..., Preset]
+) -> Preset:
     """A preset of flows or trees with the changes that the configuration makes."""
-    changes = given.get("settings", {})
-    if not isinstance(changes, dict):
-        raise ValueError(f"{section}.settings must be a table, got {changes!r}")  # noqa: TRY004
-    changes = {k: tuple(v) if isinstance(v, list) else v for k, v in changes.items()}
+    known = [field.name for field in fields(kind)]
+    for key in given["settings"]:
+        if key not in known:
+            raise ValueError(
+                f"unknown key in {section}.settings: {key!r}: {near_misses(key, known)}"
+            )
+    changes = {k: tuple(v) if isinstance(v, list) else v for k, v in given["settings"].items()}
     try:
-        return module.with_changes(str(given.get("preset", preset)), **changes)
-    except (TypeError, ValueError) as error:
+        return with_changes(given["preset"], **changes)
+    except ValueError as error:
         raise ValueError(f"{section}: {error}") from None
-
-
-def _shown(result: Significance) -> dict[str, Any]:
-    return {name: np.asarray(value).tolist() for name, value in result._asdict().items()}
-
-
-def _shown_curve(curve: Curve) -> dict[str, Any]:
-    return {"cuts": curve.cuts.tolist(), "rates": curve.rates.tolist(), **_shown(curve.result)}
-
-
-def stage_names(chosen: Sequence[str]) -> list[str]:
-    """All stages, or those given."""
-    return [one_of("stage", stage, STAGES) for stage in chosen] or list(STAGES)

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fastjag.analyses.diphoton.massfit import SIGNALS
 from fastjag.analyses.diphoton.recipes import MODELS
 from fastjag.analyses.diphoton.selections import selection_of
-from fastjag.arrays import near_misses
+from fastjag.arrays import near_misses, one_of
 
 #: The configuration for the sample that comes with fastjag.
 SAMPLE = Path(__file__).parent / "sample" / "sample.toml"
@@ -84,6 +85,9 @@ def _checked(content: Mapping[str, Any], folder: Path) -> Config:
     cuts = dict(_table(selection.get("cuts", {}), "selection.cuts"))
     preset = str(selection.get("preset", "slides"))
     selection_of(preset, cuts)  # an error names what is wrong
+    fit = section["fit"]
+    one_of("fit.signal", fit.get("signal", "gaussian"), SIGNALS)
+    _integer(fit.get("degree", 3), "fit.degree", 0)
     models = section["models"]
     names = tuple(_strings(models.get("names", list(MODELS)), "models.names"))
     for name in names:
@@ -115,7 +119,7 @@ def _checked(content: Mapping[str, Any], folder: Path) -> Config:
         fast=fast,
         negative=negative,
         most_events=None if most is None else _integer(most, "models.most_events", 10),
-        fit=dict(section["fit"]),
+        fit=dict(fit),
         seed=_integer(content.get("seed", 1), "seed", 0),
     )
 

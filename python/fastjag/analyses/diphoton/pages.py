@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fastjag.analyses.diphoton.study import Study
 
 _PACKAGES = ("fastjag", "numpy", "scikit-learn", "torch", "xgboost", "xgboost-cpu", "iminuit")
+_PEAK = (118.0, 132.0)  # GeV, around the Higgs boson
 _CLASS_COLUMNS = ("class", "selected events", "weight per event", "expected events", "share")
 
 
@@ -107,23 +108,18 @@ def _megabytes(n: float) -> str:
 
 def _fits(everything: Events, events: Events, config: Config) -> dict[str, MassFit]:
     """The peak of simulated Higgs bosons; and the spectrum of data, or of all that is simulated."""
-    window = selection_of(config.selection, config.cuts).mass
-    shape = fit_mass(
-        events.flat["m_yy"], events.flat["weight"], signal="crystal-ball", degree=0, window=window,
-        bins=55,
-    )  # fmt: skip
+    shape = fit_mass(events.flat["m_yy"], events.flat["weight"], degree=0, window=_PEAK, bins=28)
     fits = {"peak": shape}
     if not config.background:
         return fits
     there = everything
     if DATA in config.background:
         there = everything[everything.flat["label"] == everything.classes.index(DATA)]
-    kind = str(config.fit.get("signal", "crystal-ball"))
-    names = ("mean", "sigma", "alpha_low", "n_low", "alpha_high", "n_high")
-    fixed = {n: shape.values[n] for n in (names if kind == "crystal-ball" else ("mean",))}
     fits["spectrum"] = fit_mass(
-        there.flat["m_yy"], there.flat["weight"], signal=kind,
-        degree=int(config.fit.get("degree", 3)), window=window, fixed=fixed,
+        there.flat["m_yy"], there.flat["weight"], signal=str(config.fit.get("signal", "gaussian")),
+        degree=int(config.fit.get("degree", 3)),
+        window=selection_of(config.selection, config.cuts).mass,
+        fixed={name: shape.values[name] for name in ("mean", "sigma")},
     )  # fmt: skip
     return fits
 

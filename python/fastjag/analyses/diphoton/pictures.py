@@ -13,6 +13,7 @@ from fastjag.plots import figure
 
 # Petroff's colours (arXiv:2107.02270), which those who see few colours can tell apart.
 COLOURS = ("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70")
+_FEWEST = 10
 _KINDS = {
     "photon": "Photon",
     "lep": "Lepton",
@@ -24,7 +25,7 @@ _KINDS = {
 CAPTIONS = {
     "met": "Missing transverse momentum and its direction; every class has unit area.",
     "btag": "b-tag score: of all jets, and the largest of each event.",
-    "max_pt": "Largest pt of each kind of particles, of events that have one.",
+    "max_pt": "Largest pt of each kind of particles, of events that have one; classes with at least ten.",
     "multiplicities": "Numbers of particles of each kind.",
     "mass": "The diphoton mass by class; every class has unit area.",
     "spectrum": "Above: the spectrum with the fit of a peak, whose shape is that of simulated "
@@ -49,7 +50,8 @@ def pictures(events: Events) -> Iterator[tuple[str, Any]]:
 def shapes(panel: Any, events: Events, values: Any, edges: Any, of: Any = None) -> None:
     """Normalised histogram of each class; what is beyond the last edge is in the last bin.
 
-    ``of`` says which event a value belongs to; default: one value per event. NaN is left out.
+    ``of`` says which event a value belongs to; default: one value per event. NaN is left out, and
+    so are classes with hardly any value, whose shape means nothing.
     """
     label = np.asarray(events.flat["label"])
     weight = np.asarray(events.flat.get("weight", np.ones(len(events))), np.float64)
@@ -62,10 +64,10 @@ def shapes(panel: Any, events: Events, values: Any, edges: Any, of: Any = None) 
         counts = np.histogram(clipped[mine], edges, weights=weight[which[mine]])[0]
         area = counts.sum()
         style = {"color": COLOURS[i % len(COLOURS)], "lw": 1.6, "ls": "-" if i < 8 else "--"}
-        if area > 0:
+        if area > 0 and np.count_nonzero(mine) >= _FEWEST:
             panel.stairs(counts / area, edges, label=name, **style)
         else:
-            panel.plot([], [], label=f"{name}: none", **style)
+            panel.plot([], [], label=name, **style)
     panel.set_xlim(edges[0], edges[-1])
     panel.set_ylim(0, None)
 

@@ -235,10 +235,11 @@ def _output(reader: Reader, job: _Job) -> list[str]:
     """All columns of the kinds of particles in ATLAS releases; kinematics in other formats."""
     names = [name for name in _FLAT if name in reader.stored]
     used = {c for step in job.selection.steps(reader.schema.name) for c in step.columns}
-    for name in reader.branches(["*"]):
-        kind, column = reader.schema.split(name)
-        whole = reader.schema.name in LUMINOSITY and column not in ("n", "")
-        if kind in _KINDS and (whole or column in _KINEMATICS or name in used):
+    there = {reader.schema.split(name)[0] for name in reader.stored}
+    for name in reader.branches([f"{kind}_*" for kind in _KINDS if kind in there]):
+        column = reader.schema.split(name)[1]
+        whole = reader.schema.name in LUMINOSITY and column != "n"
+        if whole or column in _KINEMATICS or name in used:
             names.append(name)
     return names
 

@@ -1,0 +1,32 @@
+"""Which features tell the data of the signal region from what the flows expect there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastjag.analyses.importance import Importances, compare_importances
+
+if TYPE_CHECKING:
+    from fastjag.analyses.dimuon.search import Search
+
+
+def importances(search: Search, **options: Any) -> Importances:
+    """Importances of the preprocessed features, of what the classifiers learn from: class 0 are the
+    samples of the stage "samples", class 1 the data of the signal region. ``options`` go to
+    :func:`fastjag.analyses.importance.compare_importances`.
+
+    Without a signal, and with perfect flows, nothing can be told: areas under ROC curves are 0.5,
+    and normalised scores compare noise.
+    """
+    events, values = search.preprocessed("OS")
+    drawn = search.samples()["signal_region"]
+    data = values[~events.sideband]
+    return compare_importances(
+        np.concatenate([drawn, data]),
+        np.repeat(["samples", "signal region"], [len(drawn), len(data)]),
+        names=search.config.features,
+        **{"seed": search.config.seed, "threads": search.threads, "progress": search.progress,
+           **options},
+    )  # fmt: skip

@@ -1,0 +1,224 @@
+"""Toys of the search: background pairs around the Upsilon, and a signal hidden among them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastjag import toys
+from fastjag.analyses.dimuon.bumps import Curve, cut_curve, discriminant_of, reweighted
+from fastjag.analyses.dimuon.check import Closure, closure
+from fastjag.analyses.dimuon.config import Config
+from fastjag.analyses.dimuon.observables import pair_columns
+from fastjag.analyses.dimuon.preprocess import Preprocessing
+from fastjag.analyses.dimuon.samples import Events, draw_samples
+from fastjag.analyses.dimuon.sections import FINE
+from fastjag.arrays import at_least
+from fastjag.models.flow import fit_flows
+from fastjag.models.training import FlowSettings
+from fastjag.models.trees import TreeSettings, fold_scores
+from fastjag.statistics import Significance, Window, significance
+
+_DEGREE = 5
+_TRIGGER = "HLT_TrkMu15_DoubleTrkMu5NoFiltersNoVtx"
+
+#: Cuts, window and features of the published search; its stages small enough for a laptop.
+CONFIG = Config(
+    name="toys",
+    files=(),
+    window=Window(5, 9, 10.6, 16, sr_edges=12),
+    features=("dimu_pt", "mu0_ip3d", "mu1_ip3d"),
+    lower={"mu0_iso04": 0.55, "mu1_iso04": 0.55, "mu0_pt": 17, "mu1_pt": 8, _TRIGGER: 1},
+    flow={"preset": "fast", "seeds": [1, 2]},
+    classifier={"preset": "fast"},
+)
+
+_TOML = """\
+# The search in toys: fastjag dimuon run {config} --out results
+seed = {c.seed}
+
+[input]
+files = ["{file}"]
+
+[analysis_keywords]
+name = "{c.name}"
+particle = "upsilon"
+features = "search"
+
+[analysis_keywords.analysis_cuts.lower]
+{cuts}
+
+[window_definitions.upsilon]  # GeV
+SB_left = {w.sb_left:g}
+SR_left = {w.sr_left:g}
+SR_right = {w.sr_right:g}
+SB_right = {w.sb_right:g}
+
+[feature_sets]
+search = [{features}]
+
+[flow]  # preset = "paper" and seeds = [1, 2, 3, 4, 5] are those of the publication
+preset = "{c.flow[preset]}"
+seeds = {c.flow[seeds]}
+
+[classifier]  # preset = "paper": ensembles of 100
+preset = "{c.classifier[preset]}"
+
+[significance]
+sr_edges = {w.sr_edges}
+"""
+
+
+def write_search(
+    path: str | os.PathLike[str],
+    n_events: int,
+    *,
+    signal: int = 0,
+    seed: int = 0,
+    progress: bool | None = None,
+) -> Path:
+    """Write toys to a ROOT file and ``search.toml`` beside it, which is returned.
+
+    ``signal`` of the ``n_events`` events, on average, are Upsilons before any cut; see
+    :func:`fastjag.toys.upsilon_search`. Raises FileExistsError where there is another search.toml.
+    """
+    target = Path(path)
+    config = target.with_name("search.toml")
+    text = _TOML.format(
+        c=CONFIG,
+        w=CONFIG.window,
+        config=config.name,
+        file=target.name,
+        cuts="\n".join(f"{column} = {bound:g}" for column, bound in CONFIG.lower.items()),
+        features=", ".join(f'"{feature}"' for feature in CONFIG.features),
+    )
+    if config.exists() and config.read_text(encoding="utf-8") != text:
+        raise FileExistsError(f"{config}: holds another search; write the toys into another folder")
+    parameters = toys.upsilon_search(_share(n_events, signal))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    toys.write(target, n_events, seed=seed, parameters=parameters, progress=progress)
+    config.write_text(text, encoding="utf-8")
+    return config
+
+
+def toy_events(
+    n_events: int, *, signal: int = 0, seed: int = 0, config: Config = CONFIG
+) -> dict[str, Events]:
+    """The same toys without a file: "OS" and "SS" events that ``prepare`` would give.
+
+    Cuts, features and window are those of ``config``, which can ask for what muons and triggers
+    give, not for jets.
+    """
+    columns = [c for c in toys.BRANCHES if c.startswith(("Muon_", "HLT_"))]
+    parameters = toys.upsilon_search(_share(n_events, signal))
+    parts: dict[str, list[Events]] = {"OS": [], "SS": []}
+    for chunk in toys.generate(n_events, seed, parameters, columns):
+        muons = chunk["Muon"]
+        good = muons[config.muon_id].astype(bool)
+        charge, table = pair_columns(muons, None, good, threads=1)
+        event = table.pop("event")
+        table |= {name: chunk[name][event] for name in columns if name.startswith("HLT_")}
+        mass = table["dimu_mass"].astype(np.float64)
+        w = config.window
+        passing = (mass >= w.sb_left) & (mass < w.sb_right)
+        for name, bound in config.lower.items():
+            passing &= table[name] >= bound
+        for name, bound in config.upper.items():
+            passing &= table[name] <= bound
+        every = Events(
+            mass,
+            {f: table[f].astype(np.float64) for f in config.features},
+            (mass < w.sr_left) | (mass >= w.sr_right),
+        )
+        for name, chosen in (("OS", charge == 0), ("SS", charge != 0)):
+            parts[name].append(every[passing & chosen])
+    return {name: _joined(some) for name, some in parts.items()}
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found in one charge class: curves by discriminant ("classifier" and every feature)."""
+
+    inclusive: Significance
+    curves: dict[str, Curve]
+    reweighted: Significance | None  #: None where the inclusive fit has no excess
+    closure: Closure | None  #: of the sidebands that the flow learned, where it was asked for
+
+
+def search_events(
+    events: Mapping[str, Events],
+    *,
+    train_on: str = "OS",
+    flow: FlowSettings | str = "fast",
+    flow_seeds: Sequence[int] = (1,),
+    classifier: TreeSettings | str = "fast",
+    rates: ArrayLike = FINE,
+    seed: int = 1,
+    threads: int | None = 1,
+    check: bool = False,
+    config: Config = CONFIG,
+) -> dict[str, Found]:
+    """The search in memory, nothing written: for studies of hundreds of toys.
+
+    Flow, samples, classifier and fits are those of the stages. ``events`` are what
+    :func:`toy_events` gives. Flow and classifiers learn from the charge class ``train_on``; both are
+    searched. ``check`` asks for the closure of its sidebands, which takes classifiers of its own.
+    """
+    tested = next(name for name in events if name != train_on)
+    opposite = events["OS"]
+    fitted = Preprocessing.fit(opposite.features, opposite.mass, opposite.sideband)
+    rows = {name: fitted.transform(x.features, x.mass) for name, x in events.items()}
+    kept = {name: x[rows[name].kept] for name, x in events.items()}
+    beside = kept[train_on].sideband
+    values, mass = rows[train_on].values, rows[train_on].mass
+    flows = fit_flows(flow, flow_seeds, values[beside], mass[beside], progress=False)
+    drawn = draw_samples(flows, fitted, kept[train_on], config.window, degree=_DEGREE, seed=seed)
+    scored = fold_scores(
+        drawn.signal_region, values, ~beside, others={tested: rows[tested].values},
+        settings=classifier, seed=seed, threads=threads, progress=False,
+    )  # fmt: skip
+    scores = {train_on: scored.data, tested: scored.others[tested]}
+    closed = None
+    if check:
+        closed = closure(
+            config.features, drawn.sideband, fitted.scale_mass(drawn.sideband_mass),
+            values[beside], mass[beside], seed=seed, threads=threads,
+        )  # fmt: skip
+    result = {}
+    for name, sample in kept.items():
+        discriminants = {"classifier": scores[name]}
+        for i, feature in enumerate(config.features):
+            discriminants[feature] = discriminant_of(feature, rows[name].values[:, i])
+        left, inside, right, _ = config.window.count(sample.mass)
+        result[name] = Found(
+            significance(left, inside, right, window=config.window, degree=_DEGREE),
+            {
+                what: cut_curve(sample, x, config.window, degree=_DEGREE, rates=rates)
+                for what, x in discriminants.items()
+            },
+            reweighted(sample, scores[name], config.window, degree=_DEGREE),
+            closed if name == train_on else None,
+        )
+    return result
+
+
+def _share(n_events: int, signal: int) -> float:
+    at_least("n_events", n_events, 1)
+    if at_least("signal", signal, 0) > n_events:
+        raise ValueError(f"signal must not be more than the {n_events} events, got {signal}")
+    return signal / n_events
+
+
+def _joined(parts: list[Events]) -> Events:
+    first = parts[0]
+    return replace(
+        first,
+        mass=np.concatenate([p.mass for p in parts]),
+        features={f: np.concatenate([p.features[f] for p in parts]) for f in first.features},
+        sideband=np.concatenate([p.sideband for p in parts]),
+    )

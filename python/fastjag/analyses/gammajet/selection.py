@@ -1,0 +1,177 @@
+"""Events with one photon and a jet, from NanoAOD, with the balance of the two."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastjag.analyses.gammajet.stitching import photon_parton_delta_r
+from fastjag.arrays import Array, near_misses
+from fastjag.files import ReadError
+from fastjag.jagged import Jagged
+from fastjag.reader import Batch
+
+Floats = NDArray[np.float64]
+
+#: Filters of events with wrong missing momentum; a file has those of its year.
+MET_FILTERS = (
+    "Flag_goodVertices", "Flag_globalSuperTightHalo2016Filter", "Flag_HBHENoiseFilter",
+    "Flag_HBHENoiseIsoFilter", "Flag_EcalDeadCellTriggerPrimitiveFilter",
+    "Flag_BadPFMuonFilter", "Flag_BadPFMuonDzFilter", "Flag_eeBadScFilter",
+    "Flag_ecalBadCalibFilter",
+)  # fmt: skip
+COLUMNS = (
+    "Photon_pt", "Photon_eta", "Photon_phi", "Photon_jetIdx",
+    "Jet_pt", "Jet_eta", "Jet_phi", "Jet_jetId",
+    "Muon_pt", "Electron_pt", "Electron_cutBased",
+)  # fmt: skip
+OPTIONAL = (
+    *MET_FILTERS, "Photon_cutBased", "Photon_cutBasedBitmap", "Muon_looseId", "genWeight",
+    "GenPart_pt", "GenPart_eta", "GenPart_phi", "GenPart_pdgId", "GenPart_status",
+    "GenPart_statusFlags", "LHEPart_eta", "LHEPart_phi", "LHEPart_pdgId", "LHEPart_status",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Cuts, in GeV; those of the HLT_Photon30EB study are the defaults."""
+
+    photon_pt: float = 30.0
+    photon_abs_eta: float = 1.44
+    jet_pt: float = 40.0
+    jet_abs_eta: float = 2.5
+    lepton_pt: float = 10.0
+    second_jet_pt: float = 15.0  #: softer jets do not count for alpha
+    min_delta_phi: float = 0.0  #: of photon and leading jet; 2.7 is usual for the response
+    trigger: str | None = None
+    met: str = "MET"  #: or PuppiMET, RawMET: it has to contain the corrections that the jets have
+
+
+def columns_of(selection: Selection) -> tuple[list[str], list[str]]:
+    """Branches that every file must have, and those that some may lack."""
+    needed = [*COLUMNS, f"{selection.met}_pt", f"{selection.met}_phi"]
+    needed += [selection.trigger] if selection.trigger else []
+    return needed, list(OPTIONAL)
+
+
+def select(batch: Batch, selection: Selection, cutflow: dict[str, int]) -> dict[str, Array]:
+    """One row per event that passes, and the numbers of events after each step in ``cutflow``.
+
+    Columns: ``photon_pt/eta/phi``, ``jet_pt/eta/phi`` (leading jet), ``jet2_pt`` (0 if there is
+    none), ``delta_phi``, ``balance``, ``mpf``, ``alpha``, ``delta_r`` (of the prompt generated
+    photon to the nearest parton, NaN in data), ``gen_weight`` (1 in data). The response is
+
+    * balance: pt(jet) / pt(photon),
+    * MPF (missing projection fraction): 1 + MET . pt(photon) / pt(photon)^2, transverse vectors,
+    * alpha: pt(second jet) / pt(photon).
+
+    Of the jets, the photon's own one (``Photon_jetIdx``) is left out. Exactly one photon is tight,
+    ``Photon_cutBased`` 3 or, in old files, bit 2 of ``Photon_cutBasedBitmap``; a jet is tight by
+    bit 1 of ``Jet_jetId``; the second jet needs no identification. A lepton that vetoes is loose:
+    ``Muon_looseId`` (all muons where the branch is absent), ``Electron_cutBased`` 2 or more.
+    """
+    for name in ("Photon", "Jet", "Muon", "Electron"):
+        if name not in batch.collections:
+            raise ReadError(f"{batch.source}: {name} branches are not jagged")
+    keep = np.ones(len(batch), bool)
+
+    def cut(name: str, passing: NDArray[np.bool_] | None) -> None:
+        if passing is not None:
+            keep[:] &= passing
+        cutflow[name] = cutflow.get(name, 0) + int(np.count_nonzero(keep))
+
+    cut("events read", None)
+    if selection.trigger is not None:
+        cut(selection.trigger, batch[selection.trigger].astype(bool))
+    filters = [batch.flat[f].astype(bool) for f in MET_FILTERS if f in batch.flat]
+    cut("MET filters", np.logical_and.reduce(filters) if filters else None)
+    photons = batch.Photon
+    good = (
+        _tight_photons(photons, batch)
+        & (photons["pt"] > selection.photon_pt)
+        & (np.abs(photons["eta"]) < selection.photon_abs_eta)
+    )
+    tight = photons.keep(good)
+    cut("exactly one tight photon", tight.counts == 1)
+    cut("no loose lepton", _n_loose_leptons(batch, selection.lepton_pt) == 0)
+
+    photon = tight[keep]
+    jets = _without_own(batch.Jet[keep], photon["jetIdx"])
+    leading = jets.keep(
+        ((jets["jetId"].astype(np.int64) & 2) > 0)
+        & (jets["pt"] > selection.jet_pt)
+        & (np.abs(jets["eta"]) < selection.jet_abs_eta)
+    ).sort("pt")
+    has_jet = leading.counts > 0
+    keep[np.flatnonzero(keep)[~has_jet]] = False
+    cut("a tight jet", None)
+
+    photon, jets, leading = photon[has_jet], jets[has_jet], leading[has_jet]
+    first = leading.offsets[:-1]
+    row = {
+        **{f"photon_{c}": photon[c].astype(np.float64) for c in ("pt", "eta", "phi")},
+        **{f"jet_{c}": leading[c][first].astype(np.float64) for c in ("pt", "eta", "phi")},
+    }
+    others = jets.keep(
+        (jets["slot"] != np.repeat(leading["slot"][first], jets.counts))
+        & (jets["pt"] > selection.second_jet_pt)
+    )
+    second = others.aggregate("pt", ["max"])["max"]
+    row["jet2_pt"] = np.where(others.counts > 0, second, 0.0).astype(np.float64)
+    row["delta_phi"] = _delta_phi(row["photon_phi"], row["jet_phi"])
+    met = [batch[f"{selection.met}_{c}"][keep].astype(np.float64) for c in ("pt", "phi")]
+    row |= responses(row["photon_pt"], row["photon_phi"], row["jet_pt"], row["jet2_pt"], *met)
+    if "genWeight" in batch.flat:
+        row["gen_weight"] = batch["genWeight"][keep].astype(np.float64)
+    else:
+        row["gen_weight"] = np.ones(len(row["jet_pt"]))
+    row["delta_r"] = photon_parton_delta_r(batch, keep)
+    apart = np.abs(row["delta_phi"]) > selection.min_delta_phi
+    if selection.min_delta_phi > 0:
+        keep[np.flatnonzero(keep)[~apart]] = False
+        cut(f"delta_phi > {selection.min_delta_phi:g}", None)
+        row = {name: values[apart] for name, values in row.items()}
+    return row
+
+
+def responses(
+    photon_pt: Floats, photon_phi: Floats, jet_pt: Floats, jet2_pt: Floats,
+    met_pt: Floats, met_phi: Floats,
+) -> dict[str, Floats]:  # fmt: skip
+    """Balance, MPF and alpha of events; all arguments of shape (n,), GeV and rad."""
+    return {
+        "balance": jet_pt / photon_pt,
+        "mpf": 1 + met_pt * np.cos(met_phi - photon_phi) / photon_pt,
+        "alpha": jet2_pt / photon_pt,
+    }
+
+
+def _tight_photons(photons: Jagged, batch: Batch) -> NDArray[np.bool_]:
+    if "cutBased" in photons:
+        return np.asarray(photons["cutBased"] >= 3)
+    if "cutBasedBitmap" in photons:
+        return np.asarray((photons["cutBasedBitmap"].astype(np.int64) & 4) > 0)
+    raise ReadError(
+        f"{batch.source}: neither Photon_cutBased nor Photon_cutBasedBitmap among the branches: "
+        f"{near_misses('cutBased', photons.columns)}"
+    )
+
+
+def _n_loose_leptons(batch: Batch, pt: float) -> NDArray[np.int64]:
+    muons, electrons = batch.Muon, batch.Electron
+    loose = muons["looseId"].astype(bool) if "looseId" in muons else np.ones(len(muons["pt"]), bool)
+    n_muons = muons.keep(loose & (muons["pt"] > pt)).counts
+    return n_muons + electrons.keep((electrons["cutBased"] >= 2) & (electrons["pt"] > pt)).counts
+
+
+def _without_own(jets: Jagged, own: Array) -> Jagged:
+    """Jets with their place in the event as ``slot``, without the one that is the photon's."""
+    slot = np.arange(jets.n_particles) - np.repeat(jets.offsets[:-1], jets.counts)
+    return jets.with_columns(slot=slot).keep(slot != np.repeat(own, jets.counts))
+
+
+def _delta_phi(a: Floats, b: Floats) -> Floats:
+    """|a - b| between 0 and pi."""
+    return np.abs((a - b + np.pi) % (2 * np.pi) - np.pi)

@@ -1,0 +1,161 @@
+"""From a table to importances, pictures and a report."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from fastjag.analyses.importance import pictures
+from fastjag.analyses.importance.compare import METHODS, Importances, compare_importances
+from fastjag.analyses.importance.tables import Table, read_table, toy_table
+from fastjag.arrays import needs
+from fastjag.files import first_line
+from fastjag.output import results_directory, write_json
+from fastjag.plots import save
+from fastjag.report import Report
+
+_CAPTIONS = {
+    "importances": "Scores of each method over its largest one, features by their mean. Features "
+    "with the same letter are correlated and share their importance.",
+    "correlations": "Spearman correlations; frames are clusters of correlated features.",
+    "taylor": "The largest mean absolute Taylor coefficients of the network.",
+    "training": "What the network has learned after each epoch.",
+}
+_TERMS = 30
+
+
+def importance(
+    table: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    label: str,
+    *,
+    weight: str | None = None,
+    features: Iterable[str] | None = None,
+    model: str | os.PathLike[str] | None = None,
+    version: str,
+    **options: Any,
+) -> Importances:
+    """Compare importances of a table's columns; ``options`` go to :func:`compare_importances`.
+
+    ``out`` gets ``importance.json``, ``report.html`` and pictures (PNG, PDF), all or none.
+    ``model`` is a file of a whole torch module, trained on the columns as they are in the table.
+    """
+    needs("mplhep", "plots")
+    with results_directory(out) as directory:
+        rows = read_table(table, label, weight, features)
+        network = None if model is None else load_module(model)
+        result = compare_importances(
+            rows.features, rows.labels, rows.weights, rows.names, model=network, **options
+        )
+        write(result, directory, version, rows)
+    return result
+
+
+def demo(out: str | os.PathLike[str], *, events: int, seed: int, version: str,
+         progress: bool | None = None) -> Importances:  # fmt: skip
+    """Write ``toys.parquet`` with known differences of two classes, and compare importances."""
+    needs("pyarrow", "arrow")
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with results_directory(out) as directory:
+        pq.write_table(pa.table(toy_table(events, seed)), directory / "toys.parquet")
+    return importance(Path(out) / "toys.parquet", out, "label", weight="weight", seed=seed,
+                      version=version, progress=progress)  # fmt: skip
+
+
+def load_module(path: str | os.PathLike[str]) -> Any:
+    """A torch module saved whole, by ``torch.save(module, path)``. Loading one runs its code."""
+    needs("torch", "importance")
+    import torch
+
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=False)
+    except Exception as error:  # unpickling can raise anything
+        raise ValueError(f"{path}: not a torch module: {first_line(error)}") from error
+    if not isinstance(found, torch.nn.Module):
+        # The file's content is wrong, not an argument's type.
+        raise ValueError(  # noqa: TRY004
+            f"{path}: holds a {type(found).__name__}, not a module: torch.save(module, path) "
+            f"instead of its weights"
+        )
+    return found
+
+
+def write(
+    result: Importances,
+    out: str | os.PathLike[str],
+    version: str,
+    table: Table | None = None,
+) -> None:
+    """Pictures, ``importance.json`` and ``report.html``, all or none."""
+    with results_directory(out) as directory:
+        drawn = {"importances": pictures.comparison(result),
+                 "correlations": pictures.correlations(result)}  # fmt: skip
+        if result.taylor:
+            drawn["taylor"] = pictures.taylor(result)
+        if result.training:
+            drawn["training"] = pictures.training(result)
+        for name, fig in drawn.items():
+            save(fig, directory / f"{name}.png", directory / f"{name}.pdf")
+        content = {"fastjag": version, **result.to_dict()}
+        if table is not None:
+            numbers = ("features", "labels", "weights")
+            content["table"] = {k: v for k, v in vars(table).items() if k not in numbers}
+        write_json(directory / "importance.json", content)
+        _report(result, table, {name: directory / f"{name}.png" for name in drawn}).write(
+            directory / "report.html", f"fastjag {version}"
+        )
+
+
+def _report(result: Importances, table: Table | None, drawn: dict[str, Path]) -> Report:
+    classes = ", ".join(result.settings["classes"])
+    page = Report("Feature importance", f"{len(result.names)} features, "
+                  f"{result.settings['events']:,} events, classes {classes}.")  # fmt: skip
+    for warning in result.warnings:
+        page.text(f"Warning: {warning}.")
+    page.heading("All methods")
+    page.figure(drawn["importances"], _CAPTIONS["importances"])
+    order, normalised, mean = result.order(), result.normalised(), result.mean()
+    letters = pictures.cluster_names(result)
+    page.table(
+        ("feature", "cluster", "mean", *normalised),
+        [(result.names[i], letters[i] or "-", f"{mean[i]:.3f}",
+          *(f"{s[i]:.3f}" for s in normalised.values()))
+         for i in order],
+    )  # fmt: skip
+    page.heading("Correlated features")
+    page.figure(drawn["correlations"], _CAPTIONS["correlations"])
+    if result.taylor:
+        page.heading("Taylor coefficients")
+        page.figure(drawn["taylor"], _CAPTIONS["taylor"])
+        terms = sorted(result.taylor.items(), key=lambda item: -item[1])[:_TERMS]
+        page.table(("term", "mean absolute coefficient"), [(result.term(k), t) for k, t in terms])
+    if result.training:
+        page.figure(drawn["training"], _CAPTIONS["training"])
+    page.heading("How well the models tell the classes apart")
+    page.table(("model", "area under the ROC curve"), list(result.performance.items()))
+    page.heading("Scores in the units of each method")
+    columns = _shown_scores(result)
+    page.table(("feature", *columns),
+               [(result.names[i], *(c[i] for c in columns.values())) for i in order])  # fmt: skip
+    page.table(("method", "what it is"), [(name, METHODS[name]) for name in result.scores])
+    page.heading("Settings")
+    page.settings(result.settings)
+    if table is not None:
+        about = {k: v for k, v in vars(table).items() if k in ("file", "n_read", "not_numbers")}
+        page.settings({**about, **{f"events without {k}": n for k, n in table.missing.items()}})
+    return page
+
+
+def _shown_scores(result: Importances) -> dict[str, list[str]]:
+    errors = result.errors
+    return {
+        name: [f"{x:.4g}" + (f" ± {errors[name][i]:.2g}" if name in errors else "")
+               for i, x in enumerate(scores)]
+        for name, scores in result.scores.items()
+    }  # fmt: skip

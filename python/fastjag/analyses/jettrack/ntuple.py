@@ -1,0 +1,73 @@
+"""PFNano files as JetNtuple-format files, and more of them by rotated copies."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastjag.arrays import Array, at_least
+from fastjag.files import Files
+from fastjag.io import Batch, iterate
+from fastjag.jagged import Jagged
+from fastjag.toys.jetfiles import write_rows
+from fastjag.toys.jetntuple import jet_rows
+
+_COLUMNS = [*(f"Jet_{c}" for c in ("pt", "eta", "phi", "mass", "area", "rawFactor")),
+            *(f"PFCands_{c}" for c in ("pt", "eta", "phi", "mass", "pdgId")),
+            "JetPFCands_jetIdx", "JetPFCands_pFCandsIdx", "run", "luminosityBlock", "event"]  # fmt: skip
+_OPTIONAL = ["Jet_qgl", "Jet_hadronFlavour", "Jet_partonFlavour", "genWeight", "PV_npvsGood",
+             "Pileup_nTrueInt", "Pileup_nPU", "fixedGridRhoFastjetAll", "fixedGridRhoFastjetCentral",
+             "fixedGridRhoFastjetCentralNeutral",
+             "fixedGridRhoFastjetCentralChargedPileUp"]  # fmt: skip
+
+
+def to_jetntuple(
+    files: Files,
+    path: str | os.PathLike[str],
+    *,
+    copies: int = 1,
+    seed: int = 0,
+    compression: str = "zlib",
+    step: int | str = "50 MB",
+    progress: bool | None = None,
+) -> Path:
+    """Write a row per AK4 jet of PFNano files in JetNtuple's format.
+
+    Jets with pt > 30 GeV and |eta| < 2.5 of events whose two leading jets are such, as in record
+    12100; branches that PFNano cannot fill (fromPV, gen jets) are left out. With ``copies`` > 1
+    every event is written so many times, each time turned by a random angle in phi, and with a
+    new event number: a way to scale small files up, not to gain statistics.
+    """
+    at_least("copies", copies, 1)
+
+    def rows() -> Iterator[dict[str, Any]]:
+        rng = np.random.default_rng(seed)
+        for batch in iterate(files, _COLUMNS, optional=_OPTIONAL, step=step, progress=progress):
+            events = _events(batch)
+            highest = events["event"].max()
+            for copy in range(copies):
+                angle = rng.uniform(-np.pi, np.pi, len(batch)) if copy else np.zeros(len(batch))
+                yield jet_rows(_turned(events, angle, copy * (highest + np.uint64(1))))
+
+    record = {"made by": "fastjag jets ntuple", "copies": copies, "seed": seed}
+    return write_rows(path, rows(), "jetntuple", compression=compression, record=record)
+
+
+def _events(batch: Batch) -> dict[str, Any]:
+    return {**batch.flat, **batch.collections, "event": batch["event"].astype(np.uint64)}
+
+
+def _turned(events: dict[str, Any], angle: Array, shift: Any) -> dict[str, Any]:
+    def turn(particles: Jagged) -> Jagged:
+        phi = particles["phi"].astype(np.float64) + np.repeat(angle, particles.counts)
+        phi -= 2 * np.pi * np.rint(phi / (2 * np.pi))
+        return particles.with_columns(phi=phi.astype(np.float32))
+
+    return events | {
+        "Jet": turn(events["Jet"]), "PFCands": turn(events["PFCands"]),
+        "event": events["event"] + np.uint64(shift),
+    }  # fmt: skip

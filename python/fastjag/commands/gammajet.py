@@ -1,0 +1,69 @@
+"""``fastjag gammajet``: the response of jets in photon+jet events."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from fastjag.commands import OutOption, console
+
+app = typer.Typer(
+    help="Jet response by balance and MPF in photon+jet events.", no_args_is_help=True
+)
+
+
+@app.command(epilog="Example: fastjag gammajet run gammajet.toml --out response")
+def run(
+    config: Annotated[Path, typer.Argument(help="The configuration (TOML).")],
+    out: OutOption = Path("gammajet"),
+    until: Annotated[str, typer.Option(help="Last stage: select, response or report.")] = "report",
+) -> None:
+    """All stages up to one; those whose results are there already are not run again."""
+    from fastjag.analyses.gammajet.run import Config, GammaJet
+
+    job = GammaJet(Config.read(config), out)
+    job.run([until], told=lambda what: console.print(what, highlight=False))
+    if until == "report":
+        _print_responses(job.folder("report"))
+    console.print(f"results in {job.folder(until)}", soft_wrap=True)
+
+
+@app.command(epilog="Example: fastjag gammajet demo --out demo/gammajet")
+def demo(
+    out: OutOption = Path("gammajet-demo"),
+    events: Annotated[int, typer.Option(help="Simulated events of each kind.")] = 60_000,
+    seed: Annotated[int, typer.Option(help="Seed of the generator.")] = 1,
+) -> None:
+    """Simulate data (response 0.97) and two overlapping samples (1.02), and measure both."""
+    from fastjag.analyses.gammajet import toys
+
+    out.mkdir(parents=True, exist_ok=True)
+    toys.write(out / "data.root", events, response=0.97, seed=seed)
+    for i, kind in enumerate(("gjets", "qcd")):
+        toys.write(out / f"{kind}.root", events, kind=kind, response=1.02, seed=seed + 1000 + i)
+    # The sample with a cut at generation has the cross-section of what is left.
+    (out / "gammajet.toml").write_text(toys.configuration(out))
+    run(out / "gammajet.toml", out, "report")
+
+
+def _print_responses(folder: Path) -> None:
+    import json
+
+    found = json.loads((folder / "results.json").read_text())
+    table = Table(
+        "sample", "|eta|", "estimator", "photon pt [GeV]", "at alpha = 0", title="Response"
+    )
+    for name in ("data", "simulation"):
+        for part in found.get(name, []):
+            bins = [b for b in part["bins"] if b["line"]["intercept"] is not None]
+            if bins:
+                best = min(bins, key=lambda b: b["line"]["error"])
+                table.add_row(
+                    name, "{:g}-{:g}".format(*part["eta"]), part["estimator"],
+                    f"{best['low']:g}-{best['high']:g}",
+                    f"{best['line']['intercept']:.4f} ± {best['line']['error']:.4f}",
+                )  # fmt: skip
+    console.print(table)

@@ -1,0 +1,221 @@
+"""``fastjag jets``: jets, their constituents and tracks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from fastjag import __version__
+from fastjag.commands import (
+    FilesArgument,
+    OutOption,
+    SkipOption,
+    StepOption,
+    ThreadsOption,
+    console,
+)
+
+app = typer.Typer(
+    help="Jets and their tracks: JetNtuple and PFNano files to shapes, tensors, impact parameters "
+    "and taggers.",
+    no_args_is_help=True,
+)
+
+CollectionOption = Annotated[str, typer.Option("--jets", help="AK4, or AK8 of PFNano.")]
+PtOption = Annotated[float, typer.Option(help="Jet pt above this [GeV].")]
+EtaOption = Annotated[float, typer.Option(help="Jet |eta| below this.")]
+SeedOption = Annotated[int, typer.Option(help="Seed of everything random.")]
+
+
+@app.callback()
+def _group() -> None:
+    pass
+
+
+def _reader(files: list[str], jets: str, min_pt: float, max_abs_eta: float, step: str,
+            skip_errors: bool, gen: bool = False) -> Any:  # fmt: skip
+    from fastjag.analyses.jettrack import JetReader
+
+    return JetReader(
+        files, jets=jets, min_pt=min_pt, max_abs_eta=max_abs_eta, gen=gen,
+        step=int(step) if step.isdigit() else step, on_error="skip" if skip_errors else "raise",
+    )  # fmt: skip
+
+
+def _show(title: str, counts: dict[str, int]) -> None:
+    table = Table("what", "number", title=title)
+    table.columns[1].justify = "right"
+    for name, n in counts.items():
+        table.add_row(name, f"{n:,}")
+    console.print(table)
+
+
+@app.command(epilog="Example: fastjag jets toys jets.root --jets 20000 --seed 1")
+def toys(
+    path: Annotated[Path, typer.Argument(help="The ROOT file to write.")],
+    jets: Annotated[int, typer.Option(help="Number of jets.")] = 20_000,
+    seed: SeedOption = 0,
+    format: Annotated[str, typer.Option(help="jetntuple or pfnano.")] = "jetntuple",
+    pileup: Annotated[float, typer.Option(help="Mean candidates outside jets per event.")] = 1100.0,
+    compression: Annotated[str, typer.Option(help="zlib, lz4, zstd or none.")] = "zlib",
+) -> None:
+    """Write toy jets with their constituents, in the format of JetNtuple or PFNano."""
+    from fastjag.toys.jetfiles import write_jets
+    from fastjag.toys.jets import JetToyParameters
+
+    write_jets(path, jets, seed=seed, format=format, compression=compression,
+               parameters=JetToyParameters(pileup=pileup))  # fmt: skip
+    console.print(f"{jets:,} jets in {path}", soft_wrap=True)
+
+
+@app.command(epilog="Example: fastjag jets ntuple pfnano.root jets.root --copies 10")
+def ntuple(
+    files: FilesArgument,
+    path: Annotated[Path, typer.Argument(help="The JetNtuple-format file to write.")],
+    copies: Annotated[int, typer.Option(help="Times that each event is written, turned.")] = 1,
+    seed: SeedOption = 0,
+    compression: Annotated[str, typer.Option(help="zlib, lz4, zstd or none.")] = "zlib",
+) -> None:
+    """PFNano files as one JetNtuple-format file, a row per jet."""
+    from fastjag.analyses.jettrack import to_jetntuple
+
+    to_jetntuple(files, path, copies=copies, seed=seed, compression=compression)
+    console.print(f"{path}", soft_wrap=True)
+
+
+@app.command(epilog="Example: fastjag jets shapes jets.root --out shapes --min-pt 50")
+def shapes(
+    files: FilesArgument,
+    out: OutOption = Path("jet-shapes"),
+    jets: CollectionOption = "AK4",
+    min_pt: PtOption = 0.0,
+    max_abs_eta: EtaOption = float("inf"),
+    gen: Annotated[
+        bool, typer.Option("--gen", help="Gen particles as well (JetNtuple of simulation).")
+    ] = False,
+    step: StepOption = "50 MB",
+    skip_errors: SkipOption = False,
+    threads: ThreadsOption = None,
+) -> None:
+    """Spectra, multiplicities, girth, pTD, widths and mean images by flavour; dijet mass."""
+    from fastjag.analyses.jettrack import jet_shapes, pages
+    from fastjag.output import results_directory
+
+    with results_directory(out) as directory:
+        reader = _reader(files, jets, min_pt, max_abs_eta, step, skip_errors, gen)
+        result = jet_shapes(reader, threads=threads)
+        pages.write_shapes(result, directory, __version__)
+    _show("Jets", result.counts)
+    console.print(f"{result.seconds:.2f} s; results in {out}", soft_wrap=True)
+
+
+@app.command(epilog="Example: fastjag jets tensors jets.root --out tensors --format hdf5")
+def tensors(
+    files: FilesArgument,
+    out: OutOption = Path("jet-tensors"),
+    format: Annotated[str, typer.Option(help="hdf5, parquet or npz.")] = "hdf5",
+    jets: CollectionOption = "AK4",
+    min_pt: PtOption = 0.0,
+    max_abs_eta: EtaOption = float("inf"),
+    candidates: Annotated[int, typer.Option(help="Slots for constituents.")] = 100,
+    tracks: Annotated[int, typer.Option(help="Slots for charged constituents.")] = 60,
+    vertices: Annotated[int, typer.Option(help="Slots for secondary vertices.")] = 5,
+    images: Annotated[bool, typer.Option("--images", help="33 x 33 images as well.")] = False,
+    step: StepOption = "50 MB",
+    skip_errors: SkipOption = False,
+) -> None:
+    """Zero-padded features of the leading constituents, tracks and vertices, for training."""
+    from fastjag.analyses.jettrack import write_tensors
+
+    for name, n in (("candidates", candidates), ("tracks", tracks), ("vertices", vertices)):
+        if n < 1:
+            raise ValueError(f"{name} must be 1 or more, got {n}")
+    reader = _reader(files, jets, min_pt, max_abs_eta, step, skip_errors)
+    written = write_tensors(
+        reader, out, format=format, with_images=images, version=__version__,
+        slots={"pfcand": candidates, "track": tracks, "sv": vertices},
+    )  # fmt: skip
+    for skipped in reader.skipped:
+        console.print(f"[yellow]skipped[/yellow] {skipped.file}: {skipped.reason}", soft_wrap=True)
+    console.print(
+        f"{written['jets']:,} jets, {len(written['columns'])} columns; results in {out}",
+        soft_wrap=True,
+    )
+
+
+@app.command(epilog="Example: fastjag jets tracks pfnano.root --out tracks --min-track-pt 1")
+def tracks(
+    files: FilesArgument,
+    out: OutOption = Path("jet-tracks"),
+    jets: Annotated[str, typer.Option(help="Collection of the jets.")] = "Jet",
+    tracks: Annotated[str, typer.Option(help="Collection of the tracks.")] = "PFCands",
+    dxy: Annotated[str, typer.Option(help="Their column of d_xy [cm].")] = "d0",
+    weight: Annotated[
+        str | None, typer.Option(help="Event branch of weights. Default: genWeight, if there.")
+    ] = None,
+    radius: Annotated[float, typer.Option(help="Tracks with delta_r below this.")] = 0.5,
+    min_pt: PtOption = 0.0,
+    min_track_pt: Annotated[float, typer.Option(help="Track pt above this [GeV].")] = 0.0,
+    step: StepOption = "100 MB",
+    skip_errors: SkipOption = False,
+    threads: ThreadsOption = None,
+) -> None:
+    """The d_xy spectrum of tracks in jets and elsewhere, by flavour of the jets."""
+    from fastjag.analyses.jettrack import TrackSelection, pages, track_spectrum
+    from fastjag.output import results_directory
+
+    with results_directory(out) as directory:
+        result = track_spectrum(
+            files, TrackSelection(jets, tracks, dxy, weight, radius, min_pt, min_track_pt),
+            step=int(step) if step.isdigit() else step,
+            on_error="skip" if skip_errors else "raise", threads=threads,
+        )  # fmt: skip
+        pages.write_tracks(result, directory, __version__)
+    _show("Tracks", result.counts)
+    console.print(f"{result.seconds:.2f} s; results in {out}", soft_wrap=True)
+
+
+@app.command(epilog="Example: fastjag jets train tensors --target quark --out tagger")
+def train(
+    source: Annotated[Path, typer.Argument(metavar="TENSORS", help="What `jets tensors` wrote.")],
+    out: OutOption = Path("jet-tagger"),
+    target: Annotated[str, typer.Option(help="quark (against gluon) or b.")] = "quark",
+    models: Annotated[
+        list[str] | None, typer.Option(help="XGBoost or DeepSets; repeat. Default: both.")
+    ] = None,
+    max_jets: Annotated[int | None, typer.Option(help="Use the first so many.")] = None,
+    epochs: Annotated[int, typer.Option(help="Of DeepSets.")] = 10,
+    rounds: Annotated[int, typer.Option(help="Of XGBoost.")] = 300,
+    seed: SeedOption = 0,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    threads: ThreadsOption = None,
+) -> None:
+    """Taggers from padded tensors, tested on events they have not seen."""
+    from fastjag.analyses.jettrack import pages, read_tensors, tagging
+    from fastjag.output import results_directory
+
+    with results_directory(out) as directory:
+        result = tagging.train(
+            read_tensors(source, max_jets), target, models=models or tagging.MODELS,
+            epochs=epochs, rounds=rounds, seed=seed, device=device, threads=threads,
+        )  # fmt: skip
+        pages.write_tagging(result, directory, __version__)
+    for name, found in result.models.items():
+        console.print(f"{name}: AUC {found['auc']:.4f} +- {found['auc_error']:.4f}, "
+                      f"mistag {found['mistag_at_50']:.3%} at 50 % efficiency", highlight=False)  # fmt: skip
+    console.print(f"results in {out}", soft_wrap=True)
+
+
+@app.command(epilog="Example: fastjag jets demo --out demo-jets")
+def demo(
+    out: OutOption = Path("jet-demo"),
+    jets: Annotated[int, typer.Option(help="Number of toy jets in each format.")] = 3_000,
+    seed: SeedOption = 1,
+) -> None:
+    """All of the above on toy jets, in less than a minute."""
+    from fastjag.analyses.jettrack.demo import run
+
+    run(out, jets, seed, __version__, told=lambda text: console.print(text, soft_wrap=True))

@@ -1,0 +1,120 @@
+"""``fastjag rates``: trigger rates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from fastjag import __version__
+from fastjag.commands import FilesArgument, OutOption, StepOption, console, step_of
+
+if TYPE_CHECKING:
+    from fastjag.analyses.triggerrate.pages import Result
+
+app = typer.Typer(
+    help="Trigger rates from NanoAOD files or by hand, and how they grow with pileup.",
+    no_args_is_help=True,
+)
+PileupOption = Annotated[
+    float | None, typer.Option("--at", help="Pileup for which rates are predicted.")
+]
+BunchesOption = Annotated[
+    float | None, typer.Option(help="Colliding bunches to which rates are scaled.")
+]
+FactorOption = Annotated[float, typer.Option(help="Another factor of the prediction.")]
+
+
+@app.command(
+    epilog="Example: fastjag rates count data/*.root --trigger HLT_Photon30EB "
+    "--window 355892:16-100 --golden golden.json --out rates"
+)
+def count(
+    files: FilesArgument,
+    trigger: Annotated[
+        list[str], typer.Option(help="Trigger branch or pattern ('HLT_Mu*'); repeat.")
+    ],
+    window: Annotated[
+        list[str] | None,
+        typer.Option(help="RUN:FIRST-LAST or RUN; repeat. Default: every run of the files."),
+    ] = None,
+    windows: Annotated[
+        Path | None,
+        typer.Option(help="CSV of windows: run, first, last, pileup, prescale, bunches, trigger."),
+    ] = None,
+    golden: Annotated[Path | None, typer.Option(help="Golden JSON of certified sections.")] = None,
+    dead_time: Annotated[float, typer.Option(help="Share of the time without trigger.")] = 0.0,
+    at: PileupOption = None,
+    bunches: BunchesOption = None,
+    factor: FactorOption = 1.0,
+    step: StepOption = "100 MB",
+    out: OutOption = Path("rates"),
+) -> None:
+    """Counts of trigger bits per luminosity section, rates with errors, rate against pileup."""
+    from fastjag.analyses.triggerrate import pages
+    from fastjag.analyses.triggerrate.rates import Window, read_windows
+
+    chosen = [Window.parse(text) for text in window or []]
+    chosen += read_windows(windows) if windows else []
+    result = pages.from_files(
+        files, trigger, out, windows=chosen or None, golden=golden, dead_time=dead_time,
+        target=pages.Target(at, bunches, factor), step=step_of(step), version=__version__,
+    )  # fmt: skip
+    _show(result, out)
+
+
+@app.command(epilog="Example: fastjag rates fit rates.csv --at 50 --out rates")
+def fit(
+    table: Annotated[
+        Path,
+        typer.Argument(
+            help="CSV with rate (or counts and sections), pileup, and optionally trigger, run, "
+            "first, last, error, prescale, bunches."
+        ),
+    ],
+    at: PileupOption = None,
+    bunches: BunchesOption = None,
+    factor: FactorOption = 1.0,
+    out: OutOption = Path("rates"),
+) -> None:
+    """The same from a table of rates, for example entered by hand from a monitoring page."""
+    from fastjag.analyses.triggerrate import pages
+    from fastjag.analyses.triggerrate.rates import read_rates
+    from fastjag.output import results_directory
+
+    with results_directory(out) as directory:
+        result = pages.evaluate(read_rates(table), pages.Target(at, bunches, factor))
+        pages.write(result, directory, __version__, {"table": table})
+    _show(result, out)
+
+
+@app.command(epilog="Example: fastjag rates demo --out demo")
+def demo(
+    out: OutOption = Path("rates-demo"),
+    seed: Annotated[int, typer.Option(help="Seed of the toys.")] = 1,
+) -> None:
+    """Toy files of six runs: 0.41 and 0.09 Hz per unit of pileup, 20.5 and 4.5 Hz at 50."""
+    from fastjag.analyses.triggerrate import pages
+
+    _show(pages.demo(out, seed=seed, version=__version__), out)
+
+
+def _show(result: Result, out: Path) -> None:
+    table = Table("trigger", "run", "sections", "counts", "rate [Hz]", "pileup", title="Rates")
+    for r in result.rates:
+        cells = (r.run, r.sections, r.counts)
+        error = "" if r.error is None else f" ± {r.error:.2f}"
+        pileup = "-" if r.pileup is None else f"{r.pileup:.4g}"
+        table.add_row(r.trigger, *("-" if c is None else str(c) for c in cells),
+                      f"{r.rate:.2f}{error}", pileup)  # fmt: skip
+    console.print(table)
+    for trigger, found in result.predictions.items():
+        for name, (rate, uncertainty) in found.items():
+            error = "" if uncertainty is None else f" ± {uncertainty:.2f}"
+            at = f"{trigger} at pileup {result.target.pileup:g}"
+            console.print(f"{at} ({name}): {rate:.2f}{error} Hz", highlight=False)
+    for note in result.notes:
+        console.print(f"[yellow]note[/yellow] {note}", soft_wrap=True, highlight=False)
+    console.print(f"results in {out}", soft_wrap=True)

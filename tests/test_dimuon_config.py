@@ -1,0 +1,95 @@
+"""Sections of a search's configuration: defaults, and errors that name key and near misses."""
+
+from dataclasses import replace
+
+import pytest
+
+from fastjag.analyses.dimuon.config import Config
+from fastjag.analyses.dimuon.sections import FINE
+from fastjag.statistics import Window
+
+TOML = """
+train_on = "OS"
+[input]
+files = "toys.root"
+[window_definitions.upsilon]
+SB_left = 5
+SR_left = 9
+SR_right = 10.6
+SB_right = 16
+[feature_sets]
+one = ["dimu_pt"]
+[flow]
+seeds = [1, 2]
+[classifier]
+latent = true
+pseudo_experiments = 3
+null_experiments = 0
+experiment_members = 5
+[significance]
+degree = 4
+sr_edges = 8
+degrees = [3, 4]
+edges = [6, 8]
+rates = [1, 0.5]
+toys = 50
+peaks = true
+"""
+
+
+def read(folder, text):
+    (folder / "search.toml").write_text(text)
+    return Config.read(folder / "search.toml")
+
+
+def test_what_it_says(tmp_path):
+    config = read(tmp_path, TOML)
+    assert config.window == Window(5, 9, 10.6, 16, 8)
+    assert config.flow == {"preset": "spline", "seeds": [1, 2], "settings": {}}
+    assert config.classifier == {
+        "preset": "paper", "settings": {}, "latent": True, "pseudo_experiments": 3,
+        "null_experiments": 0, "experiment_members": 5,
+    }  # fmt: skip
+    assert config.significance == {
+        "degree": 4, "degrees": [3, 4], "edges": [6, 8], "rates": [1, 0.5], "toys": 50,
+        "peaks": True,
+    }  # fmt: skip
+
+
+def test_defaults():
+    config = Config("toy", (), Window(5, 9, 10.6, 16), ("dimu_pt",), seed=7)
+    assert config.flow["seeds"] == [7]
+    assert config.train_on == "OS"
+    assert config.significance["degree"] == 5
+    assert config.significance["rates"] == list(FINE)
+    assert config.classifier["experiment_members"] is None
+    assert replace(config, train_on="SS").train_on == "SS"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("latent = true", "latnt = true", "unknown key in classifier: 'latnt': did you mean 'latent'"),
+        ("latent = true", "latent = 1", "classifier.latent must be true or false, got 1"),
+        ("pseudo_experiments = 3", "pseudo_experiments = -1", "pseudo_experiments must be an integer >= 0"),
+        ("experiment_members = 5", "experiment_members = 0", "experiment_members must be an integer >= 1"),
+        ('train_on = "OS"', 'train_on = "os"', "train_on must be 'OS' or 'SS', got 'os'"),
+        ('train_on = "OS"', 'train_onn = "OS"', "unknown key: 'train_onn': did you mean 'train_on'"),
+        ("seeds = [1, 2]", "seeds = 3", "flow.seeds must be a list of integers, got 3"),
+        ("seeds = [1, 2]", "seeds = [1, 1]", "flow.seeds must be a list of different integers"),
+        ("seeds = [1, 2]", "seeds = []", "flow.seeds must be a list of integers, got"),
+        ("degree = 4", 'degree = "5"', "significance.degree must be an integer >= 0, got '5'"),
+        ("degrees = [3, 4]", "degrees = [3.5]", "significance.degrees must be a list of integers"),
+        ("edges = [6, 8]", "edges = [1]", r"edges must be a list of integers >= 2, got 1 in it"),
+        ("rates = [1, 0.5]", "rates = [1.5]", "rates must be a list of numbers above 0 and up to 1"),
+        ("rates = [1, 0.5]", "rates = 0.5", "rates must be a list of numbers .*, got 0.5"),
+        ("toys = 50", "toy = 50", "unknown key in significance: 'toy': did you mean 'toys'"),
+        ("toys = 50", "toys = 2.5", "significance.toys must be an integer >= 0, got 2.5"),
+        ("sr_edges = 8", "sr_edges = 1", "sr_edges must be an integer >= 2"),
+        ("peaks = true", 'peaks = "yes"', "significance.peaks must be true or false, got 'yes'"),
+    ],
+)  # fmt: skip
+def test_errors(tmp_path, old, new, message):
+    assert old in TOML
+    with pytest.raises(ValueError, match=f"search.toml: .*{message}"):
+        read(tmp_path, TOML.replace(old, new, 1))
