@@ -8,6 +8,7 @@ import pytest
 from fastjag.analyses.diphoton import pages
 from fastjag.analyses.diphoton.config import SAMPLE, Config
 from fastjag.analyses.diphoton.events import Events
+from fastjag.analyses.diphoton.importance import importances
 from fastjag.analyses.diphoton.study import Study, of_classes, thinned
 
 SMALL = """
@@ -177,3 +178,16 @@ def test_command(tmp_path):
         assert "Example" in shown.output
     neither = CliRunner().invoke(app, ["diphoton", "run", "--out", str(tmp_path)])
     assert isinstance(neither.exception, ValueError)
+
+
+def test_importances_of_the_aggregates(study):
+    """What tells VBF from ttH most: jets, b tags and what follows from them."""
+    methods = ["Fisher score", "mutual information"]
+    found = importances(study, most=2, methods=methods)
+    assert list(found.scores) == methods
+    everything = importances(study, most=1000, methods=["mutual information"])
+    score = dict(zip(everything.names, everything.scores["mutual information"], strict=True))
+    assert set(score) == {"jet_n", "m_jj", "n_b_70"}
+    assert set(found.names) == set(sorted(score, key=score.__getitem__)[-2:])
+    with pytest.raises(ValueError, match="most must be 2 or more, got 1"):
+        importances(study, most=1)

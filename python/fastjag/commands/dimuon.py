@@ -9,7 +9,9 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from fastjag import __version__
 from fastjag.commands import OutOption, ThreadsOption, console
+from fastjag.commands.importance import show
 
 app = typer.Typer(
     help="The dimuon anomaly search: flow, classifiers and bump hunt.", no_args_is_help=True
@@ -68,6 +70,25 @@ def _summary(rows: list[dict[str, Any]]) -> Table:
                 "" if rate is None else f"{rate:.2%}", end_section=row is list(best.values())[-1],
             )  # fmt: skip
     return table
+
+
+@app.command(epilog="Example: fastjag dimuon importance search.toml --out search")
+def importance(
+    config: Annotated[Path, typer.Argument(help="The configuration, TOML or YAML.")],
+    out: OutOption = Path("dimuon"),
+    threads: ThreadsOption = None,
+) -> None:
+    """Which features tell the data of the signal region from the flows' samples there."""
+    from fastjag.analyses.dimuon.config import Config
+    from fastjag.analyses.dimuon.importance import importances
+    from fastjag.analyses.dimuon.search import Search
+    from fastjag.analyses.importance import pages
+
+    search = Search(Config.read(config), out, threads=threads)
+    search.run(["samples"], told=lambda what: console.print(what, highlight=False))
+    result = importances(search)
+    pages.write(result, out / "importance", __version__)
+    show(result, out / "importance")
 
 
 @app.command(

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from fastjag.commands import ThreadsOption, console
+from fastjag import __version__
+from fastjag.commands import OutOption, ThreadsOption, console
+from fastjag.commands.importance import show
 
 app = typer.Typer(
     help="Production modes of the Higgs boson in diphoton events: selection, features, models.",
@@ -46,3 +48,30 @@ def run(
     study = Study(Config.read(config or SAMPLE), out, threads=threads, device=device)
     study.run([until], told=lambda what: console.print(what, highlight=False))
     console.print(f"results in {study.folder(until)}", soft_wrap=True)
+
+
+@app.command(epilog="Example: fastjag diphoton importance study.toml --out study --most 20")
+def importance(
+    config: Annotated[
+        Path | None, typer.Argument(help="The configuration, TOML.", show_default=False)
+    ] = None,
+    sample: Annotated[
+        bool, typer.Option("--sample", help="Take the simulated sample that comes with fastjag.")
+    ] = False,
+    out: OutOption = Path("diphoton"),
+    most: Annotated[int, typer.Option(help="Compare the features that tell most, so many.")] = 15,
+    threads: ThreadsOption = None,
+) -> None:
+    """Which aggregates tell the production modes apart."""
+    from fastjag.analyses.diphoton.config import SAMPLE, Config
+    from fastjag.analyses.diphoton.importance import importances
+    from fastjag.analyses.diphoton.study import Study
+    from fastjag.analyses.importance import pages
+
+    if (config is None) != sample:
+        raise ValueError("name a configuration, or give --sample instead")
+    study = Study(Config.read(config or SAMPLE), out, threads=threads)
+    study.run(["features"], told=lambda what: console.print(what, highlight=False))
+    result = importances(study, most=most)
+    pages.write(result, out / "importance", __version__)
+    show(result, out / "importance")

@@ -65,7 +65,7 @@ def run(
         methods=methods or tuple(METHODS), correlated=correlated, epochs=epochs, repeats=repeats,
         seed=seed, threads=threads, version=__version__,
     )  # fmt: skip
-    _show(result, out)
+    show(result, out)
 
 
 @app.command(epilog="Example: fastjag importance demo --out demo")
@@ -77,10 +77,10 @@ def demo(
     """Toys of two classes that differ in a mean, a width and a product: which method sees what?"""
     from fastjag.analyses.importance import pages
 
-    _show(pages.demo(out, events=events, seed=seed, version=__version__), out)
+    show(pages.demo(out, events=events, seed=seed, version=__version__), out)
 
 
-def _show(result: Importances, out: Path) -> None:
+def show(result: Importances, out: Path) -> None:
     normalised, mean = result.normalised(), result.mean()
     shown = [name for name in _SHOWN if name in normalised]
     table = Table("feature", "mean of all", *shown, title="Importance, the largest being 1")
