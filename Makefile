@@ -26,7 +26,7 @@ demo: $(VENV)/.search
 
 test: $(VENV)/.test
 	$(MAKE) -j2 -C tests/cuda_emulation PYTHON=$(CURDIR)/$(BIN)/python
-	FASTJAG_EXPECT_EMULATION=1 $(BIN)/python -m pytest -q
+	FASTJAG_EXPECT_EMULATION=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 lint: $(VENV)/.test $(VENV)/.lint
 	$(BIN)/ruff check .

@@ -33,7 +33,7 @@ def sample(seed=1, n=3000):
 
 def test_learns_a_conditional_density():
     features, context = sample()
-    flow = ConditionalFlow(with_changes("fast", epochs=25, learning_rate=5e-3), seed=3)
+    flow = ConditionalFlow(with_changes("fast", transforms=2, epochs=40, batch_size=512), seed=3)
     flow.fit(features, context)
     test, at = sample(seed=2)
     x, y = test.T
