@@ -79,6 +79,19 @@ def test_weights_move_borders(name):
     assert found[1] < found[0] - 0.1
 
 
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_classes_are_balanced_once(name, weighted):
+    """Noise of ten events to one: neither class is more probable than the other."""
+    rng = np.random.default_rng(3)
+    y = np.repeat([0, 1], [2000, 200])
+    unseen = rng.normal(size=(1000, 3))
+    w = np.where(y == 0, 1e-6, 1e-9) if weighted else None
+    p = clone(MODELS[name]).fit(rng.normal(size=(2200, 3)), y, w).predict_proba(unseen)[:, 1]
+    assert p.mean() < 0.55
+    assert (p > 0.5).mean() < 0.6
+
+
 def test_negative_weights_and_policies():
     x, y, w = sample(1200)
     w = w * np.where(np.random.default_rng(1).random(len(w)) < 0.25, -1, 1)

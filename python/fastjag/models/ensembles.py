@@ -130,8 +130,13 @@ class Forest(_Trees):
 class BalancedForest(Forest):
     """Random forest, each tree of which sees as many events of every class (Chen et al. 2004).
 
-    imbalanced-learn's, which draws events whatever their weights and learns with the weights.
+    imbalanced-learn's, which draws events whatever their weights and learns with the weights: so
+    these have a mean of 1 in every class, as drawing makes the classes equal already.
     """
+
+    def _train(self, table: Floats, codes: NDArray[np.int64], weights: Floats) -> None:
+        means = np.bincount(codes, weights) / np.bincount(codes)
+        super()._train(table, codes, weights / means[codes])
 
     def _forest(self, **parameters: Any) -> Any:
         needs("imblearn", "diphoton")
