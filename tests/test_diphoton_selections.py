@@ -22,6 +22,9 @@ from fastjag.schemas import ATLAS_ANALYSIS
 #: Selected / generated events of the slides' table.
 EFFICIENCY = {"gg": 0.0133, "VBF": 0.0113, "Wp": 0.0085, "Z": 0.0097, "tt": 0.0106}
 
+#: <mcWeight> of the events in the files, published apart from the sums of weights.
+MEAN_WEIGHT = {"gg": 28.301, "VBF": 3.737, "Wp": 0.862, "Z": 0.761, "tt": 0.523}
+
 
 class TestSelections:
     @pytest.mark.parametrize("preset", PRESETS)
@@ -119,13 +122,12 @@ class TestSamples:
             cross_section = sample.cross_section
             if correct and sample.corrected_cross_section:
                 cross_section = sample.corrected_cross_section
-            # Weight per event: the mean generator weight is sum_of_weights / n_generated.
-            mean = sample.sum_of_weights / sample.n_generated
+            label = entry["class"]
+            mean = MEAN_WEIGHT[label]
+            assert sample.sum_of_weights / sample.n_generated == pytest.approx(mean, rel=2e-3)
             weight = Sample(
                 cross_section=cross_section, sum_of_weights=sample.sum_of_weights
             ).factor(1e-3) * mean  # fmt: skip
-            assert weight == pytest.approx(cross_section / sample.n_generated, rel=0.02)
-            label = entry["class"]
             sums[label] = weight * EFFICIENCY[label] * sample.n_generated
         return sum(sums.values()), sums
 
@@ -158,6 +160,16 @@ class TestSamples:
         plain = skim.skim({"gg": path}, tmp_path / "a", BARE)
         changed = skim.skim({"gg": path}, tmp_path / "b", BARE, overrides=read_samples(table))
         assert changed.files[0].factor == pytest.approx(4 * plain.files[0].factor)
+
+    def test_override_of_one(self, tmp_path):
+        """The file has a k-factor of 1.1 and a filter efficiency of 0.5."""
+        table = tmp_path / "own.toml"
+        table.write_text("[gg]\nk_factor = 1.0\nfilter_efficiency = 1.0\n")
+        content = rows(np.random.default_rng(1), 50, "analysis")
+        path = write(tmp_path / "gg.root", content, "analysis")
+        plain = skim.skim({"gg": path}, tmp_path / "a", BARE)
+        ones = skim.skim({"gg": path}, tmp_path / "b", BARE, overrides=read_samples(table))
+        assert ones.files[0].factor == pytest.approx(plain.files[0].factor / 0.55, rel=1e-6)
 
     def test_bad_tables(self, tmp_path):
         table = tmp_path / "own.toml"

@@ -103,6 +103,32 @@ class TestSkim:
         assert set(found.events().flat["weight"]) == {1.0}
         assert found.cutflow()[0].weighted == 300
 
+    def test_a_file_counts_once(self, tmp_path):
+        path = write(tmp_path / "a.root", rows(np.random.default_rng(1), 50))
+        (tmp_path / "link.root").symlink_to(path)
+        for files in (
+            {"gg": [path, f"{tmp_path}/./a.root"]},
+            {"gg": path, "VBF": path},
+            {"gg": [f"{tmp_path}/*.root"]},
+        ):
+            with pytest.raises(ValueError, match=r"\.root of class .* is .*\.root of class"):
+                skim.skim(files, tmp_path / "out", BARE)
+
+    def test_truth_and_variations_are_left_out(self, tmp_path):
+        """Data have neither, and no other sample needs them because the first has them."""
+        content = rows(np.random.default_rng(1), 300)
+        photons = content["photon"]
+        more = {"truthMatched": photons.isTightID, "pt_syst": photons.pt}
+        for name, values in more.items():
+            photons = ak.with_field(photons, values, name)
+        rich = write(tmp_path / "rich.root", {**content, "photon": photons})
+        plain = write(tmp_path / "plain.root", content)
+        found = skim.skim({"gg": rich, "data": plain}, tmp_path / "out", BARE)
+        assert [c.events for c in found.cutflow("gg")] == [c.events for c in found.cutflow("data")]
+        columns = set(found.events().particles["photon"].columns)
+        assert {"pt", "isTightID", "ptcone30"} <= columns
+        assert not columns & set(more)
+
     def test_nothing_passes(self, tmp_path):
         some = write(tmp_path / "a.root", rows(np.random.default_rng(1), 300))
         low = rows(np.random.default_rng(2), 300)

@@ -36,15 +36,15 @@ _BRANCHES = {
 
 @dataclass(frozen=True)
 class Sample:
-    """One simulated sample; None is what nobody has said."""
+    """One simulated sample; None is what nobody has said, which for the last two factors is 1."""
 
     dsid: int | None = None
     name: str = ""
     cross_section: float | None = None  #: pb, with the branching ratio
     sum_of_weights: float | None = None  #: of all generated events
     n_generated: int | None = None
-    k_factor: float = 1.0
-    filter_efficiency: float = 1.0
+    k_factor: float | None = None
+    filter_efficiency: float | None = None
     corrected_cross_section: float | None = None  #: pb, where the release is known to be wrong
 
     def factor(self, luminosity: float, where: str = "the sample") -> float:
@@ -55,6 +55,8 @@ class Sample:
         """
         for name in ("cross_section", "sum_of_weights", "k_factor", "filter_efficiency"):
             value = getattr(self, name)
+            if value is None and name in ("k_factor", "filter_efficiency"):
+                continue
             if value is None:
                 raise ValueError(
                     f"{where}: {name} is in neither the file nor the table of samples; give it as "
@@ -64,8 +66,10 @@ class Sample:
                 raise ValueError(f"{where}: {name} is {value:g}, so its events have no weight")
         assert self.cross_section is not None
         assert self.sum_of_weights is not None
-        effective = self.cross_section * self.k_factor * self.filter_efficiency
-        return 1000 * luminosity * effective / self.sum_of_weights
+        factor = 1000 * luminosity * self.cross_section / self.sum_of_weights
+        for number in (self.k_factor, self.filter_efficiency):
+            factor *= 1.0 if number is None else number
+        return factor
 
 
 @cache
@@ -128,8 +132,7 @@ def sample_in(
         found = replace(found, cross_section=found.corrected_cross_section)
     for key in (str(dsid), label):
         if key in overrides:
-            plain = Sample()
             given = {f.name: getattr(overrides[key], f.name) for f in fields(Sample)}
-            changed = {n: v for n, v in given.items() if v != getattr(plain, n) and n != "dsid"}
+            changed = {n: v for n, v in given.items() if v not in (None, "") and n != "dsid"}
             found = replace(found, **changed)
     return found

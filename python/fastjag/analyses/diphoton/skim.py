@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from fastjag.analyses.diphoton.events import Events, write_events
+from fastjag.analyses.diphoton.features import TRUTH
 from fastjag.analyses.diphoton.samples import LUMINOSITY, WEIGHTS, Sample, sample_in
 from fastjag.analyses.diphoton.selections import Selection, diphoton_mass
 from fastjag.analyses.stages import file_digest
@@ -166,7 +167,8 @@ def skim(
     Raises
     ------
     ValueError
-        Naming two files of different formats, or the file whose normalisation is not known or zero.
+        Naming two files of different formats, a file that is given twice, or the file whose
+        normalisation is not known or zero.
     ReadError
         Naming the file and the branch that it lacks, or the entries that cannot be read. Results of
         files that were finished stay.
@@ -212,9 +214,17 @@ def _results(jobs: list[_Job], executor: Executor | None) -> Iterator[tuple[int,
 def _alike(jobs: list[_Job]) -> list[_Job]:
     """The jobs with the format and the columns of the first file, which all of them must have."""
     first, schema, output, result = "", "", list[str](), []
+    known: dict[tuple[str, str], _Job] = {}
     for job in jobs:
         reader = Reader(job.path, job.tree, None)
         with reader.file:
+            path = job.path if "://" in job.path else os.path.realpath(job.path)
+            other = known.setdefault((path, reader.tree_name), job)
+            if other is not job:
+                raise ValueError(
+                    f"{job.path} of class {job.label!r} is {other.path} of class "
+                    f"{other.label!r}: its events would be counted twice"
+                )
             if not first:
                 first, schema, output = job.path, reader.schema.name, _output(reader, job)
             elif reader.schema.name != schema:
@@ -232,13 +242,22 @@ def _alike(jobs: list[_Job]) -> list[_Job]:
 
 
 def _output(reader: Reader, job: _Job) -> list[str]:
-    """All columns of the kinds of particles in ATLAS releases; kinematics in other formats."""
+    """All columns of the kinds of particles in ATLAS releases; kinematics in other formats.
+
+    Truth and systematic variations are left out: nothing learns from them, and data or other samples
+    do not have them.
+    """
     names = [name for name in _FLAT if name in reader.stored]
     used = {c for step in job.selection.steps(reader.schema.name) for c in step.columns}
     there = {reader.schema.split(name)[0] for name in reader.stored}
     for name in reader.branches([f"{kind}_*" for kind in _KINDS if kind in there]):
         column = reader.schema.split(name)[1]
-        whole = reader.schema.name in LUMINOSITY and column != "n"
+        whole = (
+            reader.schema.name in LUMINOSITY
+            and column != "n"
+            and column not in TRUTH
+            and not column.endswith("_syst")
+        )
         if whole or column in _KINEMATICS or name in used:
             names.append(name)
     return names
