@@ -18,6 +18,7 @@ from fastjag.analyses.diphoton.selections import (
 )
 from fastjag.jagged import Jagged
 from fastjag.schemas import ATLAS_ANALYSIS
+from fastjag.selection import cheapest_first, survivors
 
 #: Selected / generated events of the slides' table.
 EFFICIENCY = {"gg": 0.0133, "VBF": 0.0113, "Wp": 0.0085, "Z": 0.0097, "tt": 0.0106}
@@ -56,6 +57,22 @@ class TestSelections:
         np.testing.assert_allclose(events.flat["weight"], weight[kept], rtol=1e-6)
         assert found.cutflow()[0].weighted == pytest.approx(weight.sum(), rel=1e-6)
         assert found.cutflow()[-1].weighted == pytest.approx(weight[kept].sum(), rel=1e-6)
+
+    @pytest.mark.parametrize("preset", PRESETS)
+    def test_steps_in_any_order(self, tmp_path, preset):
+        """Every step judges events that none has seen, and all orders leave the same ones."""
+        release = "analysis" if preset == "official-2025" else "mini"
+        path = write(tmp_path / "a.root", rows(np.random.default_rng(5), 2000, release), release)
+        steps = PRESETS[preset].steps(f"ATLAS {release}")
+        cheapest = cheapest_first(path, steps)
+        assert all(0 < step.passed < 1 for step in cheapest)
+        left = [
+            np.concatenate([batch.entries for batch in survivors(path, order, progress=False)])
+            for order in (steps, cheapest, steps[::-1])
+        ]
+        assert len(left[0]) > 5
+        np.testing.assert_array_equal(left[1], left[0])
+        np.testing.assert_array_equal(left[2], left[0])
 
     def test_crack_veto(self):
         eta = [0.0, 1.36, -1.45, 1.45, 1.53, -2.0]

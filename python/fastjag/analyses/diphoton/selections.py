@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any
@@ -164,7 +164,10 @@ def _triggered(cuts: Selection, schema: str, events: Selected) -> Array:
 
 
 def _two_photons(cuts: Selection, schema: str, events: Selected) -> Array:
-    photons = events.Photon
+    return _have_two(cuts, schema, events.Photon)
+
+
+def _have_two(cuts: Selection, schema: str, photons: Jagged) -> NDArray[np.bool_]:
     if cuts.exactly_two:
         good = cuts.good(photons, schema)
         counts = photons.counts if good.all() else photons.keep(good).counts
@@ -176,23 +179,44 @@ def _two_photons(cuts: Selection, schema: str, events: Selected) -> Array:
     return passes
 
 
+def _of_pairs(
+    cuts: Selection, schema: str, photons: Jagged, passes: Callable[[Jagged], Array]
+) -> Array:
+    """Which events have two good photons that pass; a step must be able to judge any event."""
+    two = _have_two(cuts, schema, photons)
+    if two.all():
+        return passes(cuts.pair(photons, schema))
+    found = np.zeros(len(photons), bool)
+    found[two] = passes(cuts.pair(photons[two], schema))
+    return found
+
+
 def _above_pt(cuts: Selection, schema: str, events: Selected) -> Array:
-    pt = cuts.pair(events.Photon, schema)["pt"].reshape(-1, 2)
-    return np.asarray((pt > cuts.min_pt).all(axis=1))
+    def passes(pairs: Jagged) -> Array:
+        return np.asarray((pairs["pt"].reshape(-1, 2) > cuts.min_pt).all(axis=1))
+
+    return _of_pairs(cuts, schema, events.Photon, passes)
 
 
 def _isolated(cuts: Selection, schema: str, events: Selected) -> Array:
-    pairs = cuts.pair(events.Photon, schema)
-    ratios = [pairs[column] < limit * pairs["pt"] for column, limit in cuts.isolation.items()]
-    return np.asarray(np.logical_and.reduce(ratios).reshape(-1, 2).all(axis=1))
+    def passes(pairs: Jagged) -> Array:
+        ratios = [pairs[column] < limit * pairs["pt"] for column, limit in cuts.isolation.items()]
+        return np.asarray(np.logical_and.reduce(ratios).reshape(-1, 2).all(axis=1))
+
+    return _of_pairs(cuts, schema, events.Photon, passes)
 
 
 def _relative_pt(cuts: Selection, schema: str, events: Selected) -> Array:
-    pairs = cuts.pair(events.Photon, schema)
-    least = np.multiply.outer(diphoton_mass(pairs), cuts.min_pt_over_mass)
-    return np.asarray((pairs["pt"].reshape(-1, 2) > least).all(axis=1))
+    def passes(pairs: Jagged) -> Array:
+        least = np.multiply.outer(diphoton_mass(pairs), cuts.min_pt_over_mass)
+        return np.asarray((pairs["pt"].reshape(-1, 2) > least).all(axis=1))
+
+    return _of_pairs(cuts, schema, events.Photon, passes)
 
 
 def _in_mass(cuts: Selection, schema: str, events: Selected) -> Array:
-    mass = diphoton_mass(cuts.pair(events.Photon, schema))
-    return np.asarray((mass > cuts.mass[0]) & (mass < cuts.mass[1]))
+    def passes(pairs: Jagged) -> Array:
+        mass = diphoton_mass(pairs)
+        return np.asarray((mass > cuts.mass[0]) & (mass < cuts.mass[1]))
+
+    return _of_pairs(cuts, schema, events.Photon, passes)
