@@ -94,6 +94,11 @@ class TestStudy:
         peak = results["mass"]["peak"]
         assert peak["values"]["mean"] == pytest.approx(125, abs=0.3)
         assert 1.3 < peak["values"]["sigma"] < 1.8
+        # Both photons unconverted and central: fewer of them, of better resolution.
+        central = results["mass"]["peak, unconverted central"]
+        assert 0.03 < central["values"]["events"] / peak["values"]["events"] < 0.4
+        assert central["values"]["sigma"] < peak["values"]["sigma"]
+        assert (folder / "peak_unconverted_central.png").exists()
         flow = results["selection"]["classes"]["ttH"]["cutflow"]
         assert [cut["name"] for cut in flow][:2] == ["all", "trigger"]
         events = [cut["events"] for cut in flow]

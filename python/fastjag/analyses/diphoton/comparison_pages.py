@@ -44,9 +44,11 @@ def add_comparison(page: Report, directory: Path, numbers: Numbers) -> None:
     page.heading("Recall and purity")
     page.table(*class_table(numbers, "recall"))
     page.table(*class_table(numbers, "purity"))
-    page.heading("Expected significance of the categories")
+    page.heading("Significance of the categories against the other production modes")
     page.text("Asimov significance of each class in the category of the events that a model calls "
-              "by its name, against all other events there.")  # fmt: skip
+              "by its name, against the other production modes only, without the diphoton "
+              "continuum. The continuum is by far the largest background of data: these figures "
+              "say how well a model separates the modes, not what data would show.")  # fmt: skip
     page.table(*significance_table(numbers))
     for name in ("roc", "calibration"):
         shown(name)
@@ -119,7 +121,7 @@ def significance_table(numbers: Numbers) -> Table:
             for c in numbers["classes"]
         ]  # fmt: skip
         rows.append((name, *cells))
-    return ("Z (events of the class of all)", *numbers["classes"]), rows
+    return ("Z without continuum (events of the class of all)", *numbers["classes"]), rows
 
 
 def _with_error(value: Mapping[str, Any]) -> str:

@@ -46,9 +46,10 @@ def balanced_accuracy(matrix: Floats) -> float:
 
 
 def category_significance(matrix: Floats) -> dict[str, Floats]:
-    """What to expect if events are counted in the category of their predicted class.
+    """Counting the events in the category of their predicted class against the other classes.
 
-    ``matrix`` holds expected events. S is what belongs there, B what does not; "simple" is
+    ``matrix`` holds expected events. S is what belongs there, B what of the other classes is there,
+    and no other background: without the diphoton continuum, unless it is a class. "simple" is
     S / sqrt(B), "asimov" the median significance sqrt(2 ((S + B) ln(1 + S / B) - S)) (Cowan,
     Cranmer, Gross, Vitells, Eur. Phys. J. C 71 (2011) 1554, eq. 97). All (K,).
     """
@@ -135,7 +136,8 @@ def evaluate(
 
     Events count as the class of the largest probability. Means and standard errors are over the
     folds: s / sqrt(k). Confusion matrices, curves and significances are of all events together;
-    ROC and calibration with weights that are balanced between classes.
+    ROC and calibration with weights that are balanced between classes. Significances are against
+    the other classes only (:func:`category_significance`).
     """
     k = len(classes)
     predicted = probability.argmax(axis=1)

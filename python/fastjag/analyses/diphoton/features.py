@@ -56,9 +56,10 @@ GROUPS = (
 )  # fmt: skip
 
 #: Features by default, as far as events have them. The mass of the photon pair is none of them,
-#: and photon pt enters as pt / m, so that a cut on a classifier shapes the mass spectrum little.
+#: nor that of all particles, which is the same where there are two photons only. Models can know it
+#: all the same, from pt and pt / m of the photons: cuts on them can sculpt the mass spectrum.
 DEFAULT = (
-    *(name for group in GROUPS for name in group.documented),
+    *(name for group in GROUPS for name in group.documented if name != "m_all"),
     *(f"{kind}_n" for kind in ("photon", "lep", "jet", "tau", "largeRjet")),
     "photon_eta_absmax", "photon_ptcone30_max", "photon_etcone20_max", "photon_convType_any",
     "jet_pt_lead1", "jet_pt_lead2", "jet_pt_lead3", "jet_pt_lead4", "jet_pt_std", "jet_pt_ratio",

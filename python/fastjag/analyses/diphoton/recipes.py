@@ -12,7 +12,7 @@ from fastjag.analyses.diphoton.evaluation import Floats
 from fastjag.analyses.diphoton.events import Events
 
 #: What DeepSets sees of each type of particles, as far as the events have it: nothing that only
-#: simulation knows, and nothing of the diphoton mass, which the fit of its spectrum needs unshaped.
+#: simulation knows. Photons as they are make the diphoton mass, so cuts on it can sculpt the spectrum.
 COLUMNS = {
     "photon": ("pt", "eta", "phi", "E", "ptcone30", "etcone20", "convType"),
     "lep": ("pt", "eta", "phi", "E", "charge", "type"),
