@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from diphoton_files import rows, write
 
 from fastjag.analyses.diphoton import pages
 from fastjag.analyses.diphoton.config import SAMPLE, Config
@@ -81,6 +82,35 @@ class TestStudy:
         for stage in ("train", "report"):
             assert changed._settings(stage) != study._settings(stage)
 
+    def test_samples_of_the_user(self, tmp_path):
+        """A table doubles one class, the switch takes back ttH's correction; in two processes."""
+        content = rows(np.random.default_rng(1), 300)
+        write(tmp_path / "gg.root", content)
+        tth = {
+            "channelNumber": np.full(300, 341081, np.int32),
+            "XSection": np.full(300, 2.6433864e-6),
+        }
+        write(tmp_path / "tt.root", content | tth)
+        classes = '[classes]\ngg = "gg.root"\ntt = "tt.root"\n'
+        (tmp_path / "plain.toml").write_text(classes)
+        own = '[samples]\ntable = "table.toml"\ncorrect = false\n'
+        (tmp_path / "own.toml").write_text(classes + own)
+        (tmp_path / "table.toml").write_text("[gg]\nk_factor = 2\n")
+        studies = [
+            Study(Config.read(tmp_path / f"{name}.toml"), tmp_path / name, False, threads)
+            for name, threads in (("plain", 1), ("own", 2))
+        ]
+        sums = []
+        for study in studies:
+            study.run(["select"])
+            flat = study.selected().flat
+            sums.append(np.bincount(flat["label"], flat["weight"]))
+        np.testing.assert_allclose(sums[1] / sums[0], [2, 0.00227], rtol=1e-3)
+        before = studies[1]._settings("select")
+        assert before != studies[0]._settings("select")
+        (tmp_path / "table.toml").write_text("[gg]\nk_factor = 3\n")
+        assert studies[1]._settings("select") != before
+
     def test_report(self, study, monkeypatch):
         # Drawing all pictures takes half a minute; those of the comparison have tests of their own.
         monkeypatch.setattr(pages, "add_comparison", lambda page, directory, numbers: None)
@@ -157,10 +187,19 @@ class TestConfig:
             ("[models]", "[selection.cuts]\nmin_pts = [1, 1]\n[models]", "did you mean 'min_pt'"),
             ("[models]", "[selection]\nluminosity = -1\n[models]", "luminosity must be a number"),
             ("[models]", '[fit]\nsignal = "gauss"\n[models]', "fit.signal must be 'gaussian'"),
+            (
+                "[models]",
+                "[samples]\ncorrect = 1\n[models]",
+                "samples.correct must be true or false",
+            ),
+            ("[models]", "[samples]\ntable = 1\n[models]", "samples.table must be the name of a"),
+            ("[models]", '[samples]\ntable = "no.toml"\n[models]', "samples.table: .*no.toml"),
+            ("[models]", '[samples]\ntable = "own.toml"\n[models]', "no class: did you mean 'VBF'"),
             ("[classes]", "[classes", "small.toml: .*line 3"),
         ],
     )
     def test_mistakes(self, tmp_path, old, new, message):
+        (tmp_path / "own.toml").write_text("[VBFH]\nk_factor = 2\n")
         path = tmp_path / "small.toml"
         path.write_text(SMALL.format(folder="x").replace(old, new, 1))
         with pytest.raises(ValueError, match=message):

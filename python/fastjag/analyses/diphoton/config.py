@@ -11,6 +11,7 @@ from typing import Any
 
 from fastjag.analyses.diphoton.massfit import SIGNALS
 from fastjag.analyses.diphoton.recipes import MODELS
+from fastjag.analyses.diphoton.samples import read_samples
 from fastjag.analyses.diphoton.selections import selection_of
 from fastjag.arrays import near_misses, one_of
 
@@ -28,6 +29,8 @@ class Config:
     selection: str = "slides"
     cuts: dict[str, Any] = field(default_factory=dict)  #: changes of the selection
     luminosity: float | None = None  #: fb-1; None: that of the release
+    samples: str | None = None  #: a table of samples (:func:`samples.read_samples`), before files
+    correct: bool = True  #: the cross-section of ttH with the branching ratio once
     features: tuple[str, ...] | None = None  #: names and patterns; None: the default ones
     models: tuple[str, ...] = MODELS
     folds: int = 5
@@ -61,6 +64,7 @@ _SECTIONS: dict[str, Iterable[str] | None] = {
     "classes": None,  # names of the user
     "background": None,
     "selection": ("preset", "luminosity", "cuts"),
+    "samples": ("table", "correct"),
     "features": ("names",),
     "models": ("names", "folds", "fast", "negative", "most_events"),
     "fit": ("signal", "degree"),
@@ -106,6 +110,16 @@ def _checked(content: Mapping[str, Any], folder: Path) -> Config:
     if not isinstance(fast, bool):
         raise ValueError(f"models.fast must be true or false, got {fast!r}")  # noqa: TRY004
     most = models.get("most_events")
+    samples = section["samples"]
+    correct = samples.get("correct", True)
+    if not isinstance(correct, bool):
+        raise ValueError(f"samples.correct must be true or false, got {correct!r}")  # noqa: TRY004
+    table = samples.get("table")
+    if table is not None:
+        if not isinstance(table, str):
+            raise ValueError(f"samples.table must be the name of a file, got {table!r}")
+        table = str(folder / table)
+        _known_samples(table, [*classes, *background])
     return Config(
         name=str(content.get("name", "diphoton")),
         classes=classes,
@@ -113,6 +127,8 @@ def _checked(content: Mapping[str, Any], folder: Path) -> Config:
         selection=preset,
         cuts=cuts,
         luminosity=None if luminosity is None else float(luminosity),
+        samples=table,
+        correct=correct,
         features=None if features is None else tuple(_strings(features, "features.names")),
         models=names,
         folds=_integer(models.get("folds", 5), "models.folds", 2),
@@ -122,6 +138,17 @@ def _checked(content: Mapping[str, Any], folder: Path) -> Config:
         fit=dict(fit),
         seed=_integer(content.get("seed", 1), "seed", 0),
     )
+
+
+def _known_samples(path: str, classes: list[str]) -> None:
+    """ValueError for a table that cannot be read, or that names neither DSIDs nor classes."""
+    try:
+        table = read_samples(path)
+    except OSError as error:
+        raise ValueError(f"samples.table: {error}") from None
+    for name in table:
+        if not name.isdecimal() and name not in classes:
+            raise ValueError(f"{path}: [{name}] is no class: {near_misses(name, classes)}")
 
 
 def _known(given: Mapping[str, Any], accepted: Iterable[str], what: str) -> None:

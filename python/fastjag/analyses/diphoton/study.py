@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +19,13 @@ from fastjag.analyses.diphoton.comparison import compare
 from fastjag.analyses.diphoton.config import Config
 from fastjag.analyses.diphoton.events import Events
 from fastjag.analyses.diphoton.features import aggregates
+from fastjag.analyses.diphoton.samples import read_samples
 from fastjag.analyses.diphoton.selections import selection_of
 from fastjag.analyses.diphoton.skim import skim
-from fastjag.analyses.stages import Stages, input_digests
+from fastjag.analyses.stages import Stages, file_digest, input_digests
 from fastjag.arrays import needs
+from fastjag.files import find_files
+from fastjag.kernels import get_num_threads
 from fastjag.output import results_directory, write_json
 
 STAGES = ("select", "features", "train", "report")
@@ -49,6 +55,7 @@ class Study:
         """All that a stage and those before it depend on."""
         settings = asdict(self.config)
         settings["files"] = {name: input_digests(f) for name, f in self.config.files.items()}
+        settings["samples"] = self.config.samples and file_digest(self.config.samples)
         for later, own in (
             ("features", ("features", "most_events", "seed")),
             ("train", ("models", "folds", "fast", "negative")),
@@ -82,13 +89,27 @@ class Study:
 def _select(study: Study) -> None:
     """Files to selected events; what each file gave stays, so that an interrupted call goes on."""
     config = study.config
-    found = skim(
-        config.files, study.folder("select") / "files", selection_of(config.selection, config.cuts),
-        luminosity=config.luminosity, progress=study.progress,
-    )  # fmt: skip
+    overrides = read_samples(config.samples) if config.samples else {}
+    with _processes(study) as executor:
+        found = skim(
+            config.files, study.folder("select") / "files",
+            selection_of(config.selection, config.cuts), luminosity=config.luminosity,
+            correct=config.correct, overrides=overrides, executor=executor,
+            progress=study.progress,
+        )  # fmt: skip
     with results_directory(study.folder("select")) as directory:
         found.events().write(directory / "events.parquet")
         write_json(directory / "selection.json", found.summary())
+
+
+def _processes(study: Study) -> AbstractContextManager[Executor | None]:
+    """One for each thread, as far as there are files; None where one would be left."""
+    files = sum(len(find_files(f)) for f in study.config.files.values())
+    workers = min(files, get_num_threads(study.threads))
+    if workers < 2:
+        return nullcontext()
+    # Not forked: the kernels have threads, which a child would lack.
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
 
 
 def _features(study: Study) -> None:
