@@ -97,8 +97,8 @@ class TestStudy:
         (tmp_path / "own.toml").write_text(classes + own)
         (tmp_path / "table.toml").write_text("[gg]\nk_factor = 2\n")
         studies = [
-            Study(Config.read(tmp_path / f"{name}.toml"), tmp_path / name, False, threads)
-            for name, threads in (("plain", 1), ("own", 2))
+            Study(Config.read(tmp_path / f"{name}.toml"), tmp_path / name, False, processes=n)
+            for name, n in (("plain", 1), ("own", 2))
         ]
         sums = []
         for study in studies:

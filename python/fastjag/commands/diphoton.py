@@ -42,10 +42,14 @@ def run(
     """All stages up to one; those whose results are there already are not run again."""
     from fastjag.analyses.diphoton.config import SAMPLE, Config
     from fastjag.analyses.diphoton.study import Study
+    from fastjag.kernels import get_num_threads
 
     if (config is None) != sample:
         raise ValueError("name a configuration, or give --sample instead")
-    study = Study(Config.read(config or SAMPLE), out, threads=threads, device=device)
+    study = Study(
+        Config.read(config or SAMPLE), out, threads=threads, device=device,
+        processes=get_num_threads(threads),
+    )  # fmt: skip
     study.run([until], told=lambda what: console.print(what, highlight=False))
     console.print(f"results in {study.folder(until)}", soft_wrap=True)
 

@@ -23,9 +23,8 @@ from fastjag.analyses.diphoton.samples import read_samples
 from fastjag.analyses.diphoton.selections import selection_of
 from fastjag.analyses.diphoton.skim import skim
 from fastjag.analyses.stages import Stages, file_digest, input_digests
-from fastjag.arrays import needs
+from fastjag.arrays import at_least, needs
 from fastjag.files import find_files
-from fastjag.kernels import get_num_threads
 from fastjag.output import results_directory, write_json
 
 STAGES = ("select", "features", "train", "report")
@@ -33,13 +32,18 @@ STAGES = ("select", "features", "train", "report")
 
 @dataclass(frozen=True)
 class Study:
-    """A configuration, and the directory in which every stage has one of its own."""
+    """A configuration, and the directory in which every stage has one of its own.
+
+    Files are selected in so many ``processes`` at once. Their start needs what multiprocessing needs
+    of scripts: for more than one, guard yours with ``if __name__ == "__main__":``.
+    """
 
     config: Config
     out: Path
     progress: bool | None = None
     threads: int | None = None
     device: str = "cpu"
+    processes: int = 1
 
     def run(
         self, stages: Iterable[str] = STAGES, *, told: Callable[[str], None] | None = None
@@ -103,9 +107,9 @@ def _select(study: Study) -> None:
 
 
 def _processes(study: Study) -> AbstractContextManager[Executor | None]:
-    """One for each thread, as far as there are files; None where one would be left."""
+    """As many as there are files for; None where that is one."""
     files = sum(len(find_files(f)) for f in study.config.files.values())
-    workers = min(files, get_num_threads(study.threads))
+    workers = min(files, at_least("processes", study.processes, 1))
     if workers < 2:
         return nullcontext()
     # Not forked: the kernels have threads, which a child would lack.
