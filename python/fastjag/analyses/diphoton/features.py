@@ -69,6 +69,10 @@ DEFAULT = (
     "tau_pt_lead1", "tau_BDTid_max", "tau_nTracks_max",
     "largeRjet_pt_lead1", "largeRjet_m_lead1", "largeRjet_m_max", "largeRjet_D2_lead1",
     "largeRjet_tau32_lead1",
+    # What the 36 fb-1 release has instead of ptcone30, etcone20, MV2c10 and BDTid.
+    "photon_ptcone20_max", "photon_topoetcone40_max", "lep_ptvarcone30_max",
+    "jet_btag_quantile_max", "jet_btag_quantile_mean", "jet_btag_quantile_sum",
+    "tau_RNNJetScore_max",
 )  # fmt: skip
 
 

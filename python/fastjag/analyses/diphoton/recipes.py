@@ -12,14 +12,16 @@ from fastjag.analyses.diphoton.evaluation import Floats
 from fastjag.analyses.diphoton.events import Events
 
 #: What DeepSets sees of each type of particles, as far as the events have it: nothing that only
-#: simulation knows. Photons as they are make the diphoton mass, so cuts on it can sculpt the spectrum.
+#: simulation knows; isolation, b-tags and taus of both ATLAS releases. Photons as they are make the
+#: diphoton mass, so cuts on it can sculpt the spectrum.
 COLUMNS = {
-    "photon": ("pt", "eta", "phi", "E", "ptcone30", "etcone20", "convType"),
+    "photon": ("pt", "eta", "phi", "E", "ptcone30", "etcone20", "convType", "ptcone20",
+               "topoetcone40"),
     "lep": ("pt", "eta", "phi", "E", "charge", "type"),
-    "jet": ("pt", "eta", "phi", "E", "jvt", "MV2c10"),
-    "tau": ("pt", "eta", "phi", "E", "charge", "nTracks", "BDTid"),
+    "jet": ("pt", "eta", "phi", "E", "jvt", "MV2c10", "btag_quantile"),
+    "tau": ("pt", "eta", "phi", "E", "charge", "nTracks", "BDTid", "RNNJetScore"),
     "largeRjet": ("pt", "eta", "phi", "E", "m", "D2", "tau32"),
-}
+}  # fmt: skip
 FLAT = ("met_et", "met_phi")
 
 _EXTENT = {"log_pt": (2.0, 7.0), "eta": (-5.0, 5.0), "phi": (-np.pi, np.pi), "MV2c10": (-1.0, 1.0)}
