@@ -129,6 +129,8 @@ class TestStudy:
         assert 0.03 < central["values"]["events"] / peak["values"]["events"] < 0.4
         assert central["values"]["sigma"] < peak["values"]["sigma"]
         assert (folder / "peak_unconverted_central.png").exists()
+        # Some 40 events of background are left there, too few for a spectrum.
+        assert list(results["mass"]) == ["peak", "spectrum", "peak, unconverted central"]
         flow = results["selection"]["classes"]["ttH"]["cutflow"]
         assert [cut["name"] for cut in flow][:2] == ["all", "trigger"]
         events = [cut["events"] for cut in flow]

@@ -111,8 +111,9 @@ def _megabytes(n: float) -> str:
 def _fits(everything: Events, events: Events, config: Config) -> dict[str, MassFit]:
     """The peak of simulated Higgs bosons; and the spectrum of data, or of all that is simulated.
 
-    Both once more for the category of best resolution, where conversions are known and 10 events
-    are left.
+    Both once more for the category of best resolution, where conversions are known and events are
+    left: 10 for the peak; 10 in each of 30 bins for the spectrum, as bins of few simulated events
+    of large weight would pull its polynomial anywhere.
     """
     spectrum = None
     if config.background:
@@ -125,9 +126,9 @@ def _fits(everything: Events, events: Events, config: Config) -> dict[str, MassF
         peak = events[unconverted_central(events)]
         if spectrum is not None:
             spectrum = spectrum[unconverted_central(spectrum)]
-            if not _enough(spectrum, selection_of(config.selection, config.cuts).mass):
+            if not _enough(spectrum, selection_of(config.selection, config.cuts).mass, 300):
                 spectrum = None
-        if _enough(peak, _PEAK):
+        if _enough(peak, _PEAK, 10):
             found = _fits_of(spectrum, peak, config)
             fits |= {f"{name}, {_CATEGORY}": fit for name, fit in found.items()}
     return fits
@@ -145,11 +146,11 @@ def _fits_of(spectrum: Events | None, peak: Events, config: Config) -> dict[str,
     )}  # fmt: skip
 
 
-def _enough(events: Events, window: tuple[float, float]) -> bool:
-    """Whether a fit is possible: 10 events in the window, which add up to more than 0."""
-    mass = events.flat["m_yy"]
-    inside = (mass > window[0]) & (mass < window[1])
-    return int(inside.sum()) >= 10 and float(events.flat["weight"][inside].sum()) > 0
+def _enough(events: Events, window: tuple[float, float], least: int) -> bool:
+    """Whether the window holds so many effective events, (sum w)² / sum w², of positive sum."""
+    mass, weight = events.flat["m_yy"], np.asarray(events.flat["weight"], np.float64)
+    w = weight[(mass > window[0]) & (mass < window[1])]
+    return bool(w.sum() > 0 and w.sum() ** 2 >= least * (w**2).sum())
 
 
 def _fit_pictures(fits: dict[str, MassFit]) -> Iterator[tuple[str, str, Any]]:
