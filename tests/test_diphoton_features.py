@@ -54,26 +54,6 @@ def sample(n=60, seed=3):
     return Events(kinds, flat, ("all",))
 
 
-def test_default_features_of_the_2025_release():
-    """Its columns in place of those of 2020; and never the mass of all, which is m_yy in many."""
-    events = sample()
-    kinds = dict(events.particles)
-    new = {"photon": "topoetcone40", "jet": "btag_quantile", "tau": "RNNJetScore"}
-    for kind, column in new.items():
-        kinds[kind] = kinds[kind].with_columns(**{column: kinds[kind]["pt"] / 10})
-    found = aggregates(Events(kinds, events.flat, events.classes))
-    added = {f"{kind}_{column}_max" for kind, column in new.items()}
-    quantiles = {"jet_btag_quantile_mean", "jet_btag_quantile_sum"}
-    assert set(found) - set(aggregates(events)) == added | quantiles
-    for name in added:
-        kind = name.split("_")[0]
-        largest = kinds[kind].aggregate("pt", ["max"])["max"] / 10
-        some = kinds[kind].counts > 0
-        np.testing.assert_allclose(found[name][some], largest[some])
-    assert "n_objects" in found
-    assert "m_all" not in found
-
-
 # ---- one event at a time ------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ from diphoton_files import BARE, by_hand, photon_lists, rows, write
 
 from fastjag.analyses.diphoton import samples, skim
 from fastjag.analyses.diphoton.events import Events
+from fastjag.analyses.diphoton.features import aggregates
 from fastjag.analyses.diphoton.samples import Sample, known_samples, read_samples
 from fastjag.analyses.diphoton.selections import (
     PRESETS,
@@ -128,6 +129,27 @@ def test_names_of_the_2025_release():
     ):  # fmt: skip
         assert ATLAS_ANALYSIS.public(stored) == public
     assert ATLAS_ANALYSIS.scale("Photon_pt") == 1.0
+
+
+def test_default_features_of_the_2025_release(tmp_path):
+    """Its columns in place of those of 2020; and not the mass of all, which is m_yy in many."""
+    path = write(tmp_path / "a.root", rows(np.random.default_rng(1), 500, "analysis"), "analysis")
+    events = skim.skim({"gg": path}, tmp_path / "out", BARE).events()
+    photons = events.particles["photon"]
+    jets = photons.with_columns(btag_quantile=photons["pt"] // 20)
+    taus = photons.with_columns(RNNJetScore=photons["pt"] / 100)
+    particles = {**events.particles, "jet": jets, "tau": taus}
+    found = aggregates(Events(particles, events.flat, events.classes))
+    for name, (kind, column) in {
+        "photon_topoetcone40_max": (photons, "topoetcone40"),
+        "photon_ptcone20_max": (photons, "ptcone20"),
+        "jet_btag_quantile_max": (jets, "btag_quantile"),
+        "tau_RNNJetScore_max": (taus, "RNNJetScore"),
+    }.items():
+        np.testing.assert_allclose(found[name], kind[column].reshape(-1, 2).max(axis=1))
+    assert "jet_btag_quantile_sum" in found
+    assert "n_objects" in found
+    assert "m_all" not in found
 
 
 class TestSamples:
