@@ -138,8 +138,8 @@ def _write_page(
     page.heading("Data")
     cutflow = results["cutflow"]
     page.table(("step", "events or pairs"), list(cutflow["cutflow"].items()))
-    if cutflow["absent_triggers"]:
-        page.text(f"Absent from some files: {', '.join(cutflow['absent_triggers'])}.")
+    if cutflow["absent_branches"]:
+        page.text(f"Absent from some files: {', '.join(cutflow['absent_branches'])}.")
     if cutflow["skipped"]:
         page.table(
             ("file left out", "reason"), [(s["file"], s["reason"]) for s in cutflow["skipped"]]
