@@ -144,6 +144,7 @@ def _write_page(
         page.table(
             ("file left out", "reason"), [(s["file"], s["reason"]) for s in cutflow["skipped"]]
         )
+    _dropped_table(page, results["flow"]["dropped"])
     pictures("isolation", "triggers", "observables", "signal_region")
     page.heading("Settings")
     page.settings(_flat({k: v for k, v in results["config"].items() if k != "files"}))
@@ -181,6 +182,16 @@ def _significances(page: Report, results: dict[str, Any]) -> None:
     odd = sum(row["agrees"] is False for row in results["table"])
     if odd:
         page.text("! Toys and the asymptotic p-value disagree: trust the toys.")
+
+
+def _dropped_table(page: Report, dropped: dict[str, dict[str, int]]) -> None:
+    rows = [(c, column, n) for c, columns in dropped.items() for column, n in columns.items()]
+    if rows:
+        page.text(
+            "Pairs in the window that are left out because a column is no number, or outside of the "
+            "range of the opposite-sign pairs; one pair may count in several columns."
+        )
+        page.table(("pairs", "column", "left out"), rows)
 
 
 def _toy_p(row: dict[str, Any]) -> str:
