@@ -172,13 +172,18 @@ def _significances(page: Report, results: dict[str, Any]) -> None:
     for row in results["table"]:
         rate = "" if row["rate"] is None else f"{row['rate']:.3g}"
         cells = [row["pairs"] + (" (alternate)" if row["alternate"] else ""), row["discriminant"],
-                 row["selection"], rate, f"{row['S']:.1f}", f"{row['B']:.1f}",
+                 row["selection"] + (" (few events)" if row["few_events"] else ""), rate, f"{row['S']:.1f}", f"{row['B']:.1f}",
                  f"{row['Z']:.3f}" + ("" if row["converged"] else " (not converged)"),
                  f"{row['p']:.2g}"]  # fmt: skip
         if toys:
             cells += [_toy_p(row), "" if row["Z_global"] is None else f"{row['Z_global']:.2f}"]
         rows.append(cells)
     page.table(columns, rows)
+    if any(row["few_events"] for row in results["table"]):
+        page.text(
+            "(few events): fewer sideband bins are filled than the polynomial has coefficients; such "
+            "a cut is not taken as the best."
+        )
     odd = sum(row["agrees"] is False for row in results["table"])
     if odd:
         page.text("! Toys and the asymptotic p-value disagree: trust the toys.")
