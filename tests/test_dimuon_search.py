@@ -7,11 +7,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import uproot
+from typer.testing import CliRunner
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("xgboost")
 
 from fastjag import toys
+from fastjag.__main__ import app
 from fastjag.analyses.dimuon.bumps import cut_curve
 from fastjag.analyses.dimuon.config import Config
 from fastjag.analyses.dimuon.gallery import CAPTIONS
@@ -196,7 +198,7 @@ def test_what_is_there_is_not_made_again(done, tmp_path):
     rates = TOML.replace("rates = [1.0, 0.3, 0.1]", "rates = [1.0, 0.2]")
     assert run_again(copy, rates) == ["significance", "report"]
     (copy / "out" / "significance" / "stage.json").write_text("{")
-    assert run_again(copy, rates) == ["significance", "report"]
+    assert run_again(copy, rates) == ["significance"]  # whose result is the same again
 
 
 @pytest.mark.usefixtures("no_pictures")
@@ -212,8 +214,8 @@ def test_damaged_results_are_made_again(done, tmp_path):
     assert said[-4:] == [
         "check: is there",
         "classify: running (OS.parquet has changed)",
-        "significance: running",
-        "report: running",
+        "significance: is there",  # it came back as it was
+        "report: is there",
     ]
     assert pq.read_table(results / "OS.parquet").equals(whole)
     (results / "SS.parquet").unlink()
@@ -254,3 +256,16 @@ def test_unknown_stage(done):
     search = Search(Config.read(folder / "search.toml"), folder / "out")
     with pytest.raises(ValueError, match="stage must be 'prepare' or"):
         search.run(["flows"])
+
+
+def test_command(done, tmp_path):
+    """It ends with the table of what finds the excess; nothing is done twice."""
+    folder, _ = done
+    command = ["dimuon", "run", str(folder / "search.toml"), "--out", str(folder / "out")]
+    shown = CliRunner().invoke(app, command)
+    assert shown.exit_code == 0, shown.output
+    assert shown.output.count("is there") == len(STAGES)
+    for text in ("inclusive", "best feature cut", "classifier cut", "OS", "SS", "results in"):
+        assert text in shown.output
+    wrong = CliRunner().invoke(app, [*command, "--until", "flows"])
+    assert "until must be 'prepare' or" in str(wrong.exception)

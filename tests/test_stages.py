@@ -35,3 +35,30 @@ def test_without_it_everything_after_runs_again(tmp_path):
     assert run(tmp_path, {**settings, "a": 2}, ["c"], {}) == ["a", "b", "c"]
     with pytest.raises(ValueError, match="stage must be 'a' or 'b' or 'c', got 'd'"):
         run(tmp_path, settings, ["d"], {})
+
+
+def test_what_was_made_from_something_else_is_made_again(tmp_path):
+    """Also if the two were not replaced in one call."""
+    settings = dict.fromkeys("ab", 1)
+    assert run(tmp_path, settings, ["b"], {}) == ["a", "b"]
+    (tmp_path / "a" / "result").write_text("damaged")
+    assert run(tmp_path, {"a": 1, "b": 1}, ["a"], {}) == ["a"]
+    assert run(tmp_path, settings, ["b"], {}) == []  # a came back as it was
+    steps = {"a": lambda: (tmp_path / "a" / "result").write_text("another")}
+    (tmp_path / "a" / "result").unlink()
+    Stages(tmp_path, steps, lambda name: {"is": 1}).run(["a"])
+    assert run(tmp_path, settings, ["b"], {}) == ["b"]
+
+
+def test_nothing_of_an_older_result_stays(tmp_path):
+    def first():
+        (tmp_path / "a" / "kept").mkdir(parents=True)
+        for name in ("one", "two", "kept/three"):
+            (tmp_path / "a" / name).write_text(name)
+
+    Stages(tmp_path, {"a": first}, lambda name: {"is": 1}).run(["a"])
+    second = {"a": lambda: (tmp_path / "a" / "one").write_text("new")}
+    Stages(tmp_path, second, lambda name: {"is": 2}).run(["a"])
+    assert (tmp_path / "a" / "one").read_text() == "new"
+    assert not (tmp_path / "a" / "two").exists()
+    assert (tmp_path / "a" / "kept" / "three").exists()

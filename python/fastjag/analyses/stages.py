@@ -10,6 +10,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from fastjag import __version__
 from fastjag.arrays import one_of
 from fastjag.files import find_files
 
@@ -21,10 +22,10 @@ _BLOCKS, _BLOCK = 64, 1 << 20
 class Stages:
     """Named steps in their order, each with a folder of its own below ``out``.
 
-    ``steps`` maps a name to the function that fills ``out / name``; ``settings`` gives all that the
-    result of a stage depends on, those of earlier stages included. Its hash is kept in
-    ``stage.json`` together with the hashes of the files that the stage left: a result is used again
-    only for the same settings, and only if it is whole.
+    ``steps`` maps a name to the function that fills ``out / name``; ``settings`` gives all of a
+    configuration that the result of a stage depends on. ``stage.json`` keeps their hash, those of
+    the files that the stage left, and one of the files that the stages it reads from had left: a
+    result is used again only for the same settings and inputs, and only if it is whole.
     """
 
     out: Path
@@ -41,46 +42,61 @@ class Stages:
         for stage in reversed(names):
             if stage in todo:
                 todo.update(sources[stage])
-        replaced: set[str] = set()
         for stage in names:
             if stage not in todo:
                 continue
-            key = self._key(stage)
-            again = not replaced.isdisjoint(sources[stage])
-            reason = None if again else self._missing(stage, key)
-            if not again and reason is None:
+            key, inputs = self._key(stage), self._inputs(sources[stage])
+            reason = self._missing(stage, key, inputs)
+            if reason is None:
                 if told:
                     told(f"{stage}: is there")
                 continue
-            replaced.add(stage)  # what was made from it has to be made again
             if told:
                 told(f"{stage}: running" + (f" ({reason})" if reason else ""))
-            (self.out / stage / "stage.json").unlink(missing_ok=True)
+            folder = self.out / stage
+            # What an older result left must not be taken for a part of the new one; folders below
+            # are a stage's own, such as files that it need not read again.
+            old = _read_marker(folder)
+            (folder / "stage.json").unlink(missing_ok=True)
+            for name in old.get("files", {}):
+                if "/" not in name:
+                    (folder / name).unlink(missing_ok=True)
             self.steps[stage]()
-            marker = json.dumps({"key": key, "files": _digests(self.out / stage)})
-            (self.out / stage / "stage.json").write_text(marker + "\n")
+            marker = json.dumps({"key": key, "inputs": inputs, "files": _digests(folder)})
+            (folder / "stage.json").write_text(marker + "\n")
 
-    def _missing(self, stage: str, key: str) -> str | None:
+    def _missing(self, stage: str, key: str, inputs: str) -> str | None:
         """Why a stage has to run: "" if there is no result for these settings, None if it need not."""
-        folder = self.out / stage
-        try:
-            found = json.loads((folder / "stage.json").read_text())
-            if found["key"] != key:
-                return ""
-            expected = found["files"]
-        except (OSError, ValueError, KeyError, TypeError):
+        found = _read_marker(self.out / stage)
+        if found.get("key") != key or not isinstance(found.get("files"), dict):
             return ""
-        for name, digest in expected.items():
+        if found.get("inputs") != inputs:
+            return "what it is made from has changed"
+        for name, digest in found["files"].items():
             try:
-                if file_digest(folder / name) != digest:
+                if file_digest(self.out / stage / name) != digest:
                     return f"{name} has changed"
             except OSError:
                 return f"{name} is missing"
         return None
 
+    def _inputs(self, sources: Iterable[str]) -> str:
+        """Hash of the results that a stage reads."""
+        files = {source: _read_marker(self.out / source).get("files") for source in sources}
+        return blake2b(json.dumps(files, sort_keys=True).encode(), digest_size=16).hexdigest()
+
     def _key(self, stage: str) -> str:
-        text = json.dumps({"stage": stage, **self.settings(stage)}, sort_keys=True, default=str)
+        settings = {"stage": stage, "fastjag": __version__, **self.settings(stage)}
+        text = json.dumps(settings, sort_keys=True, default=str)
         return blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _read_marker(folder: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((folder / "stage.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _digests(folder: Path) -> dict[str, str]:

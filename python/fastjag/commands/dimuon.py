@@ -38,10 +38,12 @@ def run(
 ) -> None:
     """All stages up to one; those whose results are there already are not run again."""
     from fastjag.analyses.dimuon.config import Config
-    from fastjag.analyses.dimuon.search import Search
+    from fastjag.analyses.dimuon.search import STAGES, Search
+    from fastjag.arrays import one_of
 
     search = Search(Config.read(config), out, threads=threads, device=device)
-    search.run([until], told=lambda what: console.print(what, highlight=False))
+    stages = STAGES[: STAGES.index(one_of("until", until, STAGES)) + 1]
+    search.run(stages, told=lambda what: console.print(what, highlight=False))
     if until == "report":
         results = json.loads((search.folder("report") / "results.json").read_text())
         console.print(_summary(results["table"]))
@@ -50,24 +52,30 @@ def run(
 
 def _summary(rows: list[dict[str, Any]]) -> Table:
     """What the report's table comes to: one line for each way to look for the excess."""
-    table = Table("pairs", "discriminant", "Z", "S", "B", "of sidebands", title="Significances")
+    table = Table(
+        "pairs", "discriminant", "Z", "global Z", "S", "B", "of sidebands", title="Significances"
+    )
     for column in table.columns[2:]:
         column.justify = "right"
     for pairs in dict.fromkeys(row["pairs"] for row in rows):
         best: dict[str, dict[str, Any]] = {}
         for row in (row for row in rows if row["pairs"] == pairs):
-            name = row["discriminant"]
-            kind = "inclusive" if name == "none" else name
-            if name.endswith(" cut") and name != "classifier cut":
-                kind = "best feature"
+            name, selection = row["discriminant"], row["selection"]
+            if selection == "likelihood reweighting":
+                kind = selection
+            elif name == "none":
+                kind = "inclusive"
+            else:
+                kind = "classifier cut" if name == "classifier" else "best feature cut"
             if kind not in best or best[kind]["Z"] < row["Z"]:
                 best[kind] = row
         for kind, row in best.items():
-            label = f"{kind}: {row['discriminant']}" if kind == "best feature" else kind
-            rate = row["sideband rate"]
+            label = f"{kind}: {row['discriminant']}" if kind == "best feature cut" else kind
+            rate, overall = row["rate"], row["Z_global"]
             table.add_row(
-                pairs, label, f"{row['Z']:.2f}", f"{row['S']:.1f}", f"{row['B']:.1f}",
-                "" if rate is None else f"{rate:.2%}", end_section=row is list(best.values())[-1],
+                pairs, label, f"{row['Z']:.2f}", "" if overall is None else f"{overall:.2f}",
+                f"{row['S']:.1f}", f"{row['B']:.1f}", "" if rate is None else f"{rate:.2%}",
+                end_section=row is list(best.values())[-1],
             )  # fmt: skip
     return table
 

@@ -20,7 +20,7 @@ def importances(search: Search, **options: Any) -> Importances:
     Without a signal, and with perfect flows, nothing can be told: areas under ROC curves are 0.5,
     and normalised scores compare noise.
     """
-    events, values = search.preprocessed("OS")
+    events, values = search.preprocessed(search.config.train_on)
     drawn = search.samples()["signal_region"]
     data = values[~events.sideband]
     return compare_importances(
