@@ -160,11 +160,40 @@ def test_bands():
     assert bands([], WANTED, "none") is None
 
 
+def test_a_cut_that_leaves_too_few_to_fit_is_not_the_best():
+    """Two of the sideband bins filled do not hold a parabola, whatever significance they give."""
+    loose = scored(3, n=3000, signal=40)
+    mass = np.r_[loose.events.mass, 5.5, 5.5, 14.0, np.full(30, 9.8)]
+    score = np.r_[loose.discriminants["classifier"], np.full(33, 0.995)]
+    events = Events(mass, {}, (mass < 9) | (mass >= 10.6))
+    rates = [1.0, 0.3, 3 / np.count_nonzero(events.sideband)]
+    curve = cut_curve(events, score, WINDOW, degree=2, rates=rates)
+    assert curve.few.tolist() == [False, False, True]
+    assert (curve.counts.left[2].sum(), curve.counts.right[2].sum()) == (2, 1)
+    assert curve.result.Z[2] == curve.result.Z.max() > curve.result.Z[curve.best]
+    assert curve.best in (0, 1)
+    only = Scored(events, {"classifier": score})
+    wanted = replace(WANTED, rates=rates)
+    result = findings({"OS": only}, "OS", wanted)
+    curve = cut_curve(events, score, WINDOW, degree=2, rates=wanted.all_rates)
+    assert not curve.few[curve.best]
+    assert curve.result.Z[curve.best] < curve.result.Z.max()
+    best = result["table"][-2]
+    assert (best["selection"], best["few_events"]) == ("best cut", False)
+    assert best["Z"] == pytest.approx(curve.result.Z[curve.best], abs=1e-6)
+    # The global p-value is of that cut, against the best of such cuts of every toy.
+    toys = result["OS"]["toys"]["classifier"]
+    assert toys["Z"] == pytest.approx(best["Z"], abs=1e-6)
+    tight = [r for r in result["table"] if r["selection"] == "0.1 %"]
+    assert [r["few_events"] for r in tight] == [True]  # still shown
+
+
 def test_cuts_that_leave_nothing_are_nan_in_bands():
     few = scored(3, n=40, signal=5)
     result = bands([few, few], WANTED, "toys")
     Z = result["curves"]["classifier"]["Z"]
     assert np.isfinite(Z[:, 0]).all()
+    assert np.isnan(Z[:, -1]).all()  # 0.1 % of 40
     assert Z[0].tolist() == pytest.approx(Z[1].tolist(), nan_ok=True)
 
 

@@ -87,6 +87,7 @@ class TestConfig:
             ("analysis_cuts.upper", "analysis_cuts.upp", "unknown key in analysis_cuts: 'upp'"),
             ('"mu0_ip3d", "mu1_ip3d"', '"mu0_ip3d", "mu0_ip3d"', "features must be different"),
             ("[input]", "[input", "Expected|Invalid"),
+            ("[input]", "[input]\nrequire_jet = 'false'", "require_jet must be true or false, got 'false'"),
         ],
     )  # fmt: skip
     def test_errors_name_file_and_key(self, tmp_path, old, new, message):
@@ -131,7 +132,7 @@ def test_same_as_awkward(folder, tmp_path):
     kept = json.loads((tmp_path / "cutflow.json").read_text())
     assert kept["cutflow"] == done.cutflow
     assert kept["cutflow"]["events read"] == 4_000
-    assert kept["absent_triggers"] == []
+    assert kept["absent_branches"] == []
 
 
 def test_jets_and_luminosity(folder, tmp_path):
@@ -167,24 +168,97 @@ def test_jets_and_luminosity(folder, tmp_path):
     assert not table["HLT_Mu17_Mu8"].to_numpy().any()
 
 
+def events_of(folder, *prefixes, stop=400):
+    """Collections and triggers of the toys, as write_tree takes them."""
+    e = uproot.open(folder / "toys.root")["Events"].arrays(entry_stop=stop)
+    jagged = {}
+    for name in e.fields:
+        prefix, _, field = name.partition("_")
+        if prefix in prefixes:
+            jagged.setdefault(prefix, {})[field] = e[name]
+    return {prefix: ak.zip(fields) for prefix, fields in jagged.items()}
+
+
+def of_files(config, *paths, **changes):
+    return Config(**{**vars(config), "files": tuple(map(str, paths)), **changes})
+
+
 def test_absent_triggers_are_false(folder, tmp_path):
-    config = configured(
-        folder, TOML.replace("HLT_TrkMu15_DoubleTrkMu5NoFiltersNoVtx", "HLT_NotThere")
-    )
-    with pytest.raises(ValueError, match=r"no event passes all cuts: .*HLT_NotThere >= 1 0"):
+    write_tree(tmp_path / "a.root", events_of(folder, "Muon"))
+    config = of_files(configured(folder), tmp_path / "a.root")
+    asked = r"HLT_TrkMu15_DoubleTrkMu5NoFiltersNoVtx >= 1 0"
+    with pytest.raises(ValueError, match=f"no event passes all cuts: .*{asked}"):
         prepare(config, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_cut_on_a_column_that_the_file_has_not(folder, tmp_path):
-    config = configured(folder, TOML.replace("mu0_iso04 = 0.55", "dimujet_deltaR = 1"))
-    arrays = uproot.open(folder / "toys.root")["Events"].arrays(
-        ["Muon_pt", "Muon_eta", "Muon_phi", "Muon_charge", "Muon_tightId"], entry_stop=50, how=dict
-    )
-    write_tree(tmp_path / "b.root", {"Muon": ak.zip({k[5:]: v for k, v in arrays.items()})})
-    config = Config(**{**vars(config), "files": (str(tmp_path / "b.root"),)})
-    with pytest.raises(ReadError, match=r"b.root.*the cut on dimujet_deltaR needs branches"):
+@pytest.mark.parametrize("side", ["lower", "upper"])
+def test_misspelt_trigger(folder, tmp_path, side):
+    """As a veto (upper) it would be no cut at all."""
+    wrong, right = "HLT_Mu17_Mu8_DZx", "HLT_Mu17_Mu8_DZ"
+    config = of_files(configured(folder), folder / "toys.root", lower={}, upper={})
+    config = Config(**{**vars(config), side: {wrong: 0.0}})
+    message = rf"no file has the trigger {wrong}, .*did you mean .*'{right}'.*toys.root"
+    with pytest.raises(ReadError, match=message):
         prepare(config, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    # One that only the file knows, and that is not among those of 2016.
+    tree = events_of(folder, "Muon") | {"HLT_IsoMu24_v7": ak.Array(np.ones(400, bool))}
+    write_tree(tmp_path / "a.root", tree)
+    config = of_files(config, tmp_path / "a.root", lower={"HLT_IsoMu24_v8": 1.0}, upper={})
+    with pytest.raises(ReadError, match="did you mean 'HLT_IsoMu24_v7'"):
+        prepare(config, tmp_path / "out")
+    config = of_files(config, tmp_path / "a.root", lower={"HLT_IsoMu24_v7": 1.0})
+    assert prepare(config, tmp_path / "out").cutflow["OS pairs"] > 10
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_files_with_different_branches(folder, tmp_path, first):
+    """In any order: columns are NaN where a file has no branches for them."""
+    tree = events_of(folder, "Muon", "Jet")
+    write_tree(tmp_path / "a.root", tree)
+    write_tree(tmp_path / "b.root", {"Muon": tree["Muon"]})
+    write_tree(tmp_path / "c.root", {"Muon": tree["Muon"], "Jet": tree["Jet"][["pt", "mass"]]})
+    files = [tmp_path / f"{name}.root" for name in "abc"]
+    config = of_files(configured(folder), *files, lower={}, upper={})
+    config = of_files(config, *(files if first == 0 else files[::-1]))
+    done = prepare(config, tmp_path / "ordered")
+    table = pq.read_table(tmp_path / "ordered" / "OS.parquet")
+    columns = {n: np.asarray(table[n]) for n in table.column_names}
+    n = len(columns["dimu_mass"]) // 3
+    parts = [{k: v[i * n : (i + 1) * n] for k, v in columns.items()} for i in range(3)]
+    both, muons, some = parts if first == 0 else parts[::-1]
+    for name in ("dimu_mass", "mu0_pt"):
+        np.testing.assert_array_equal(both[name], muons[name])
+    has_jet = both["n_jets"] > 0
+    assert has_jet.any()
+    assert (muons["n_jets"] == 0).all()
+    np.testing.assert_array_equal(some["n_jets"], both["n_jets"])
+    np.testing.assert_array_equal(some["hardest_jet_pt"], both["hardest_jet_pt"])
+    for name in ("eta", "phi", "pt"):
+        assert np.isfinite(both[f"hardest_jet_{name}"][has_jet]).all()
+        assert np.isnan(muons[f"hardest_jet_{name}"]).all()
+    for part in (muons, some):
+        assert np.isnan(part["dimujet_deltaR"]).all()
+    assert np.isfinite(both["dimujet_deltaR"][has_jet]).all()
+    assert done.absent == []
+    # A cut on what some files lack keeps nothing of them, and says so.
+    done = prepare(of_files(config, *config.files, lower={"dimujet_deltaR": 0.0}), tmp_path / "cut")
+    assert done.absent == ["Jet_eta", "Jet_phi"]
+    assert done.cutflow["OS pairs"] == has_jet.sum()
+
+
+def test_cut_on_a_column_that_the_file_has_not(folder, tmp_path):
+    tree = events_of(folder, "Muon", stop=50)
+    tree["Muon"] = tree["Muon"][["pt", "eta", "phi", "charge", "tightId"]]
+    write_tree(tmp_path / "b.root", tree)
+    for name, branches in (("dimujet_deltaR", "Jet_eta, Jet_phi"), ("n_jets", "Jet_pt"),
+                           ("mu1_iso04", "Muon_pfRelIso04_all"),
+                           ("hardest_jet_btag", "Jet_btagDeepB")):  # fmt: skip
+        config = of_files(configured(folder), tmp_path / "b.root", lower={}, upper={name: 1.0})
+        message = f"the cut on {name} needs {branches}, which no file has .*b.root"
+        with pytest.raises(ReadError, match=message):
+            prepare(config, tmp_path / "out")
 
 
 def test_real_nanoaod(real_data, tmp_path):

@@ -1,16 +1,24 @@
 """Samples, closure and significances of the dimuon search on small toys with known truth."""
 
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from fastjag.analyses.dimuon import steps
 from fastjag.analyses.dimuon.bumps import cut_curve, discriminant_of, reweighted
 from fastjag.analyses.dimuon.check import area_under_curve, auc_error, closure
 from fastjag.analyses.dimuon.config import Config
+from fastjag.analyses.dimuon.pages import _dropped_table
 from fastjag.analyses.dimuon.preprocess import Preprocessing
-from fastjag.analyses.dimuon.samples import Events, draw_samples
-from fastjag.statistics import Window, significance
+from fastjag.analyses.dimuon.samples import Events, check_null, draw_samples
+from fastjag.analyses.dimuon.search import Search
+from fastjag.report import Report
+from fastjag.statistics import Window, fit_background, significance
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("xgboost")
@@ -65,6 +73,70 @@ class TestEvents:
         pq.write_table(pa.table({"dimu_mass": [1.0], "dimu_pt": [1.0], "mu0_ip3d": [1.0]}), path)
         with pytest.raises(ValueError, match="none of 1 pairs has a mass between 5 and 16 GeV"):
             Events.read(path, CONFIG)
+
+
+def prepared(folder, other):
+    """A search whose first stage left toys as OS and ``other`` as SS."""
+    (folder / "prepare").mkdir()
+    for name, events in (("OS", toy(n=600)), ("SS", other)):
+        table = pa.table({"dimu_mass": events.mass, **events.features})
+        pq.write_table(table, folder / "prepare" / f"{name}.parquet")
+    flow = {"preset": "fast", "settings": {"epochs": 1, "hidden": [4]}}
+    return Search(replace(CONFIG, flow=flow), folder, progress=False)
+
+
+def test_what_is_out_of_range_is_reported(tmp_path):
+    other = toy(2, n=300)
+    other.features["dimu_pt"][:3] = 1e4
+    other.features["mu0_ip3d"][2:4] = np.nan
+    search = prepared(tmp_path, other)
+    steps.flow(search)
+    dropped = json.loads((tmp_path / "flow" / "training.json").read_text())["dropped"]
+    assert dropped["OS"] == {}
+    events, _ = search.preprocessed("SS")
+    assert dropped["SS"]["dimu_pt"] >= 3
+    assert dropped["SS"]["mu0_ip3d"] >= 2
+    total = sum(dropped["SS"].values())
+    assert total - 5 <= 300 - len(events) < total  # one of them for two reasons
+    page = Report("a search")
+    _dropped_table(page, dropped)
+    page.write(tmp_path / "page.html", "")
+    cells = f"<td>SS</td><td>dimu_pt</td><td>{dropped['SS']['dimu_pt']}</td>"
+    assert cells in "".join((tmp_path / "page.html").read_text().split("\n"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda e: e[:0], "SS.parquet: none of 0 pairs has a mass between 5 and 16 GeV"),
+        (lambda e: e[~e.sideband], "SS pairs: no pair has a mass in the sidebands, 5.16 to 9 and"),
+        (lambda e: replace(e, features={k: v * np.nan for k, v in e.features.items()}),
+         "SS pairs: none in the window has numbers in range in every feature"),
+    ],
+)  # fmt: skip
+def test_classes_without_pairs_are_found_before_the_training(
+    tmp_path, monkeypatch, change, message
+):
+    monkeypatch.setattr(steps.flows, "fit_flows", lambda *_, **__: pytest.fail("trained"))
+    search = prepared(tmp_path, change(toy(2, n=300)))
+    with pytest.raises(ValueError, match=message):
+        steps.flow(search)
+
+
+def test_null_runs_of_a_negative_background():
+    """Found before any classifier is trained; beyond the outermost bins it does not matter."""
+    centers = WINDOW.centers
+    n_left = len(WINDOW.left) - 1
+    touching = fit_background(*np.split((centers - 13) ** 2, [n_left]), window=WINDOW, degree=2)
+    negative = touching._replace(coefficients=touching.coefficients - [0.5, 0, 0])
+    config = replace(CONFIG, classifier={"null_experiments": 1})
+    search = SimpleNamespace(config=config, background=lambda: negative)
+    message = r"null_experiments\): the background polynomial is negative between 5.16 and 15.72"
+    with pytest.raises(ValueError, match=message):
+        steps.classify(search)
+    falling = fit_background(*np.split(15.8 - centers, [n_left]), window=WINDOW, degree=1)
+    assert falling(16.0) < 0
+    check_null(falling)
 
 
 def test_samples_follow_the_sidebands():

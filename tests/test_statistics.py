@@ -50,6 +50,26 @@ class TestWindow:
             np.testing.assert_array_max_ulp(w.signal, np.array(expected["SR"]), 2)
             np.testing.assert_array_max_ulp(w.right, np.array(expected["right"]), 4)
 
+    @pytest.mark.parametrize("logarithmic", [False, True])
+    def test_no_bin_is_lost_to_rounding(self, logarithmic):
+        """Windows whose sidebands are a whole number of bins wide, and a little less."""
+        rng = np.random.default_rng(1)
+        w = Window(2, 3, 3.3, 4, 4)
+        assert (len(w.left) - 1, len(w.right) - 1) == (10, 7)
+        assert (w.left[0], w.right[-1]) == (2, 4)
+        for _ in range(300):
+            bins = rng.integers(1, 40, 3)
+            start, width = rng.uniform(0.5, 5), rng.uniform(0.01, 0.1)
+            ends = np.r_[0, np.cumsum(bins)]
+            bounds = start * (1 + width) ** ends if logarithmic else start + width * ends
+            w = Window(*bounds, int(bins[1]) + 1, logarithmic)
+            assert (len(w.left) - 1, len(w.right) - 1) == (bins[0], bins[2])
+            assert (w.left[0], w.right[-1]) == (bounds[0], bounds[3])
+            shrunk = (1e-6, 0, 0, -1e-6) * np.diff(bounds)[[0, 0, 0, 2]] / bins[[0, 0, 0, 2]]
+            if min(bins[0], bins[2]) > 1:
+                w = Window(*(bounds + shrunk), int(bins[1]) + 1, logarithmic)
+                assert (len(w.left), len(w.right)) == (bins[0], bins[2])
+
     def test_borders_belong_to_no_bin(self):
         masses = [9, 10.6, np.nextafter(9, 0), np.nextafter(9, 10), np.nextafter(10.6, 11), 4, 16.1]
         counts = UPSILON.count(masses)

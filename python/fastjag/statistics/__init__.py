@@ -2,7 +2,13 @@
 
 from fastjag.statistics.backgrounds import BackgroundFit, fit_background, sideband_cuts
 from fastjag.statistics.crystalball import CrystalBall
-from fastjag.statistics.likelihood import Significance, background, background_error, significance
+from fastjag.statistics.likelihood import (
+    Significance,
+    background,
+    background_error,
+    enough_filled,
+    significance,
+)
 from fastjag.statistics.peaks import PeakChoice, fit_peaks
 from fastjag.statistics.pvalues import ToyCurve, ToyP, toy_curve, toy_weighted
 from fastjag.statistics.scan import MassScan, Peak, mass_scan
@@ -21,6 +27,7 @@ __all__ = [
     "Window",
     "background",
     "background_error",
+    "enough_filled",
     "fit_background",
     "fit_peaks",
     "mass_scan",

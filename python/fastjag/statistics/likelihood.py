@@ -59,8 +59,9 @@ def significance(
         Sums of squared weights of ``left``, ``signal``, ``right``: bins are then scaled Poisson
         (Bohm and Zech, NIM A 748:1, 2014). Default: unweighted.
 
-    Raises ValueError for negative or non-finite counts, shapes that do not fit the window, and
-    sidebands with fewer filled bins than the polynomial has coefficients.
+    Raises ValueError for negative or non-finite counts, shapes that do not fit the window, empty
+    sidebands, and windows with fewer sideband bins than the polynomial has coefficients. Where fewer
+    bins are filled than that (:func:`enough_filled`), little holds the polynomial.
     """
     degree = at_least("degree", degree, 0)
     n, scale, shape = _counts(left, signal, right, variances, window)
@@ -103,6 +104,15 @@ def null_expectation(
     expected = np.maximum(np.concatenate(parts) @ design.T, 0).reshape(*shape, -1)
     bins = len(window.left) - 1
     return expected[..., :bins], expected[..., -1], expected[..., bins:-1]
+
+
+def enough_filled(left: ArrayLike, right: ArrayLike, degree: int) -> NDArray[np.bool_]:
+    """Whether a spectrum fills at least as many sideband bins as its polynomial has coefficients.
+
+    ``left`` and ``right`` are (..., n_bins); the result has their leading dimensions.
+    """
+    filled = [np.count_nonzero(np.asarray(side) > 0, axis=-1) for side in (left, right)]
+    return np.asarray(filled[0] + filled[1] > degree)
 
 
 def background(coefficients: ArrayLike, masses: ArrayLike, window: Window) -> Floats:

@@ -10,7 +10,7 @@ from scipy import special
 
 from fastjag.arrays import as_float, at_least
 from fastjag.progress import progress_bar
-from fastjag.statistics.likelihood import null_expectation, significance
+from fastjag.statistics.likelihood import enough_filled, null_expectation, significance
 from fastjag.statistics.windows import Floats, Window
 
 REFERENCE = 1.0  # level at which upcrossings are counted for the extrapolation, in Z
@@ -62,6 +62,9 @@ def toy_curve(
     cut keeps, bin by bin, the share that its own fit says. So toys of neighbouring cuts have as many
     events in common as data.
 
+    The best cut, of data and of every toy, is one of those that fill enough sideband bins for the
+    polynomial, or the loosest.
+
     Raises ValueError where a later cut has more events than an earlier one, and for what
     :func:`significance` refuses.
     """
@@ -80,7 +83,7 @@ def toy_curve(
     kept = np.clip(np.where(before > 0, expected[1:] / np.where(before > 0, before, 1), 0), 0, 1)
     rng = np.random.default_rng(seed)
     n_left = len(window.left) - 1
-    found = []
+    found, claimed = [], []
     batch = max(1, _SPECTRA // len(counts))
     with progress_bar("toys", toys, progress) as advance:
         for begin in range(0, toys, batch):
@@ -89,19 +92,19 @@ def toy_curve(
             spectra[:, 0] = rng.poisson(expected[0], (n, expected.shape[1]))
             for i, share in enumerate(kept):
                 spectra[:, i + 1] = rng.binomial(spectra[:, i].astype(np.int64), share)
-            found.append(
-                _Z(spectra[..., :n_left], spectra[..., n_left], spectra[..., n_left + 1 :], None,
-                   window, degree)
-            )  # fmt: skip
+            sides = spectra[..., :n_left], spectra[..., n_left + 1 :]
+            found.append(_Z(sides[0], spectra[..., n_left], sides[1], None, window, degree))
+            claimed.append(_claimed(found[-1], *sides, degree))
             advance(n)
-    Z = np.concatenate(found)
+    Z = np.concatenate(claimed)
     rising = (Z[:, 1:] > REFERENCE) & (Z[:, :-1] <= REFERENCE)
     maxima, upcrossings = Z.max(axis=1), float(rising.sum() / toys)
-    best = observed.Z.max()
+    of_data = _claimed(observed.Z, np.asarray(left), np.asarray(right), degree)
+    best = of_data.max()
     p_global = global_p(best, maxima, upcrossings)
     return ToyCurve(
-        _shares(Z, observed.Z, observed.p, seed), best, p_global, standard_deviations(p_global),
-        p_global / observed.p[observed.Z.argmax()], maxima, upcrossings,
+        _shares(np.concatenate(found), observed.Z, observed.p, seed), best, p_global, standard_deviations(p_global),
+        p_global / observed.p[of_data.argmax()], maxima, upcrossings,
     )  # fmt: skip
 
 
@@ -188,6 +191,13 @@ def _Z(
             variances=v,
         ).Z  # fmt: skip
     return Z
+
+
+def _claimed(Z: Floats, left: Floats, right: Floats, degree: int) -> Floats:
+    """Z (..., n_cuts), 0 at cuts that too few bins are filled after; the loosest always counts."""
+    enough = enough_filled(left, right, degree)
+    enough[..., 0] = True
+    return np.where(enough, Z, 0)
 
 
 def _shares(toys: Floats, Z: Floats, p: Floats, seed: int) -> ToyP:

@@ -66,10 +66,7 @@ class _Scanner:
         self.edges, self.sr_bins, self.sb_bins, self.degree = edges, sr_bins, sb_bins, degree
         self.length = sr_bins + 2 * sb_bins
         cuts = edges[[0, sb_bins, sb_bins + sr_bins, self.length]]
-        # A little wider than its bins, so that rounding loses none of them.
-        self.window = Window(
-            cuts[0] * (1 - 1e-9), cuts[1], cuts[2], cuts[3] * (1 + 1e-9), sr_bins + 1, True
-        )
+        self.window = Window(cuts[0], cuts[1], cuts[2], cuts[3], sr_bins + 1, True)
         self.design = design_matrix(self.window, degree)
         self.n_windows = len(edges) - self.length
         self.first_signal = np.arange(self.n_windows) + sb_bins  # bin, for each window

@@ -74,17 +74,18 @@ class Window:
 
     def _outwards(self, start: float, stop: float) -> Floats:
         first, second = self.signal[:2]
-        edges, down = [start], stop < start
-        while True:
-            last = edges[-1]
-            if self.logarithmic:
-                ratio = second / first
-                following = last / ratio if down else last * ratio
-            else:
-                following = last - (second - first) if down else last + (second - first)
-            if following < stop if down else following > stop:
-                return np.array(edges)
-            edges.append(following)
+        down = stop < start
+        if self.logarithmic:
+            step, fitting = second / first, abs(np.log(stop / start)) / np.log(second / first)
+            following: np.ufunc = np.divide if down else np.multiply
+        else:
+            step, fitting = second - first, abs(stop - start) / (second - first)
+            following = np.subtract if down else np.add
+        n = int(fitting + 1e-9)  # rounding loses no bin that ends at ``stop``
+        edges: Floats = following.accumulate(np.r_[start, np.full(n, step)])
+        if abs(fitting - n) <= 1e-9:
+            edges[-1] = stop
+        return edges
 
     @property
     def bin_width(self) -> float:

@@ -6,12 +6,19 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from fastjag.analyses.dimuon.preprocess import Floats
 from fastjag.analyses.dimuon.samples import Events
 from fastjag.analyses.dimuon.sections import FINE
-from fastjag.statistics import Counts, Significance, Window, sideband_cuts, significance
+from fastjag.statistics import (
+    Counts,
+    Significance,
+    Window,
+    enough_filled,
+    sideband_cuts,
+    significance,
+)
 
 # How a preprocessed feature becomes a discriminant that is high for signal: |x| first, then -x.
 _ABSOLUTE = ("dimu_eta", "mu0_eta", "mu1_eta")
@@ -30,8 +37,14 @@ class Curve(NamedTuple):
 
     @property
     def best(self) -> int:
-        """Index of the cut with the highest significance."""
-        return int(np.argmax(self.result.Z))
+        """Index of the cut with the highest significance, of those that leave enough events."""
+        return int(np.argmax(np.where(self.few, 0, self.result.Z)))
+
+    @property
+    def few(self) -> NDArray[np.bool_]:
+        """Cuts after which fewer sideband bins are filled than the polynomial has coefficients."""
+        degree = self.result.coefficients.shape[-1] - 1
+        return ~enough_filled(self.counts.left, self.counts.right, degree)
 
 
 class Cuts(NamedTuple):

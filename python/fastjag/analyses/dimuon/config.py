@@ -139,6 +139,9 @@ def _checked(content: Mapping[str, Any], folder: Path) -> Config:
     if not files:
         raise ValueError("input.files must name at least one file")
     golden = given.get("golden_json")
+    require_jet = given.get("require_jet", False)
+    if not isinstance(require_jet, bool):
+        raise ValueError(f"input.require_jet must be true or false, got {require_jet!r}")  # noqa: TRY004
     seed = content.get("seed", 1)
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise ValueError(f"seed must be an integer >= 0, got {seed!r}")
@@ -150,7 +153,7 @@ def _checked(content: Mapping[str, Any], folder: Path) -> Config:
         lower=bound["lower"],
         upper=bound["upper"],
         muon_id=str(given.get("muon_id", "tightId")),
-        require_jet=bool(given.get("require_jet", False)),
+        require_jet=require_jet,
         golden_json=None if golden is None else _beside(folder, str(golden)),
         seed=seed,
         train_on=content.get("train_on", "OS"),

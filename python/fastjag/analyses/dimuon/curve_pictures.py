@@ -41,9 +41,9 @@ def _running_mean(values: Any, width: int) -> Any:
 
 
 def classifier_losses(
-    losses: Sequence[Mapping[str, Sequence[float]]], best: Sequence[Sequence[int]]
+    losses: Sequence[Mapping[str, Sequence[float]]], best: Sequence[Sequence[int]], folds: int
 ) -> Any:
-    """Training and validation losses of the first member of every fold."""
+    """Training and validation losses of the first member of every fold, of ``folds`` for each flow."""
     with panels(len(losses), 5, (3.9, 3.8), sharey=True) as (fig, axes):
         for i, (ax, curves) in enumerate(zip(axes, losses, strict=True)):
             rounds = 1 + np.arange(len(curves["train"]))
@@ -51,7 +51,8 @@ def classifier_losses(
             ax.plot(rounds, curves["validation"], color="#bd1f01", label="validation")
             ax.axvline(best[i][0], color="0.5", ls=":", label="kept")
             ax.set_xlabel("Round")
-            ax.set_title(f"fold {i + 1}", fontsize=12, loc="left")
+            of_flow = f"flow {i // folds + 1}, " if len(losses) > folds else ""
+            ax.set_title(f"{of_flow}fold {i % folds + 1}", fontsize=12, loc="left")
         axes[0].set_ylabel("Log loss")
         axes[0].legend()
     return fig

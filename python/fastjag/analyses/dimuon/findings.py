@@ -185,7 +185,8 @@ def _rows(
         chance = None if toy is None or not best else toy
         return {
             "discriminant": name, "selection": selection, "rate": curve.rates[at],
-            "cut": curve.cuts[at], **numbers, **_toy_numbers(local, at), **_global_numbers(chance),
+            "cut": curve.cuts[at], "few_events": bool(curve.few[at]), **numbers,
+            **_toy_numbers(local, at), **_global_numbers(chance),
         }  # fmt: skip
 
     main = curves[CLASSIFIER]
@@ -204,7 +205,7 @@ def _rows(
     if weighted is not None:
         rows.append({
             "discriminant": CLASSIFIER, "selection": "likelihood reweighting", "rate": None,
-            "cut": None,
+            "cut": None, "few_events": False,
             **{key: getattr(weighted, key)[()] for key in ("S", "B", "Z", "p", "converged")},
             **_toy_numbers(toys_weighted, ()), **_global_numbers(None),
         })  # fmt: skip

@@ -220,7 +220,9 @@ def _samples(found: Findings, sideband: bool) -> Any:
 
 def _classifier(found: Findings) -> Any:
     training = found.json("classify", "training")
-    return curves.classifier_losses(training["losses"], training["best_rounds"])
+    return curves.classifier_losses(
+        training["losses"], training["best_rounds"], training["settings"]["folds"]
+    )
 
 
 def _after_cuts(found: Findings) -> Any:

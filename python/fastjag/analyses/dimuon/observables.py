@@ -99,6 +99,19 @@ def is_column(name: object) -> bool:
     return isinstance(name, str) and (name in OBSERVABLES or name.startswith("HLT_"))
 
 
+def branches_of(column: str) -> tuple[str, ...]:
+    """Branches without which a column is 0 or NaN throughout."""
+    if column == "dimujet_deltaR":
+        return ("Jet_eta", "Jet_phi")
+    if column == "n_jets":
+        return ("Jet_pt",)
+    if column.startswith("hardest_jet_"):
+        return (f"Jet_{JET[column.removeprefix('hardest_jet_')]}",)
+    if column[:4] in ("mu0_", "mu1_"):
+        return (f"Muon_{MUON[column[4:]]}",)
+    return ()
+
+
 def pair_columns(
     muons: Jagged, jets: Jagged | None, mask: Array, *, threads: int | None = None
 ) -> tuple[Array, dict[str, Array]]:
@@ -131,20 +144,16 @@ def pair_columns(
 def _jet_columns(
     jets: Jagged | None, event: Array, columns: Mapping[str, Array]
 ) -> dict[str, Array]:
-    if jets is None:
-        return {"n_jets": np.zeros(len(event), np.int32)}
-    result: dict[str, Any] = {"n_jets": jets.counts[event].astype(np.int32)}
-    first = jets.offsets[event]
-    has_jet = result["n_jets"] > 0
+    n_jets = np.zeros(len(event), np.int64) if jets is None else jets.counts[event]
+    has_jet = n_jets > 0
+    result: dict[str, Any] = {"n_jets": n_jets.astype(np.int32)}
     for name, branch in JET.items():
-        if branch not in jets:
-            continue
         values = np.full(len(event), np.nan, np.float32)
-        values[has_jet] = jets[branch][first[has_jet]]
+        if jets is not None and branch in jets:
+            values[has_jet] = jets[branch][jets.offsets[event][has_jet]]
         result[f"hardest_jet_{name}"] = values
-    if {"hardest_jet_eta", "hardest_jet_phi"} <= result.keys():
-        turns = columns["dimu_phi"].astype(np.float64) - result["hardest_jet_phi"]
-        delta_phi = np.remainder(turns + np.pi, 2 * np.pi) - np.pi
-        delta_eta = columns["dimu_eta"].astype(np.float64) - result["hardest_jet_eta"]
-        result["dimujet_deltaR"] = np.hypot(delta_eta, delta_phi).astype(np.float32)
+    turns = columns["dimu_phi"].astype(np.float64) - result["hardest_jet_phi"]
+    delta_phi = np.remainder(turns + np.pi, 2 * np.pi) - np.pi
+    delta_eta = columns["dimu_eta"].astype(np.float64) - result["hardest_jet_eta"]
+    result["dimujet_deltaR"] = np.hypot(delta_eta, delta_phi).astype(np.float32)
     return result

@@ -138,12 +138,13 @@ def _write_page(
     page.heading("Data")
     cutflow = results["cutflow"]
     page.table(("step", "events or pairs"), list(cutflow["cutflow"].items()))
-    if cutflow["absent_triggers"]:
-        page.text(f"Absent from some files: {', '.join(cutflow['absent_triggers'])}.")
+    if cutflow["absent_branches"]:
+        page.text(f"Absent from some files: {', '.join(cutflow['absent_branches'])}.")
     if cutflow["skipped"]:
         page.table(
             ("file left out", "reason"), [(s["file"], s["reason"]) for s in cutflow["skipped"]]
         )
+    _dropped_table(page, results["flow"]["dropped"])
     pictures("isolation", "triggers", "observables", "signal_region")
     page.heading("Settings")
     page.settings(_flat({k: v for k, v in results["config"].items() if k != "files"}))
@@ -171,16 +172,31 @@ def _significances(page: Report, results: dict[str, Any]) -> None:
     for row in results["table"]:
         rate = "" if row["rate"] is None else f"{row['rate']:.3g}"
         cells = [row["pairs"] + (" (alternate)" if row["alternate"] else ""), row["discriminant"],
-                 row["selection"], rate, f"{row['S']:.1f}", f"{row['B']:.1f}",
+                 row["selection"] + (" (few events)" if row["few_events"] else ""), rate, f"{row['S']:.1f}", f"{row['B']:.1f}",
                  f"{row['Z']:.3f}" + ("" if row["converged"] else " (not converged)"),
                  f"{row['p']:.2g}"]  # fmt: skip
         if toys:
             cells += [_toy_p(row), "" if row["Z_global"] is None else f"{row['Z_global']:.2f}"]
         rows.append(cells)
     page.table(columns, rows)
+    if any(row["few_events"] for row in results["table"]):
+        page.text(
+            "(few events): fewer sideband bins are filled than the polynomial has coefficients; such "
+            "a cut is not taken as the best."
+        )
     odd = sum(row["agrees"] is False for row in results["table"])
     if odd:
         page.text("! Toys and the asymptotic p-value disagree: trust the toys.")
+
+
+def _dropped_table(page: Report, dropped: dict[str, dict[str, int]]) -> None:
+    rows = [(c, column, n) for c, columns in dropped.items() for column, n in columns.items()]
+    if rows:
+        page.text(
+            "Pairs in the window that are left out because a column is no number, or outside of the "
+            "range of the opposite-sign pairs; one pair may count in several columns."
+        )
+        page.table(("pairs", "column", "left out"), rows)
 
 
 def _toy_p(row: dict[str, Any]) -> str:

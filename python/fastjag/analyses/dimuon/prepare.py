@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Iterable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from fastjag.analyses.dimuon.observables import (
     MUON_BRANCHES,
     OPTIONAL_BRANCHES,
     TRIGGERS,
+    branches_of,
     pair_columns,
 )
 from fastjag.arrays import Array, near_misses, needs
@@ -25,6 +26,7 @@ from fastjag.files import ReadError, find_files
 from fastjag.io import Batch, Skipped, iterate
 from fastjag.output import results_directory, write_json
 from fastjag.progress import progress_bar
+from fastjag.reader import Reader
 from fastjag.selection import LumiMask
 
 #: The tables: opposite-sign and same-sign pairs.
@@ -39,7 +41,7 @@ class Prepared:
 
     directory: Path
     cutflow: dict[str, int]
-    absent: list[str]  #: triggers that a cut asks for and some files do not have
+    absent: list[str]  #: triggers and branches that cuts ask for and some files do not have
     skipped: list[Skipped] = field(default_factory=list)
 
 
@@ -70,11 +72,15 @@ def prepare(
     read as the published pickles (:mod:`fastjag.analyses.dimuon.pickles`), pair by pair, all others
     as ROOT files.
 
-    Raises ReadError naming file and branch that is missing, ValueError where nothing is left.
+    Where a file lacks optional branches its columns are NaN, and its triggers did not fire.
+
+    Raises ReadError naming file and branch that is missing, or the trigger or branches of a cut that
+    no file has, and ValueError where nothing is left.
     """
     needs("pyarrow", "arrow")
-    asked = [c for c in (*config.lower, *config.upper) if c.startswith("HLT_")]
-    triggers = tuple(dict.fromkeys([*TRIGGERS, *asked]))
+    cuts = dict.fromkeys((*config.lower, *config.upper))
+    asked = [b for c in cuts for b in ([c] if c.startswith("HLT_") else branches_of(c))]
+    triggers = tuple(dict.fromkeys([*TRIGGERS, *(c for c in cuts if c.startswith("HLT_"))]))
     certified = None if config.golden_json is None else LumiMask(config.golden_json)
     columns = [*MUON_BRANCHES]
     columns += [] if config.muon_id == ANY else [f"Muon_{config.muon_id}"]
@@ -85,13 +91,16 @@ def prepare(
     )  # fmt: skip
     cutflow: dict[str, int] = {}
     absent: set[str] = set()
+    there: set[str] = set()
     with results_directory(out) as directory, ExitStack() as stack:
         tables: dict[str, _Table] = {}
         batches = stack.enter_context(closing(inputs.batches()))
         n_events = 0
         for batch in batches:
             n_events += len(batch)
-            absent.update(t for t in asked if t not in batch.flat)
+            branches = {*batch.flat, *_jagged_branches(batch)}
+            absent.update(b for b in asked if b not in branches)
+            there |= branches
             for name, rows in _pairs(batch, config, certified, triggers, cutflow, threads):
                 if name not in tables:
                     tables[name] = _Table(directory / f"{name}.parquet", stack)
@@ -99,6 +108,7 @@ def prepare(
         if n_events == 0:
             left_out = "; ".join(s.reason for s in inputs.skipped)
             raise ValueError("the files hold no events" + (f" ({left_out})" if left_out else ""))
+        inputs.check_cuts(cuts, there)
         if not any(tables[c].rows for c in CLASSES):
             raise ValueError(f"no event passes all cuts: {_shown(cutflow)}")
         stack.close()
@@ -106,7 +116,7 @@ def prepare(
             directory / "cutflow.json",
             {
                 "cutflow": cutflow,
-                "absent_triggers": sorted(absent),
+                "absent_branches": sorted(absent),
                 "skipped": [asdict(s) for s in inputs.skipped],
                 "files": inputs.files,
             },
@@ -137,6 +147,36 @@ class _Inputs:
         self._columns, self._optional = columns, optional
         self._on_error, self._progress = on_error, progress
 
+    def check_cuts(self, cuts: Iterable[str], there: Collection[str]) -> None:
+        """Errors for cuts on what no file has, given the branches that some file has."""
+        for name in cuts:
+            if name.startswith("HLT_"):
+                # A known trigger may be absent, from data of another year: it did not fire.
+                if name not in there and name not in TRIGGERS:
+                    known = dict.fromkeys([*self._stored_triggers(), *TRIGGERS])
+                    raise ReadError(
+                        f"no file has the trigger {name}, which a cut asks for: "
+                        f"{near_misses(name, known)} (files: {self._named()})"
+                    )
+                continue
+            missing = [b for b in branches_of(name) if b not in there]
+            if missing:
+                raise ReadError(
+                    f"the cut on {name} needs {', '.join(missing)}, which no file has "
+                    f"(files: {self._named()})"
+                )
+
+    def _stored_triggers(self) -> list[str]:
+        if not self._root:
+            return []
+        reader = Reader(*self._root.files[0], None)
+        with reader.file:
+            return [name for name in reader.stored if name.startswith("HLT_")]
+
+    def _named(self) -> str:
+        rest = len(self.files) - 1
+        return self.files[0] + (f" and {rest} more" if rest else "")
+
     def batches(self) -> Generator[Batch]:
         if self._root:
             yield from self._root
@@ -150,6 +190,12 @@ class _Inputs:
                         raise
                     self.skipped.append(Skipped(muons, None, str(error)))
                 advance(1)
+
+
+def _jagged_branches(batch: Batch) -> list[str]:
+    return [
+        f"{name}_{field}" for name, jagged in batch.collections.items() for field in jagged.columns
+    ]
 
 
 class _Table:
@@ -210,7 +256,7 @@ def _pairs(
         columns[trigger] = (
             np.zeros(len(event), bool) if fired is None else fired.astype(bool)[event]
         )
-    passes = _cuts(config, columns, batch)
+    passes = _cuts(config, columns)
     passing, not_isolation = np.ones(len(event), bool), np.ones(len(event), bool)
     for (name, step), passed in passes.items():
         passing &= passed
@@ -233,9 +279,7 @@ def _pairs(
     return rows
 
 
-def _cuts(
-    config: Config, columns: dict[str, Array], batch: Batch
-) -> dict[tuple[str, str], NDArray[np.bool_]]:
+def _cuts(config: Config, columns: dict[str, Array]) -> dict[tuple[str, str], NDArray[np.bool_]]:
     """Column and name of every cut, and the pairs that pass it."""
     passes = {}
     for bounds, sign, test in (
@@ -243,11 +287,6 @@ def _cuts(
         (config.upper, "<=", np.less_equal),
     ):
         for name, bound in bounds.items():
-            if name not in columns:
-                raise ReadError(
-                    f"{batch.source}: the cut on {name} needs branches that the file has not: "
-                    f"{near_misses(name, columns)}"
-                )
             passes[name, f"{name} {sign} {bound:g}"] = test(columns[name], bound)
     return passes
 

@@ -71,8 +71,21 @@ class Events:
         return Events(mass, features, (mass < w.sr_left) | (mass >= w.sr_right))
 
 
-def check_bands(events: Events, window: Window, what: str) -> None:
-    """ValueError where signal region or a sideband is empty: there is nothing to learn or fit."""
+def check_bands(events: Events, window: Window, what: str, *, trained: bool = True) -> None:
+    """ValueError where signal region or a sideband is empty: there is nothing to learn or fit.
+
+    Where nothing is learned (``trained=False``) one bin of any sideband is enough for a fit.
+    """
+    if len(events) == 0:
+        raise ValueError(f"{what}: none in the window has numbers in range in every feature")
+    if not trained:
+        left, _, right, _ = window.count(events.mass)
+        if left.sum() + right.sum() == 0:
+            raise ValueError(
+                f"{what}: no pair has a mass in the sidebands, {window.left[0]:g} to "
+                f"{window.sr_left:g} and {window.sr_right:g} to {window.right[-1]:g} GeV"
+            )
+        return
     for band, low, high in (
         ("the left sideband", window.sb_left, window.sr_left),
         ("the signal region", window.sr_left, window.sr_right),
@@ -141,6 +154,14 @@ def draw_samples(
     )  # fmt: skip
 
 
+def check_null(background: BackgroundFit) -> None:
+    """ValueError where :func:`draw_null` cannot draw, as the polynomial dips below zero."""
+    try:
+        background.draw(0, 0, background.window.left[0], background.window.right[-1])
+    except ValueError as error:
+        raise ValueError(f"null runs (classifier.null_experiments): {error}") from None
+
+
 def draw_null(
     flows: Sequence[ConditionalFlow],
     preprocessing: Preprocessing,
@@ -148,14 +169,13 @@ def draw_null(
     *,
     seed: int,
 ) -> tuple[Floats, Floats]:
-    """Masses [GeV] and preprocessed features of data without signal, over the whole window.
+    """Masses [GeV] and preprocessed features of data without signal, in all bins of the window.
 
     As many as the background fit expects, give or take a Poisson fluctuation; the features of each
-    come from any one of the flows.
+    come from any one of the flows. Beyond the outermost bins nothing holds the polynomial.
     """
     rng = np.random.default_rng(seed)
-    window = background.window
-    low, high = window.sb_left, window.sb_right
+    low, high = background.window.left[0], background.window.right[-1]
     n = int(rng.poisson(background.between(low, high)))
     mass = background.draw(n, int(rng.integers(2**31)), low, high)
     context, which = preprocessing.scale_mass(mass), rng.integers(len(flows), size=n)

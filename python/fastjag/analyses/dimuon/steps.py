@@ -30,6 +30,7 @@ from fastjag.analyses.dimuon.samples import (
     Samples,
     background_record,
     check_bands,
+    check_null,
     draw_null,
     draw_samples,
 )
@@ -58,9 +59,13 @@ def flow(search: Search) -> None:
     settings = search.flow_settings()
     opposite = search.events("OS")
     fitted = Preprocessing.fit(opposite.features, opposite.mass, opposite.sideband)
-    events = search.events(search.config.train_on)
-    check_bands(events, search.config.window, f"{search.config.train_on} pairs")
-    rows = fitted.transform(events.features, events.mass)
+    train_on, window = search.config.train_on, search.config.window
+    dropped = {}
+    for c in (search.other_class, train_on):  # all that can be wrong is found before the training
+        events = search.events(c)
+        rows = fitted.transform(events.features, events.mass)
+        dropped[c] = rows.dropped
+        check_bands(events[rows.kept], window, f"{c} pairs", trained=c == train_on)
     beside = events.sideband[rows.kept]
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "training.pt"  # outside of the results: an interrupted one goes on
@@ -73,7 +78,7 @@ def flow(search: Search) -> None:
             flow.save(directory / f"seed{seed}.pt")
         write_json(directory / "preprocessing.json", fitted.to_dict())
         records = [flow.record for flow in trained]
-        write_json(directory / "training.json", {"flows": records, "dropped": rows.dropped})
+        write_json(directory / "training.json", {"flows": records, "dropped": dropped})
     checkpoint.unlink(missing_ok=True)
 
 
@@ -118,6 +123,8 @@ def check(search: Search) -> None:
 
 def classify(search: Search) -> None:
     config, asked = search.config, search.config.classifier
+    if asked["null_experiments"]:
+        check_null(search.background())  # before anything is trained
     folder, drawn = search.folder("classify"), search.samples()
     classes = {c: search.preprocessed(c) for c in (config.train_on, search.other_class)}
     data, other = (Sample(values, events.mass) for events, values in classes.values())
