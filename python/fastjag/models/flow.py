@@ -6,7 +6,8 @@ torch and zuko do the work, ``training`` finds the best weights of one flow or o
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -178,7 +179,8 @@ def _fit(
     training = Training(flows, x, c)
     settings = asdict(flows[0].settings)
     identity = {"settings": settings, "seeds": [flow.seed for flow in flows], "data": digest}
-    training.run(None if checkpoint is None else Path(checkpoint), identity, progress)
+    with _one_thread():
+        training.run(None if checkpoint is None else Path(checkpoint), identity, progress)
     for i, (flow, network) in enumerate(zip(flows, training.best_networks(), strict=True)):
         flow._network, flow._features = network, x.shape[1]
         flow.record = {
@@ -190,6 +192,17 @@ def _fit(
             "best_epoch": training.best_epoch(i),
             "parameters": sum(p.numel() for p in network.parameters()),
         }
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Layers of tens of units are too small to share: a second thread takes 4 times the CPU time."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _table(values: ArrayLike | torch.Tensor, name: str) -> torch.Tensor:
