@@ -187,6 +187,8 @@ class TestProcess:
         process = subprocess.Popen(
             [sys.executable, "-m", "fastjag", command, *files, "--out", str(out)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            # Tests that run in the background of a script inherit that interrupts are ignored.
+            preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
         )  # fmt: skip
         try:
             until = time.monotonic() + 90  # on a busy machine

@@ -251,7 +251,7 @@ class TestCompare:
         search = SimpleNamespace(
             preprocessed=lambda charges: (SimpleNamespace(sideband=sideband), values),
             samples=lambda: {"signal_region": RNG.normal(size=(2000, 2))},
-            config=SimpleNamespace(features=("dimu_pt", "mu0_ip3d"), seed=3),
+            config=SimpleNamespace(features=("dimu_pt", "mu0_ip3d"), seed=3, train_on="OS"),
             threads=1, progress=False,
         )  # fmt: skip
         found = importances(search, methods=["Fisher score", "tree SHAP"])
