@@ -188,7 +188,7 @@ class TestProcess:
             [sys.executable, "-m", "fastjag", command, *files, "--out", str(out)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             # Tests that run in the background of a script inherit that interrupts are ignored.
-            preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+            preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # noqa: PLW1509
         )  # fmt: skip
         try:
             until = time.monotonic() + 90  # on a busy machine
