@@ -12,6 +12,7 @@ from typing import Any
 from fastjag.analyses.dimuon.observables import OBSERVABLES, is_column
 from fastjag.analyses.dimuon.scan import ScanSettings, scan_settings
 from fastjag.analyses.dimuon.sections import SECTIONS, completed
+from fastjag.analyses.settings import beside, known, table
 from fastjag.arrays import near_misses, needs, one_of
 from fastjag.statistics import Window
 
@@ -98,15 +99,15 @@ def _parse(text: str, suffix: str) -> Any:
 
 
 def _checked(content: Mapping[str, Any], folder: Path) -> Config:
-    _known(content, _SECTIONS, "key")
+    known(content, _SECTIONS, "key")
     section = {
-        name: _mapping(content.get(name, {}), name)
+        name: table(content.get(name, {}), name)
         for name in _SECTIONS
         if name not in ("seed", "train_on")
     }
     for name, keys in _SECTIONS.items():
         if keys is not None:
-            _known(section[name], keys, f"key in {name}")
+            known(section[name], keys, f"key in {name}")
     keywords, given = section["analysis_keywords"], section["input"]
     particle = keywords.get("particle", next(iter(section["window_definitions"]), None))
     if particle is None:
@@ -117,19 +118,19 @@ def _checked(content: Mapping[str, Any], folder: Path) -> Config:
         raise ValueError(
             f"no window for particle {particle!r}: {near_misses(str(particle), section['window_definitions'])}"
         )
-    bounds = _mapping(section["window_definitions"][particle], f"window_definitions.{particle}")
-    _known(bounds, _BOUNDS, f"key in window_definitions.{particle}")
+    bounds = table(section["window_definitions"][particle], f"window_definitions.{particle}")
+    known(bounds, _BOUNDS, f"key in window_definitions.{particle}")
     missing = [b for b in _BOUNDS if b not in bounds]
     if missing:
         raise ValueError(f"window_definitions.{particle} lacks {', '.join(missing)}")
     edges = section["significance"].get("sr_edges", 12)
     sb_left, sr_left, sr_right, sb_right = (_number(bounds[b], f"{particle}.{b}") for b in _BOUNDS)
     window = Window(sb_left, sr_left, sr_right, sb_right, sr_edges=edges)
-    cuts = _mapping(keywords.get("analysis_cuts", {}), "analysis_cuts")
-    _known(cuts, ("lower", "upper"), "key in analysis_cuts")
+    cuts = table(keywords.get("analysis_cuts", {}), "analysis_cuts")
+    known(cuts, ("lower", "upper"), "key in analysis_cuts")
     bound: dict[str, dict[str, float]] = {}
     for side in ("lower", "upper"):
-        values = _mapping(cuts.get(side) or {}, f"analysis_cuts.{side}")
+        values = table(cuts.get(side) or {}, f"analysis_cuts.{side}")
         for column in values:
             _column(column, f"analysis_cuts.{side}")
         bound[side] = {c: _number(v, f"analysis_cuts.{side}.{c}") for c, v in values.items()}
@@ -147,14 +148,14 @@ def _checked(content: Mapping[str, Any], folder: Path) -> Config:
         raise ValueError(f"seed must be an integer >= 0, got {seed!r}")
     return Config(
         name=str(keywords.get("name", particle)),
-        files=tuple(_beside(folder, str(f)) for f in files),
+        files=tuple(beside(folder, str(f)) for f in files),
         window=window,
         features=_features(keywords.get("features"), section["feature_sets"]),
         lower=bound["lower"],
         upper=bound["upper"],
         muon_id=str(given.get("muon_id", "tightId")),
         require_jet=require_jet,
-        golden_json=None if golden is None else _beside(folder, str(golden)),
+        golden_json=None if golden is None else beside(folder, str(golden)),
         seed=seed,
         train_on=content.get("train_on", "OS"),
         scan=scan_settings(section["scan"]),
@@ -192,23 +193,7 @@ def _column(name: str, where: str) -> None:
         raise ValueError(f"{where}: no column {name!r}: {near_misses(name, OBSERVABLES)}")
 
 
-def _known(given: Mapping[str, Any], accepted: Any, what: str) -> None:
-    for name in given:
-        if name not in accepted:
-            raise ValueError(f"unknown {what}: {name!r}: {near_misses(str(name), accepted)}")
-
-
-def _mapping(value: Any, name: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise ValueError(f"{name} must be a table of keys and values, got {value!r}")  # noqa: TRY004
-    return value
-
-
 def _number(value: Any, name: str) -> float:
     if isinstance(value, str) or not isinstance(value, (bool, int, float)):
         raise ValueError(f"{name} must be a number, got {value!r}")  # noqa: TRY004
     return float(value)
-
-
-def _beside(folder: Path, path: str) -> str:
-    return path if "://" in path or os.path.isabs(path) else str(folder / path)

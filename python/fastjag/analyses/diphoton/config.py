@@ -13,6 +13,8 @@ from fastjag.analyses.diphoton.massfit import SIGNALS
 from fastjag.analyses.diphoton.recipes import MODELS
 from fastjag.analyses.diphoton.samples import read_samples
 from fastjag.analyses.diphoton.selections import selection_of
+from fastjag.analyses.settings import known
+from fastjag.analyses.settings import table as settings_table
 from fastjag.arrays import near_misses, one_of
 
 #: The configuration for the sample that comes with fastjag.
@@ -73,11 +75,11 @@ _POLICIES = ("abs", "clip", "drop", "error")
 
 
 def _checked(content: Mapping[str, Any], folder: Path) -> Config:
-    _known(content, [*_SECTIONS, "name", "seed"], "key")
-    section = {name: _table(content.get(name, {}), name) for name in _SECTIONS}
+    known(content, [*_SECTIONS, "name", "seed"], "key")
+    section = {name: settings_table(content.get(name, {}), name) for name in _SECTIONS}
     for name, keys in _SECTIONS.items():
         if keys is not None:
-            _known(section[name], keys, f"key in {name}")
+            known(section[name], keys, f"key in {name}")
     classes = {n: _files(f, f"classes.{n}", folder) for n, f in section["classes"].items()}
     if len(classes) < 2:
         raise ValueError("classes must name at least two classes and their files")
@@ -86,7 +88,7 @@ def _checked(content: Mapping[str, Any], folder: Path) -> Config:
         if name in classes:
             raise ValueError(f"{name!r} is both a class and a background")
     selection = section["selection"]
-    cuts = dict(_table(selection.get("cuts", {}), "selection.cuts"))
+    cuts = dict(settings_table(selection.get("cuts", {}), "selection.cuts"))
     preset = str(selection.get("preset", "slides"))
     selection_of(preset, cuts)  # an error names what is wrong
     fit = section["fit"]
@@ -149,18 +151,6 @@ def _known_samples(path: str, classes: list[str]) -> None:
     for name in table:
         if not name.isdecimal() and name not in classes:
             raise ValueError(f"{path}: [{name}] is no class: {near_misses(name, classes)}")
-
-
-def _known(given: Mapping[str, Any], accepted: Iterable[str], what: str) -> None:
-    for name in given:
-        if name not in accepted:
-            raise ValueError(f"unknown {what}: {name!r}: {near_misses(str(name), accepted)}")
-
-
-def _table(value: Any, name: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise ValueError(f"{name} must be a table of keys and values, got {value!r}")  # noqa: TRY004
-    return value
 
 
 def _strings(value: Any, name: str) -> list[str]:
