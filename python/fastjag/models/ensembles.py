@@ -7,6 +7,7 @@ that occur, which trees can split off.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -87,8 +88,9 @@ class _Trees(Classifier):
     def _filled(self, table: Floats) -> Floats:
         return np.where(np.isnan(table), self.fill_, table)
 
+    @abstractmethod
     def _train(self, table: Floats, codes: NDArray[np.int64], weights: Floats) -> None:
-        raise NotImplementedError
+        """Fit ``model_`` to rows of classes ``codes``, (n,), with positive weights."""
 
     def _probabilities(self, table: Floats) -> Floats:
         return np.asarray(self.model_.predict_proba(table))

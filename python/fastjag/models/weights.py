@@ -7,6 +7,7 @@ that are positive and 1 on average; evaluation sees the signed ones.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -108,13 +109,14 @@ def balanced_draw(
     return np.concatenate(drawn)
 
 
-class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class Classifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc]
     """What the classifiers of this package share: ``classes_``, ``predict_proba``, ``predict``."""
 
     classes_: NDArray[Any]
 
+    @abstractmethod
     def predict_proba(self, X: Any) -> Floats:
-        raise NotImplementedError
+        """Probability of every class, (n, n_classes), in the order of ``classes_``."""
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The most probable class of every event, (n,)."""
