@@ -2,6 +2,7 @@
 
 from fastjag.statistics.backgrounds import BackgroundFit, fit_background, sideband_cuts
 from fastjag.statistics.crystalball import CrystalBall
+from fastjag.statistics.goodness import bad_fits, fit_probability, fit_warning
 from fastjag.statistics.likelihood import (
     Significance,
     background,
@@ -27,9 +28,12 @@ __all__ = [
     "Window",
     "background",
     "background_error",
+    "bad_fits",
     "enough_filled",
     "fit_background",
     "fit_peaks",
+    "fit_probability",
+    "fit_warning",
     "mass_scan",
     "sideband_cuts",
     "significance",
