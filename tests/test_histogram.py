@@ -252,6 +252,48 @@ class TestHist:
         np.testing.assert_array_equal(result.view(flow=True), expected[:-1])
         assert result.metadata == {"nan": 1}
 
+    @pytest.mark.parametrize("as_axis", [tuple, lambda axis: hist.axis.Regular(*axis)])
+    @pytest.mark.parametrize("dtype", ["f8", "f4"])
+    def test_regular_is_linspace(self, as_axis, dtype):
+        """A Regular axis of hist rounds its edges otherwise, and keeps no upper edge."""
+        rng = np.random.default_rng(13)
+        axes = [
+            (3, -6.49, 10.77),
+            (100, 0, 200),
+            (1, -0.1, 0.3),
+            (7, 1e15, 1e15 + 3),
+            (9, -1e5, 1e-5),
+        ]
+        for _ in range(60):
+            low, high = np.sort(np.round(rng.choice(20_001, 2, replace=False) / 100 - 100, 2))
+            axes.append((int(rng.integers(1, 200)), low, high))
+        for n, low, high in axes:
+            edges = np.linspace(low, high, n + 1)
+            with np.errstate(over="ignore"):
+                x = hostile_values(rng, edges, n=0).astype(dtype)
+            found = fj.histogram(x, as_axis((n, low, high)))
+            expected, _ = reference.histogram([x], [edges])
+            np.testing.assert_array_equal(found.view(flow=True), expected[:-1], str((n, low, high)))
+            shown = found.axes[0].edges
+            assert np.abs(shown - edges).max() <= 4 * np.spacing(np.abs(edges).max())
+            inner = x[x != edges[-1]].astype("f8")  # NumPy closes its last bin
+            np.testing.assert_array_equal(found.view(), np.histogram(inner, edges)[0])
+
+    def test_regular_made_from_any_number(self):
+        """Where high - low is exact, high is known to the last bit, however many digits it has."""
+        rng = np.random.default_rng(14)
+        for low, ratio in zip(rng.uniform(1, 2, 200), rng.uniform(1.1, 2, 200), strict=True):
+            high = low * ratio
+            edges = np.linspace(low, high, 8)
+            found = fj.histogram([high, np.nextafter(high, 0)], hist.axis.Regular(7, low, high))
+            assert found.view(flow=True)[-2:].tolist() == [1, 1], (low, high)
+            assert fj.histogram(edges, hist.axis.Regular(7, low, high)).view().tolist() == [1] * 7
+
+    def test_single_precision_bounds_are_the_numbers_they_are(self):
+        low, high = np.float32(0.1), np.float32(0.7)
+        edges = np.linspace(float(low), float(high), 4)
+        assert fj.histogram(edges, (3, low, high)).view(flow=True).tolist() == [0, 1, 1, 1, 1]
+
     def test_axes_keep_their_names(self):
         (axis,) = fj.histogram([], AXES["regular"]).axes
         assert (axis.name, axis.label) == ("x", "mass")
@@ -320,6 +362,13 @@ REGULAR = hist.axis.Regular(2, 0, 1)
         ([1.0], REGULAR, {"weights": ["a"]}, TypeError, "weights has dtype"),
         ([1.0], (5, 5, 0), {}, ValueError, r"\(n_bins, low, high\) with low < high, got"),
         ([1.0], (-1, 0, 5), {}, ValueError, r"\(n_bins, low, high\)"),
+        ([1.0], (5, 0, np.inf), {}, ValueError, r"low and high .* must be finite, got \(5, 0, inf"),
+        ([1.0], (5, -np.inf, 0), {}, ValueError, "low and high of an axis must be finite"),
+        ([1.0], (5, np.nan, 0), {}, ValueError, "with low < high"),
+        ([1.0], (5, 0, 1e-323), {}, ValueError, "float64 has no 5 bins of one width from 0.0 to"),
+        ([1.0], (5, -1.7e308, 1.7e308), {}, ValueError, "float64 has no 5 bins of one width"),
+        ([1.0], (2**31 - 1, 0, 1), {}, ValueError, "up to 134,217,728 bins, got 2147483647"),
+        ([1.0], (2**63, 0, 1), {}, ValueError, "up to 134,217,728 bins, got 9223372036854775808"),
         (
             [1.0],
             hist.axis.Regular(5, 5, 0),

@@ -170,6 +170,12 @@ def example(n=500, seed=1):
 
 
 class TestCutHistograms:
+    def test_regular_is_linspace(self):
+        axis, edges = (3, -6.49, 10.77), np.linspace(-6.49, 10.77, 4)
+        for each in (axis, hist.axis.Regular(*axis)):
+            found = fj.histogram_cuts([edges], each, np.ones(4), [0.0])
+            assert found.slot_counts.tolist() == [[[0, 1, 1, 1, 1, 0]]]
+
     def test_equals_one_histogram_per_cut(self):
         features, axes, scores, weights = example()
         cuts = [0.7, 0.0, 0.95]

@@ -14,6 +14,8 @@ from fastjag import kernels
 from fastjag.arrays import Array, as_column, as_float, check_length, near_misses, needs
 from fastjag.devices import on_gpu, taken, to_host
 
+MOST_BINS = 2**27  #: of an axis: a gigabyte of counts
+
 
 def histogram(
     values: ArrayLike | tuple[ArrayLike, ArrayLike],
@@ -32,7 +34,10 @@ def histogram(
         there; the histogram is the host's.
     axes
         One axis, or a tuple of two: ``hist.axis`` Regular (also with transform) or Variable,
-        a tuple (n_bins, low, high), or an array or list of bin edges in increasing order.
+        a tuple (n_bins, low, high), or an array or list of bin edges in increasing order. A tuple
+        has the edges ``numpy.linspace(low, high, n_bins + 1)``, and so has a Regular axis without
+        transform. Such an axis does not keep ``high`` but a rounded distance from ``low``; of
+        the numbers that make the same axis, ``high`` is one of at most 13 digits if there is one.
     weights
         One per entry; the result then also holds the sum of squared weights.
     out
@@ -44,8 +49,12 @@ def histogram(
     hist.Hist
         With ``Int64`` storage, or ``Weight`` if there are weights. Bin i holds
         ``edges[i] <= x < edges[i + 1]``, to the last bit what ``numpy.histogram`` gives in float64
-        for the same edges (those of ``numpy.linspace`` for a Regular axis); values
-        below and above are in the underflow and overflow. NaN is in no bin and in no flow bin but
+        for the same edges, but for the last one: it is exclusive, so that a value on it is
+        overflow. Values below the first edge are underflow. The axis of the histogram is Regular
+        where a tuple or Regular was given, and hist computes the edges that it shows: they differ
+        from those of ``numpy.linspace``, which count, by rounding errors, a few units in the last
+        place of the largest edge. With the edges themselves as ``axes`` the axis is Variable and
+        shows what counts to the last bit. NaN is in no bin and in no flow bin but
         counted (weighted: summed) in ``result.metadata["nan"]``, which ``+`` does not add up.
     """
     needs("hist", "hist")
@@ -55,11 +64,10 @@ def histogram(
     given = axes if _is_pair(axes, len(columns)) else (axes,)
     if len(given) != len(columns):
         raise ValueError(f"{len(columns)} columns need as many axes, got {len(given)}")
-    binning = [_axis(hist, a) for a in given]
+    binning, edges = _axes(hist, given)
     weight = None if weights is None else as_float(weights, "weights")
     if weight is not None:
         check_length(weight, "weights", len(columns[0]), "values")
-    edges = [_edges(hist, a) for a in binning]
     filled = kernels.histogram(columns, edges, weights=weight, threads=threads)
     sums, variances = to_host(filled[0]), to_host(filled[1])
     storage = hist.storage.Int64() if weight is None else hist.storage.Weight()
@@ -194,14 +202,13 @@ def histogram_cuts(
     score = as_float(scores, "scores")
     for name, column in named.items():
         check_length(column, f"feature {name!r}", len(score), "scores")
-    axes = [_axis(hist, a) for a in _axis_of_each(edges, tuple(named))]
+    axes, bounds = _axes(hist, _axis_of_each(edges, tuple(named)))
     cut = np.asarray(to_host(as_float(cuts, "cuts")), np.float64)
     if len(cut) == 0 or np.isnan(cut).any():
         raise ValueError("cuts must be at least one number, none of them NaN")
     single, replicas = (True, []) if weights is None else _replicas(weights, len(score))
     filled = kernels.histogram_cuts(
-        list(named.values()), [_edges(hist, a) for a in axes], score, cut,
-        weights=replicas, threads=threads,
+        list(named.values()), bounds, score, cut, weights=replicas, threads=threads,
     )  # fmt: skip
     counts, *sums = (to_host(a) for a in filled)
     if weights is None:
@@ -286,38 +293,68 @@ def _columns(values: Any) -> list[Array]:
     return [c.astype(dtype, copy=False) for c in columns]
 
 
-def _edges(hist: Any, axis: Any) -> NDArray[np.float64]:
-    edges = np.ascontiguousarray(axis.edges, dtype=np.float64)
-    if isinstance(axis, hist.axis.Regular) and axis.transform is None:
-        # The edges that a Regular axis shows are rounded a second time: of 100 bins in 0-200 one
-        # begins at 56.00000000000001, and a value of 56 would fall below it.
-        edges = np.linspace(edges[0], edges[-1], len(edges))
-    if not (edges[1:] > edges[:-1]).all():
-        raise ValueError(f"the axis must run from low to high, got {edges[0]:g} to {edges[-1]:g}")
-    return edges
-
-
 def _is_pair(value: Any, n: int) -> bool:
     return isinstance(value, tuple) and n == 2 and len(value) == 2
 
 
-def _axis(hist: Any, axis: Any) -> Any:
+def _axes(hist: Any, given: Sequence[Any]) -> tuple[list[Any], list[NDArray[np.float64]]]:
+    """The axes of a histogram, and the edges that count for each of them."""
+    both = [_axis(hist, axis) for axis in given]
+    return [axis for axis, _ in both], [edges for _, edges in both]
+
+
+def _axis(hist: Any, axis: Any) -> tuple[Any, NDArray[np.float64]]:
     if isinstance(axis, (hist.axis.Regular, hist.axis.Variable)):
         if axis.traits.circular or not (axis.traits.underflow and axis.traits.overflow):
             raise ValueError("axes must have underflow and overflow and not be circular")
         if axis.traits.growth:
             raise ValueError("growing axes are not supported")
-        return axis
+        edges = np.ascontiguousarray(axis.edges, dtype=np.float64)
+        if not (edges[1:] > edges[:-1]).all():
+            raise ValueError(
+                f"the axis must run from low to high, got {edges[0]:g} to {edges[-1]:g}"
+            )
+        if isinstance(axis, hist.axis.Regular) and axis.transform is None:
+            edges = _linspace(len(edges) - 1, float(edges[0]), _high(edges))
+        return axis, edges
     if isinstance(axis, tuple) and len(axis) == 3 and isinstance(axis[0], (int, np.integer)):
-        if axis[0] < 1 or not axis[1] < axis[2]:
+        n_bins, low, high = axis
+        if n_bins < 1 or not low < high:
             raise ValueError(f"axis must be (n_bins, low, high) with low < high, got {axis!r}")
-        return hist.axis.Regular(*axis)
+        if not -np.inf < low < high < np.inf:
+            raise ValueError(f"low and high of an axis must be finite, got {axis!r}")
+        if n_bins > MOST_BINS:
+            raise ValueError(f"an axis can have up to {MOST_BINS:,} bins, got {n_bins}")
+        edges = _linspace(int(n_bins), float(low), float(high))
+        return hist.axis.Regular(*axis), edges
     if isinstance(axis, hist.axis.AxesMixin):
         raise TypeError(f"axis {type(axis).__name__} is not supported; use Regular or Variable")
     edges = np.asarray(to_host(axis), dtype=np.float64)
     if edges.ndim != 1 or len(edges) < 2 or not (edges[1:] > edges[:-1]).all():
         raise ValueError("bin edges must be at least two numbers in increasing order")
-    return hist.axis.Variable(edges)
+    return hist.axis.Variable(edges), edges
+
+
+def _linspace(n_bins: int, low: float, high: float) -> NDArray[np.float64]:
+    with np.errstate(over="ignore", invalid="ignore"):
+        edges = np.linspace(low, high, n_bins + 1)
+    if not (edges[1:] > edges[:-1]).all():
+        raise ValueError(f"float64 has no {n_bins} bins of one width from {low!r} to {high!r}")
+    return edges
+
+
+def _high(edges: NDArray[np.float64]) -> float:
+    """What a Regular axis that shows these edges was made with.
+
+    The axis keeps high - low, rounded, and shows the rounded sum of that and low: for 10.77 after
+    -6.49 it is 10.769999999999998. Many numbers may give the same; people write down few digits.
+    """
+    low, shown = float(edges[0]), float(edges[-1])
+    written = (float(f"{shown:.{digits}e}") for digits in range(13))
+    for high in (*written, shown, *(float(x) for x in np.nextafter(shown, [-np.inf, np.inf]))):
+        if low + (high - low) == shown:
+            return high
+    return shown
 
 
 def _checked(hist: Any, out: Any, axes: Sequence[Any], storage: Any) -> Any:
