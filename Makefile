@@ -10,7 +10,7 @@ CUDA_ARCHITECTURES ?= 80-real;90
 KERNEL_TESTS := $(addprefix tests/test_,$(addsuffix .py,padding aggregate select dimuon nearest \
   histogram histogram_cuts jagged pyramid))
 
-.PHONY: demo test lint sanitize cuda mutants bench wheel clean
+.PHONY: demo test lint sanitize cuda mutants mutants-python bench wheel clean
 
 demo: $(VENV)/.search
 	$(BIN)/fastjag info
@@ -60,6 +60,12 @@ cuda: $(VENV)/.test $(VENV)/.cuda
 # Defects put into the CUDA kernels, one at a time, that the emulation has to find: half an hour.
 mutants: $(VENV)/.test
 	$(BIN)/python tests/mutants.py --write
+
+# The same with the package's Python, of some modules: make mutants-python SEED=2 NUMBER=50
+SEED ?= 1
+NUMBER ?= 200
+mutants-python: $(VENV)/.test
+	$(BIN)/python tests/mutants_python.py $(SEED) $(NUMBER) $(MODULES)
 
 # Some only: make bench BENCH='spectrum histogram'
 bench: $(VENV)/.bench
