@@ -2,6 +2,7 @@
 
 import json
 import typing
+from dataclasses import replace
 
 import awkward as ak
 import numpy as np
@@ -41,7 +42,8 @@ def by_awkward(events, selection):
             tight = (ak.to_numpy(e["Photon_cutBasedBitmap"]) & 4) != 0
         good = [
             i for i in range(len(tight))
-            if tight[i] and e["Photon_pt"][i] > selection.photon_pt
+            if tight[i] and (selection.photon_veto == "none" or e["Photon_electronVeto"][i])
+            and e["Photon_pt"][i] > selection.photon_pt
             and abs(e["Photon_eta"][i]) < selection.photon_abs_eta
         ]  # fmt: skip
         leptons = sum(
@@ -84,7 +86,7 @@ class TestSelection:
         )
         # The files hold few photons: looser cuts make sure that something is compared.
         loose = Selection(photon_pt=5, photon_abs_eta=3, jet_pt=16, lepton_pt=1e9)
-        for cuts in (Selection(), loose):
+        for cuts in (Selection(), loose, replace(loose, photon_veto="none")):
             cutflow = {}
             parts = [select(batch, cuts, cutflow) for batch in batches]
             expected = by_awkward(events, cuts)

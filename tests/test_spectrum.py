@@ -141,7 +141,9 @@ def test_skipped_files_are_reported(toy, tmp_path):
 
 
 def test_errors(toy, tmp_path):
-    for options in ({"bins": 0}, {"mass_range": (0, 10)}, {"mass_range": (5, 5)}):
+    for options in ({"bins": 0}, {"mass_range": (0, 10)}, {"mass_range": (5, 5)},
+                    {"bins": 2**31 - 1}, {"mass_range": (1, np.inf)},
+                    {"mass_range": (np.nan, 5)}):  # fmt: skip
         with pytest.raises(ValueError, match="need bins >= 1 and 0 < low < high"):
             spectrum(toy, **options)
     empty = toys.write(tmp_path / "empty.root", 0, columns=KINEMATICS)
@@ -155,3 +157,34 @@ def test_errors(toy, tmp_path):
         file["Events"].extend(columns)
     with pytest.raises(ReadError, match=r"flat\.root:Events.* not jagged"):
         spectrum(tmp_path / "flat.root")
+
+
+@pytest.mark.parametrize(
+    ("cuts", "message"),
+    [
+        ({"min_pt": np.nan}, "min_pt must be a number >= 0, got nan"),
+        ({"min_pt": np.inf}, "min_pt must be a number >= 0, got inf"),
+        ({"min_pt": -1}, "min_pt must be a number >= 0, got -1"),
+        ({"max_abs_eta": np.nan}, "max_abs_eta must be a number above 0, got nan"),
+        ({"max_abs_eta": 0}, "max_abs_eta must be a number above 0, got 0"),
+    ],
+)
+def test_nonsense_is_refused(cuts, message):
+    with pytest.raises(ValueError, match=message):
+        Selection(**cuts)
+
+
+@pytest.mark.parametrize(
+    ("cuts", "message"),
+    [
+        ({"trigger": "MET_pt"}, "MET_pt is no bit: float32"),
+        ({"trigger": "event"}, "event is no bit: uint64 up to 100"),
+        ({"trigger": "Muon_pt"}, "Muon_pt is no bit: it has a list per event"),
+        ({"muon_id": "pt"}, "Muon_pt is no bit: float32"),
+        ({"muon_id": "charge"}, "Muon_charge is no bit: int32 from -1 to 1"),
+    ],
+)
+def test_numbers_are_no_bits(tmp_path, cuts, message):
+    path = toys.write(tmp_path / "t.root", 100, seed=1, columns=[*KINEMATICS, "MET_pt", "event"])
+    with pytest.raises(ReadError, match=rf"t.root:Events.*: {message}"):
+        spectrum(path, Selection(**cuts))

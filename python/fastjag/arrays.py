@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
+from numbers import Real
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -46,6 +48,29 @@ def at_least(argument: str, value: object, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise ValueError(f"{argument} must be an integer >= {least}, got {value!r}")
     return int(value)
+
+
+def real(
+    argument: str, value: object, *, least: float | None = None, above: float | None = None,
+    finite: bool = True,
+) -> float:  # fmt: skip
+    """``value`` if it is a number within these limits, else a ValueError naming the argument.
+
+    NaN is refused always, as all comparisons with it are false; infinities unless ``finite`` is
+    False.
+    """
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    number = float(value) if is_number else math.nan  # type: ignore[arg-type]
+    if (
+        math.isnan(number)
+        or (finite and math.isinf(number))
+        or (least is not None and number < least)
+        or (above is not None and number <= above)
+    ):
+        limit = f" >= {least:g}" if least is not None else ""
+        limit += f" above {above:g}" if above is not None else ""
+        raise ValueError(f"{argument} must be a number{limit}, got {value!r}")
+    return number
 
 
 def needs(module: str, extra: str) -> None:

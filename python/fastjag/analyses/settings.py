@@ -9,7 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from fastjag.arrays import near_misses
+from fastjag.arrays import near_misses, real
 
 Settings = TypeVar("Settings")
 
@@ -40,9 +40,14 @@ def table(value: Any, name: str) -> Mapping[str, Any]:
 
 
 def number(value: Any, name: str) -> float:
-    if isinstance(value, (bool, str)) or not isinstance(value, (int, float)):
-        raise ValueError(f"{name} must be a number, got {value!r}")  # noqa: TRY004
-    return float(value)
+    """A number of any sign, infinities included; TOML has nan, too, which is refused."""
+    return real(name, value, finite=False)
+
+
+def listed(value: Any, name: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError(f"{name} must be a list, got {value!r}")  # noqa: TRY004
+    return value
 
 
 def beside(folder: Path, path: str) -> str:
@@ -59,6 +64,8 @@ def filled(kind: type[Settings], given: Any, name: str) -> Settings:
         default = defaults[key]
         if isinstance(default, float):
             values[key] = number(value, f"{name}.{key}")
+        elif default is None and not isinstance(value, str):  # all of these are names
+            raise ValueError(f"{name}.{key} must be a string, got {value!r}")
         elif default is not None and type(value) is not type(default):
             raise ValueError(
                 f"{name}.{key} must be {type(default).__name__}, like {default!r}, got {value!r}"

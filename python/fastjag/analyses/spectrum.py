@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fastjag.arrays import needs
+from fastjag.arrays import needs, real
 from fastjag.dimuons import dimuon
 from fastjag.files import Files, ReadError
 from fastjag.histograms import histogram
@@ -19,6 +19,7 @@ from fastjag.jagged import Jagged
 from fastjag.output import results_directory, write_json
 from fastjag.plots import mass_spectrum, save
 from fastjag.report import Report
+from fastjag.selection import as_flags, event_flags
 
 #: Mass windows [GeV] whose yields the summary lists.
 WINDOWS = {
@@ -29,6 +30,7 @@ WINDOWS = {
     "Upsilon sideband above": (10.6, 12.2),
     "Z": (80.0, 100.0),
 }
+_MOST_BINS = 1_000_000  # more cannot be drawn
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,10 @@ class Selection:
     muon_id: str | None = None  #: a boolean muon column such as "tightId"
     exactly_two: bool = False  #: only events with exactly two passing muons
     trigger: str | None = None  #: a boolean event branch such as "HLT_Mu17_Mu8"
+
+    def __post_init__(self) -> None:
+        real("min_pt", self.min_pt, least=0)
+        real("max_abs_eta", self.max_abs_eta, above=0, finite=False)
 
     def branches(self) -> list[str]:
         names = ["Muon_pt", "Muon_eta", "Muon_phi", "Muon_charge"]
@@ -81,8 +87,11 @@ def spectrum(
     import hist
 
     low, high = mass_range
-    if not (0 < low < high) or bins < 1:
-        raise ValueError(f"need bins >= 1 and 0 < low < high, got {bins} bins of {mass_range}")
+    if not (0 < low < high < np.inf) or not 1 <= bins <= _MOST_BINS:
+        raise ValueError(
+            f"need bins >= 1 and 0 < low < high, at most {_MOST_BINS:,} bins and a finite range, "
+            f"got {bins} bins of {mass_range}"
+        )
     axis = hist.axis.Regular(bins, low, high, transform=hist.axis.transform.log,
                              name="mass", label=r"$m_{\mu\mu}$ [GeV]")  # fmt: skip
     started = time.perf_counter()
@@ -122,7 +131,7 @@ def _select(batch: Batch, cuts: Selection, cutflow: dict[str, int]) -> Jagged:
     muons = batch.Muon
     _count(cutflow, "events read", len(batch))
     if cuts.trigger:
-        muons = muons[batch[cuts.trigger].astype(bool)]
+        muons = muons[event_flags(batch, cuts.trigger)]
         _count(cutflow, f"pass {cuts.trigger}", len(muons))
     _count(cutflow, "at least two muons", int(np.count_nonzero(muons.counts >= 2)))
     mask = np.ones(muons.n_particles, bool)
@@ -131,7 +140,7 @@ def _select(batch: Batch, cuts: Selection, cutflow: dict[str, int]) -> Jagged:
     if np.isfinite(cuts.max_abs_eta):
         mask &= np.abs(muons["eta"]) < cuts.max_abs_eta
     if cuts.muon_id:
-        mask &= muons[cuts.muon_id].astype(bool)
+        mask &= as_flags(muons[cuts.muon_id], f"Muon_{cuts.muon_id}", batch.source)
     if not mask.all():
         muons = muons.keep(mask)
     _count(cutflow, "at least two selected muons", int(np.count_nonzero(muons.counts >= 2)))

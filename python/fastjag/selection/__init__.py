@@ -2,6 +2,7 @@
 
 from fastjag.selection.bubbling import Cut, Selected, Step, Survivors, cheapest_first, survivors
 from fastjag.selection.columns import Counters
+from fastjag.selection.flags import as_flags, event_flags
 from fastjag.selection.lumi import LumiMask
 
 __all__ = [
@@ -11,6 +12,8 @@ __all__ = [
     "Selected",
     "Step",
     "Survivors",
+    "as_flags",
     "cheapest_first",
+    "event_flags",
     "survivors",
 ]

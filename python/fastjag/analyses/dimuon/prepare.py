@@ -27,7 +27,7 @@ from fastjag.io import Batch, Skipped, iterate
 from fastjag.output import results_directory, write_json
 from fastjag.progress import progress_bar
 from fastjag.reader import Reader
-from fastjag.selection import LumiMask
+from fastjag.selection import LumiMask, as_flags, event_flags
 
 #: The tables: opposite-sign and same-sign pairs.
 CLASSES = ("OS", "SS")
@@ -232,7 +232,7 @@ def _pairs(
     muons, jets = batch.Muon, batch.collections.get("Jet")
     good = np.ones(muons.n_particles, bool)
     if config.muon_id != ANY:
-        good = muons[config.muon_id].astype(bool)
+        good = as_flags(muons[config.muon_id], f"Muon_{config.muon_id}", batch.source)
     keep = np.ones(len(batch), bool)
 
     def cut(name: str, passing: Array) -> None:
@@ -252,10 +252,9 @@ def _pairs(
     columns = {name: values[inside] for name, values in columns.items()}
     charge, event = charge[inside], event[inside]
     for trigger in triggers:
-        fired = batch.flat.get(trigger)
-        columns[trigger] = (
-            np.zeros(len(event), bool) if fired is None else fired.astype(bool)[event]
-        )
+        columns[trigger] = np.zeros(len(event), bool)
+        if trigger in batch.flat:
+            columns[trigger] = event_flags(batch, trigger)[event]
     passes = _cuts(config, columns)
     passing, not_isolation = np.ones(len(event), bool), np.ones(len(event), bool)
     for (name, step), passed in passes.items():

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from fastjag.analyses.gammajet.response import ALPHA_EDGES, PT_EDGES, core, extrapolate, profile
 from fastjag.analyses.gammajet.selection import Selection, columns_of, select
 from fastjag.analyses.gammajet.stitching import KINDS, continuity, stitched
-from fastjag.analyses.settings import beside, filled, known, number, read_toml, table
+from fastjag.analyses.settings import beside, filled, known, listed, read_toml, table
 from fastjag.analyses.stages import Stages, input_digests
-from fastjag.arrays import Array, needs, one_of
+from fastjag.arrays import Array, needs, one_of, real
 from fastjag.io import iterate
 from fastjag.output import results_directory, write_json
 
@@ -68,15 +68,18 @@ def _config(content: Mapping[str, Any], folder: Path) -> Config:
     values: dict[str, Any] = {"name": str(content.get("name", "photon+jet"))}
     for key in ("luminosity", "max_alpha", "max_deviation"):
         if key in content:
-            values[key] = number(content[key], key)
+            values[key] = real(key, content[key], above=0)
     for key in ("pt_edges", "alpha_edges"):
         if key in content:
-            edges = [number(x, key) for x in content[key]]
+            edges = [real(key, x) for x in listed(content[key], key)]
             if len(edges) < 2 or not (np.diff(edges) > 0).all():
                 raise ValueError(f"{key} must be two or more rising numbers, got {content[key]!r}")
             values[key] = tuple(edges)
     if "eta_ranges" in content:
-        ranges = [tuple(number(x, "eta_ranges") for x in pair) for pair in content["eta_ranges"]]
+        ranges = [
+            tuple(real("eta_ranges", x) for x in listed(pair, "eta_ranges"))
+            for pair in listed(content["eta_ranges"], "eta_ranges")
+        ]
         if not ranges or any(len(r) != 2 or r[0] >= r[1] for r in ranges):
             raise ValueError(f"eta_ranges must be pairs [low, high], got {content['eta_ranges']!r}")
         values["eta_ranges"] = tuple(ranges)
@@ -99,12 +102,14 @@ def _sample(given: Any, i: int, folder: Path) -> Sample:
     files = [files] if isinstance(files, str) else files
     if not files or "name" not in values:
         raise ValueError(f"{where} needs a name and files")
+    if not isinstance(files, list) or not all(isinstance(f, str) and f for f in files):
+        raise ValueError(f"{where}.files must be a path or a list of them, got {files!r}")
     name = str(values["name"])
     if not name.replace("-", "").replace("_", "").isalnum():
         raise ValueError(f"{where}.name names a file: letters, digits, - and _, got {name!r}")
     kind = one_of(f"{where}.kind", values.get("kind", "data"), KINDS)
     numbers = {
-        key: number(values[key], f"{where}.{key}")
+        key: real(f"{where}.{key}", values[key], above=None if key == "sum_of_weights" else 0)
         for key in ("cross_section", "k_factor", "sum_of_weights")
         if key in values
     }
@@ -112,7 +117,7 @@ def _sample(given: Any, i: int, folder: Path) -> Sample:
         raise ValueError(f"{where}: simulation ({name}) needs a cross_section in pb")
     if numbers.get("sum_of_weights") == 0:
         raise ValueError(f"{where}.sum_of_weights must not be 0")
-    return Sample(name, tuple(beside(folder, str(f)) for f in files), kind, **numbers)
+    return Sample(name, tuple(beside(folder, f) for f in files), kind, **numbers)
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fastjag.analyses.gammajet import jetid
 from fastjag.analyses.gammajet.stitching import photon_parton_delta_r
-from fastjag.arrays import Array, near_misses
+from fastjag.arrays import Array, near_misses, one_of, real
 from fastjag.files import ReadError
 from fastjag.jagged import Jagged
 from fastjag.reader import Batch
+from fastjag.selection import as_flags, event_flags
 
 Floats = NDArray[np.float64]
 
@@ -24,14 +26,19 @@ MET_FILTERS = (
 )  # fmt: skip
 COLUMNS = (
     "Photon_pt", "Photon_eta", "Photon_phi", "Photon_jetIdx",
-    "Jet_pt", "Jet_eta", "Jet_phi", "Jet_jetId",
+    "Jet_pt", "Jet_eta", "Jet_phi",
     "Muon_pt", "Electron_pt", "Electron_cutBased",
 )  # fmt: skip
 OPTIONAL = (
     *MET_FILTERS, "Photon_cutBased", "Photon_cutBasedBitmap", "Muon_looseId", "genWeight",
+    *jetid.COLUMNS,
     "GenPart_pt", "GenPart_eta", "GenPart_phi", "GenPart_pdgId", "GenPart_status",
     "GenPart_statusFlags", "LHEPart_eta", "LHEPart_phi", "LHEPart_pdgId", "LHEPart_status",
 )  # fmt: skip
+
+
+#: Against electrons that look like photons: a column of photons, and what it is for good ones.
+VETOES = {"electronVeto": True, "pixelSeed": False}
 
 
 @dataclass(frozen=True)
@@ -45,14 +52,30 @@ class Selection:
     lepton_pt: float = 10.0
     second_jet_pt: float = 15.0  #: softer jets do not count for alpha
     min_delta_phi: float = 0.0  #: of photon and leading jet; 2.7 is usual for the response
-    trigger: str | None = None
+    #: "electronVeto" (conversion-safe), "pixelSeed" (tighter, photons that convert are lost) or
+    #: "none"
+    photon_veto: str = "electronVeto"
+    jet_id: str = "auto"  #: see :func:`fastjag.analyses.gammajet.jetid.tight_jets`
+    trigger: str | None = None  #: an event branch; "none" is None, for TOML
     met: str = "MET"  #: or PuppiMET, RawMET: it has to contain the corrections that the jets have
+
+    def __post_init__(self) -> None:
+        for name in ("photon_pt", "jet_pt", "lepton_pt", "second_jet_pt", "min_delta_phi"):
+            real(f"selection.{name}", getattr(self, name), least=0)
+        for name in ("photon_abs_eta", "jet_abs_eta"):
+            real(f"selection.{name}", getattr(self, name), above=0, finite=False)
+        one_of("selection.photon_veto", self.photon_veto, (*VETOES, "none"))
+        one_of("selection.jet_id", self.jet_id, jetid.CHOICES)
+        if self.trigger == "":
+            raise ValueError("selection.trigger must name a branch, or be 'none'")
+        object.__setattr__(self, "trigger", None if self.trigger == "none" else self.trigger)
 
 
 def columns_of(selection: Selection) -> tuple[list[str], list[str]]:
     """Branches that every file must have, and those that some may lack."""
     needed = [*COLUMNS, f"{selection.met}_pt", f"{selection.met}_phi"]
     needed += [selection.trigger] if selection.trigger else []
+    needed += [f"Photon_{selection.photon_veto}"] if selection.photon_veto in VETOES else []
     return needed, list(OPTIONAL)
 
 
@@ -68,9 +91,10 @@ def select(batch: Batch, selection: Selection, cutflow: dict[str, int]) -> dict[
     * alpha: pt(second jet) / pt(photon).
 
     Of the jets, the photon's own one (``Photon_jetIdx``) is left out. Exactly one photon is tight,
-    ``Photon_cutBased`` 3 or, in old files, bit 2 of ``Photon_cutBasedBitmap``; a jet is tight by
-    bit 1 of ``Jet_jetId``; the second jet needs no identification. A lepton that vetoes is loose:
-    ``Muon_looseId`` (all muons where the branch is absent), ``Electron_cutBased`` 2 or more.
+    ``Photon_cutBased`` 3 or, in old files, bit 2 of ``Photon_cutBasedBitmap``, and passes the veto
+    of electrons; a jet is tight by :func:`~fastjag.analyses.gammajet.jetid.tight_jets`; the second
+    jet needs no identification. A lepton that vetoes is loose: ``Muon_looseId`` (all muons where the
+    branch is absent), ``Electron_cutBased`` 2 or more.
     """
     for name in ("Photon", "Jet", "Muon", "Electron"):
         if name not in batch.collections:
@@ -84,12 +108,12 @@ def select(batch: Batch, selection: Selection, cutflow: dict[str, int]) -> dict[
 
     cut("events read", None)
     if selection.trigger is not None:
-        cut(selection.trigger, batch[selection.trigger].astype(bool))
-    filters = [batch.flat[f].astype(bool) for f in MET_FILTERS if f in batch.flat]
+        cut(selection.trigger, event_flags(batch, selection.trigger))
+    filters = [event_flags(batch, f) for f in MET_FILTERS if f in batch.flat]
     cut("MET filters", np.logical_and.reduce(filters) if filters else None)
     photons = batch.Photon
     good = (
-        _tight_photons(photons, batch)
+        _tight_photons(photons, batch, selection.photon_veto)
         & (photons["pt"] > selection.photon_pt)
         & (np.abs(photons["eta"]) < selection.photon_abs_eta)
     )
@@ -98,9 +122,10 @@ def select(batch: Batch, selection: Selection, cutflow: dict[str, int]) -> dict[
     cut("no loose lepton", _n_loose_leptons(batch, selection.lepton_pt) == 0)
 
     photon = tight[keep]
-    jets = _without_own(batch.Jet[keep], photon["jetIdx"])
+    identified = batch.Jet.with_columns(tight=jetid.tight_jets(batch, selection.jet_id))
+    jets = _without_own(identified[keep], photon["jetIdx"])
     leading = jets.keep(
-        ((jets["jetId"].astype(np.int64) & 2) > 0)
+        jets["tight"]
         & (jets["pt"] > selection.jet_pt)
         & (np.abs(jets["eta"]) < selection.jet_abs_eta)
     ).sort("pt")
@@ -148,11 +173,14 @@ def responses(
     }
 
 
-def _tight_photons(photons: Jagged, batch: Batch) -> NDArray[np.bool_]:
+def _tight_photons(photons: Jagged, batch: Batch, veto: str) -> NDArray[np.bool_]:
+    passes = np.ones(photons.n_particles, bool)
+    if veto in VETOES:
+        passes = as_flags(photons[veto], f"Photon_{veto}", batch.source) == VETOES[veto]
     if "cutBased" in photons:
-        return np.asarray(photons["cutBased"] >= 3)
+        return np.asarray(passes & (photons["cutBased"] >= 3))
     if "cutBasedBitmap" in photons:
-        return np.asarray((photons["cutBasedBitmap"].astype(np.int64) & 4) > 0)
+        return np.asarray(passes & ((photons["cutBasedBitmap"].astype(np.int64) & 4) > 0))
     raise ReadError(
         f"{batch.source}: neither Photon_cutBased nor Photon_cutBasedBitmap among the branches: "
         f"{near_misses('cutBased', photons.columns)}"
@@ -161,7 +189,9 @@ def _tight_photons(photons: Jagged, batch: Batch) -> NDArray[np.bool_]:
 
 def _n_loose_leptons(batch: Batch, pt: float) -> NDArray[np.int64]:
     muons, electrons = batch.Muon, batch.Electron
-    loose = muons["looseId"].astype(bool) if "looseId" in muons else np.ones(len(muons["pt"]), bool)
+    loose = np.ones(muons.n_particles, bool)
+    if "looseId" in muons:
+        loose = as_flags(muons["looseId"], "Muon_looseId", batch.source)
     n_muons = muons.keep(loose & (muons["pt"] > pt)).counts
     return n_muons + electrons.keep((electrons["cutBased"] >= 2) & (electrons["pt"] > pt)).counts
 

@@ -108,7 +108,12 @@ def _nanoaod(rows: dict[str, Floats], *, simulated: bool, first: int) -> dict[st
         **{name: np.ones(n, bool) for name in MET_FILTERS[:4]},
         "Photon": Jagged(
             one,
-            {**photon, "cutBased": np.full(n, 3, np.int32), "jetIdx": place.astype(np.int32)},
+            {
+                **photon,
+                "cutBased": np.full(n, 3, np.int32),
+                "jetIdx": place.astype(np.int32),
+                "electronVeto": np.ones(n, bool),
+            },
         ),
         "Jet": Jagged(
             3 * one,

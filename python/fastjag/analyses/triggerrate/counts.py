@@ -12,6 +12,7 @@ from fastjag.arrays import Array
 from fastjag.files import Files, ReadError
 from fastjag.io import Batch, iterate
 from fastjag.reader import Reader
+from fastjag.selection import as_flags
 
 Ints = NDArray[np.int64]
 
@@ -53,7 +54,8 @@ def count_triggers(
     Parameters
     ----------
     triggers
-        Names of boolean event branches, or patterns ("HLT_Mu*"); every file must have the same.
+        Names of boolean event branches (or integers of 0 and 1), or patterns ("HLT_Mu*"); every
+        file must have the same.
     step, progress
         As for :func:`fastjag.iterate`. Memory is that of a few steps and of the counts.
 
@@ -142,12 +144,7 @@ def _bits(batch: Batch, known: Sequence[str]) -> dict[str, Array]:
         raise ReadError(
             f"{batch.source}: other triggers match than in the files before: {', '.join(odd[:9])}"
         )
-    for name in names:
-        column = batch[name]
-        if column.dtype.kind not in "biu" or (len(column) and column.max() > 1):
-            raise ReadError(f"{batch.source}: {name} is no bit: {column.dtype}"
-                            + (f" up to {column.max():g}" if len(column) else ""))  # fmt: skip
-    return {name: batch[name] for name in (known or names)}
+    return {name: as_flags(batch[name], name, batch.source) for name in (known or names)}
 
 
 def _add_sections(totals: _Totals, files: Iterable[str]) -> bool:

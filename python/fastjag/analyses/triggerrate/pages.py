@@ -20,7 +20,7 @@ from fastjag.analyses.triggerrate.rates import (
     measure,
     write_csv,
 )
-from fastjag.arrays import needs
+from fastjag.arrays import needs, real
 from fastjag.files import Files
 from fastjag.output import results_directory, write_json
 from fastjag.plots import figure, save
@@ -40,6 +40,11 @@ class Target:
     pileup: float | None = None
     bunches: float | None = None
     factor: float = 1.0  #: anything else that multiplies rates, such as another prescale
+
+    def __post_init__(self) -> None:
+        for name in ("pileup", "bunches", "factor"):
+            if getattr(self, name) is not None:
+                real(name, getattr(self, name), above=0)
 
 
 @dataclass

@@ -47,17 +47,27 @@ class Window:
     def __post_init__(self) -> None:
         if (self.first is None) != (self.last is None):
             raise ValueError(f"run {self.run}: give first and last section, or neither")
-        if self.first is not None and not 0 < self.first <= (self.last or 0):
+        first, last = self.sections
+        if not 0 <= first <= last < 2**32 or self.first == 0:
             raise ValueError(f"run {self.run}: sections {self.first}-{self.last} are no range")
+        if not 0 <= self.run < 2**31:
+            raise ValueError(f"run {self.run} is no run: numbers of runs have 31 bits")
         for name in ("pileup", "prescale", "bunches"):
             value = getattr(self, name)
             if value is not None and not 0 < value < np.inf:
                 raise ValueError(f"run {self.run}: {name} must be positive, got {value!r}")
 
+    @property
+    def sections(self) -> tuple[int, int]:
+        """First and last section; of a whole run, what no section is outside of."""
+        if self.first is None or self.last is None:
+            return 0, 2**32 - 1
+        return self.first, self.last
+
     @staticmethod
     def parse(text: str) -> Window:
         """``355892:16-100``, or ``355892`` for a whole run."""
-        found = re.fullmatch(r"(\d+)(?::(\d+)-(\d+))?", text)
+        found = re.fullmatch(r"([0-9]{1,10})(?::([0-9]{1,10})-([0-9]{1,10}))?", text)
         if not found:
             raise ValueError(f"a window is RUN:FIRST-LAST or RUN, got {text!r}")
         run, first, last = (None if x is None else int(x) for x in found.groups())
@@ -118,25 +128,34 @@ def measure(
     A window with first and last section has as many sections as the two say: whoever names it
     knows that the trigger was live. One of a whole run has those of the files: of their trees
     LuminosityBlocks, or else those with an event of any trigger, which is too few where events are
-    rare. With ``golden`` certified sections count only, and their events.
+    rare. Sections without events, as skims have them, count 0 events and their time. With
+    ``golden`` certified sections count only, and their events; runs without any have no rate.
 
-    Raises ValueError for windows without events or of triggers that were not counted.
+    Raises ValueError for windows without a section in the files, or of triggers that were not
+    counted.
     """
     rates = []
     everywhere = listed(np.unique(counts.run).tolist())
     if golden is not None:
         counts = counts[golden(counts.run, counts.section)]
-        if not counts.events.any():
+        if not len(counts):
             raise ValueError(f"no event is in a certified section: the files have {everywhere}, "
                              f"the golden JSON has {listed(golden.runs)}")  # fmt: skip
     for window in [Window(int(r)) for r in np.unique(counts.run)] if windows is None else windows:
-        inside = counts.run == window.run
-        if window.first is not None and window.last is not None:
-            inside &= (counts.section >= window.first) & (counts.section <= window.last)
-        if not counts.events[inside].any():
-            raise ValueError(f"window {window}: no events; the files have {everywhere}")
+        first, last = window.sections
+        inside = (counts.run == window.run) & (counts.section >= first) & (counts.section <= last)
         seen = int(np.count_nonzero(inside))
-        sections = seen if window.first is None else _length(window, golden)
+        if not seen:
+            raise ValueError(
+                f"window {window}: no events; the files have {everywhere}"
+                + (", not all of it certified" if golden is not None else "")
+            )
+        if window.first is None:
+            sections = seen
+        elif golden is None:
+            sections = last - first + 1
+        else:
+            sections = golden.count(window.run, first, last)
         names = [window.trigger] if window.trigger else list(counts.fired)
         for name in names:
             if name not in counts.fired:
@@ -152,14 +171,6 @@ def measure(
                      window.bunches)
             )  # fmt: skip
     return rates
-
-
-def _length(window: Window, golden: LumiMask | None) -> int:
-    """Sections of a window with first and last that are certified."""
-    sections = np.arange(window.first or 0, (window.last or 0) + 1)
-    if golden is None:
-        return len(sections)
-    return int(np.count_nonzero(golden(np.full(len(sections), window.run), sections)))
 
 
 # ---- rate against pileup ------------------------------------------------------------------------
@@ -298,9 +309,12 @@ def _rows(path: str | os.PathLike[str], known: list[str]) -> Iterable[tuple[str,
         raise FileNotFoundError(f"{path}: no such file")
     with open(path, newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file, skipinitialspace=True)
-        for name in reader.fieldnames or []:
+        names = list(reader.fieldnames or [])
+        for name in names:
             if name not in known:
                 raise ValueError(f"{path}: unknown column {name!r}: {near_misses(name, known)}")
+            if names.count(name) > 1:
+                raise ValueError(f"{path}: there are two columns {name!r}")
         n = 0
         for row in reader:
             n += 1
