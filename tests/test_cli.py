@@ -43,6 +43,12 @@ def toy(tmp_path_factory):
     return toys.write(path, 2000, seed=1, columns=COLUMNS)
 
 
+@pytest.fixture(scope="module")
+def long_toy(tmp_path_factory):
+    path = tmp_path_factory.mktemp("toys") / "toys.root"
+    return toys.write(path, 300_000, seed=1, columns=COLUMNS)
+
+
 class TestCommands:
     @pytest.mark.parametrize("command", COMMANDS)
     def test_help_has_an_example(self, run, command):
@@ -180,12 +186,10 @@ class TestErrors:
 class TestProcess:
     @pytest.mark.parametrize("command", ["spectrum", "convert"])
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-    def test_interruption(self, toy, tmp_path, command, number):
+    def test_interruption(self, long_toy, tmp_path, command, number):
         out = tmp_path / "deep" / "out"
-        # The same file often enough to take minutes.
-        files = [str(toy)] * 20_000
-        process = subprocess.Popen(
-            [sys.executable, "-m", "fastjag", command, *files, "--out", str(out)],
+        process = subprocess.Popen(  # an event at a time, which takes minutes
+            [sys.executable, "-m", "fastjag", command, long_toy, "--out", str(out), "--step", "1"],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             # Tests that run in the background of a script inherit that interrupts are ignored.
             preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # noqa: PLW1509

@@ -106,13 +106,13 @@ class TestSkim:
     def test_a_file_counts_once(self, tmp_path):
         path = write(tmp_path / "a.root", rows(np.random.default_rng(1), 50))
         (tmp_path / "link.root").symlink_to(path)
-        for files in (
-            {"gg": [path, f"{tmp_path}/./a.root"]},
-            {"gg": path, "VBF": path},
-            {"gg": [f"{tmp_path}/*.root"]},
-        ):
-            with pytest.raises(ValueError, match=r"\.root of class .* is .*\.root of class"):
-                skim.skim(files, tmp_path / "out", BARE)
+        once = skim.skim({"gg": path}, tmp_path / "once", BARE).cutflow("gg")
+        for i, files in enumerate(([path, f"{tmp_path}/./a.root"], f"{tmp_path}/*.root")):
+            with pytest.warns(UserWarning, match=r"once: .*root \(as .*root\)"):
+                found = skim.skim({"gg": files}, tmp_path / f"out{i}", BARE)
+            assert found.cutflow("gg") == once
+        with pytest.raises(ValueError, match=r"link\.root of class 'VBF' is .*a\.root of class"):
+            skim.skim({"gg": path, "VBF": tmp_path / "link.root"}, tmp_path / "out", BARE)
 
     def test_truth_and_variations_are_left_out(self, tmp_path):
         """Data have neither, and no other sample needs them because the first has them."""

@@ -1,5 +1,6 @@
 """Reading in batches: which files, columns and entries, in which form, and what stays behind."""
 
+import shutil
 import subprocess
 import sys
 import threading
@@ -308,17 +309,17 @@ class TestLeavingEarly:
     @pytest.mark.parametrize("columns", ["nothing", "event"])
     def test_error_of_the_file(self, folder, opened, columns):
         with pytest.raises(ReadError):
-            list(fj.iterate([f"{folder}/part0.root:Event", folder], columns))
+            list(fj.iterate([f"{folder}/part0.root:Event", f"{folder}/part1.root"], columns))
         with pytest.raises(ReadError):
             list(fj.iterate(folder, ["nothing", columns]))
         assert self.threads() == opened() == []
 
 
 def test_memory_does_not_grow_with_the_number_of_files(tmp_path):
-    """Files of 9 MB in memory: all 50 at once would be 450 MB."""
+    """Files of 9 MB in memory: all 25 at once would be 225 MB."""
     path = toys.write(tmp_path / "toys.root", 100_000, seed=1, columns=KINEMATICS)
-    for i in range(50):
-        (tmp_path / f"{i}.root").symlink_to(path)
+    for i in range(25):
+        shutil.copy(path, tmp_path / f"{i}.root")
     code = """
 import sys
 import fastjag as fj
@@ -328,12 +329,12 @@ mark = next(line for line in open("/proc/self/status") if line.startswith("VmHWM
 print(seen, mark.split()[1])
 """
     results = []
-    for n in (5, 50):
+    for n in (5, 25):
         files = [str(tmp_path / f"{i}.root") for i in range(n)]
         done = subprocess.check_output([sys.executable, "-c", code, *files], text=True)
         results.append([int(x) for x in done.split()])
     (few, memory_few), (many, memory_many) = results
-    assert many == 10 * few
+    assert many == 5 * few
     assert memory_many < 1.05 * memory_few + 4096
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import warnings
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -201,6 +202,10 @@ def _root(
     pass
 
 
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"fastjag: warning: {message}", file=sys.stderr)
+
+
 def _terminate(signum: int, frame: FrameType | None) -> None:
     print(f"fastjag: ended by {signal.Signals(signum).name}", file=sys.stderr)
     sys.exit(128 + signum)  # an exception, so that half-written results are removed
@@ -211,6 +216,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as after nohup
             signal.signal(number, _terminate)
+    warnings.showwarning = _show_warning  # one line each, without the line of Python
     try:
         app()
     except (OSError, ValueError, KeyError, TypeError, ImportError, MemoryError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from concurrent.futures import Executor, Future, as_completed
 from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
@@ -19,7 +19,7 @@ from fastjag.analyses.diphoton.samples import LUMINOSITY, WEIGHTS, Sample, sampl
 from fastjag.analyses.diphoton.selections import Selection, diphoton_mass
 from fastjag.analyses.stages import file_digest
 from fastjag.arrays import Array, at_least
-from fastjag.files import Files, find_files
+from fastjag.files import Files, find_files, identity
 from fastjag.jagged import Jagged
 from fastjag.output import write_json
 from fastjag.progress import progress_bar
@@ -167,7 +167,7 @@ def skim(
     Raises
     ------
     ValueError
-        Naming two files of different formats, a file that is given twice, or the file whose
+        Naming two files of different formats, a file that is given for two classes, or the file whose
         normalisation is not known or zero.
     ReadError
         Naming the file and the branch that it lacks, or the entries that cannot be read. Results of
@@ -214,12 +214,11 @@ def _results(jobs: list[_Job], executor: Executor | None) -> Iterator[tuple[int,
 def _alike(jobs: list[_Job]) -> list[_Job]:
     """The jobs with the format and the columns of the first file, which all of them must have."""
     first, schema, output, result = "", "", list[str](), []
-    known: dict[tuple[str, str], _Job] = {}
+    known: dict[tuple[Hashable, str], _Job] = {}
     for job in jobs:
         reader = Reader(job.path, job.tree, None)
         with reader.file:
-            path = job.path if "://" in job.path else os.path.realpath(job.path)
-            other = known.setdefault((path, reader.tree_name), job)
+            other = known.setdefault((identity(job.path), reader.tree_name), job)
             if other is not job:
                 raise ValueError(
                     f"{job.path} of class {job.label!r} is {other.path} of class "

@@ -108,8 +108,9 @@ class JetReader:
                 raise ValueError(f"{self.files[0][0]}: gen particles are read from JetNtuples only")
             columns, optional = _pfnano_columns(self.collection)
             self._read = _PFNano(self.collection)
+        found = [path if tree is None else f"{path}:{tree}" for path, tree in self.files]
         self._batches = iterate(
-            files, columns, optional=optional, step=step, on_error=on_error, progress=progress
+            found, columns, optional=optional, step=step, on_error=on_error, progress=progress
         )
         self.n_jets = 0  #: read
         self.n_selected = 0
