@@ -1,6 +1,7 @@
 """The mass scan of a search: names of what it finds, and the real resonances through prepare."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -41,6 +42,37 @@ def test_names_and_the_rest():
     assert "30 background-only" in found["model"]
     assert found["seed"] == 2
     json.dumps(found["peaks"], default=float)
+
+
+@pytest.mark.parametrize("peak", [None, {"Z": None}, {"Z": 7.0}])
+def test_a_picture_of_what_could_not_be_fitted(tmp_path, peak):
+    """No significance anywhere, and a peak that has none (null in JSON)."""
+    pytest.importorskip("matplotlib")
+    from fastjag.analyses.dimuon.mass_pictures import scanned
+    from fastjag.plots import save
+
+    edges = np.geomspace(5, 16, 31)
+    peaks = [] if peak is None else [{"mass": 9.5, "low": 9.2, "high": 9.8, "names": [], **peak}]
+    scan = {"edges": edges, "counts": np.arange(30), "expected": np.full(30, 2.0),
+            "mass": edges[1:4], "Z": [None] * 3, "peaks": peaks}  # fmt: skip
+    save(scanned(scan), tmp_path / "scan.png")
+    assert (tmp_path / "scan.png").stat().st_size > 10_000
+
+
+def test_a_skim_with_a_mass_window(cases, tmp_path):
+    """Events of 5 < m < 16 GeV: the spectrum ends within the scan."""
+    pytest.importorskip("xgboost")
+    from fastjag.analyses.dimuon.mass_pictures import scanned
+    from fastjag.analyses.dimuon.search import Search
+    from fastjag.plots import save
+
+    search = Search(Config.read(cases / "faults" / "skim5_16.toml"), tmp_path / "out")
+    search = replace(search, config=replace(search.config, scan=ScanSettings(toys=10)))
+    search.run(["scan"])
+    found = json.loads((search.folder("scan") / "scan.json").read_text())
+    assert None in found["Z"]
+    assert found["n_in_range"] == 6596  # of opposite sign
+    save(scanned(found), tmp_path / "scan.png")
 
 
 def test_pairs_before_the_cuts(tmp_path):

@@ -86,7 +86,8 @@ def scanned(scan: Mapping[str, Any]) -> Any:
         top.set_ylim(0.5, highest * 20)
         Z = np.array([np.nan if z is None else z for z in scan["Z"]])
         bottom.plot(scan["mass"], Z, color="#3f90da", lw=1.5, drawstyle="steps-mid")
-        largest = max([5, *(p["Z"] for p in scan["peaks"])])
+        # What could not be fitted has no significance.
+        largest = max([5, *(p["Z"] for p in scan["peaks"] if p["Z"] is not None)])
         bottom.set(xlabel=MASS, ylabel="Local Z")
         bottom.set_yscale("symlog", linthresh=4)
         bottom.set_ylim(0, 2.5 * largest)
