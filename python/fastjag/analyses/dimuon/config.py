@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fastjag.analyses.dimuon.observables import OBSERVABLES, is_column
+from fastjag.analyses.dimuon.observables import HARDEST_JET, OBSERVABLES, is_column
 from fastjag.analyses.dimuon.scan import ScanSettings, scan_settings
 from fastjag.analyses.dimuon.sections import SECTIONS, completed
 from fastjag.analyses.settings import beside, known, table
@@ -33,6 +33,7 @@ class Config:
     upper: dict[str, float] = field(default_factory=dict)  #: column <= value
     muon_id: str = "tightId"  #: "any" asks for none
     require_jet: bool = False
+    hardest_jet: str = "pt"  #: or "first": the first one as stored, as published
     golden_json: str | None = None
     seed: int = 1
     train_on: str = "OS"  #: the charge class that flows and classifiers learn from
@@ -43,6 +44,7 @@ class Config:
 
     def __post_init__(self) -> None:
         one_of("train_on", self.train_on, ("OS", "SS"))
+        one_of("input.hardest_jet", self.hardest_jet, HARDEST_JET)
         for section, defaults in SECTIONS.items():
             given = completed(getattr(self, section), defaults, section)
             if section == "flow" and given["seeds"] is None:
@@ -72,7 +74,7 @@ class Config:
 
 
 _SECTIONS = {
-    "input": {"files", "golden_json", "muon_id", "require_jet"},
+    "input": {"files", "golden_json", "muon_id", "require_jet", "hardest_jet"},
     "analysis_keywords": {"name", "particle", "dataset_id", "analysis_cuts", "features"},
     "window_definitions": None,  # names of the user
     "feature_sets": None,
@@ -155,6 +157,7 @@ def _checked(content: Mapping[str, Any], folder: Path) -> Config:
         upper=bound["upper"],
         muon_id=str(given.get("muon_id", "tightId")),
         require_jet=require_jet,
+        hardest_jet=given.get("hardest_jet", "pt"),
         golden_json=None if golden is None else beside(folder, str(golden)),
         seed=seed,
         train_on=content.get("train_on", "OS"),

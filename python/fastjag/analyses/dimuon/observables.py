@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastjag.arrays import Array
+from fastjag.arrays import Array, one_of
 from fastjag.dimuons import dimuon
 from fastjag.jagged import Jagged
 
@@ -29,6 +29,8 @@ PAIR = {
     "mumu_deltapT": "delta_pt",
 }
 JET = {"btag": "btagDeepB", "pt": "pt", "eta": "eta", "phi": "phi", "mass": "mass"}
+#: Which jet ``hardest_jet_*`` is: that of largest pt, or the first as stored.
+HARDEST_JET = ("pt", "first")
 COUNTS = ("n_muons", "n_jets")
 #: Names of all columns but triggers, which are all that begin with ``HLT_``.
 OBSERVABLES = (
@@ -113,13 +115,15 @@ def branches_of(column: str) -> tuple[str, ...]:
 
 
 def pair_columns(
-    muons: Jagged, jets: Jagged | None, mask: Array, *, threads: int | None = None
-) -> tuple[Array, dict[str, Array]]:
+    muons: Jagged, jets: Jagged | None, mask: Array, *, hardest_jet: str = "pt",
+    threads: int | None = None,
+) -> tuple[Array, dict[str, Array]]:  # fmt: skip
     """Charge of, and every observable but triggers of, the leading pair of each event that has one.
 
     ``mask`` marks the muons that may form pairs. Returns the pairs' total charge, and the columns,
     ``event`` (index into ``muons``) among them; all have one entry per pair. Pairs whose mass is
-    no number or whose pt is 0 are left out.
+    no number or whose pt is 0 are left out. ``hardest_jet`` is "pt", the jet of largest pt (columns
+    are NaN without it), or "first", the first one as stored, which the published analysis took.
     """
     pairs = dimuon(
         muons, "any", mask=mask, fields=("event", "first", "second", "charge", *PAIR.values()),
@@ -137,20 +141,23 @@ def pair_columns(
             )
     passing = muons.with_columns(passing=mask)
     columns["n_muons"] = passing.aggregate("passing", ["sum"])["sum"][event].astype(np.int32)
-    columns |= _jet_columns(jets, event, columns)
+    columns |= _jet_columns(jets, event, columns, one_of("hardest_jet", hardest_jet, HARDEST_JET))
     return pairs.charge[good], columns
 
 
 def _jet_columns(
-    jets: Jagged | None, event: Array, columns: Mapping[str, Array]
+    jets: Jagged | None, event: Array, columns: Mapping[str, Array], hardest: str
 ) -> dict[str, Array]:
     n_jets = np.zeros(len(event), np.int64) if jets is None else jets.counts[event]
     has_jet = n_jets > 0
     result: dict[str, Any] = {"n_jets": n_jets.astype(np.int32)}
+    leading = None if jets is None or (hardest == "pt" and "pt" not in jets) else jets[event]
+    if leading is not None and hardest == "pt":
+        leading = leading.sort("pt")
     for name, branch in JET.items():
         values = np.full(len(event), np.nan, np.float32)
-        if jets is not None and branch in jets:
-            values[has_jet] = jets[branch][jets.offsets[event][has_jet]]
+        if leading is not None and branch in leading:
+            values[has_jet] = leading[branch][leading.offsets[:-1][has_jet]]
         result[f"hardest_jet_{name}"] = values
     turns = columns["dimu_phi"].astype(np.float64) - result["hardest_jet_phi"]
     delta_phi = np.remainder(turns + np.pi, 2 * np.pi) - np.pi

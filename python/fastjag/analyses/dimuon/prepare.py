@@ -246,7 +246,9 @@ def _pairs(
     cut("two muons" if config.muon_id == ANY else f"two {config.muon_id} muons", n_good >= 2)
     if config.require_jet and jets is not None:
         cut("a jet", jets.counts >= 1)
-    charge, columns = pair_columns(muons, jets, good, threads=threads)
+    charge, columns = pair_columns(
+        muons, jets, good, hardest_jet=config.hardest_jet, threads=threads
+    )
     event = columns.pop("event")
     inside = keep[event]
     columns = {name: values[inside] for name, values in columns.items()}

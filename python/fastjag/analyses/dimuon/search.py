@@ -68,7 +68,10 @@ class Search:
         settings = asdict(self.config)
         window, asked = settings.pop("window"), settings.pop("significance")
         own: dict[str, dict[str, Any]] = {
-            "prepare": {k: settings[k] for k in ("lower", "upper", "muon_id", "require_jet")},
+            "prepare": {
+                k: settings[k]
+                for k in ("lower", "upper", "muon_id", "require_jet", "hardest_jet")
+            },
             "scan": {k: settings[k] for k in ("scan", "seed")},
             "flow": {k: settings[k] for k in ("features", "seed", "train_on", "flow")}
             | {"window": {k: v for k, v in window.items() if k != "sr_edges"}},
