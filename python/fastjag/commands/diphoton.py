@@ -11,6 +11,14 @@ from fastjag import __version__
 from fastjag.commands import OutOption, ThreadsOption, console
 from fastjag.commands.importance import show
 
+#: What [selection] of a configuration knows; a test compares it with the presets.
+SELECTIONS = (
+    "In the configuration, selection.preset is slides, official-2020 or official-2025, and "
+    'selection.cuts changes any of their keys: trigger (a branch, or "none"), exactly_two, tight, '
+    "good_pt, max_abs_eta, crack_veto, min_pt, isolation, min_pt_over_mass, mass; the values of each "
+    "preset are in docs/diphoton.md."
+)
+
 app = typer.Typer(
     help="Production modes of the Higgs boson in diphoton events: selection, features, models.",
     no_args_is_help=True,
@@ -24,6 +32,7 @@ def _group() -> None:
 
 @app.command(
     epilog="Examples: fastjag diphoton run study.toml --out study, or fastjag diphoton run --sample"
+    "\n\n" + SELECTIONS
 )
 def run(
     config: Annotated[

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastjag.analyses.diphoton.events import Events
-from fastjag.arrays import Array, near_misses
+from fastjag.arrays import Array, near_misses, real
 from fastjag.jagged import Jagged
-from fastjag.selection import Selected, Step
+from fastjag.selection import Selected, Step, event_flags
 
 #: The column of tight identification, and the least value that counts as tight.
 TIGHT = {
@@ -36,7 +36,7 @@ class Selection:
     third; otherwise its two photons of largest pt must be good, whatever else it has.
     """
 
-    trigger: str | None = "trigP"  #: branch, or None
+    trigger: str | None = "trigP"  #: branch; "none", for TOML, is None: no trigger
     exactly_two: bool = True
     tight: bool = False
     good_pt: float = 25.0
@@ -49,11 +49,29 @@ class Selection:
     mass: tuple[float, float] = (105.0, 160.0)  #: exclusive
 
     def __post_init__(self) -> None:
+        trigger: object = self.trigger  # of a configuration, it can be anything
+        if trigger is not None and not (isinstance(trigger, str) and trigger):
+            raise ValueError(f"trigger must name a branch, or be 'none', got {self.trigger!r}")
+        object.__setattr__(self, "trigger", None if self.trigger == "none" else self.trigger)
+        for name in ("exactly_two", "tight", "crack_veto"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(  # noqa: TRY004
+                    f"{name} must be true or false, got {getattr(self, name)!r}"
+                )
+        real("good_pt", self.good_pt, least=0)
+        if self.max_abs_eta is not None:
+            real("max_abs_eta", self.max_abs_eta, above=0, finite=False)
         for name in ("min_pt", "min_pt_over_mass", "mass"):
             value = getattr(self, name)
-            if len(value) != 2 or not all(isinstance(v, (int, float)) for v in value):
+            if not isinstance(value, (list, tuple)) or len(value) != 2:
                 raise ValueError(f"{name} must be two numbers, got {value!r}")
-            object.__setattr__(self, name, tuple(float(v) for v in value))
+            object.__setattr__(self, name, tuple(real(name, v, least=0) for v in value))
+        if not isinstance(self.isolation, Mapping):
+            raise ValueError(  # noqa: TRY004
+                f"isolation must be a table of columns and ratios, got {self.isolation!r}"
+            )
+        for column, limit in self.isolation.items():
+            real(f"isolation.{column}", limit, above=0)
         if not self.mass[0] < self.mass[1]:
             raise ValueError(f"mass must be an interval, got {self.mass}")
 
@@ -160,7 +178,7 @@ def unconverted_central(events: Events) -> NDArray[np.bool_]:
 
 
 def _triggered(cuts: Selection, schema: str, events: Selected) -> Array:
-    return np.asarray(events[str(cuts.trigger)] != 0)
+    return event_flags(events, str(cuts.trigger))
 
 
 def _two_photons(cuts: Selection, schema: str, events: Selected) -> Array:
