@@ -41,7 +41,7 @@ LADDER = [
     {"jagged"},
     {"interchange"},
     {"kernels"},
-    {"arrays"},
+    {"arrays", "compression"},
     {"devices", "_cpu"},
 ]
 RUNG = {name: i for i, rung in enumerate(LADDER) for name in rung}
@@ -49,7 +49,7 @@ RUNG = {name: i for i, rung in enumerate(LADDER) for name in rung}
 # Where a library may be imported, at any depth; everything else asks these modules.
 HOMES = {
     "awkward": {"io", "toys", "interchange"},
-    "uproot": {"io", "reader", "toys", "treefile"},
+    "uproot": {"io", "reader", "toys", "treefile", "compression"},
     "ROOT": {"treefile"},
     "torch": {"models", "interchange", "analyses"},
     "zuko": {"models"},

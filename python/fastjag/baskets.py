@@ -4,14 +4,14 @@ A branch is cut into baskets, each a run of entries: a key (names and sizes), th
 endian, mostly compressed; those with lists add where each entry begins, which the counter branch
 tells as well (nMuon for Muon_pt). uproot finds the baskets; this module reads them in order, each
 once: into a buffer that is used again, from there to the array where the values stay.
-Format: https://root.cern/doc/v636/classTBasket.html, TKey and core/zip/src/RZip.cxx.
+Format: https://root.cern/doc/v636/classTBasket.html and TKey.
 """
 
 from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 
 from fastjag.arrays import Array, Offsets
+from fastjag.compression import unpack
 
 _KEY = struct.Struct(
     ">ihiIhh"
 )  # bytes in all, version, bytes of the object, date, of the key, cycle
 _LAST = struct.Struct(">i")  # end of the values, 5 bytes before the end of the key
-_BLOCK = 9  # bytes of header of a compressed block
 
 
 @dataclass(frozen=True)
@@ -115,59 +115,6 @@ class _Column:
 
 def _at_least(buffer: memoryview, size: int) -> memoryview:
     return buffer if len(buffer) >= size else np.empty(size + size // 4, np.uint8).data
-
-
-def unpack(data: memoryview, out: memoryview) -> None:
-    """Decompress all blocks of a basket; they must fill ``out``."""
-    at = filled = 0
-    while filled < len(out):
-        head = data[at : at + _BLOCK].tobytes()
-        kind = head[:2]
-        size, unpacked = int.from_bytes(head[3:6], "little"), int.from_bytes(head[6:9], "little")
-        block, target = data[at + _BLOCK : at + _BLOCK + size], out[filled : filled + unpacked]
-        if len(head) < _BLOCK or len(block) != size or len(target) != unpacked or not unpacked:
-            raise ValueError("a compressed block is cut off")
-        if _DECOMPRESS.get(kind, _unknown)(block, target) != unpacked:
-            raise ValueError(f"a block of {unpacked} bytes decompresses to another size")
-        at, filled = at + _BLOCK + size, filled + unpacked
-
-
-def _lz4(block: memoryview, out: memoryview) -> int:
-    import cramjam
-    import xxhash
-
-    if xxhash.xxh64_intdigest(block[8:]) != int.from_bytes(block[:8], "big"):
-        raise ValueError("the checksum of an LZ4 block is wrong")
-    return int(cramjam.lz4.decompress_block_into(block[8:], out))
-
-
-def _zlib(block: memoryview, out: memoryview) -> int:
-    import cramjam
-
-    return int(cramjam.zlib.decompress_into(block, out))
-
-
-def _zstd(block: memoryview, out: memoryview) -> int:
-    import cramjam
-
-    return int(cramjam.zstd.decompress_into(block, out))
-
-
-def _lzma(block: memoryview, out: memoryview) -> int:
-    import lzma
-
-    result = lzma.decompress(block)
-    out[:] = result
-    return len(result)
-
-
-def _unknown(block: memoryview, out: memoryview) -> int:
-    raise ValueError("unknown compression")
-
-
-_DECOMPRESS: dict[bytes, Callable[[memoryview, memoryview], int]] = {
-    b"L4": _lz4, b"ZL": _zlib, b"ZS": _zstd, b"XZ": _lzma,
-}  # fmt: skip
 
 
 class Columns:

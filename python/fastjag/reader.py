@@ -14,6 +14,7 @@ import numpy as np
 
 from fastjag.arrays import Array, Offsets, near_misses
 from fastjag.baskets import Columns, Stored
+from fastjag.compression import bound_uproot
 from fastjag.files import ReadError, first_line
 from fastjag.interchange import awkward_column
 from fastjag.jagged import Jagged
@@ -87,6 +88,7 @@ class Reader:
     def __init__(self, path: str, tree: str | None, schema: Schema | None) -> None:
         import uproot
 
+        bound_uproot()
         self.path = path
         if "://" not in path and not Path(path).is_file():
             raise FileNotFoundError(f"{path}: no such file")
