@@ -296,6 +296,8 @@ class TestWhereColumnsLeave:
         assert [t.tolist() for t in nested.unbind()] == pt
         jagged["pt"][0] = 7
         assert nested.values().flatten()[0] == (7 if columns == "pt" else 0.5)
+        nested.offsets()[1] = 10**15
+        assert jagged.offsets.tolist() == [0, 2, 2, 4]
 
 
 class TestWhatCanGoWrong:

@@ -41,11 +41,6 @@ class TestFromAwkward:
         assert np.shares_memory(jagged["charge"], CHARGE)
         assert jagged["charge"].dtype == np.int32
 
-    def test_offsets_without_a_copy(self):
-        offsets = np.array([0, 2, 2, 3, 6])
-        jagged = fj.Jagged.from_awkward(ak.Array(lists(records(pt=PT), offsets)))
-        assert np.shares_memory(jagged.offsets, offsets)
-
     @pytest.mark.parametrize("key", [slice(1, None), slice(2, 4), slice(1, 2), slice(4, 4)])
     def test_slices_without_a_copy(self, key):
         jagged = fj.Jagged.from_awkward(muons()[key])

@@ -198,16 +198,30 @@ def added_up(counts: NDArray[Any]) -> Offsets:
 
 
 def read_only(offsets: Offsets) -> Offsets:
-    """A view that nobody can write to; CuPy has none."""
+    """The same numbers in the same memory, which nobody can write to by them; CuPy has none.
+
+    Nor by what they are a view of: the memory belongs to a read-only buffer, whose arrays cannot
+    be made writeable. The caller keeps no other array of that memory.
+    """
     if on_gpu(offsets):
         return offsets
-    view = offsets.view()
-    view.flags.writeable = False
-    return view
+    owner: Any = offsets
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    if isinstance(owner, memoryview) and owner.readonly:
+        return offsets
+    kept = np.ascontiguousarray(offsets)
+    kept.flags.writeable = False
+    return np.frombuffer(kept.data, np.int64)
 
 
-def as_event_indices(key: Any, n: int, like: Array) -> NDArray[np.int64]:
-    """Which of ``n`` events a slice, mask or integers pick, on the device of ``like``."""
+def as_event_indices(
+    key: Any, n: int, like: Array, n_particles: int | None = None
+) -> NDArray[np.int64]:
+    """Which of ``n`` events a slice, mask or integers pick, on the device of ``like``.
+
+    A mask that could be, or is, one of their ``n_particles`` particles is a ValueError.
+    """
     if isinstance(key, slice):
         return cast(Offsets, beside(like, np.arange(*key.indices(n))))
     if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
@@ -216,7 +230,17 @@ def as_event_indices(key: Any, n: int, like: Array) -> NDArray[np.int64]:
         key = beside(like, np.asarray(key if key else np.empty(0, np.int64)))
     index = as_column(key, "the event index")
     if index.dtype == np.bool_:
-        index = as_mask(index, "the event mask", n, "events")
+        if len(index) == n_particles == n > 0:
+            raise ValueError(
+                f"a mask of {n} entries may be one of the {n} events or of the {n} particles: "
+                ".keep(mask) keeps particles, [mask.nonzero()[0]] picks events"
+            )
+        if len(index) == n_particles != n:
+            raise ValueError(
+                f"the event mask has {len(index)} entries, but there are {n} events: "
+                f"for a mask of the {n_particles} particles there is .keep(mask)"
+            )
+        check_length(index, "the event mask", n, "events")
     check_together("events and what picks them", {"the events": like, "the event index": index})
     if index.dtype == np.bool_:
         return np.flatnonzero(index)

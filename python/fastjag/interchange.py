@@ -120,7 +120,7 @@ def to_awkward(offsets: Offsets, columns: Mapping[str, Array], with_name: str | 
         length=int(offsets[-1]),
         parameters=None if with_name is None else {"__record__": with_name},
     )
-    layout = ak.contents.ListOffsetArray(ak.index.Index64(offsets), records)
+    layout = ak.contents.ListOffsetArray(ak.index.Index64(offsets.copy()), records)
     behavior = None
     if with_name is not None and with_name.startswith(("Momentum", "Vector")):
         import vector
@@ -177,7 +177,8 @@ def to_arrow(offsets: Offsets, columns: Mapping[str, Array]) -> Any:
     import pyarrow as pa
 
     particles = pa.StructArray.from_arrays([pa.array(v) for v in columns.values()], list(columns))
-    return pa.LargeListArray.from_arrays(pa.array(offsets), particles)
+    # Arrow's buffers can be written: what kernels trust is copied.
+    return pa.LargeListArray.from_arrays(pa.array(offsets.copy()), particles)
 
 
 # ---- torch ------------------------------------------------------------------------------------
@@ -193,4 +194,4 @@ def to_torch(offsets: Offsets, values: Array) -> Any:
         # torch has no read-only tensors: a copy keeps the promise of the array.
         return torch.from_numpy(array if array.flags.writeable else array.copy())
 
-    return torch.nested.nested_tensor_from_jagged(tensor(values), tensor(offsets))
+    return torch.nested.nested_tensor_from_jagged(tensor(values), tensor(offsets.copy()))

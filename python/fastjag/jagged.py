@@ -64,9 +64,6 @@ class Jagged:
         if not isinstance(columns, Mapping):
             raise TypeError(f"columns must be a dict of arrays, got {type(columns).__name__}")
         self._take(offsets, columns)
-        given = offsets if on_gpu(offsets) else np.asarray(offsets)
-        if np.may_share_memory(self._offsets, taken(given)):
-            self._offsets = read_only(self._offsets.copy())  # validated: nobody may change them
 
     def _take(self, offsets: ArrayLike, columns: Mapping[str, ArrayLike]) -> None:
         checked = {name: as_column(values, f"column {name!r}") for name, values in columns.items()}
@@ -76,7 +73,9 @@ class Jagged:
         if len(set(lengths.values())) > 1:
             listed = ", ".join(f"{name!r} {n}" for name, n in lengths.items())
             raise ValueError(f"columns must have equal lengths, got {listed}")
-        bounds = as_offsets(offsets, next(iter(lengths.values())))
+        # Kernels trust offsets: what is checked is a copy, which nobody else can change.
+        own = as_column(offsets, "offsets").copy()
+        bounds = as_offsets(own, next(iter(lengths.values())))
         self._check_together(bounds, checked)
         start, stop = int(bounds[0]), int(bounds[-1])
         # Offsets from 0 and content without a tail, once, so that nothing after has to think of it.
@@ -95,12 +94,16 @@ class Jagged:
         new._offsets, new._columns = read_only(offsets), columns
         return new
 
-    @classmethod
-    def _sharing(cls, offsets: ArrayLike, columns: Mapping[str, ArrayLike]) -> Jagged:
-        """From arrays of another library that does not change them: offsets are not copied."""
-        new = object.__new__(cls)
-        new._take(offsets, columns)
-        return new
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._offsets, self._columns)  # checked again, read-only again
+
+    def __setstate__(self, state: Any) -> None:
+        """From a pickle of fastjag 0.1, checked as all others are."""
+        try:
+            offsets, columns = state[1]["_offsets"], state[1]["_columns"]
+        except (TypeError, KeyError, IndexError):
+            raise ValueError(f"this is no pickle of a fastjag.Jagged: {state!r:.200}") from None
+        self._take(offsets, columns)
 
     @classmethod
     def from_counts(cls, counts: ArrayLike, columns: Mapping[str, ArrayLike]) -> Jagged:
@@ -124,7 +127,7 @@ class Jagged:
 
         CuPy has no read-only arrays: whoever writes into them on a GPU sends kernels astray.
         """
-        return self._offsets
+        return self._offsets.view()  # dtype and shape of a view can be set: not those of ours
 
     @property
     def counts(self) -> NDArray[np.int64]:
@@ -180,7 +183,7 @@ class Jagged:
     def __getitem__(self, key: Any) -> Array | Jagged:
         """A column by its name; columns by a list of names; events by slice, mask or indices."""
         if isinstance(key, str):
-            return self._column(key)
+            return self._column(key).view()  # as offsets are
         if isinstance(key, list) and key and all(isinstance(name, str) for name in key):
             return Jagged._of(self._offsets, {name: self._column(name) for name in key})
         if isinstance(key, slice) and key.step in (None, 1):
@@ -189,7 +192,7 @@ class Jagged:
             first, last = int(bounds[0]), int(bounds[-1])
             columns = {name: values[first:last] for name, values in self._columns.items()}
             return Jagged._of(bounds - first if first else bounds, columns)
-        return self._gather(as_event_indices(key, len(self), self._offsets))
+        return self._gather(as_event_indices(key, len(self), self._offsets, self.n_particles))
 
     def _gather(self, events: NDArray[np.int64]) -> Jagged:
         offsets = added_up(self.counts[events])
@@ -348,14 +351,12 @@ class Jagged:
     def from_awkward(cls, array: Any, columns: str | Iterable[str] | None = None) -> Jagged:
         """From an awkward array of records, such as ``ak.zip`` or a NanoEvents collection.
 
-        The columns are not copied where awkward holds them in one piece; event masks (ListArray)
+        Offsets are copied, columns are not where awkward holds them in one piece; event masks (ListArray)
         and reordered particles (IndexedArray) are gathered. ``columns`` picks some of the fields.
         Missing values (option types) and deeper nesting are refused.
         """
         names = [columns] if isinstance(columns, str) else columns
-        return cls._sharing(
-            *interchange.from_awkward(array, None if names is None else list(names))
-        )
+        return cls(*interchange.from_awkward(array, None if names is None else list(names)))
 
     def to_awkward(self, with_name: str | None = None) -> Any:
         """An awkward array of records without a copy, for example ``with_name="Momentum4D"``.
@@ -367,7 +368,7 @@ class Jagged:
     @classmethod
     def from_arrow(cls, array: Any) -> Jagged:
         """From an Arrow list array of structs (or its ChunkedArray); nulls are refused."""
-        return cls._sharing(*interchange.from_arrow(array))
+        return cls(*interchange.from_arrow(array))
 
     def to_arrow(self) -> Any:
         """An Arrow LargeListArray of structs; only boolean columns are copied."""

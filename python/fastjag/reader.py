@@ -300,9 +300,7 @@ class Reader:
                     f"a collection has one: read them in separate calls"
                 )
             columns[column or name] = values
-        collections = {
-            p: Jagged._sharing(offsets, columns) for p, (offsets, columns, _) in groups.items()
-        }
+        collections = {p: Jagged(offsets, columns) for p, (offsets, columns, _) in groups.items()}
         return collections, flat
 
 

@@ -131,7 +131,7 @@ def _select(batch: Batch, cuts: Selection, cutflow: dict[str, int]) -> Jagged:
     muons = batch.Muon
     _count(cutflow, "events read", len(batch))
     if cuts.trigger:
-        muons = muons[event_flags(batch, cuts.trigger)]
+        muons = muons[np.flatnonzero(event_flags(batch, cuts.trigger))]
         _count(cutflow, f"pass {cuts.trigger}", len(muons))
     _count(cutflow, "at least two muons", int(np.count_nonzero(muons.counts >= 2)))
     mask = np.ones(muons.n_particles, bool)
@@ -145,7 +145,7 @@ def _select(batch: Batch, cuts: Selection, cutflow: dict[str, int]) -> Jagged:
         muons = muons.keep(mask)
     _count(cutflow, "at least two selected muons", int(np.count_nonzero(muons.counts >= 2)))
     if cuts.exactly_two:
-        muons = muons[muons.counts == 2]
+        muons = muons[np.flatnonzero(muons.counts == 2)]
         _count(cutflow, "exactly two selected muons", len(muons))
     return muons
 

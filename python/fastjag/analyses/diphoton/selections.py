@@ -191,7 +191,7 @@ def _have_two(cuts: Selection, schema: str, photons: Jagged) -> NDArray[np.bool_
         counts = photons.counts if good.all() else photons.keep(good).counts
         return np.asarray(counts == 2)
     enough = photons.counts >= 2
-    pairs = cuts.pair(photons[enough], schema)
+    pairs = cuts.pair(photons[np.flatnonzero(enough)], schema)
     passes = np.zeros(len(photons), bool)
     passes[enough] = cuts.good(pairs, schema).reshape(-1, 2).all(axis=1)
     return passes
@@ -205,7 +205,7 @@ def _of_pairs(
     if two.all():
         return passes(cuts.pair(photons, schema))
     found = np.zeros(len(photons), bool)
-    found[two] = passes(cuts.pair(photons[two], schema))
+    found[two] = passes(cuts.pair(photons[np.flatnonzero(two)], schema))
     return found
 
 

@@ -229,7 +229,7 @@ def generate(name: str, n_events: int, seed: int, chunk: int) -> _Chunk:
     )  # fmt: skip
     rng = np.random.default_rng(_seeds(name, seed, chunk))
     collections, flat = detector.reconstruct(particles, rng)
-    two = collections["photon"].counts >= 2
+    two = np.flatnonzero(collections["photon"].counts >= 2)
     flat |= {"mcWeight": weights, "eventNumber": np.arange(n_events) + chunk * CHUNK}
     return _Chunk(
         {kind: objects[two] for kind, objects in collections.items()},

@@ -121,9 +121,10 @@ def select(batch: Batch, selection: Selection, cutflow: dict[str, int]) -> dict[
     cut("exactly one tight photon", tight.counts == 1)
     cut("no loose lepton", _n_loose_leptons(batch, selection.lepton_pt) == 0)
 
-    photon = tight[keep]
+    rows = np.flatnonzero(keep)
+    photon = tight[rows]
     identified = batch.Jet.with_columns(tight=jetid.tight_jets(batch, selection.jet_id))
-    jets = _without_own(identified[keep], photon["jetIdx"])
+    jets = _without_own(identified[rows], photon["jetIdx"])
     leading = jets.keep(
         jets["tight"]
         & (jets["pt"] > selection.jet_pt)
@@ -133,7 +134,8 @@ def select(batch: Batch, selection: Selection, cutflow: dict[str, int]) -> dict[
     keep[np.flatnonzero(keep)[~has_jet]] = False
     cut("a tight jet", None)
 
-    photon, jets, leading = photon[has_jet], jets[has_jet], leading[has_jet]
+    rows = np.flatnonzero(has_jet)
+    photon, jets, leading = photon[rows], jets[rows], leading[rows]
     first = leading.offsets[:-1]
     row = {
         **{f"photon_{c}": photon[c].astype(np.float64) for c in ("pt", "eta", "phi")},

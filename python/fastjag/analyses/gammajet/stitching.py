@@ -38,7 +38,8 @@ def photon_parton_delta_r(batch: Batch, keep: NDArray[np.bool_] | None = None) -
         if missing:
             raise ReadError(f"{batch.source}: no branch {', '.join(missing)}")
     if keep is not None:
-        particles, partons = particles[keep], partons[keep]
+        rows = np.flatnonzero(keep)
+        particles, partons = particles[rows], partons[rows]
     prompt = (
         (particles["pdgId"] == 22)
         & (particles["status"] == 1)

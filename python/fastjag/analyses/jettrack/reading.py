@@ -54,12 +54,13 @@ class JetBatch:
         """The jets that pass a boolean mask."""
         if mask.all():
             return self
+        rows = np.flatnonzero(mask)
         return replace(
             self,
-            jets={name: column[mask] for name, column in self.jets.items()},
-            constituents=self.constituents[mask],
-            vertices=None if self.vertices is None else self.vertices[mask],
-            gen=None if self.gen is None else self.gen[mask],
+            jets={name: column[rows] for name, column in self.jets.items()},
+            constituents=self.constituents[rows],
+            vertices=None if self.vertices is None else self.vertices[rows],
+            gen=None if self.gen is None else self.gen[rows],
         )
 
 

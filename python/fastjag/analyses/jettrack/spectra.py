@@ -108,7 +108,7 @@ def _filled(
             for name, values in found.items():
                 if name in axes:
                     _fill(result, name, flavour, values[mask], w[mask], axes[name], threads)
-            c = batch.constituents[mask] if flavour != "all" else batch.constituents
+            c = batch.constituents[np.flatnonzero(mask)] if flavour != "all" else batch.constituents
             _fill(result, "constituent_pt", flavour, c["pt"], np.repeat(w[mask], c.counts),
                   axes["constituent_pt"], threads)  # fmt: skip
             image = np.tensordot(w[mask], pictures[mask], 1)
@@ -150,7 +150,7 @@ def _compare(result: ShapeHistograms, batch: JetBatch, found: dict[str, Array]) 
 def _dijets(result: ShapeHistograms, axis: Any, events: Jagged) -> None:
     """Mass of the two leading jets of each event."""
     result.counts["events"] = result.counts.get("events", 0) + len(events)
-    two = events[events.counts >= 2]
+    two = events[np.flatnonzero(events.counts >= 2)]
     if not len(two):
         return
     columns = ("pt", "eta", "phi", "mass")
