@@ -1,5 +1,7 @@
 """Conditional flows learn densities they can sample, resume, and refuse what is no data."""
 
+import pickle
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -9,7 +11,7 @@ pytest.importorskip("zuko")
 
 from fastjag.models.flow import ConditionalFlow, FlowSettings, fit_flows, with_changes
 from fastjag.models.stacked import StackedFlows
-from fastjag.models.training import new_network
+from fastjag.models.training import Training, new_network
 
 TINY = with_changes("fast", epochs=4, hidden=(8,), patience=None)
 
@@ -211,3 +213,105 @@ class TestErrors:
         with pytest.raises(ValueError, match=r"training.pt: is not a checkpoint of a flow, or is"):
             ConditionalFlow(TINY).fit(features, context, checkpoint=path)
         assert not list(tmp_path.glob("*.partial"))
+
+
+def in_gev(seed=1, n=4000):
+    """An exponential pt above 17 GeV that grows with the mass, and an eta; mass from 5 to 16 GeV."""
+    rng = np.random.default_rng(seed)
+    mass = rng.uniform(5, 16, n)
+    pt = 17 + rng.exponential(20 + 2 * mass)
+    return np.stack([pt, rng.normal(0, 1.2, n)], axis=1), mass
+
+
+def test_features_in_gev_are_learned():
+    """Splines are the identity beyond 5: without standardisation nothing of pt would be learned."""
+    settings = with_changes("spline", epochs=40, learning_rate=5e-3, hidden=(32,), transforms=2)
+    flow = ConditionalFlow(settings, seed=1).fit(*in_gev())
+    test, mass = in_gev(2)
+    scale = 20 + 2 * mass
+    truth = -(test[:, 0] - 17) / scale - np.log(scale) + stats.norm.logpdf(test[:, 1], 0, 1.2)
+    found = flow.log_prob(test, mass)
+    assert found.mean() == pytest.approx(truth.mean(), abs=0.08)
+    # Losses are of what was given, not of what networks see.
+    assert min(flow.record["validation_loss"]) == pytest.approx(-truth.mean(), abs=0.15)
+    drawn = flow.sample(mass, seed=3)
+    for column in range(2):
+        assert stats.ks_2samp(drawn[:, column], test[:, column]).statistic < 0.05
+    hard, soft = drawn[mass > 13, 0], drawn[mass < 8, 0]
+    assert hard.mean() - soft.mean() == pytest.approx(2 * (14.5 - 6.5), rel=0.25)
+
+
+def test_standardisation_is_saved_and_0_1_0_had_none(tmp_path):
+    features, mass = in_gev(n=200)
+    flow = ConditionalFlow(TINY, seed=1).fit(features, mass)
+    flow.save(tmp_path / "flow.pt")
+    content = torch.load(tmp_path / "flow.pt", weights_only=True)
+    names = [name for name in content["state"] if name.startswith("standardisation.")]
+    assert len(names) == 4
+    assert content["state"]["standardisation.shift"] == pytest.approx(np.median(features, axis=0))
+    # A file of 0.1.0: the same without them; its network saw features and context as they are.
+    for name in names:
+        content["state"].pop(name)
+    torch.save(content, tmp_path / "old.pt")
+    old, scale = ConditionalFlow.load(tmp_path / "old.pt"), flow._standard
+    x, c = torch.as_tensor(features, dtype=torch.float32), torch.as_tensor(mass)[:, None]
+    standardised = scale.features(x).numpy(), scale.context(c).numpy()[:, 0]
+    np.testing.assert_allclose(
+        flow.log_prob(features, mass) + scale.log_volume, old.log_prob(*standardised), atol=1e-5
+    )
+    # Its pickles, too.
+    state = vars(old).copy()
+    del state["_standard"]
+    again = ConditionalFlow.__new__(ConditionalFlow)
+    again.__setstate__(state)
+    np.testing.assert_array_equal(again.log_prob(*standardised), old.log_prob(*standardised))
+    fresh = pickle.loads(pickle.dumps(flow))
+    np.testing.assert_array_equal(fresh.sample(mass, seed=1), flow.sample(mass, seed=1))
+    torch.save({"weights": 1}, tmp_path / "other.pt")
+    with pytest.raises(ValueError, match=r"other.pt: is not a saved flow: it holds weights"):
+        ConditionalFlow.load(tmp_path / "other.pt")
+
+
+def test_a_checkpoint_of_0_1_0_is_not_gone_on_from(tmp_path):
+    """Its weights belong to features that were not standardised."""
+    features, mass = in_gev(n=200)
+    path = tmp_path / "training.pt"
+    whole = ConditionalFlow(TINY, seed=1).fit(features, mass, checkpoint=path)
+    content = torch.load(path, weights_only=True)
+    assert content["identity"].pop("standardised")
+    content["best"] = content["best"] * 0
+    torch.save(content, path)
+    again = ConditionalFlow(TINY, seed=1).fit(features, mass, checkpoint=path)
+    np.testing.assert_array_equal(again.sample(mass, seed=1), whole.sample(mass, seed=1))
+
+
+def test_validation_events_without_a_density_are_counted():
+    features, mass = in_gev(n=300)
+    first = int(torch.randperm(300, generator=torch.Generator().manual_seed(1))[0])
+    features[first, 0] = 1e30  # the first event of the validation data
+    flow = ConditionalFlow(TINY, seed=1)
+    with pytest.warns(
+        RuntimeWarning, match="flow of seed 1: 1 of 60 events of the validation data"
+    ):
+        flow.fit(features, mass)
+    assert flow.record["validation_infinite"] == [1] * 4
+    assert np.isfinite(flow.record["validation_loss"]).all()
+    with pytest.raises(FloatingPointError, match="look for outliers in the features"):
+        ConditionalFlow(TINY, seed=2).fit(features, mass)  # there it is one of the training data
+    # An epoch that leaves out fewer of them is a better one, whatever its loss.
+    training = Training([flow], torch.randn(50, 1), torch.randn(50, 1))
+    training.valid_loss, training.valid_infinite = [[1.0, 2.0, 3.0]], [[3, 0, 0]]
+    assert training.best_epoch(0) == 1
+
+
+def test_degenerate_features():
+    """A constant feature, one that is nearly always 0, and an outlier: numbers, no error."""
+    rng = np.random.default_rng(1)
+    x = np.stack([np.full(300, 7.0), rng.random(300) < 0.05, rng.normal(50, 9, 300)], axis=1)
+    x[0, 2] = 1e6
+    flow = ConditionalFlow(TINY, seed=1).fit(x, np.full(300, 3.0))
+    assert flow._standard.scale.tolist()[0] == 1
+    assert flow._standard.scale[2] == pytest.approx(9, rel=0.2)
+    assert np.isfinite(flow.sample(np.full(50, 3.0), seed=1)).all()
+    with pytest.raises(ValueError, match=r"shape \(n, 3\) as in the training, got \(5, 2\)"):
+        flow.log_prob(np.zeros((5, 2)), np.zeros(5))

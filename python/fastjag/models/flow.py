@@ -1,14 +1,16 @@
 """Conditional normalizing flows: a density p(features | context) that can be sampled.
 
 torch and zuko do the work, ``training`` finds the best weights of one flow or of several at once.
+Features and context may have any scale: networks see them standardised.
 """
 
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,65 @@ from fastjag.models.training import PRESETS, FlowSettings, Training, new_network
 
 Floats = NDArray[np.float64]
 
+_STANDARD = "standardisation."  # keys in a saved state
+
 _SAMPLE_BATCH = 65_536
+_REACH = 5.0  # of splines
+_INFINITE = "events of the validation data have ln p = -inf, and are left out of its loss"
+
+
+@dataclass(frozen=True)
+class Standardisation:
+    """What is subtracted from features and context, and what they are divided by.
+
+    Splines are the identity beyond 5, and layers start with weights of order one: neither could
+    learn from features in GeV. The location is the median; the scale is half the width of the central
+    68 %, or more, so that 99.9 % are within 5. That is mean and standard deviation where the
+    distribution is normal, and a few outliers do not move them.
+    """
+
+    shift: torch.Tensor  #: (F,) float32
+    scale: torch.Tensor  #: (F,) float32, above 0
+    context_shift: torch.Tensor  #: (1,)
+    context_scale: torch.Tensor
+
+    @staticmethod
+    def fit(features: torch.Tensor, context: torch.Tensor) -> Standardisation:
+        """From (n, F) features and (n, 1) context."""
+        return Standardisation(*_location_and_scale(features), *_location_and_scale(context))
+
+    @staticmethod
+    def none(n_features: int) -> Standardisation:
+        """Nothing is changed: of flows that 0.1.0 saved."""
+        zero, one = torch.zeros(n_features), torch.ones(n_features)
+        return Standardisation(zero, one, zero[:1], one[:1])
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        return ((x.double() - self.shift.to(x.device)) / self.scale.to(x.device)).float()
+
+    def back(self, x: torch.Tensor) -> torch.Tensor:
+        """Inverse of :meth:`features`."""
+        return x.double() * self.scale.to(x.device) + self.shift.to(x.device)
+
+    def context(self, c: torch.Tensor) -> torch.Tensor:
+        shift, scale = self.context_shift.to(c.device), self.context_scale.to(c.device)
+        return ((c.double() - shift) / scale).float()
+
+    @property
+    def log_volume(self) -> float:
+        """What ln p of the features is below that of the standardised ones."""
+        return float(self.scale.double().log().sum())
+
+
+def _location_and_scale(table: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    x = table.cpu().numpy().astype(np.float64)
+    low, middle, high = np.quantile(x, [0.1587, 0.5, 0.8413], axis=0)
+    reach = np.quantile(np.abs(x - middle), 0.999, axis=0, method="lower")
+    half = np.maximum((high - low) / 2, reach / _REACH)
+    # Where most events have one value the others give the scale; 1 if there are none.
+    half = np.where(half > 0, half, x.std(axis=0))
+    scale = np.where(half > 0, half, 1.0)
+    return torch.from_numpy(middle.astype("f4")), torch.from_numpy(scale.astype("f4"))
 
 
 class ConditionalFlow:
@@ -50,6 +110,12 @@ class ConditionalFlow:
         self.record: dict[str, Any] = {}
         self._network: Any = None
         self._features = 0
+        self._standard = Standardisation.none(0)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # Pickles of 0.1.0: what they learned from was not standardised.
+        unchanged = Standardisation.none(state.get("_features", 0))
+        self.__dict__.update({"_standard": unchanged} | state)
 
     # ---- training ---------------------------------------------------------------------------
 
@@ -63,10 +129,14 @@ class ConditionalFlow:
     ) -> ConditionalFlow:
         """Maximise the likelihood of (n, F) features given (n,) context.
 
-        The network kept is that of the epoch with the lowest validation loss. ``checkpoint`` names
-        a file that is written as training goes on; where it holds a state of the same settings,
-        seed and data, training goes on from there. A file that cannot be read is an error, one of
-        another training is overwritten.
+        Both are standardised inside (:class:`Standardisation`), losses and densities are those of
+        what was given. The network kept is that of the epoch with the lowest validation loss. Events
+        of the validation data with ln p = -inf have no part in it: ``record["validation_infinite"]``
+        counts them for each epoch, and a RuntimeWarning says so if there are any in the epoch kept.
+
+        ``checkpoint`` names a file that is written as training goes on; where it holds a state of the
+        same settings, seed and data, training goes on from there. A file that cannot be read is an
+        error, one of another training (or of 0.1.0, which did not standardise) is overwritten.
         """
         _fit([self], features, context, checkpoint, progress)
         return self
@@ -75,41 +145,60 @@ class ConditionalFlow:
 
     def log_prob(self, features: ArrayLike, context: ArrayLike) -> Floats:
         """ln p(features | context), shape (n,)."""
+        standard = self._standard
         return self._in_batches(
-            lambda x, c: self._network(c).log_prob(x), _table(features, "features"), context
-        )
+            lambda x, c: self._network(c).log_prob(standard.features(x)) - standard.log_volume,
+            self._rows(features), context,
+        )  # fmt: skip
 
     def latent(self, features: ArrayLike, context: ArrayLike) -> Floats:
         """The normally distributed variables that the features are made of, shape (n, F)."""
         return self._in_batches(
-            lambda x, c: self._network(c).transform(x), _table(features, "features"), context
-        )
+            lambda x, c: self._network(c).transform(self._standard.features(x)),
+            self._rows(features), context,
+        )  # fmt: skip
 
     def sample(self, context: ArrayLike, *, seed: int) -> Floats:
         """One draw of the features for every entry of ``context``: shape (n, F)."""
         generator = torch.Generator().manual_seed(seed)
         n = len(_column(context))
         noise = torch.randn(n, self._n_features(), generator=generator)
-        return self._in_batches(lambda z, c: self._network(c).transform.inv(z), noise, context)
+        return self._in_batches(
+            lambda z, c: self._standard.back(self._network(c).transform.inv(z)), noise, context
+        )
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Weights and record, to be read by :meth:`load`."""
-        content = {"state": self._trained().state_dict(), "record": self.record,
-                   "features": self._n_features()}  # fmt: skip
-        write(content, Path(path))
+        """Weights, standardisation and record, to be read by :meth:`load`."""
+        state = {**self._trained().state_dict(),
+                 **{_STANDARD + name: value for name, value in vars(self._standard).items()}}  # fmt: skip
+        write({"state": state, "record": self.record, "features": self._n_features()}, Path(path))
 
     @staticmethod
     def load(path: str | os.PathLike[str], *, device: str = "cpu") -> ConditionalFlow:
+        """What :meth:`save` wrote, also that of 0.1.0, which learned from features as they were.
+
+        Raises ValueError naming the file where it is no saved flow.
+        """
         content = read(Path(path))
-        record = content["record"]
+        if not {"state", "record", "features"} <= content.keys():
+            raise ValueError(f"{path}: is not a saved flow: it holds {', '.join(content)}")
+        record, n_features = content["record"], content["features"]
+        weights = {k: v for k, v in content["state"].items() if not k.startswith(_STANDARD)}
+        standard = {
+            k.removeprefix(_STANDARD): v
+            for k, v in content["state"].items()
+            if k.startswith(_STANDARD)
+        }
         settings = FlowSettings(
             **{**record["settings"], "hidden": tuple(record["settings"]["hidden"])}
         )
         flow = ConditionalFlow(settings, seed=record["seed"], device=device)
-        flow._network = new_network(settings, content["features"]).to(flow.device)
-        flow._network.load_state_dict(content["state"])
-        flow._features = content["features"]
-        flow.record = record
+        flow._network = new_network(settings, n_features).to(flow.device)
+        flow._network.load_state_dict(weights)
+        flow._features, flow.record = n_features, record
+        flow._standard = (
+            Standardisation(**standard) if standard else Standardisation.none(n_features)
+        )
         return flow
 
     def _trained(self) -> Any:
@@ -120,6 +209,14 @@ class ConditionalFlow:
     def _n_features(self) -> int:
         self._trained()
         return self._features
+
+    def _rows(self, features: ArrayLike) -> torch.Tensor:
+        table, n = _table(features, "features"), self._n_features()
+        if table.shape[1] != n:
+            raise ValueError(
+                f"features must have shape (n, {n}) as in the training, got {tuple(table.shape)}"
+            )
+        return table
 
     def _in_batches(
         self, function: Callable[[Any, Any], Any], rows: torch.Tensor, context: ArrayLike
@@ -132,7 +229,8 @@ class ConditionalFlow:
         with torch.no_grad():
             for begin in range(0, len(rows), _SAMPLE_BATCH):
                 some = slice(begin, begin + _SAMPLE_BATCH)
-                result = function(rows[some].to(self.device), c[some].to(self.device))
+                at = self._standard.context(c[some].to(self.device))
+                result = function(rows[some].to(self.device), at)
                 parts.append(result.cpu().numpy().astype(np.float64))
         return np.concatenate(parts)
 
@@ -176,22 +274,33 @@ def _fit(
     if len(x) < 10:
         raise ValueError(f"a flow needs at least 10 events to learn from, got {len(x)}")
     digest = _digest(x, c)
-    training = Training(flows, x, c)
+    standard = Standardisation.fit(x, c)
+    training = Training(flows, standard.features(x), standard.context(c))
     settings = asdict(flows[0].settings)
-    identity = {"settings": settings, "seeds": [flow.seed for flow in flows], "data": digest}
+    identity = {"settings": settings, "seeds": [flow.seed for flow in flows], "data": digest,
+                "standardised": True}  # fmt: skip
     with _one_thread():
         training.run(None if checkpoint is None else Path(checkpoint), identity, progress)
     for i, (flow, network) in enumerate(zip(flows, training.best_networks(), strict=True)):
-        flow._network, flow._features = network, x.shape[1]
+        flow._network, flow._features, flow._standard = network, x.shape[1], standard
+        best, infinite = training.best_epoch(i), training.valid_infinite[i]
         flow.record = {
             "settings": settings,
             "seed": flow.seed,
             "data": digest,
-            "train_loss": training.train_loss[i],
-            "validation_loss": training.valid_loss[i],
-            "best_epoch": training.best_epoch(i),
+            "train_loss": [loss + standard.log_volume for loss in training.train_loss[i]],
+            "validation_loss": [loss + standard.log_volume for loss in training.valid_loss[i]],
+            "validation_events": training.x_valid.shape[1],
+            "validation_infinite": infinite,
+            "best_epoch": best,
             "parameters": sum(p.numel() for p in network.parameters()),
         }
+        if infinite[best]:
+            warnings.warn(
+                f"flow of seed {flow.seed}: {infinite[best]} of {training.x_valid.shape[1]} "
+                f"{_INFINITE}: look for outliers in the features",
+                RuntimeWarning, stacklevel=3,
+            )  # fmt: skip
 
 
 @contextmanager

@@ -77,6 +77,8 @@ class Training:
         )  # fmt: skip
         self.train_loss: list[list[float]] = [[] for _ in flows]
         self.valid_loss: list[list[float]] = [[] for _ in flows]
+        #: Events of the validation data without a finite ln p, which its loss leaves out.
+        self.valid_infinite: list[list[int]] = [[] for _ in flows]
 
     def run(self, checkpoint: Path | None, identity: dict[str, Any], progress: bool | None) -> None:
         if checkpoint is not None and checkpoint.exists():
@@ -94,7 +96,8 @@ class Training:
             self._checkpoint(checkpoint, identity)
 
     def best_epoch(self, flow: int) -> int:
-        losses = self.valid_loss[flow]
+        # A loss that leaves out more events is not a better one.
+        losses = list(zip(self.valid_infinite[flow], self.valid_loss[flow], strict=True))
         return min(range(len(losses)), key=losses.__getitem__)
 
     def best_networks(self) -> list[Any]:
@@ -146,6 +149,7 @@ class Training:
             self.train_loss[flow].append(mean)
             finite = valid[flow][torch.isfinite(valid[flow])]
             self.valid_loss[flow].append(float(finite.mean()) if len(finite) else math.inf)
+            self.valid_infinite[flow].append(len(valid[flow]) - len(finite))
             improved[flow] = self.best_epoch(flow) == epoch
         chosen = improved.to(x.device)[self.stack.owner]
         self.best = torch.where(chosen, self.stack.parameters, self.best)
@@ -158,6 +162,7 @@ class Training:
             "optimizer": self.optimizer.state_dict(),
             "train_loss": self.train_loss,
             "validation_loss": self.valid_loss,
+            "validation_infinite": self.valid_infinite,
             "generators": [g.get_state() for g in self.generators],
         }
         write(content, path)
@@ -170,6 +175,7 @@ class Training:
         self.best = content["best"].to(self.best.device)
         self.optimizer.load_state_dict(content["optimizer"])
         self.train_loss, self.valid_loss = content["train_loss"], content["validation_loss"]
+        self.valid_infinite = content["validation_infinite"]
         for generator, state in zip(self.generators, content["generators"], strict=True):
             generator.set_state(state)
 
