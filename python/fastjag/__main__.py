@@ -14,12 +14,15 @@ try:
     import typer
     from rich.table import Table
 except ImportError as error:
-    sys.exit(f"fastjag: error: {error}; the command line needs: pip install 'fastjag[cli]'")
+    from fastjag.extras import how_to_install
+
+    sys.exit(f"fastjag: error: {error}; the command line needs: {how_to_install('cli')}")
 
 import numpy as np
 
-from fastjag import __version__, kernels
+from fastjag import __version__, extras, kernels
 from fastjag.commands import (
+    App,
     FilesArgument,
     OutOption,
     SkipOption,
@@ -37,7 +40,7 @@ from fastjag.commands import (
 )
 from fastjag.output import results_directory
 
-app = typer.Typer(
+app = App(
     help="Jagged collider events to tensors, observables and histograms.",
     no_args_is_help=True,
     add_completion=False,
@@ -67,7 +70,7 @@ def spectrum(
     trigger: Annotated[
         str | None, typer.Option(help="Boolean event branch, such as HLT_Mu17_Mu8.")
     ] = None,
-    bins: Annotated[int, typer.Option(help="Bins of the logarithmic mass axis.")] = 400,
+    bins: Annotated[int, typer.Option(min=1, max=1_000_000, help="Bins of the logarithmic mass axis.")] = 400,
     low: Annotated[float, typer.Option(help="Lowest mass [GeV].")] = 0.3,
     high: Annotated[float, typer.Option(help="Highest mass [GeV].")] = 150.0,
     step: StepOption = "100 MB",
@@ -149,8 +152,8 @@ def convert(
 @app.command(epilog="Example: fastjag toys toys.root --events 200000 --seed 1")
 def toys(
     path: Annotated[Path, typer.Argument(help="The ROOT file to write.")],
-    events: Annotated[int, typer.Option(help="Number of events.")] = 100_000,
-    seed: Annotated[int, typer.Option(help="Seed of the generator.")] = 0,
+    events: Annotated[int, typer.Option(min=0, help="Number of events.")] = 100_000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the generator.")] = 0,
     compression: Annotated[str, typer.Option(help="lz4, zstd, zlib or none.")] = "lz4",
 ) -> None:
     """Write a NanoAOD-format file of simulated dimuon events."""
@@ -170,7 +173,12 @@ def info() -> None:
         table.add_row(name, str(value))
     table.add_row("threads", str(kernels.get_num_threads()))
     table.add_row("CUDA", _cuda())
+    absent = extras.lacking()
+    for extra, modules in absent.items():
+        table.add_row(f"extra {extra}", f"lacks {', '.join(modules)}")
     console.print(table)
+    for extra in absent:
+        console.print(extras.how_to_install(extra), soft_wrap=True, highlight=False, markup=False)
 
 
 def _cuda() -> str:

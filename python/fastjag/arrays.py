@@ -76,8 +76,10 @@ def real(
 def needs(module: str, extra: str) -> None:
     """An ImportError that says what to install, before an optional library is used."""
     if find_spec(module) is None:
+        from fastjag.extras import how_to_install  # reading metadata costs time: only for an error
+
         raise ModuleNotFoundError(
-            f"this needs {module}, which is not installed: pip install 'fastjag[{extra}]'"
+            f"this needs {module}, which is not installed: {how_to_install(extra)}"
         )
 
 

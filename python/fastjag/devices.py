@@ -26,9 +26,11 @@ def cupy() -> Any:
         try:
             import cupy as found
         except ImportError as error:
+            from fastjag.extras import how_to_install
+
             raise ModuleNotFoundError(
                 "arrays on a GPU are CuPy's, which cannot be imported "
-                f"({error}): pip install 'fastjag[cuda]'"
+                f"({error}): {how_to_install('cuda')}"
             ) from None
         _cupy = found
     return _cupy

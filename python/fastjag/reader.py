@@ -306,7 +306,7 @@ class Reader:
 
 def n_bytes(step: str) -> int:
     """A size such as '100 MB' in bytes."""
-    match = re.fullmatch(r"\s*([0-9.]+)\s*([kKMGT]?)(i?)B\s*", step)
+    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([kKMGT]?)(i?)B\s*", step)
     if not match or float(match[1]) <= 0:
         raise ValueError(f"step must be a number of events or a size like '100 MB', got {step!r}")
     base = 1024 if match[3] else 1000

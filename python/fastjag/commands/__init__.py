@@ -3,12 +3,35 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import click
 import typer
 from rich.console import Console
+from typer.core import TyperCommand
+
+from fastjag import extras
 
 console = Console()
+
+
+class _Command(TyperCommand):
+    """A command that looks for all libraries it needs before it does anything."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        names, at = [], ctx
+        while at.parent is not None:
+            names.append(at.info_name or "")
+            at = at.parent
+        extras.check(" ".join(reversed(names)))
+        return super().invoke(ctx)
+
+
+class App(typer.Typer):
+    """A group of commands that check what they need; ``fastjag.extras`` has the table."""
+
+    def command(self, *args: Any, **options: Any) -> Any:
+        return super().command(*args, **{"cls": _Command, **options})
 
 FilesArgument = Annotated[
     list[str],
@@ -19,9 +42,9 @@ StepOption = Annotated[str, typer.Option(help="Memory per batch, or its number o
 SkipOption = Annotated[
     bool, typer.Option("--skip-errors", help="Leave out unreadable files and list them.")
 ]
-ThreadsOption = Annotated[int | None, typer.Option(help="Threads for the kernels.")]
+ThreadsOption = Annotated[int | None, typer.Option(min=1, max=4096, help="Threads for the kernels.")]
 
 
 def step_of(text: str) -> int | str:
     """``--step``: a number of events, or a size in memory."""
-    return int(text) if text.isdigit() else text
+    return int(text) if text.isascii() and text.isdigit() else text

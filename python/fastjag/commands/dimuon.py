@@ -10,10 +10,10 @@ import typer
 from rich.table import Table
 
 from fastjag import __version__
-from fastjag.commands import OutOption, ThreadsOption, console
+from fastjag.commands import App, OutOption, ThreadsOption, console
 from fastjag.commands.importance import show
 
-app = typer.Typer(
+app = App(
     help="The dimuon anomaly search: flow, classifiers and bump hunt.", no_args_is_help=True
 )
 
@@ -105,12 +105,12 @@ def importance(
 def toys(
     path: Annotated[Path, typer.Argument(help="The ROOT file; search.toml is written beside it.")],
     events: Annotated[
-        int, typer.Option(help="Number of events, one pair or more in each.")
+        int, typer.Option(min=1, help="Number of events, one pair or more in each.")
     ] = 80_000,
     signal: Annotated[
-        int, typer.Option(help="Hidden Upsilons among them, of which 36 % pass the cuts.")
+        int, typer.Option(min=0, help="Hidden Upsilons among them, of which 36 % pass the cuts.")
     ] = 270,
-    seed: Annotated[int, typer.Option(help="Seed of the generator.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the generator.")] = 0,
 ) -> None:
     """Simulated pairs with a hidden, anti-isolated Upsilon, and the configuration to find it."""
     from fastjag.analyses.dimuon.toys import write_search

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from fastjag import __version__
-from fastjag.commands import OutOption, ThreadsOption, console
+from fastjag.commands import App, OutOption, ThreadsOption, console
 from fastjag.commands.importance import show
 
 #: What [selection] of a configuration knows; a test compares it with the presets.
@@ -19,7 +19,7 @@ SELECTIONS = (
     "preset are in docs/diphoton.md."
 )
 
-app = typer.Typer(
+app = App(
     help="Production modes of the Higgs boson in diphoton events: selection, features, models.",
     no_args_is_help=True,
 )
@@ -72,7 +72,7 @@ def importance(
         bool, typer.Option("--sample", help="Take the simulated sample that comes with fastjag.")
     ] = False,
     out: OutOption = Path("diphoton"),
-    most: Annotated[int, typer.Option(help="Compare the features that tell most, so many.")] = 15,
+    most: Annotated[int, typer.Option(min=1, help="Compare the features that tell most, so many.")] = 15,
     threads: ThreadsOption = None,
 ) -> None:
     """Which aggregates tell the production modes apart."""

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from fastjag.commands import OutOption, console
+from fastjag.commands import App, OutOption, console
 
-app = typer.Typer(
+app = App(
     help="Jet response by balance and MPF in photon+jet events.", no_args_is_help=True
 )
 
@@ -34,8 +34,8 @@ def run(
 @app.command(epilog="Example: fastjag gammajet demo --out demo/gammajet")
 def demo(
     out: OutOption = Path("gammajet-demo"),
-    events: Annotated[int, typer.Option(help="Simulated events of each kind.")] = 60_000,
-    seed: Annotated[int, typer.Option(help="Seed of the generator.")] = 1,
+    events: Annotated[int, typer.Option(min=1, help="Simulated events of each kind.")] = 60_000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the generator.")] = 1,
 ) -> None:
     """Simulate data (response 0.97) and two overlapping samples (1.02), and measure both."""
     from fastjag.analyses.gammajet import toys

@@ -9,16 +9,16 @@ import typer
 from rich.table import Table
 
 from fastjag import __version__
-from fastjag.commands import OutOption, ThreadsOption, console
+from fastjag.commands import App, OutOption, ThreadsOption, console
 
 if TYPE_CHECKING:
     from fastjag.analyses.importance import Importances
 
-app = typer.Typer(
+app = App(
     help="Feature importance: Taylor coefficients, permutations, filters, trees, wrappers.",
     no_args_is_help=True,
 )
-SeedOption = Annotated[int, typer.Option(help="Seed of splits, trainings and shuffles.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="Seed of splits, trainings and shuffles.")]
 
 _SHOWN = ("mutual information", "tree SHAP", "permutation", "Taylor")
 
@@ -51,8 +51,8 @@ def run(
     correlated: Annotated[
         float, typer.Option(help="Spearman correlation from which on features form clusters.")
     ] = 0.7,
-    epochs: Annotated[int, typer.Option(help="Epochs of the network's training.")] = 20,
-    repeats: Annotated[int, typer.Option(help="Shuffles of each feature.")] = 5,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs of the network's training.")] = 20,
+    repeats: Annotated[int, typer.Option(min=1, help="Shuffles of each feature.")] = 5,
     seed: SeedOption = 0,
     out: OutOption = Path("importance"),
     threads: ThreadsOption = None,
@@ -71,7 +71,7 @@ def run(
 @app.command(epilog="Example: fastjag importance demo --out demo")
 def demo(
     out: OutOption = Path("importance-demo"),
-    events: Annotated[int, typer.Option(help="Number of toy events.")] = 20_000,
+    events: Annotated[int, typer.Option(min=1, help="Number of toy events.")] = 20_000,
     seed: SeedOption = 1,
 ) -> None:
     """Toys of two classes that differ in a mean, a width and a product: which method sees what?"""

@@ -10,15 +10,17 @@ from rich.table import Table
 
 from fastjag import __version__
 from fastjag.commands import (
+    App,
     FilesArgument,
     OutOption,
     SkipOption,
     StepOption,
     ThreadsOption,
     console,
+    step_of,
 )
 
-app = typer.Typer(
+app = App(
     help="Jets and their tracks: JetNtuple and PFNano files to shapes, tensors, impact parameters "
     "and taggers.",
     no_args_is_help=True,
@@ -27,7 +29,7 @@ app = typer.Typer(
 CollectionOption = Annotated[str, typer.Option("--jets", help="AK4, or AK8 of PFNano.")]
 PtOption = Annotated[float, typer.Option(help="Jet pt above this [GeV].")]
 EtaOption = Annotated[float, typer.Option(help="Jet |eta| below this.")]
-SeedOption = Annotated[int, typer.Option(help="Seed of everything random.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
 
 
 @app.callback()
@@ -41,7 +43,7 @@ def _reader(files: list[str], jets: str, min_pt: float, max_abs_eta: float, step
 
     return JetReader(
         files, jets=jets, min_pt=min_pt, max_abs_eta=max_abs_eta, gen=gen,
-        step=int(step) if step.isdigit() else step, on_error="skip" if skip_errors else "raise",
+        step=step_of(step), on_error="skip" if skip_errors else "raise",
     )  # fmt: skip
 
 
@@ -56,7 +58,7 @@ def _show(title: str, counts: dict[str, int]) -> None:
 @app.command(epilog="Example: fastjag jets toys jets.root --jets 20000 --seed 1")
 def toys(
     path: Annotated[Path, typer.Argument(help="The ROOT file to write.")],
-    jets: Annotated[int, typer.Option(help="Number of jets.")] = 20_000,
+    jets: Annotated[int, typer.Option(min=1, help="Number of jets.")] = 20_000,
     seed: SeedOption = 0,
     format: Annotated[str, typer.Option(help="jetntuple or pfnano.")] = "jetntuple",
     pileup: Annotated[float, typer.Option(help="Mean candidates outside jets per event.")] = 1100.0,
@@ -75,7 +77,7 @@ def toys(
 def ntuple(
     files: FilesArgument,
     path: Annotated[Path, typer.Argument(help="The JetNtuple-format file to write.")],
-    copies: Annotated[int, typer.Option(help="Times that each event is written, turned.")] = 1,
+    copies: Annotated[int, typer.Option(min=1, help="Times that each event is written, turned.")] = 1,
     seed: SeedOption = 0,
     compression: Annotated[str, typer.Option(help="zlib, lz4, zstd or none.")] = "zlib",
 ) -> None:
@@ -120,9 +122,9 @@ def tensors(
     jets: CollectionOption = "AK4",
     min_pt: PtOption = 0.0,
     max_abs_eta: EtaOption = float("inf"),
-    candidates: Annotated[int, typer.Option(help="Slots for constituents.")] = 100,
-    tracks: Annotated[int, typer.Option(help="Slots for charged constituents.")] = 60,
-    vertices: Annotated[int, typer.Option(help="Slots for secondary vertices.")] = 5,
+    candidates: Annotated[int, typer.Option(min=1, help="Slots for constituents.")] = 100,
+    tracks: Annotated[int, typer.Option(min=1, help="Slots for charged constituents.")] = 60,
+    vertices: Annotated[int, typer.Option(min=1, help="Slots for secondary vertices.")] = 5,
     images: Annotated[bool, typer.Option("--images", help="33 x 33 images as well.")] = False,
     step: StepOption = "50 MB",
     skip_errors: SkipOption = False,
@@ -170,7 +172,7 @@ def tracks(
     with results_directory(out) as directory:
         result = track_spectrum(
             files, TrackSelection(jets, tracks, dxy, weight, radius, min_pt, min_track_pt),
-            step=int(step) if step.isdigit() else step,
+            step=step_of(step),
             on_error="skip" if skip_errors else "raise", threads=threads,
         )  # fmt: skip
         pages.write_tracks(result, directory, __version__)
@@ -186,9 +188,9 @@ def train(
     models: Annotated[
         list[str] | None, typer.Option(help="XGBoost or DeepSets; repeat. Default: both.")
     ] = None,
-    max_jets: Annotated[int | None, typer.Option(help="Use the first so many.")] = None,
-    epochs: Annotated[int, typer.Option(help="Of DeepSets.")] = 10,
-    rounds: Annotated[int, typer.Option(help="Of XGBoost.")] = 300,
+    max_jets: Annotated[int | None, typer.Option(min=1, help="Use the first so many.")] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="Of DeepSets.")] = 10,
+    rounds: Annotated[int, typer.Option(min=1, help="Of XGBoost.")] = 300,
     seed: SeedOption = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: ThreadsOption = None,
@@ -212,7 +214,7 @@ def train(
 @app.command(epilog="Example: fastjag jets demo --out demo-jets")
 def demo(
     out: OutOption = Path("jet-demo"),
-    jets: Annotated[int, typer.Option(help="Number of toy jets in each format.")] = 3_000,
+    jets: Annotated[int, typer.Option(min=1, help="Number of toy jets in each format.")] = 3_000,
     seed: SeedOption = 1,
 ) -> None:
     """All of the above on toy jets, in less than a minute."""

@@ -9,12 +9,12 @@ import typer
 from rich.table import Table
 
 from fastjag import __version__
-from fastjag.commands import FilesArgument, OutOption, StepOption, console, step_of
+from fastjag.commands import App, FilesArgument, OutOption, StepOption, console, step_of
 
 if TYPE_CHECKING:
     from fastjag.analyses.triggerrate.pages import Result
 
-app = typer.Typer(
+app = App(
     help="Trigger rates from NanoAOD files or by hand, and how they grow with pileup.",
     no_args_is_help=True,
 )
@@ -93,7 +93,7 @@ def fit(
 @app.command(epilog="Example: fastjag rates demo --out demo")
 def demo(
     out: OutOption = Path("rates-demo"),
-    seed: Annotated[int, typer.Option(help="Seed of the toys.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the toys.")] = 1,
 ) -> None:
     """Toy files of six runs: 0.41 and 0.09 Hz per unit of pileup, 20.5 and 4.5 Hz at 50."""
     from fastjag.analyses.triggerrate import pages

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from fastjag.commands import OutOption, console
+from fastjag.commands import App, OutOption, console
 
-app = typer.Typer(
+app = App(
     help="Simulated samples: Pythia 8, fastjet and a fast detector.", no_args_is_help=True
 )
 
@@ -23,12 +23,12 @@ def _group() -> None:
 @app.command(epilog="Example: fastjag simulate diphoton --out samples --events 10000 --seed 1")
 def diphoton(
     out: OutOption = Path("samples"),
-    events: Annotated[int, typer.Option(help="Events to generate of each class.")] = 10_000,
-    seed: Annotated[int, typer.Option(help="Seed; the same gives the same events.")] = 0,
+    events: Annotated[int, typer.Option(min=1, help="Events to generate of each class.")] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed; the same gives the same events.")] = 0,
     classes: Annotated[
         str | None, typer.Option(help="Some only, such as 'ggH125_gamgam,yy'. Default: all.")
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes; default: one per core.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: one per core.")] = None,
 ) -> None:
     """Higgs production modes and prompt diphotons as ATLAS 2020 `mini` files, one per class."""
     from fastjag.analyses.diphoton.simulate import simulate
