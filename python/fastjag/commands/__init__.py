@@ -33,6 +33,7 @@ class App(typer.Typer):
     def command(self, *args: Any, **options: Any) -> Any:
         return super().command(*args, **{"cls": _Command, **options})
 
+
 FilesArgument = Annotated[
     list[str],
     typer.Argument(metavar="FILES...", help="ROOT files, globs, directories, file.root:tree."),

@@ -13,9 +13,7 @@ from fastjag import __version__
 from fastjag.commands import App, OutOption, ThreadsOption, console
 from fastjag.commands.importance import show
 
-app = App(
-    help="The dimuon anomaly search: flow, classifiers and bump hunt.", no_args_is_help=True
-)
+app = App(help="The dimuon anomaly search: flow, classifiers and bump hunt.", no_args_is_help=True)
 
 
 @app.callback()

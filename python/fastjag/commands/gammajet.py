@@ -10,9 +10,7 @@ from rich.table import Table
 
 from fastjag.commands import App, OutOption, console
 
-app = App(
-    help="Jet response by balance and MPF in photon+jet events.", no_args_is_help=True
-)
+app = App(help="Jet response by balance and MPF in photon+jet events.", no_args_is_help=True)
 
 
 @app.command(epilog="Example: fastjag gammajet run gammajet.toml --out response")

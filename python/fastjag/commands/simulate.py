@@ -10,9 +10,7 @@ from rich.table import Table
 
 from fastjag.commands import App, OutOption, console
 
-app = App(
-    help="Simulated samples: Pythia 8, fastjet and a fast detector.", no_args_is_help=True
-)
+app = App(help="Simulated samples: Pythia 8, fastjet and a fast detector.", no_args_is_help=True)
 
 
 @app.callback()
