@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-import click
 import typer
 from rich.console import Console
 from typer.core import TyperCommand
 
 from fastjag import extras
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 console = Console()
 
@@ -18,7 +20,7 @@ console = Console()
 class _Command(TyperCommand):
     """A command that looks for all libraries it needs before it does anything."""
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         names, at = [], ctx
         while at.parent is not None:
             names.append(at.info_name or "")
@@ -30,7 +32,7 @@ class _Command(TyperCommand):
 class App(typer.Typer):
     """A group of commands that check what they need; ``fastjag.extras`` has the table."""
 
-    def command(self, *args: Any, **options: Any) -> Any:
+    def command(self, *args: Any, **options: Any) -> Callable[[_Function], _Function]:
         return super().command(*args, **{"cls": _Command, **options})
 
 

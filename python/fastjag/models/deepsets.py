@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
+from fastjag.models.device import training_device
 from fastjag.models.ensembles import validation_part
 from fastjag.models.sets import Floats, Standards, Tensors
 from fastjag.models.weights import Classifier, Training, training_weights
@@ -137,6 +138,7 @@ class DeepSets(Classifier):
         known = training_weights(y, sample_weight, negative=self.negative)
         if not self.inputs or not self.phi or not self.rho:
             raise ValueError("inputs, phi and rho must not be empty")
+        device = torch.device(training_device(self.device, "torch"))
         self.classes_ = known.classes
         held = validation_part(known.codes, self.validation, np.random.default_rng(self.seed))
         self.standards_ = Standards(self.inputs, self.flat)
@@ -144,7 +146,7 @@ class DeepSets(Classifier):
         if n != len(np.asarray(y)):
             raise ValueError(f"X has {n} events, but y has {len(np.asarray(y))}")
         self.standards_.fit(X, known.rows[~held])
-        tensors = self.standards_.tensors(X, torch.device(self.device))
+        tensors = self.standards_.tensors(X, device)
         training = _Training(self, tensors, known, held)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)

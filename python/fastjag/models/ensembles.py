@@ -19,6 +19,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from fastjag.arrays import at_least, needs
 from fastjag.kernels import get_num_threads
+from fastjag.models.device import training_device
 from fastjag.models.weights import Classifier, Floats, balanced_draw, training_weights
 
 Table = Mapping[str, ArrayLike] | ArrayLike
@@ -255,6 +256,7 @@ class BoostedTrees(_Trees):
         needs("xgboost", "trees")
         import xgboost
 
+        device = training_device(self.device, "xgboost")
         held = validation_part(codes, self.validation, np.random.default_rng(self.seed))
         train = xgboost.QuantileDMatrix(table[~held], codes[~held], weight=weights[~held])
         valid = xgboost.QuantileDMatrix(table[held], codes[held], weight=weights[held], ref=train)
@@ -270,7 +272,7 @@ class BoostedTrees(_Trees):
                 "colsample_bytree": self.colsample_bytree,
                 "seed": self.seed,
                 "nthread": get_num_threads(self.threads),
-                "device": self.device,
+                "device": device,
             },
             train,
             self.rounds,

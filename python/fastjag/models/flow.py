@@ -19,6 +19,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from fastjag.arrays import one_of
+from fastjag.models.device import training_device
 from fastjag.models.training import PRESETS, FlowSettings, Training, new_network, read, write
 
 Floats = NDArray[np.float64]
@@ -106,7 +107,11 @@ class ConditionalFlow:
         one_of("kind", settings.kind, ("spline", "affine"))
         if not hasattr(torch.nn, settings.activation):
             raise ValueError(f"activation must be a torch.nn class, got {settings.activation!r}")
-        self.settings, self.seed, self.device = settings, seed, torch.device(device)
+        self.settings, self.seed, self.device = (
+            settings,
+            seed,
+            torch.device(training_device(device, "torch")),
+        )
         self.record: dict[str, Any] = {}
         self._network: Any = None
         self._features = 0

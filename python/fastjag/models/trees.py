@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastjag.arrays import as_mask, at_least, check_length, one_of
 from fastjag.kernels import get_num_threads
+from fastjag.models.device import training_device
 from fastjag.progress import progress_bar
 
 Floats = NDArray[np.float64]
@@ -97,6 +98,7 @@ def fold_scores(
     drawn = _table(background, "background", table.shape[1])
     more = {n: _table(x, f"others[{n!r}]", table.shape[1]) for n, x in (others or {}).items()}
     inside = as_mask(signal_region, "signal_region", len(table), "events")
+    device = training_device(device, "xgboost")
     number = np.arange(len(table)) if copies_of is None else np.asarray(copies_of)
     check_length(number, "copies_of", len(table), "events")
     for name, n in (

@@ -19,6 +19,7 @@ from fastjag.analyses.dimuon.samples import Events, read_background
 from fastjag.analyses.stages import Stages, file_digest, input_digests
 from fastjag.arrays import near_misses
 from fastjag.models import flow, trees
+from fastjag.models.device import training_device
 from fastjag.models.flow import ConditionalFlow
 from fastjag.models.training import FlowSettings
 from fastjag.models.trees import TreeSettings
@@ -56,7 +57,8 @@ class Search:
         A result belongs to the settings and inputs it was made from, by a hash in its
         ``stage.json``: what is there is used, what is not is made. ``told`` hears what happens.
         """
-        self.flow_settings(), self.tree_settings()  # errors before anything runs
+        training_device(self.device, "torch", "xgboost")  # errors before anything runs
+        self.flow_settings(), self.tree_settings()
         todo = {stage: partial(getattr(steps, stage), self) for stage in STAGES}
         Stages(self.out, todo, self._depends_on, _READS).run(stages, told)
 

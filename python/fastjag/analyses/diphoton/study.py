@@ -25,6 +25,7 @@ from fastjag.analyses.diphoton.skim import skim
 from fastjag.analyses.stages import Stages, file_digest, input_digests
 from fastjag.arrays import at_least, needs
 from fastjag.files import find_files
+from fastjag.models.device import training_device
 from fastjag.output import results_directory, write_json
 
 STAGES = ("select", "features", "train", "report")
@@ -49,6 +50,7 @@ class Study:
         self, stages: Iterable[str] = STAGES, *, told: Callable[[str], None] | None = None
     ) -> None:
         """Run these stages and those before them that have no result yet for this configuration."""
+        training_device(self.device, "torch", "xgboost")  # an error before anything runs
         steps = {stage: partial(step, self) for stage, step in _RUN.items()}
         Stages(self.out, steps, self._settings).run(stages, told)
 

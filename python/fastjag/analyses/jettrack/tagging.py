@@ -15,6 +15,7 @@ from fastjag.analyses.jettrack.reading import regroup
 from fastjag.analyses.jettrack.tensors import Table
 from fastjag.arrays import Array, at_least, needs, one_of
 from fastjag.jagged import Padded
+from fastjag.models.device import training_device
 
 MODELS = ("XGBoost", "DeepSets")
 #: Signal and background of each target.
@@ -104,6 +105,8 @@ def train(
     """
     chosen = [one_of("model", name, MODELS) for name in models]
     at_least("epochs", epochs, 1)
+    at_least("rounds", rounds, 1)
+    training_device(device, *({"XGBoost": "xgboost", "DeepSets": "torch"}[name] for name in chosen))
     rows, labels = labels_of(table, target)
     counts = np.bincount(labels, minlength=2)
     signal, background = TARGETS[target]
