@@ -155,7 +155,10 @@ class TestErrors:
             (("--pad", "Tau=3"), "no collection 'Tau'"),
             (("--pad", "Muon=3:pz"), "pz"),
             (("--step", "0"), "step must be"),
-            (("--step", "much"), "step must be"),
+            *(
+                (("--step", bad), f"got {bad!r}")
+                for bad in ("much", "1.2.3 GB", "²", ".B", "", "-5")
+            ),
         ],
     )
     def test_options(self, run, toy, tmp_path, options, message):
@@ -168,6 +171,59 @@ class TestErrors:
         code, _, err = run(*arguments)
         assert code == 2
         assert "Traceback" not in err
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "spectrum a.root --threads 0", "spectrum a.root --bins 2147483647",
+            "toys a.root --events -1", "toys a.root --seed -1", "jets toys a.root --jets 0",
+            "jets ntuple a.root b.root --copies 0", "jets tensors a.root --tracks 0",
+            "jets train a --epochs 0", "jets train a --rounds 0", "dimuon toys a.root --signal -1",
+            "rates demo --seed -1", "gammajet demo --events 0", "importance demo --events 0",
+            "importance demo --seed -1", "simulate diphoton --workers 0",
+        ],
+    )  # fmt: skip
+    def test_numbers_out_of_range(self, run, line, tmp_path, monkeypatch):
+        """The message names the option and what is accepted, and nothing has been done."""
+        monkeypatch.chdir(tmp_path)
+        code, out, err = run(*line.split())
+        assert (code, out) == (2, "")
+        *_, option, _ = line.split()
+        plain = re.sub(r"\x1b\[[0-9;]*m|[│\s]+", " ", err)
+        assert f"'{option}'" in plain
+        assert re.search(r"in the range|than or equal", plain), plain  # versions of typer differ
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize(
+        "line",
+        ["jets train a", "dimuon run a.toml", "diphoton run --sample"],
+    )
+    @pytest.mark.parametrize("device", ["tpu", "", "cuda:", "cuda:x", "CUDA", "cpu:0", "cuda:1234"])
+    def test_devices(self, run, line, device, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        code, out, err = run(*line.split(), "--device", device)
+        assert (code, out) == (2, "")
+        assert f"must be 'cpu', 'cuda' or 'cuda:N', got {device!r}" in re.sub(r"[│\s]+", " ", err)
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize(
+        ("line", "message"),
+        [
+            ("jets toys a.root --pileup nan", "pileup must be a number >= 0, got nan"),
+            ("jets toys a.root --pileup -1", "pileup must be a number >= 0, got -1.0"),
+            ("jets train a --target up", "target must be"),
+            ("jets train a --models GPT", "models must be"),
+            ("dimuon run a.toml --until nowhere", "until must be"),
+            ("diphoton run --sample --until nowhere", "until must be"),
+            ("gammajet run a.toml --until nowhere", "until must be"),
+        ],
+    )
+    def test_values(self, run, line, message, tmp_path, monkeypatch):
+        """Before any file is looked at."""
+        monkeypatch.chdir(tmp_path)
+        code, _, err = run(*line.split())
+        self.one_line(code, err, message)
+        assert list(tmp_path.iterdir()) == []
 
     def test_an_error_keeps_older_results(self, run, bad, toy, tmp_path):
         assert run("convert", toy, "--out", tmp_path)[0] == 0

@@ -70,7 +70,9 @@ def spectrum(
     trigger: Annotated[
         str | None, typer.Option(help="Boolean event branch, such as HLT_Mu17_Mu8.")
     ] = None,
-    bins: Annotated[int, typer.Option(min=1, max=1_000_000, help="Bins of the logarithmic mass axis.")] = 400,
+    bins: Annotated[
+        int, typer.Option(min=1, max=1_000_000, help="Bins of the logarithmic mass axis.")
+    ] = 400,
     low: Annotated[float, typer.Option(help="Lowest mass [GeV].")] = 0.3,
     high: Annotated[float, typer.Option(help="Highest mass [GeV].")] = 150.0,
     step: StepOption = "100 MB",

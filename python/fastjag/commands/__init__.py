@@ -45,7 +45,24 @@ StepOption = Annotated[str, typer.Option(help="Memory per batch, or its number o
 SkipOption = Annotated[
     bool, typer.Option("--skip-errors", help="Leave out unreadable files and list them.")
 ]
-ThreadsOption = Annotated[int | None, typer.Option(min=1, max=4096, help="Threads for the kernels.")]
+ThreadsOption = Annotated[
+    int | None, typer.Option(min=1, max=4096, help="Threads for the kernels.")
+]
+
+
+def _device(text: str) -> str:
+    from fastjag.models.device import training_device
+
+    try:
+        training_device(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    return text
+
+
+DeviceOption = Annotated[
+    str, typer.Option(callback=_device, help="cpu, cuda or cuda:N, where models are trained.")
+]
 
 
 def step_of(text: str) -> int | str:

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from fastjag import __version__
-from fastjag.commands import App, OutOption, ThreadsOption, console
+from fastjag.commands import App, DeviceOption, OutOption, ThreadsOption, console
 from fastjag.commands.importance import show
 
 app = App(help="The dimuon anomaly search: flow, classifiers and bump hunt.", no_args_is_help=True)
@@ -31,7 +31,7 @@ def run(
             help="Last stage: prepare, scan, flow, samples, check, classify, significance, report."
         ),
     ] = "report",
-    device: Annotated[str, typer.Option(help="cpu or cuda, for flows and classifiers.")] = "cpu",
+    device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
 ) -> None:
     """All stages up to one; those whose results are there already are not run again."""
@@ -39,8 +39,8 @@ def run(
     from fastjag.analyses.dimuon.search import STAGES, Search
     from fastjag.arrays import one_of
 
-    search = Search(Config.read(config), out, threads=threads, device=device)
     stages = STAGES[: STAGES.index(one_of("until", until, STAGES)) + 1]
+    search = Search(Config.read(config), out, threads=threads, device=device)
     search.run(stages, told=lambda what: console.print(what, highlight=False))
     if until == "report":
         results = json.loads((search.folder("report") / "results.json").read_text())

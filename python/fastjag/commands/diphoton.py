@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from fastjag import __version__
-from fastjag.commands import App, OutOption, ThreadsOption, console
+from fastjag.commands import App, DeviceOption, OutOption, ThreadsOption, console
 from fastjag.commands.importance import show
 
 #: What [selection] of a configuration knows; a test compares it with the presets.
@@ -45,14 +45,16 @@ def run(
     until: Annotated[
         str, typer.Option(help="Last stage: select, features, train or report.")
     ] = "report",
-    device: Annotated[str, typer.Option(help="cpu or cuda, for XGBoost and DeepSets.")] = "cpu",
+    device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
 ) -> None:
     """All stages up to one; those whose results are there already are not run again."""
     from fastjag.analyses.diphoton.config import SAMPLE, Config
-    from fastjag.analyses.diphoton.study import Study
+    from fastjag.analyses.diphoton.study import STAGES, Study
+    from fastjag.arrays import one_of
     from fastjag.kernels import get_num_threads
 
+    one_of("until", until, STAGES)
     if (config is None) != sample:
         raise ValueError("name a configuration, or give --sample instead")
     study = Study(
@@ -72,7 +74,9 @@ def importance(
         bool, typer.Option("--sample", help="Take the simulated sample that comes with fastjag.")
     ] = False,
     out: OutOption = Path("diphoton"),
-    most: Annotated[int, typer.Option(min=1, help="Compare the features that tell most, so many.")] = 15,
+    most: Annotated[
+        int, typer.Option(min=1, help="Compare the features that tell most, so many.")
+    ] = 15,
     threads: ThreadsOption = None,
 ) -> None:
     """Which aggregates tell the production modes apart."""

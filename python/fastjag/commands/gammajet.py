@@ -20,8 +20,10 @@ def run(
     until: Annotated[str, typer.Option(help="Last stage: select, response or report.")] = "report",
 ) -> None:
     """All stages up to one; those whose results are there already are not run again."""
-    from fastjag.analyses.gammajet.run import Config, GammaJet
+    from fastjag.analyses.gammajet.run import STAGES, Config, GammaJet
+    from fastjag.arrays import one_of
 
+    one_of("until", until, STAGES)
     job = GammaJet(Config.read(config), out)
     job.run([until], told=lambda what: console.print(what, highlight=False))
     if until == "report":

@@ -11,6 +11,7 @@ from rich.table import Table
 from fastjag import __version__
 from fastjag.commands import (
     App,
+    DeviceOption,
     FilesArgument,
     OutOption,
     SkipOption,
@@ -77,7 +78,9 @@ def toys(
 def ntuple(
     files: FilesArgument,
     path: Annotated[Path, typer.Argument(help="The JetNtuple-format file to write.")],
-    copies: Annotated[int, typer.Option(min=1, help="Times that each event is written, turned.")] = 1,
+    copies: Annotated[
+        int, typer.Option(min=1, help="Times that each event is written, turned.")
+    ] = 1,
     seed: SeedOption = 0,
     compression: Annotated[str, typer.Option(help="zlib, lz4, zstd or none.")] = "zlib",
 ) -> None:
@@ -192,12 +195,17 @@ def train(
     epochs: Annotated[int, typer.Option(min=1, help="Of DeepSets.")] = 10,
     rounds: Annotated[int, typer.Option(min=1, help="Of XGBoost.")] = 300,
     seed: SeedOption = 0,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
 ) -> None:
     """Taggers from padded tensors, tested on events they have not seen."""
     from fastjag.analyses.jettrack import pages, read_tensors, tagging
+    from fastjag.arrays import one_of
     from fastjag.output import results_directory
+
+    one_of("target", target, tuple(tagging.TARGETS))  # now: reading tensors takes long
+    for model in models or []:
+        one_of("models", model, tagging.MODELS)
 
     with results_directory(out) as directory:
         result = tagging.train(

@@ -26,7 +26,9 @@ def diphoton(
     classes: Annotated[
         str | None, typer.Option(help="Some only, such as 'ggH125_gamgam,yy'. Default: all.")
     ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: one per core.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; default: one per core.")
+    ] = None,
 ) -> None:
     """Higgs production modes and prompt diphotons as ATLAS 2020 `mini` files, one per class."""
     from fastjag.analyses.diphoton.simulate import simulate

@@ -48,6 +48,16 @@ class JetToyParameters:
     power: float = 4.5  #: of the spectrum that the weights bring about
     displaced: float = 1.0  #: factor on the shares of displaced tracks
 
+    def __post_init__(self) -> None:
+        for name, value in (("pileup", self.pileup), ("displaced", self.displaced)):
+            if not 0 <= value < np.inf:
+                raise ValueError(f"{name} must be a number >= 0, got {value!r}")
+        low, high = self.pthat
+        if not 0 < low < high < np.inf:
+            raise ValueError(f"pthat must be two numbers with 0 < low < high, got {self.pthat!r}")
+        if not 1 < self.power < np.inf:
+            raise ValueError(f"power must be a number above 1, got {self.power!r}")
+
 
 def generate_jets(
     n_events: int, seed: int = 0, parameters: JetToyParameters | None = None

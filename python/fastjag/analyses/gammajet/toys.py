@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastjag.analyses.gammajet.selection import MET_FILTERS, responses
+from fastjag.arrays import at_least, one_of
 from fastjag.io import iterate, write_events
 from fastjag.jagged import Jagged
 
@@ -66,6 +67,9 @@ def write(
     "gjets" holds the events whose photon is farther than 0.4 from the parton, as samples made with
     that cut do, "qcd" all of the ``n_events``, so that a pair of them with one seed overlaps.
     """
+    at_least("n_events", n_events, 1)
+    at_least("seed", seed, 0)
+    one_of("kind", kind, ("data", "gjets", "qcd"))
 
     def batches() -> Iterator[dict[str, Any]]:
         for start in range(0, n_events, _CHUNK):

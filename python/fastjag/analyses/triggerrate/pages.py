@@ -20,7 +20,7 @@ from fastjag.analyses.triggerrate.rates import (
     measure,
     write_csv,
 )
-from fastjag.arrays import needs, real
+from fastjag.arrays import at_least, needs, real
 from fastjag.files import Files
 from fastjag.output import results_directory, write_json
 from fastjag.plots import figure, save
@@ -130,7 +130,7 @@ def from_files(
 def demo(out: str | os.PathLike[str], *, seed: int, version: str,
          progress: bool | None = None) -> Result:  # fmt: skip
     """Six toy runs with falling pileup and known rates, from files to the prediction."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(at_least("seed", seed, 0))
     per_pileup = {"HLT_Photon30EB": 0.41, "HLT_DoubleMu4": 0.09}
     windows = []
     with results_directory(out) as directory:
