@@ -161,7 +161,7 @@ _EVENT = {
     "fixedGridRhoFastjetCentralNeutral": "rhoCentralNeutral",
     "fixedGridRhoFastjetCentralChargedPileUp": "rhoCentralChargedPileUp",
     "Pileup_nTrueInt": "Pileup_nTrueInt", "Pileup_nPU": "Pileup_nPU", "run": "run", "luminosityBlock": "lumi",
-    "PV_npvsGood": "PV_npvsGood", "event": "event",
+    "PV_npvsGood": "PV_npvsGood", "event": "event", "originEvent": "originEvent",
 }  # fmt: skip
 
 
@@ -170,10 +170,10 @@ def _event_columns(events: Mapping[str, Any], event: Array) -> Rows:
     for stored, name in _EVENT.items():
         if stored in events:
             values = np.asarray(events[stored])[event]
-            wanted = np.uint64 if name == "event" else np.float32
-            rows[name] = values.astype(
-                np.int32 if values.dtype.kind in "iu" and name != "event" else wanted
-            )
+            if name in ("event", "originEvent"):
+                rows[name] = values.astype(np.uint64)
+            else:
+                rows[name] = values.astype(np.int32 if values.dtype.kind in "iu" else np.float32)
     return rows
 
 

@@ -159,7 +159,7 @@ def padded_columns(batch: JetBatch, slots: Mapping[str, int] = SLOTS) -> dict[st
         lists["sv"] = batch.vertices
     columns: dict[str, Any] = {}
     for name, values in (batch.jets | shapes(batch)).items():
-        columns[name if name in ("run", "lumi", "event") else f"fj_{name}"] = values
+        columns[name if name in ("run", "lumi", "event", "origin") else f"fj_{name}"] = values
     for name, particles_of in lists.items():
         columns["n_sv" if name == "sv" else f"n_{name}s"] = particles_of.counts.astype(np.int32)
         names = list(particles_of.columns)

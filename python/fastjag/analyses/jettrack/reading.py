@@ -25,7 +25,16 @@ _VERTEX = ("pt", "mass", "deltaR", "ntracks", "dxy", "dxysig", "d3d", "d3dsig", 
 _SHAPES = ("jetGirth", "QG_ptD", "QG_axis2", "jetMult", "jetChargedMult", "jetNeutralMult")
 _ROWS = ["jetPt", "jetEta", "jetPhi", "jetMass", "PF_pt", "PF_dEta", "PF_dPhi", "PF_mass", "PF_id",
          "PF_fromAK4Jet"]  # fmt: skip
-_ROW_EXTRAS = ["eventWeight", "run", "lumi", "event", "hadronFlav", "physFlav", *_SHAPES]
+_ROW_EXTRAS = [
+    "eventWeight",
+    "run",
+    "lumi",
+    "event",
+    "originEvent",
+    "hadronFlav",
+    "physFlav",
+    *_SHAPES,
+]
 _GEN = ["jetGenMatch", "genJetPt", "genJetPF_pT", "genJetPF_dR", "genJetPF_mass", "genJetPF_id"]
 _IMPACT = {"d0": "d0", "d0Err": "d0_error", "dz": "dz", "dzErr": "dz_error"}
 
@@ -35,7 +44,8 @@ class JetBatch:
     """Some jets; constituents, vertices and gen particles have one list per jet.
 
     ``jets`` has float columns pt, eta, phi, mass, weight (1 where the file has none), and, where
-    the file has them, run, lumi, event, hadron_flavour (5 b, 4 c, 0 others), parton_flavour (0 undefined)
+    the file has them, run, lumi, event, origin (the event's number in the file that a copy was made
+    from, else the same as event), hadron_flavour (5 b, 4 c, 0 others), parton_flavour (0 undefined)
     and stored shapes such as jetGirth. ``constituents`` has pt, delta_eta, delta_phi (candidate
     minus jet), mass, pdg_id and charge, and of PFNano d0, d0_error, dz, dz_error [cm], which are 0
     with errors 0 where ``has_track`` is not set.
@@ -164,6 +174,7 @@ def _from_rows(batch: Batch) -> JetBatch:
     jets = {name: flat[f"jet{name.title()}"] for name in ("pt", "eta", "phi", "mass")}
     jets["weight"] = flat.get("eventWeight", np.ones(len(batch), np.float32))
     for name, stored in (("run", "run"), ("lumi", "lumi"), ("event", "event"),
+                         ("origin", "originEvent" if "originEvent" in flat else "event"),
                          ("hadron_flavour", "hadronFlav"), ("parton_flavour", "physFlav")):  # fmt: skip
         if stored in flat:
             jets[name] = np.abs(flat[stored]) if "flavour" in name else flat[stored]
@@ -239,7 +250,8 @@ class _PFNano:
         event = np.repeat(np.arange(len(jets)), jets.counts)
         weight = batch.flat.get("genWeight", np.ones(len(batch), np.float32))
         columns["weight"] = weight[event]
-        for name, stored in (("run", "run"), ("lumi", "luminosityBlock"), ("event", "event")):
+        for name, stored in (("run", "run"), ("lumi", "luminosityBlock"), ("event", "event"),
+                             ("origin", "event")):  # fmt: skip
             if stored in batch.flat:
                 columns[name] = batch.flat[stored][event]
         for name, stored in (

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from fastjag.analyses.jettrack.reading import regroup
 from fastjag.analyses.jettrack.tensors import Table
 from fastjag.arrays import Array, at_least, needs, one_of
 from fastjag.jagged import Padded
@@ -57,15 +56,40 @@ def labels_of(table: Table, target: str) -> tuple[Array, Array]:
 
 
 def held_out(table: Table, share: float, seed: int) -> Array:
-    """Mask of a random share of the events (jets of one event stay together), or of jets where the
-    table does not name their events."""
+    """Mask of a random share of the events, or of jets where the table does not name their events.
+
+    Jets of one event stay together, and so do copies of an event (:func:`origins`).
+    """
     if not 0 < share < 1:
         raise ValueError(f"the share of test events must be between 0 and 1, got {share!r}")
-    rng = np.random.default_rng(seed)
-    if not all(name in table for name in ("run", "lumi", "event")):
-        return np.asarray(rng.random(len(table)) < share)
-    offsets = regroup(table.columns)
-    return np.repeat(rng.random(len(offsets) - 1) < share, np.diff(offsets))
+    origin, _ = origins(table)
+    chosen = np.random.default_rng(seed).random(int(origin.max(initial=-1)) + 1) < share
+    return np.asarray(chosen[origin])
+
+
+def origins(table: Table) -> tuple[Array, Array]:
+    """Of each jet: the number of the event that it, or what it is a copy of, was recorded in,
+    counted from 0 in the order of the table; and how many copies of that event there are.
+
+    Events are told apart by run, lumi and ``origin`` (``event`` where there is none), wherever they
+    are in the table. Without these columns every jet counts as an event.
+    """
+    n = len(table)
+    known = [name for name in ("run", "lumi", "event") if name in table]
+    if len(known) < 3:
+        return np.arange(n), np.ones(n, np.int64)
+    origin = table["origin" if "origin" in table else "event"]
+    keys = np.stack([_integer(x) for x in (table["run"], table["lumi"], origin)])
+    _, first, group = np.unique(keys, axis=1, return_index=True, return_inverse=True)
+    order = np.argsort(np.argsort(first))
+    group = order[group.ravel()]
+    pairs = np.unique(np.stack([group, _integer(table["event"])]), axis=1)
+    copies = np.bincount(pairs[0], minlength=len(first))
+    return group, copies[group]
+
+
+def _integer(values: Array) -> Array:
+    return values.astype(np.int64)
 
 
 def same_spectrum(pt: Array, labels: Array) -> Array:
@@ -115,6 +139,7 @@ def train(
                          f"training needs 20 of both at least")  # fmt: skip
     picked = Table({n: v[rows] for n, v in table.columns.items()}, table.source)
     held = held_out(picked, test, seed)
+    copies = origins(picked)[1]
     weights = same_spectrum(picked["fj_pt"], labels)
     if min(np.bincount(labels[part], minlength=2).min() for part in (held, ~held)) < 5:
         raise ValueError(f"{table.source}: too few jets for a test share of {test}")
@@ -134,7 +159,7 @@ def train(
             epochs=epochs, rounds=rounds, slots=slots, progress=progress,
         )  # fmt: skip
         result.models[name] = {
-            **roc(scores, result.labels, result.weights), "scores": scores, "features": features,
+            **roc(scores, result.labels, result.weights, copies[held]), "scores": scores, "features": features,
             "seconds": time.perf_counter() - started, "save": _saver(model), "ending": ".pickle",
         }  # fmt: skip
     return result
@@ -209,16 +234,23 @@ def _deep_sets(
     return model, scores, [n for names in inputs.values() for n in names] + list(flat)
 
 
-def roc(scores: Array, labels: Array, weights: Array) -> dict[str, Any]:
+def roc(
+    scores: Array, labels: Array, weights: Array, copies: Array | None = None
+) -> dict[str, Any]:
     """Mistag rate at efficiencies, area under the curve (equal scores count half) with its error
-    (Hanley, McNeil, Radiology 143 (1982) 29, with effective numbers of jets)."""
+    (Hanley, McNeil, Radiology 143 (1982) 29, with effective numbers of jets).
+
+    ``copies`` says how many copies of a jet there are: together they know what one of them does.
+    """
+    same = np.ones(len(scores)) if copies is None else copies
     order = np.argsort(-scores, kind="stable")
     s, y, w = scores[order], labels[order], weights[order].astype(np.float64)
     ends = np.append(np.flatnonzero(np.diff(s)), len(s) - 1)  # equal scores pass together
     passed = [np.concatenate([[0], np.cumsum(w * (y == k))[ends]]) for k in (1, 0)]
     efficiency, mistag = (p / p[-1] for p in passed)
     auc = float(np.trapezoid(efficiency, mistag))
-    n = [w[y == k].sum() ** 2 / (w[y == k] ** 2).sum() for k in (1, 0)]
+    v = w**2 * same[order]
+    n = [w[y == k].sum() ** 2 / v[y == k].sum() for k in (1, 0)]
     q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
     variance = (
         auc * (1 - auc) + (n[0] - 1) * (q1 - auc**2) + (n[1] - 1) * (q2 - auc**2)
