@@ -36,6 +36,7 @@ LADDER = [
     },
     {"pyramid"},
     {"reader", "matrixfile"},
+    {"rntuple"},
     {"baskets", "files", "schemas", "progress", "output"},
     {"histograms", "dimuons", "neighbours", "grids", "numba_support"},
     {"jagged"},
@@ -50,7 +51,7 @@ RUNG = {name: i for i, rung in enumerate(LADDER) for name in rung}
 # Where a library may be imported, at any depth; everything else asks these modules.
 HOMES = {
     "awkward": {"io", "toys", "interchange"},
-    "uproot": {"io", "reader", "toys", "treefile", "compression"},
+    "uproot": {"io", "reader", "toys", "treefile", "compression", "rntuple"},
     "ROOT": {"treefile"},
     "torch": {"models", "interchange", "analyses"},
     "zuko": {"models"},

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from fastjag import rntuple
 from fastjag.arrays import Array, Offsets, near_misses
 from fastjag.baskets import Columns, Stored
 from fastjag.compression import bound_uproot
@@ -101,7 +102,7 @@ class Reader:
             self.tree_name = self._find_tree(tree, schema)
             by_tree = {s.tree: s for s in SCHEMAS}
             self.schema = schema or by_tree.get(self.tree_name, NANOAOD)
-            self.tree = self.file[self.tree_name]
+            self.tree = self._opened(self.tree_name)
             # The subfields of an RNTuple are parts of its fields, a TTree's have their own data.
             nested = not isinstance(self.tree, uproot.behaviors.RNTuple.HasFields)
             names = self.tree.keys(recursive=nested)
@@ -117,6 +118,16 @@ class Reader:
                 raise
             where = f"{path}:{tree}" if tree else path
             raise ReadError(f"{where}: no readable tree: {first_line(error)}") from error
+
+    def _opened(self, name: str) -> Any:
+        """The tree, by uproot; an RNTuple is checked."""
+        import uproot
+
+        where = f"{self.path}:{name}"
+        rntuple.refuse_old(self.file.classname_of(name), where)
+        tree = self.file[name]
+        is_rntuple = isinstance(tree, uproot.behaviors.RNTuple.HasFields)
+        return rntuple.checked(tree, where) if is_rntuple else tree
 
     def _find_tree(self, tree: str | None, schema: Schema | None) -> str:
         kinds = ("TTree", "ROOT::RNTuple", "TNtuple", "TNtupleD", "ROOT::Experimental::RNTuple")
