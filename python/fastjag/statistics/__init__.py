@@ -2,6 +2,7 @@
 
 from fastjag.statistics.backgrounds import BackgroundFit, fit_background, sideband_cuts
 from fastjag.statistics.crystalball import CrystalBall
+from fastjag.statistics.deviations import Z_of_log_p, log_p, p_text, p_value
 from fastjag.statistics.goodness import bad_fits, fit_probability, fit_warning
 from fastjag.statistics.likelihood import (
     Significance,
@@ -26,6 +27,7 @@ __all__ = [
     "ToyCurve",
     "ToyP",
     "Window",
+    "Z_of_log_p",
     "background",
     "background_error",
     "bad_fits",
@@ -34,7 +36,10 @@ __all__ = [
     "fit_peaks",
     "fit_probability",
     "fit_warning",
+    "log_p",
     "mass_scan",
+    "p_text",
+    "p_value",
     "sideband_cuts",
     "significance",
     "toy_curve",

@@ -7,13 +7,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.polynomial import legendre
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
 from fastjag.arrays import at_least
+from fastjag.statistics.deviations import p_value
 from fastjag.statistics.windows import Floats, Window
 
+_FIRST = 1e-6  # the least barrier to begin with, in numbers of events
 _BARRIER = 0.1  # how much less of the barrier each stage of the fit leaves
 _STEPS = 400  # Newton steps before a spectrum counts as not converged; usual are 20 to 60
+_TOLERANCE = 1e-13  # of -ln L, times the number of events
 _CHUNK = 4096  # spectra at a time: their matrices stay in the cache
 
 
@@ -21,10 +23,10 @@ class Significance(NamedTuple):
     """The excess of each spectrum; all but ``coefficients`` have the shape of ``signal``."""
 
     S: Floats  #: signal, N - B of the fit to the sidebands; may be negative
-    B: Floats  #: background in the signal region
+    B: Floats  #: background in the signal region, not negative
     q0: Floats  #: likelihood ratio against no signal, 0 where S <= 0
     Z: Floats  #: sqrt(q0), standard deviations
-    p: Floats  #: one-sided asymptotic p-value
+    p: Floats  #: one-sided asymptotic p-value; ``deviations.log_p(Z)`` where it is too small
     #: of the sideband fit: counts per bin as a Legendre series in mass, from -1 at sb_left to 1 at
     #: sb_right; shape (..., degree + 1). ``background`` evaluates it.
     coefficients: Floats
@@ -46,8 +48,8 @@ def significance(
     centre; in the signal region its exact integral is compared with the sum of all. q0 is twice the
     logarithm of the ratio of the largest likelihoods with any signal and with none (arXiv:2502.14036;
     Cowan et al., EPJC 71:1554, 2011). The likelihood is convex in the polynomial, so that its
-    optimum is unique; it is found by Newton's method in a Legendre basis, with no bin allowed
-    below zero.
+    optimum is unique; it is found by Newton's method in a Legendre basis, with neither a bin nor
+    the background of the signal region allowed below zero.
 
     Parameters
     ----------
@@ -80,8 +82,7 @@ def significance(
     ]
     S, B, q0, theta, converged = (np.concatenate(part) for part in zip(*parts, strict=True))
     Z = np.sqrt(q0)
-    p = 0.5 * special.erfc(Z / np.sqrt(2))  # not 1 - cdf, which is 0 from 8.3 sigma on
-    S, B, q0, Z, p = (a.reshape(shape) for a in (S, B, q0, Z, p))
+    S, B, q0, Z, p = (a.reshape(shape) for a in (S, B, q0, Z, p_value(Z)))
     theta = theta.reshape(*shape, degree + 1)
     return Significance(S, B, q0, Z, p, theta, converged.reshape(shape))
 
@@ -211,8 +212,15 @@ def excess(
 ) -> tuple[Floats, Floats, Floats, Floats, NDArray[np.bool_]]:
     """S, B, q0, coefficients and convergence of (spectra, bins) counts."""
     theta, free, converged = _fit(n[:, :-1], scale[:, :-1], design[:-1])
+    # Below zero, a background would make signal out of nothing: the best one that is not lies on
+    # the border, held by a signal region that the likelihood does not see.
+    below = theta @ design[-1] < 0
+    unseen = np.arange(len(design)) < len(design) - 1
+    theta[below], free[below], converged[below] = _fit(
+        n[below] * unseen, scale[below] * unseen, design
+    )
     observed = n[:, -1]
-    B = theta @ design[-1]
+    B = np.where(below, 0.0, theta @ design[-1])
     S = observed - B
     q0 = np.zeros(len(n))
     above = S > 0  # elsewhere q0 is 0 whatever the fit without signal says
@@ -241,35 +249,46 @@ def _fit(
     every bin above zero, also empty ones, where the likelihood alone would not.
     """
     spectra, terms = len(n), design.shape[1]
+    # In units of the mean count and of all events, so that their size is nothing to Newton.
+    unit = n.mean(axis=1)[:, None]
+    unit = np.where(unit > 0, unit, 1)
+    events = (scale * n).sum(axis=1)[:, None]
+    events = np.where(events > 0, events, 1)
+    wanted_all, scale_all = n / unit, scale * unit / events
     theta = np.zeros((spectra, terms))
-    theta[:, 0] = n.mean(axis=1)  # flat: positive in every bin
+    theta[:, 0] = 1  # flat: positive in every bin
     converged = np.zeros(spectra, bool)
     filled = (n > 0).all(axis=1)
-    barrier = np.where(filled, 0.0, 1.0)  # filled bins need none
+    # An event of each bin, but not too little to be seen; filled bins need none.
+    barrier = np.where(filled, 0.0, np.clip(1 / events[:, 0], _FIRST, 1))
+    expected_all = theta @ design.T
     if start is not None:  # a barrier would have to come back from the border
         near = filled & (start @ design.T > 0).all(axis=1)
-        theta[near] = start[near]
+        theta[near] = start[near] / unit[near]
+        expected_all[near] = theta[near] @ design.T
     active = np.arange(spectra)
-    size = scale * np.maximum(n, 1)
-    tolerance = 1e-13 * size.sum(axis=1)
     for _ in range(_STEPS):
         if len(active) == 0:
             break
-        t, wanted, s = barrier[active], n[active], scale[active]
-        expected = theta[active] @ design.T
+        t, wanted, s = barrier[active], wanted_all[active], scale_all[active]
+        expected = expected_all[active]
         pull = s * wanted + t[:, None]
         gradient = (s - pull / expected) @ design
         curvature = np.einsum("eb,bi,bj->eij", pull / expected**2, design, design, optimize=True)
         curvature += 1e-14 * np.trace(curvature, axis1=1, axis2=2)[:, None, None] * np.eye(terms)
         step = -np.linalg.solve(curvature, gradient[..., None])[..., 0]
         decrement = -(gradient * step).sum(axis=1)
-        length = _step_length(expected, step @ design.T, wanted, s, t, decrement)
+        change = step @ design.T
+        length = _step_length(expected, change, wanted, s, t, decrement)
         theta[active] += length[:, None] * step
-        settled = decrement < np.maximum(tolerance[active], 0.1 * t)
-        done = settled & (t * n.shape[1] <= tolerance[active])
+        # Not theta @ design.T, which rounding makes 0 or negative near the border.
+        expected_all[active] = expected * (1 + length[:, None] * change / expected)
+        settled = decrement < np.maximum(_TOLERANCE, 0.1 * t)
+        done = settled & (t * n.shape[1] <= _TOLERANCE)
         barrier[active] = np.where(settled & ~done, t * _BARRIER, t)
         converged[active[done]] = True
         active = active[~done]
+    theta *= unit
     value = _deviance(theta @ design.T, n, scale)
     return theta, value, converged
 
@@ -278,8 +297,8 @@ def _step_length(
     expected: Floats, change: Floats, n: Floats, scale: Floats, t: Floats, decrement: Floats
 ) -> Floats:
     """How far to go along a Newton step: inside the positive region, and downhill."""
-    falling = np.where(change < 0, expected / np.where(change < 0, -change, 1), np.inf)
-    length = np.minimum(1.0, 0.99 * falling.min(axis=1))
+    falling = np.where(change < 0, -change / expected, 0).max(axis=1)
+    length = np.minimum(1.0, 0.99 / np.maximum(falling, 1e-3))
 
     def rise(length: Floats) -> Floats:  # of what is minimised, by terms that do not cancel
         relative = length[:, None] * change / expected
@@ -288,7 +307,7 @@ def _step_length(
         return total
 
     for _ in range(60):
-        uphill = rise(length) > -0.1 * length * decrement + 1e-12 * np.abs(n).sum(axis=1)
+        uphill = rise(length) > -0.1 * length * decrement + 1e-12
         if not uphill.any():
             break
         length = np.where(uphill, length / 2, length)

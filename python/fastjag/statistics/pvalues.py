@@ -10,19 +10,26 @@ from scipy import special
 
 from fastjag.arrays import as_float, at_least
 from fastjag.progress import progress_bar
+from fastjag.statistics.deviations import Z_of_log_p, log_p, p_value
 from fastjag.statistics.likelihood import enough_filled, null_expectation, significance
 from fastjag.statistics.windows import Floats, Window
 
 REFERENCE = 1.0  # level at which upcrossings are counted for the extrapolation, in Z
+_REACH = 10  # toys as large as the data: with fewer, the bound says more
 _SPECTRA = 8192  # at a time
 _ONE_SIGMA, _THREE_SIGMA = 0.6827, 0.9973
 
 
 class ToyP(NamedTuple):
-    """Share of background-only toys that are at least as significant; arrays of one shape."""
+    """How many background-only toys are at least as significant; arrays of one shape.
 
+    Toys are all experiments, with and without an excess: one without has p = 1.
+    """
+
+    #: (above + 1) / (toys + 1): below any level as often as that says, whatever the number of toys,
+    #: and never 0 (B. Phipson, G. Smyth, Stat. Appl. Genet. Mol. Biol. 9:39, 2010)
     p: Floats
-    low: Floats  #: central 68 % interval of the share (Clopper and Pearson, 1934)
+    low: Floats  #: central 68 % interval of their share (Clopper and Pearson, 1934)
     high: Floats
     above: NDArray[np.int64]  #: number of such toys
     #: False where the asymptotic p-value is outside the 99.7 % interval of the share
@@ -38,7 +45,9 @@ class ToyCurve(NamedTuple):
     Z: Floats  #: the largest of the curve
     p_global: Floats  #: chance that background alone shows as large a Z at any of the cuts
     Z_global: Floats  #: that in standard deviations, not below 0
-    trials: Floats  #: p_global / asymptotic p of the best cut
+    trials: (
+        Floats  #: p_global / asymptotic p of the best cut, where p may be too small for a number
+    )
     maxima: Floats  #: largest Z of each toy
     upcrossings: float  #: mean number per toy of Z rising above 1 along the curve
 
@@ -101,10 +110,10 @@ def toy_curve(
     maxima, upcrossings = Z.max(axis=1), float(rising.sum() / toys)
     of_data = _claimed(observed.Z, np.asarray(left), np.asarray(right), degree)
     best = of_data.max()
-    p_global = global_p(best, maxima, upcrossings)
+    log_global = global_log_p(best, maxima, upcrossings)
     return ToyCurve(
-        _shares(np.concatenate(found), observed.Z, observed.p, seed), best, p_global, standard_deviations(p_global),
-        p_global / observed.p[of_data.argmax()], maxima, upcrossings,
+        _shares(np.concatenate(found), observed.Z, seed), best, np.exp(log_global),
+        Z_of_log_p(log_global), np.exp(log_global - log_p(best)), maxima, upcrossings,
     )  # fmt: skip
 
 
@@ -153,24 +162,21 @@ def toy_weighted(
                 parts.append((sums[:, :n_left], sums[:, n_left], sums[:, n_left + 1 :]))
             found.append(_Z(*parts[0], parts[1], window, degree))
             advance(n)
-    return _shares(np.concatenate(found), observed.Z, observed.p, seed)
+    return _shares(np.concatenate(found), observed.Z, seed)
 
 
-def global_p(Z: ArrayLike, maxima: Floats, upcrossings: float) -> Floats:
-    """Probability that background alone shows at least this Z anywhere.
+def global_log_p(Z: ArrayLike, maxima: Floats, upcrossings: float) -> Floats:
+    """ln of the probability that background alone shows at least this Z anywhere.
 
-    The share of toys whose maximum does; beyond their reach the bound of Gross and Vitells (EPJC
-    70:525, 2010): local p plus upcrossings of Z = 1 * exp(-(Z² - 1) / 2).
+    From the number k of n toys whose maximum does, (k + 1) / (n + 1); beyond their reach the bound
+    of Gross and Vitells (EPJC 70:525, 2010): local p plus upcrossings of Z = 1 * exp(-(Z² - 1) / 2).
     """
     z = np.asarray(Z, np.float64)
     seen = (maxima[:, None] >= z.ravel()).sum(axis=0).reshape(z.shape)
-    bound = 0.5 * special.erfc(z / np.sqrt(2)) + upcrossings * np.exp(-(z**2 - REFERENCE**2) / 2)
-    return np.asarray(np.where(seen >= 10, seen / len(maxima), np.minimum(bound, 1.0)))
-
-
-def standard_deviations(p: ArrayLike) -> Floats:
-    """One-sided p-values as Z, not below 0."""
-    return np.asarray(np.sqrt(2) * special.erfcinv(2 * np.clip(p, 1e-300, 0.5)))
+    rate = np.log(upcrossings) if upcrossings > 0 else -np.inf
+    bound = np.logaddexp(log_p(z), rate - (z**2 - REFERENCE**2) / 2)
+    share = np.log((seen + 1) / (len(maxima) + 1))
+    return np.asarray(np.where(seen >= _REACH, share, np.minimum(bound, 0.0)))
 
 
 def _Z(
@@ -200,8 +206,8 @@ def _claimed(Z: Floats, left: Floats, right: Floats, degree: int) -> Floats:
     return np.where(enough, Z, 0)
 
 
-def _shares(toys: Floats, Z: Floats, p: Floats, seed: int) -> ToyP:
-    n = len(toys)
+def _shares(toys: Floats, Z: Floats, seed: int) -> ToyP:
+    n, p = len(toys), p_value(Z)
     above = (toys >= Z).sum(axis=0)
 
     def interval(content: float) -> tuple[Floats, Floats]:
@@ -216,4 +222,4 @@ def _shares(toys: Floats, Z: Floats, p: Floats, seed: int) -> ToyP:
     lowest, highest = interval(_THREE_SIGMA)
     # Z = 0 is half of all toys: its p-value of 0.5 is a convention.
     agrees = (np.asarray(Z) == 0) | ((lowest <= p) & (p <= highest))
-    return ToyP(above / n, low, high, above, agrees, n, seed)
+    return ToyP((above + 1) / (n + 1), low, high, above, agrees, n, seed)

@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from fastjag import kernels
 from fastjag.arrays import as_float, at_least
 from fastjag.progress import progress_bar
+from fastjag.statistics.deviations import Z_of_log_p
 from fastjag.statistics.likelihood import background, design_matrix, excess
-from fastjag.statistics.pvalues import REFERENCE, global_p, standard_deviations
+from fastjag.statistics.pvalues import REFERENCE, global_log_p
 from fastjag.statistics.windows import Floats, Window
 
 _TOY_BATCH = 25
@@ -52,11 +53,11 @@ class MassScan(NamedTuple):
         The share of toys that do; beyond their reach the bound of Gross and Vitells (EPJC 70:525,
         2010): local p plus upcrossings * exp(-(Z² - 1) / 2).
         """
-        return global_p(Z, self.toy_maxima, self.upcrossings)
+        return np.exp(global_log_p(Z, self.toy_maxima, self.upcrossings))
 
     def global_Z(self, Z: ArrayLike) -> Floats:
         """:meth:`global_p` in standard deviations, not below 0."""
-        return standard_deviations(self.global_p(Z))
+        return Z_of_log_p(global_log_p(Z, self.toy_maxima, self.upcrossings))
 
 
 class _Scanner:
