@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from fastjag.analyses.diphoton import detector
+from fastjag.analyses.workers import worker_pool
 from fastjag.arrays import at_least, near_misses, needs
 from fastjag.jagged import Jagged
 from fastjag.kernels import set_num_threads
@@ -152,19 +152,14 @@ def simulate(
             raise ValueError(f"unknown class {name!r}: {near_misses(name, PROCESSES)}")
     if not names:
         raise ValueError("classes must name at least one class")
-    workers = workers or len(os.sched_getaffinity(0))
+    workers = len(os.sched_getaffinity(0)) if workers is None else at_least("workers", workers, 1)
     sizes = [min(CHUNK, n_events - start) for start in range(0, n_events, CHUNK)]
     record: dict[str, Any] = {
         "generator": f"Pythia {version('pythia8mc')}", "jets": f"fastjet {version('fastjet')}",
         "seed": seed, "chunk": CHUNK, "events": n_events, "std::vector": has_root(), "classes": {},
     }  # fmt: skip
     with results_directory(out) as directory, ExitStack() as stack:
-        # Fresh processes: a fork would copy threads' locks.
-        pool = stack.enter_context(
-            ProcessPoolExecutor(
-                min(workers, len(sizes) * len(names)), multiprocessing.get_context("spawn"), _quiet
-            )
-        )
+        pool = stack.enter_context(worker_pool(min(workers, len(sizes) * len(names)), _quiet))
         advance = stack.enter_context(
             progress_bar("simulating events", n_events * len(names), progress)
         )
@@ -174,21 +169,17 @@ def simulate(
             for i, size in enumerate(sizes)
         }
         chunks: dict[str, dict[int, _Chunk]] = {name: {} for name in names}
-        try:
-            for task in as_completed(tasks):
-                name, i = tasks[task]
-                chunks[name][i] = task.result()
-                advance(sizes[i])
-                if len(chunks[name]) == len(sizes):
-                    parts = [chunks[name].pop(k) for k in range(len(sizes))]
-                    record["classes"][name] = {
-                        **_write(directory / f"{name}.root", name, parts),
-                        "generated": n_events,
-                        "pythia_seeds": [_pythia_seed(name, seed, k) for k in range(len(sizes))],
-                    }
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        for task in as_completed(tasks):
+            name, i = tasks[task]
+            chunks[name][i] = task.result()
+            advance(sizes[i])
+            if len(chunks[name]) == len(sizes):
+                parts = [chunks[name].pop(k) for k in range(len(sizes))]
+                record["classes"][name] = {
+                    **_write(directory / f"{name}.root", name, parts),
+                    "generated": n_events,
+                    "pythia_seeds": [_pythia_seed(name, seed, k) for k in range(len(sizes))],
+                }
         record["classes"] = {name: record["classes"][name] for name in names}
         write_json(directory / "simulation.json", record)
     return record

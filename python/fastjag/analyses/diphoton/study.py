@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from fastjag.analyses.diphoton.samples import read_samples
 from fastjag.analyses.diphoton.selections import selection_of
 from fastjag.analyses.diphoton.skim import skim
 from fastjag.analyses.stages import Stages, file_digest, input_digests
+from fastjag.analyses.workers import worker_pool
 from fastjag.arrays import at_least, needs
 from fastjag.files import find_files
 from fastjag.models.device import training_device
@@ -114,8 +114,7 @@ def _processes(study: Study) -> AbstractContextManager[Executor | None]:
     workers = min(files, at_least("processes", study.processes, 1))
     if workers < 2:
         return nullcontext()
-    # Not forked: the kernels have threads, which a child would lack.
-    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    return worker_pool(workers)
 
 
 def _features(study: Study) -> None:
