@@ -65,7 +65,7 @@ def signal_toy(seed: int) -> dict[str, float]:
     result = {"inclusive": float(found["OS"].inclusive.Z)}
     result |= {f"{name} cut": float(c.result.Z.max()) for name, c in found["OS"].curves.items()}
     for name, one in found.items():
-        result[f"{name} reweighting"] = 0.0 if one.reweighted is None else float(one.reweighted.Z)
+        result[f"{name} reweighting"] = float(one.reweighted.Z)
     curve = found["SS"].curves["classifier"]
     result["SS classifier at 10 %"] = float(curve.result.Z[np.abs(curve.rates - 0.1).argmin()])
     closure = found["OS"].closure
@@ -83,8 +83,7 @@ def null_toy(seed: int) -> list[float]:
         toy_events(TOY_EVENTS, seed=seed), flow_seeds=(seed,), seed=seed, rates=NULL_RATES,
         classifier=trees.with_changes("fast", members=1),
     )["OS"]  # fmt: skip
-    weighted = found.reweighted
-    return [*found.curves["classifier"].result.Z, 0.0 if weighted is None else float(weighted.Z)]
+    return [*found.curves["classifier"].result.Z, float(found.reweighted.Z)]
 
 
 def half_normal(Z: np.ndarray, seed: int = 1) -> tuple[float, float]:

@@ -70,15 +70,14 @@ def test_table(found):
         names = [(r["discriminant"], r["selection"]) for r in rows if r["pairs"] == c]
         expected = [("none", "inclusive"), ("dimu_pt", "best cut"), ("mu0_ip3d", "best cut")]
         expected += [("classifier", f"{100 * r:g} %") for r in COARSE[1:]]
-        expected += [("classifier", "best cut")]
-        if c == "OS":
-            expected += [("classifier", "likelihood reweighting")]
+        expected += [("classifier", "best cut"), ("classifier", "likelihood reweighting")]
         assert names == expected
     for row in rows:
         assert row["alternate"] == (row["pairs"] == "SS")
         some = classes[row["pairs"]]
         if row["selection"] == "likelihood reweighting":
-            assert result["OS"]["reweighted"]["Z"] == row["Z"]
+            assert result[row["pairs"]]["reweighted"]["Z"] == row["Z"]
+            assert row["toy_p"] == result[row["pairs"]]["toys_reweighted"]["p"]
             continue
         name = "classifier" if row["discriminant"] == "none" else row["discriminant"]
         x = some.discriminants[name]
@@ -101,11 +100,14 @@ def test_table(found):
 
 
 def test_no_excess_no_reweighting(found):
+    """An experiment as all others: with Z = 0 and the p-value of that."""
     _, result = found
-    assert result["SS"]["reweighted"] is None
-    assert result["SS"]["toys_reweighted"] is None
-    assert all(v["reweighted"] is None for v in result["SS"]["variations"])
-    assert result["OS"]["toys_reweighted"]["p"] < 0.2
+    assert result["SS"]["reweighted"]["S"] < 0
+    assert (result["SS"]["reweighted"]["Z"], result["SS"]["toys_reweighted"]["p"]) == (0, 1)
+    assert result["SS"]["toys_reweighted"]["toys"] == 30
+    assert result["SS"]["toys_reweighted"]["agrees"]
+    assert all(v["reweighted"] == 0 for v in result["SS"]["variations"])
+    assert 0 < result["OS"]["toys_reweighted"]["p"] < 0.2
 
 
 def test_toys_are_those_of_the_curve(found):
@@ -237,3 +239,24 @@ def test_the_published_table(cases):
     assert pytest.approx(5.126, abs=5e-4) == toys.Z
     assert 4.3 < toys.Z_global < 4.9
     assert len(FINE) == 25
+
+
+def test_picture_of_what_p_cannot_say(found, tmp_path):
+    """45 sigma beside none: the axis is ln p, and nothing is infinite."""
+    from fastjag.analyses.dimuon.curve_pictures import significances
+    from fastjag.plots import save
+    from fastjag.statistics import log_p
+
+    _, result = found
+    some = {c: {**result[c], "curves": dict(result[c]["curves"])} for c in ("OS", "SS")}
+    curve = some["OS"]["curves"]["classifier"]
+    Z = np.linspace(45, 0, len(curve["Z"]))
+    some["OS"]["curves"]["classifier"] = {**curve, "Z": Z.tolist(), "p": [0.0] * len(Z)}
+    band = {"low68": np.maximum(Z - 1, 0), "high68": [None, *(Z[1:] + 1)]}
+    some["OS"]["bands"] = {"wanted": curve["wanted"], "curves": {"classifier": band}}
+    figure = significances(some)
+    save(figure, tmp_path / "significances.png")
+    shown = next(x for x in figure.axes[0].lines if x.get_label() == "classifier").get_ydata()
+    np.testing.assert_allclose(shown, log_p(Z) / np.log(10))
+    assert figure.axes[0].get_ylim()[0] < shown.min() < -440
+    assert "$10^{0}$" in [text.get_text() for text in figure.axes[0].get_yticklabels()]

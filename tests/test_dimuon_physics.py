@@ -58,9 +58,9 @@ def test_a_hidden_signal_is_found(with_signal):
     for feature in CONFIG.features:
         assert np.median(best["classifier"]) > np.median(best[feature])
     weighted = [found["OS"].reweighted for found in with_signal]
-    Z = np.array([0.0 if w is None else w.Z for w in weighted])
+    Z = np.array([w.Z for w in weighted])
     assert np.median(Z - inclusive) > 2
-    assert all(w is None or w.converged for w in weighted)
+    assert all(w.converged for w in weighted)
 
 
 def test_same_sign_pairs_show_nothing(with_signal, without_signal):

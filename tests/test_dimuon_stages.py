@@ -239,7 +239,15 @@ class TestBumps:
     def test_no_excess_no_reweighting(self):
         events = toy(n=2000)
         depleted = events[events.sideband | (np.arange(len(events)) % 2 == 0)]
-        assert reweighted(depleted, np.full(len(depleted), 0.5), WINDOW, degree=3) is None
+        found = reweighted(depleted, np.full(len(depleted), 0.5), WINDOW, degree=3)
+        assert found.S < 0
+        assert (found.Z, found.p) == (0, 0.5)
+
+    def test_no_background_no_reweighting(self):
+        """A classifier that leaves no event of the sidebands a weight: nothing can be claimed."""
+        events = toy(signal=150)
+        certain = np.where(events.sideband, 0.1, 0.9)
+        assert reweighted(events, certain, WINDOW, degree=3).Z == 0
 
     def test_signs_of_the_publication(self):
         x = np.array([-2.0, 1.0])

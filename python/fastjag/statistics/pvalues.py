@@ -37,6 +37,11 @@ class ToyP(NamedTuple):
     toys: int
     seed: int
 
+    @staticmethod
+    def no_excess(toys: int, seed: int) -> ToyP:
+        """Of an experiment without an excess: all toys are as significant."""
+        return _shares(np.zeros(toys), np.zeros(()), seed)
+
 
 class ToyCurve(NamedTuple):
     """Toys of a curve of cuts."""

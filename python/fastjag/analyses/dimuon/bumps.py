@@ -112,7 +112,8 @@ def signal_weights(
     """The classifier's ratio of signal to background for every event, (n_events,).
 
     With S and B of the fit to all events, mu = S / (S + B) and r = score / (1 - score), the weight is
-    (r - (1 - mu)) / mu, not below 0. None where the fit has no signal: there is no mu.
+    (r - (1 - mu)) / mu, not below 0. None where the fit has no signal, as there is no mu, or where no
+    event of the sidebands has a weight, as there is no background.
     """
     score = np.asarray(scores, np.float64)
     if not ((score > 0) & (score < 1)).all():
@@ -122,17 +123,21 @@ def signal_weights(
     if not plain.S > 0:
         return None
     mu = float(plain.S / (plain.S + plain.B))
-    return np.asarray(np.clip((score / (1 - score) - (1 - mu)) / mu, 0, 1e9))
+    weights = np.asarray(np.clip((score / (1 - score) - (1 - mu)) / mu, 0, 1e9))
+    left, _, right, _ = window.count(events.mass, weights)
+    return weights if left.sum() + right.sum() > 0 else None
 
 
 def reweighted(
     events: Events, scores: ArrayLike, window: Window, *, degree: int = 5
-) -> Significance | None:
-    """The fit of all events with :func:`signal_weights`; None where there are none."""
+) -> Significance:
+    """The fit of all events with :func:`signal_weights`.
+
+    Where there are none the experiment shows no excess: the fit without weights, with Z = 0.
+    """
     weights = signal_weights(events, scores, window, degree=degree)
-    if weights is None:
-        return None
     left, signal, right, variances = window.count(events.mass, weights)
-    if left.sum() + right.sum() <= 0:
-        return None
-    return significance(left, signal, right, window=window, degree=degree, variances=variances)
+    found = significance(left, signal, right, window=window, degree=degree, variances=variances)
+    if weights is not None:
+        return found
+    return found._replace(q0=np.zeros(()), Z=np.zeros(()), p=np.full((), 0.5))

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.special import erfc
 
 from fastjag.analyses.dimuon.mass_pictures import CLASSES, COLOURS
 from fastjag.plots import figure, panels
+from fastjag.statistics import log_p
 
 SHARE = "Share of sideband pairs that passes"
 
@@ -62,14 +62,12 @@ def significances(found: Mapping[str, Any]) -> Any:
     """p-values against the share of the sidebands that passes, for each charge class.
 
     Curves of the classifier, every feature and a random number; a line for likelihood reweighting.
+    The axis is the logarithm of p, which may be too small for a number.
     """
     classes = [c for c in CLASSES if c in found]
-    smallest = min(
-        min(filter(None, [*curve["p"], (found[c].get("reweighted") or {}).get("p")]), default=0.5)
-        for c in classes
-        for curve in found[c]["curves"].values()
-    )
-    smallest = max(smallest, 1e-290)
+    every = [z for c in classes for curve in found[c]["curves"].values() for z in curve["Z"]]
+    every += [found[c]["reweighted"]["Z"] for c in classes if found[c].get("reweighted")]
+    highest = float(np.max(every, initial=0, where=np.isfinite(every)))
     with panels(len(classes), 2, (8.5, 7.5), font=16, sharey=True) as (fig, axes):
         for ax, charge_class in zip(axes, classes, strict=True):
             own = found[charge_class]
@@ -80,29 +78,33 @@ def significances(found: Mapping[str, Any]) -> Any:
                     else {"color": COLOURS[(i + 2) % 7]}
                 )
                 _p_band(ax, own.get("bands"), name, style["color"])
-                ax.plot(curve["rates"], curve["p"], marker="o", ms=4, label=name, **style)
+                ax.plot(curve["rates"], _power(curve["Z"]), marker="o", ms=4, label=name, **style)
             weighted = own.get("reweighted")
             if weighted is not None:
-                ax.axhline(weighted["p"], color="k", ls="--",
+                ax.axhline(_power(weighted["Z"]), color="k", ls="--",
                            label=f"likelihood reweighting: Z = {weighted['Z']:.2f}")  # fmt: skip
-            ax.set(xscale="log", yscale="log", xlabel=SHARE)
+            ax.set(xscale="log", xlabel=SHARE)
             ax.invert_xaxis()
-            _sigma_guides(ax, smallest)
+            _sigma_guides(ax, highest)
             ax.set_title(CLASSES[charge_class][0], loc="left", fontsize=15)
             ax.legend(fontsize=12, loc="lower left")
         axes[0].set_ylabel("Background-only p-value")
-        axes[0].set_ylim(smallest**1.45 / 100, 1)
+        axes[0].set_ylim(1.45 * _power(highest) - 2, 0)
+        axes[0].locator_params(axis="y", integer=True)
+        axes[0].yaxis.set_major_formatter(lambda power, _: f"$10^{{{power:.0f}}}$")
     return fig
+
+
+def _power(Z: Any) -> Any:
+    """log10 of p."""
+    return log_p(np.array(Z, float)) / np.log(10)
 
 
 def _p_band(ax: Any, bands: Mapping[str, Any] | None, name: str, colour: str) -> None:
     """68 % of the pseudo-experiments, where there are any."""
     if not bands or name not in bands["curves"]:
         return
-    own = bands["curves"][name]
-    high, low = (
-        0.5 * erfc(np.array(own[side], float) / np.sqrt(2)) for side in ("low68", "high68")
-    )
+    high, low = (_power(bands["curves"][name][side]) for side in ("low68", "high68"))
     ax.fill_between(bands["wanted"], low, high, color=colour, alpha=0.2, lw=0)
 
 
@@ -125,14 +127,15 @@ def null_runs(null: Mapping[str, Any] | None) -> Any | None:
     return fig
 
 
-def _sigma_guides(ax: Any, smallest: float) -> None:
-    for z in range(1, 40):
-        p = 0.5 * erfc(z / np.sqrt(2))
-        if p < smallest / 30:
-            break
-        ax.axhline(p, color="0.85", lw=0.8, zorder=0)
-        ax.text(0.995, p, rf"{z}$\sigma$", va="center", ha="right", fontsize=11, color="0.4",
-                transform=ax.get_yaxis_transform())  # fmt: skip
+def _sigma_guides(ax: Any, highest: float) -> None:
+    shown = 0.0
+    for z in range(1, int(highest) + 2):
+        power = _power(z)
+        if shown - power > 0.02 * (2 - 1.45 * _power(highest)):  # room for its label
+            shown = power
+            ax.axhline(power, color="0.85", lw=0.8, zorder=0)
+            ax.text(0.995, power, rf"{z}$\sigma$", va="center", ha="right", fontsize=11,
+                    color="0.4", transform=ax.get_yaxis_transform())  # fmt: skip
 
 
 def variations(found: Mapping[str, Any]) -> Any:

@@ -113,7 +113,7 @@ def findings(classes: Mapping[str, Scored], train_on: str, wanted: Wanted) -> di
         scores = scored.discriminants[CLASSIFIER]
         options = {"degree": wanted.degree}
         weighted = reweighted(scored.events, scores, wanted.window, **options)
-        toys, toys_weighted = _toys(scored, nominal[c], weighted, wanted)
+        toys, toys_weighted = _toys(scored, nominal[c], wanted)
         variations = []
         for degree in wanted.degrees:
             for edges in wanted.edges:
@@ -122,7 +122,7 @@ def findings(classes: Mapping[str, Scored], train_on: str, wanted: Wanted) -> di
                 of_all = curves[degree, edges][c]
                 variations.append(
                     {"degree": degree, "sr_edges": edges, **shown_curve(of_all[CLASSIFIER]),
-                     "reweighted": None if again is None else float(again.Z),
+                     "reweighted": float(again.Z),
                      "discriminants": {
                          name: {"wanted": curve.wanted, "rates": curve.rates, "Z": curve.result.Z}
                          for name, curve in of_all.items() if name != CLASSIFIER}}
@@ -131,7 +131,7 @@ def findings(classes: Mapping[str, Scored], train_on: str, wanted: Wanted) -> di
             "alternate": c != train_on,
             "n_events": len(scored.events),
             "curves": {name: shown_curve(curve) for name, curve in nominal[c].items()},
-            "reweighted": None if weighted is None else shown(weighted),
+            "reweighted": shown(weighted),
             "variations": variations,
             "spectra": _spectra(nominal[c][CLASSIFIER], wanted.window),
             "toys": {name: _shown_toys(found) for name, found in toys.items()},
@@ -146,7 +146,7 @@ def findings(classes: Mapping[str, Scored], train_on: str, wanted: Wanted) -> di
 
 
 def _toys(
-    scored: Scored, curves: Mapping[str, Curve], weighted: Significance | None, wanted: Wanted
+    scored: Scored, curves: Mapping[str, Curve], wanted: Wanted
 ) -> tuple[dict[str, ToyCurve], ToyP | None]:
     if wanted.toys == 0:
         return {}, None
@@ -159,13 +159,11 @@ def _toys(
         for name, curve in curves.items()
         if name != RANDOM
     }
-    if weighted is None:
-        return found, None
     weights = signal_weights(
         scored.events, scored.discriminants[CLASSIFIER], wanted.window, degree=wanted.degree
     )
     if weights is None:
-        return found, None
+        return found, ToyP.no_excess(wanted.toys, wanted.seed)
     left, signal, right, variances = wanted.window.count(scored.events.mass, weights)
     beside = weights[scored.events.sideband]
     assert variances is not None
@@ -173,7 +171,7 @@ def _toys(
 
 
 def _rows(
-    curves: Mapping[str, Curve], weighted: Significance | None, toys: Mapping[str, ToyCurve],
+    curves: Mapping[str, Curve], weighted: Significance, toys: Mapping[str, ToyCurve],
     toys_weighted: ToyP | None,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """The published table for one charge class: what was cut, and how significant the rest is."""
@@ -202,13 +200,12 @@ def _rows(
         for at in np.flatnonzero(main.wanted == rate)
     ]
     rows.append(row(CLASSIFIER, main.best, "best cut", best=True))
-    if weighted is not None:
-        rows.append({
-            "discriminant": CLASSIFIER, "selection": "likelihood reweighting", "rate": None,
-            "cut": None, "few_events": False,
-            **{key: getattr(weighted, key)[()] for key in ("S", "B", "Z", "p", "converged")},
-            **_toy_numbers(toys_weighted, ()), **_global_numbers(None),
-        })  # fmt: skip
+    rows.append({
+        "discriminant": CLASSIFIER, "selection": "likelihood reweighting", "rate": None,
+        "cut": None, "few_events": False,
+        **{key: getattr(weighted, key)[()] for key in ("S", "B", "Z", "p", "converged")},
+        **_toy_numbers(toys_weighted, ()), **_global_numbers(None),
+    })  # fmt: skip
     return rows
 
 
@@ -260,7 +257,7 @@ def bands(experiments: Sequence[Scored], wanted: Wanted, what: str) -> dict[str,
                 scored.events, scored.discriminants[CLASSIFIER], wanted.window,
                 degree=wanted.degree,
             )  # fmt: skip
-            weighted.append(np.nan if again is None else float(again.Z))
+            weighted.append(float(again.Z))
             advance(1)
     return {
         "experiments": len(experiments),

@@ -146,7 +146,7 @@ class Found:
 
     inclusive: Significance
     curves: dict[str, Curve]
-    reweighted: Significance | None  #: None where the inclusive fit has no excess
+    reweighted: Significance  #: Z = 0 where the inclusive fit has no excess
     closure: Closure | None  #: of the sidebands that the flow learned, where it was asked for
 
 
