@@ -41,13 +41,15 @@ def histogram(
     weights
         One per entry; the result then also holds the sum of squared weights.
     out
-        A histogram that this function returned earlier for the same axes: filled on top, for
-        loops over batches.
+        A histogram to fill on top, for loops over batches: one that this function returned, or any
+        ``hist.Hist`` with the same axes and storage (without weights ``Double`` or ``Int64``, with
+        weights ``Weight``). Its ``metadata`` is a dict or None, for the count of NaN.
 
     Returns
     -------
     hist.Hist
-        With ``Int64`` storage, or ``Weight`` if there are weights. Bin i holds
+        With ``Double`` storage (counts are exact up to 2**53), or ``Weight`` if there are weights:
+        uproot writes both. Bin i holds
         ``edges[i] <= x < edges[i + 1]``, to the last bit what ``numpy.histogram`` gives in float64
         for the same edges, but for the last one: it is exclusive, so that a value on it is
         overflow. Values below the first edge are underflow. The axis of the histogram is Regular
@@ -55,10 +57,13 @@ def histogram(
         from those of ``numpy.linspace``, which count, by rounding errors, a few units in the last
         place of the largest edge. With the edges themselves as ``axes`` the axis is Variable and
         shows what counts to the last bit. NaN is in no bin and in no flow bin but
-        counted (weighted: summed) in ``result.metadata["nan"]``, which ``+`` does not add up.
+        counted (weighted: summed) in ``result.metadata["nan"]``, which sums of histograms add up,
+        and slices, copies and pickles keep (:class:`fastjag.nan_hist.Hist`).
     """
     needs("hist", "hist")
     import hist
+
+    from fastjag import nan_hist
 
     columns = _columns(values)
     given = axes if _is_pair(axes, len(columns)) else (axes,)
@@ -70,21 +75,22 @@ def histogram(
         check_length(weight, "weights", len(columns[0]), "values")
     filled = kernels.histogram(columns, edges, weights=weight, threads=threads)
     sums, variances = to_host(filled[0]), to_host(filled[1])
-    storage = hist.storage.Int64() if weight is None else hist.storage.Weight()
+    storages = (
+        [hist.storage.Weight] if weight is not None else [hist.storage.Double, hist.storage.Int64]
+    )
     if out is None:
-        result = hist.Hist(*binning, storage=storage)
-        result.metadata = {"nan": 0}
+        result = nan_hist.Hist(*binning, storage=storages[0]())
     else:
-        result = _checked(hist, out, binning, storage)
+        result = _checked(hist, out, binning, storages)
     inner = tuple(slice(0, len(e) + 1) for e in edges)  # every slot but the NaN one
     view = result.view(flow=True)
     if variances is None:
-        view += sums[inner]
+        view += sums[inner].astype(view.dtype, copy=False)
     else:
         view["value"] += sums[inner]
         view["variance"] += variances[inner]
     nan = sums[-1] if sums.ndim == 1 else sums[-1, :].sum() + sums[:-1, -1].sum()
-    result.metadata["nan"] += nan.item()
+    nan_hist.count_nan(result, nan.item())
     return result
 
 
@@ -137,6 +143,8 @@ class CutHistograms:
         """One histogram as :func:`histogram` returns it, by name and position of the cut."""
         import hist
 
+        from fastjag import nan_hist
+
         if isinstance(feature, str) and feature not in self.features:
             raise KeyError(f"no feature {feature!r}: {near_misses(feature, self.features)}")
         row = self.features.index(feature) if isinstance(feature, str) else feature
@@ -149,14 +157,14 @@ class CutHistograms:
         slots = [*range(len(axis) + 1), -2]
         where = (cut, row) if replica is None else (replica, cut, row)
         if self.slot_sumw is None or self.slot_sumw2 is None:
-            result = hist.Hist(axis, storage=hist.storage.Int64())
+            result = nan_hist.Hist(axis, storage=hist.storage.Double())
             result.view(flow=True)[:] = self.slot_counts[cut, row][slots]
-            result.metadata = {"nan": self.slot_counts[cut, row, -1].item()}
+            nan_hist.count_nan(result, self.slot_counts[cut, row, -1].item())
         else:
-            result = hist.Hist(axis, storage=hist.storage.Weight())
+            result = nan_hist.Hist(axis, storage=hist.storage.Weight())
             result.view(flow=True)["value"] = self.slot_sumw[where][slots]
             result.view(flow=True)["variance"] = self.slot_sumw2[where][slots]
-            result.metadata = {"nan": self.slot_sumw[where][-1].item()}
+            nan_hist.count_nan(result, self.slot_sumw[where][-1].item())
         return result
 
 
@@ -357,17 +365,24 @@ def _high(edges: NDArray[np.float64]) -> float:
     return shown
 
 
-def _checked(hist: Any, out: Any, axes: Sequence[Any], storage: Any) -> Any:
-    metadata = vars(out).get("metadata") if isinstance(out, hist.Hist) else None
-    if not isinstance(metadata, dict) or "nan" not in metadata:
-        raise ValueError(f"out must be a histogram that fastjag.histogram returned, got {out!r}")
+def _checked(hist: Any, out: Any, axes: Sequence[Any], storages: Sequence[Any]) -> Any:
+    """``out``, if it can take this fill."""
+    if not isinstance(out, hist.Hist):
+        raise TypeError(f"out must be a hist.Hist, got {type(out).__name__}")
     # By their edges: the axes themselves got a label when they became a histogram's.
     same = len(out.axes) == len(axes) and all(
-        np.array_equal(a.edges, b.edges) for a, b in zip(out.axes, axes, strict=True)
+        a.extent == b.extent and np.array_equal(a.edges, b.edges)
+        for a, b in zip(out.axes, axes, strict=True)
     )
-    if not same or out.storage_type is not type(storage):
+    if not same or out.storage_type not in storages:
         raise ValueError(
-            f"out has axes {tuple(out.axes)} and storage {out.storage_type.__name__}; "
-            f"this fill needs {tuple(axes)} and {type(storage).__name__}"
+            f"out has axes {tuple(out.axes)} and storage {out.storage_type.__name__}; this fill "
+            f"needs {tuple(axes)} and {' or '.join(s.__name__ for s in storages)}"
+        )
+    metadata = vars(out).get("metadata")
+    if metadata is not None and not isinstance(metadata, dict):
+        raise ValueError(
+            "out.metadata must be a dict or None, where NaN can be counted, "
+            f"got {type(metadata).__name__}"
         )
     return out
