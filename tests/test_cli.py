@@ -177,7 +177,7 @@ class TestErrors:
         [
             "spectrum a.root --threads 0", "spectrum a.root --bins 2147483647",
             "toys a.root --events -1", "toys a.root --seed -1", "jets toys a.root --jets 0",
-            "jets ntuple a.root b.root --copies 0", "jets tensors a.root --tracks 0",
+            "jets ntuple a.root b.root --copies 0", "jets tensors a.root --tracks 0", "jets tensors a.root --candidates 0",
             "jets train a --epochs 0", "jets train a --rounds 0", "dimuon toys a.root --signal -1",
             "rates demo --seed -1", "gammajet demo --events 0", "importance demo --events 0",
             "importance demo --seed -1", "simulate diphoton --workers 0",

@@ -40,7 +40,7 @@ LADDER = [
     {"baskets", "files", "schemas", "progress", "output"},
     {"histograms", "dimuons", "neighbours", "grids", "numba_support"},
     {"jagged"},
-    {"interchange"},
+    {"interchange", "nan_hist", "root_hist"},
     {"kernels"},
     {"arrays", "compression"},
     {"devices", "_cpu"},

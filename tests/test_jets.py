@@ -364,7 +364,6 @@ class TestCommands:
             (("shapes", nano), "neither a JetNtuple (branches jetPt, PF_pT) nor PFNano"),
             (("tracks", nano), "no branch 'Jet_eta'"),
             (("shapes", rows_file, "--min-pt", "1e5"), "none of 700 jets passes"),
-            (("tensors", rows_file, "--candidates", "0"), "candidates must be 1 or more, got 0"),
             (("tensors", rows_file, "--format", "csv"), "format must be"),
             (("shapes", tmp_path / "no.root"), "no such file"),
             (("train", tmp_path / "none"), "no tensors there"),

@@ -176,17 +176,27 @@ def iterate(
 
 
 def write_histograms(path: str | os.PathLike[str], histograms: Mapping[str, Any]) -> None:
-    """Write 1-D histograms as TH1D with the edges and counts they have, flow bins included."""
+    """Write histograms to a ROOT file as TH1D, TH2D or TH3D.
+
+    Parameters
+    ----------
+    histograms
+        Names to ``hist.Hist`` of one to three axes, with any storage of counts or ``Weight``.
+
+    Contents, flow bins, sums of squared weights, axis labels and edges are kept; NaN has no place in
+    a ROOT histogram. Axes with a transform become edges. Raises ValueError, before anything is
+    written, for what ROOT cannot hold, and for counts that were scaled: their errors are
+    lost (``h * 2`` of a ``Double`` storage); fill such a histogram with weights.
+    """
     needs("uproot", "io")
-    import hist
     import uproot
 
+    from fastjag.root_hist import plain
+
+    ready = {name: plain(name, h) for name, h in histograms.items()}
     with uproot.recreate(path) as file:
-        for name, h in histograms.items():
-            axis = h.axes[0]  # TH1D knows neither int64 nor transforms
-            plain = hist.Hist(hist.axis.Variable(axis.edges, name=axis.name, label=axis.label))
-            plain.view(flow=True)[...] = h.values(flow=True)
-            file[name] = plain
+        for name, h in ready.items():
+            file[name] = h
 
 
 def write_events(

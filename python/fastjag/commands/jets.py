@@ -135,9 +135,6 @@ def tensors(
     """Zero-padded features of the leading constituents, tracks and vertices, for training."""
     from fastjag.analyses.jettrack import write_tensors
 
-    for name, n in (("candidates", candidates), ("tracks", tracks), ("vertices", vertices)):
-        if n < 1:
-            raise ValueError(f"{name} must be 1 or more, got {n}")
     reader = _reader(files, jets, min_pt, max_abs_eta, step, skip_errors)
     written = write_tensors(
         reader, out, format=format, with_images=images, version=__version__,

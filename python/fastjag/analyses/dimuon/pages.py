@@ -39,8 +39,8 @@ def _histograms(found: Findings) -> dict[str, Any]:
     import hist
 
     def filled(edges: Floats, values: Floats, label: str, weight: float = 1.0) -> Any:
-        h = hist.Hist(hist.axis.Variable(edges, name="x", label=label))
-        return h.fill(values) * weight
+        axis = hist.axis.Variable(edges, name="x", label=label)
+        return hist.Hist(axis, storage=hist.storage.Weight()).fill(values, weight=weight)
 
     histograms = {}
     edges = whole_edges(found.window)

@@ -1,0 +1,59 @@
+"""Histograms as ROOT's TH1D, TH2D and TH3D know them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import hist
+import numpy as np
+
+
+def plain(name: str, h: Any) -> Any:
+    """A copy with ``Double`` or ``Weight`` storage and flow bins, which uproot writes as it is.
+
+    ``name`` is for errors: ValueError where ROOT cannot hold the histogram, or its errors are lost.
+    """
+    where = f"histogram {name!r}"
+    if not name or any(c in name for c in ";\\0") or any(not part for part in name.split("/")):
+        raise ValueError(
+            f"{where}: ROOT takes no such name: parts between slashes, none empty, no ;"
+        )
+    if not isinstance(h, hist.BaseHist):
+        raise TypeError(f"{where} must be a hist.Hist, got {type(h).__name__}")
+    if not 1 <= h.ndim <= 3:
+        raise ValueError(f"{where} has {h.ndim} axes; ROOT has histograms of 1, 2 and 3")
+    if str(h.kind).rpartition(".")[-1] != "COUNT":
+        raise ValueError(
+            f"{where} has storage {h.storage_type.__name__}; accepted are counts and Weight"
+        )
+    values, variances = h.values(flow=True), h.variances(flow=True)
+    if variances is None:
+        raise ValueError(
+            f"{where} was scaled without sums of squared weights, so that its errors are lost: "
+            f"fill it with weights (storage Weight)"
+        )
+    weighted = h.storage_type is hist.storage.Weight
+    storage = hist.storage.Weight() if weighted else hist.storage.Double()
+    result = hist.Hist(*(_axis(axis, where) for axis in h.axes), storage=storage, name=h.name)
+    # Every axis of the copy has both flow bins, as in ROOT.
+    inner = tuple(
+        slice(0 if a.traits.underflow else 1, None if a.traits.overflow else -1) for a in h.axes
+    )
+    view = result.view(flow=True)
+    if weighted:
+        view["value"][inner] = values
+        view["variance"][inner] = variances
+    else:
+        view[inner] = values
+    return result
+
+
+def _axis(axis: Any, where: str) -> Any:
+    label = axis.label or ""
+    if isinstance(axis, hist.axis.Regular) and axis.transform is None:
+        return hist.axis.Regular(
+            len(axis), axis.edges[0], axis.edges[-1], name=axis.name, label=label
+        )
+    if isinstance(axis, (hist.axis.IntCategory, hist.axis.StrCategory)):
+        raise ValueError(f"{where} has a {type(axis).__name__} axis; ROOT's axes are of numbers")  # noqa: TRY004
+    return hist.axis.Variable(np.asarray(axis.edges), name=axis.name, label=label)
