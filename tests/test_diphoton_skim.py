@@ -2,6 +2,9 @@
 
 import json
 import pickle
+import re
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -177,6 +180,75 @@ class TestSkim:
             assert list((tmp_path / "out").iterdir()) == []
         with pytest.raises(ValueError, match="luminosity must be above 0"):
             skim.skim({"gg": good}, tmp_path / "out", BARE, luminosity=-1)
+
+
+# One of two that skim into the same folders at the same time.
+AT_ONCE = """
+import sys, time
+from pathlib import Path
+from fastjag.analyses.diphoton import skim
+from diphoton_files import BARE
+folder, me, files = Path(sys.argv[1]), sys.argv[2], {"gg": sys.argv[3], "VBF": sys.argv[4]}
+for i in range(12):
+    (folder / f"{me}-{i}").touch()
+    while not (folder / f"{'ab'.replace(me, '')}-{i}").exists():
+        time.sleep(0.001)
+    try:
+        print(len(skim.skim(files, folder / str(i), BARE).events()), flush=True)
+    except BlockingIOError as error:
+        print(error, flush=True)
+"""
+
+
+def test_two_at_once(tmp_path):
+    """Both end well, or one says that the other is at it."""
+    paths = [write(tmp_path / f"{i}.root", rows(np.random.default_rng(i), 300)) for i in (1, 2)]
+    both = dict(zip(("gg", "VBF"), paths, strict=True))
+    expected = len(skim.skim(both, tmp_path / "alone", BARE).events())
+    processes = [
+        subprocess.Popen([sys.executable, "-c", AT_ONCE, tmp_path, me, *paths], cwd=Path(__file__).parent,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for me in "ab"
+    ]  # fmt: skip
+    said = []
+    for process in processes:
+        out, error = process.communicate(timeout=120)
+        assert error == ""
+        said.append(out.splitlines())
+    assert [len(lines) for lines in said] == [12, 12]
+    for i, lines in enumerate(zip(*said, strict=True)):
+        assert str(expected) in lines
+        for line in lines:
+            told = rf"{tmp_path}/{i}: process \d+ on .* is writing results there; .*"
+            assert line == str(expected) or re.fullmatch(told, line)
+        names = sorted(p.name for p in (tmp_path / str(i)).iterdir())
+        assert [Path(n).suffix for n in names] == [".json", ".parquet"] * 2
+
+
+def test_another_version_reads_the_files_again(tmp_path, monkeypatch):
+    def keys():
+        skim.skim(FILES, tmp_path, PRESETS["slides"])
+        return {json.loads(p.read_text())["key"] for p in tmp_path.glob("*.json")}
+
+    first = keys()
+    assert len(first) == len(FILES)
+    assert keys() == first
+    monkeypatch.setattr(skim, "__version__", "0.0")
+    assert not first & keys()
+
+
+def test_a_failing_call_keeps_what_earlier_ones_left(tmp_path, monkeypatch):
+    one = {"gg": FILES["gg"]}
+    skim.skim(one, tmp_path, PRESETS["slides"])
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+
+    def fail(*_, **__):
+        raise ReadError("broken")
+
+    monkeypatch.setattr(skim, "_grouped", fail)
+    with pytest.raises(ReadError, match="broken"):
+        skim.skim(one, tmp_path, PRESETS["slides"], luminosity=3.0)
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
 
 
 REAL = {

@@ -35,9 +35,11 @@ LADDER = [
         "treefile",
     },
     {"pyramid"},
-    {"reader", "matrixfile"},
+    {"reader", "matrixfile", "remotes"},
     {"rntuple"},
-    {"baskets", "files", "schemas", "progress", "output"},
+    {"baskets", "files", "schemas", "progress", "hdf5"},
+    {"output"},
+    {"locks"},
     {"histograms", "dimuons", "neighbours", "grids", "numba_support"},
     {"jagged"},
     {"interchange", "nan_hist", "root_hist"},
@@ -51,7 +53,7 @@ RUNG = {name: i for i, rung in enumerate(LADDER) for name in rung}
 # Where a library may be imported, at any depth; everything else asks these modules.
 HOMES = {
     "awkward": {"io", "toys", "interchange"},
-    "uproot": {"io", "reader", "toys", "treefile", "compression", "rntuple"},
+    "uproot": {"io", "reader", "remotes", "toys", "treefile", "compression", "rntuple"},
     "ROOT": {"treefile"},
     "torch": {"models", "interchange", "analyses"},
     "zuko": {"models"},

@@ -152,7 +152,7 @@ write_matrix({str(path)!r}, ({ROWS}, {COLUMNS}), np.dtype("f4"), None, fingerpri
         assert sorted(os.listdir(tmp_path)) == [path.name, f"{path.name}.one.partial"]
 
     def test_missing_directory(self, tmp_path, suffix):
-        with pytest.raises(FileNotFoundError, match="nowhere: there is no such directory"):
+        with pytest.raises(FileNotFoundError, match="nowhere: no such directory"):
             write(tmp_path / "nowhere" / f"m{suffix}")
         (tmp_path / f"d{suffix}").mkdir()
         fill = Fill()

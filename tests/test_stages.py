@@ -1,8 +1,16 @@
 """Stages: what runs, what is skipped, and what runs again because of what it reads."""
 
+import json
+import os
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
 import pytest
 
-from fastjag.analyses.stages import Stages
+from fastjag import remotes, toys
+from fastjag.analyses.stages import Stages, input_digest, input_digests
+from fastjag.files import ReadError
+from fastjag.output import results_directory
 
 
 def run(out, settings, wanted, reads):
@@ -62,3 +70,98 @@ def test_nothing_of_an_older_result_stays(tmp_path):
     assert (tmp_path / "a" / "one").read_text() == "new"
     assert not (tmp_path / "a" / "two").exists()
     assert (tmp_path / "a" / "kept" / "three").exists()
+
+
+def test_an_earlier_result_stays_until_the_new_one_stands(tmp_path):
+    def good(directory):
+        for name in ("one", "two"):
+            (directory / name).write_text("good")
+
+    def bad(directory):
+        (directory / "one").write_text("bad")
+        raise RuntimeError
+
+    def stages(step, setting):
+        def run():
+            with results_directory(tmp_path / "a") as directory:
+                step(directory)
+
+        return Stages(tmp_path, {"a": run}, lambda name: {"is": setting})
+
+    stages(good, 1).run(["a"])
+    before = {p.name: p.read_text() for p in (tmp_path / "a").iterdir()}
+    assert sorted(before) == ["one", "stage.json", "two"]
+    with pytest.raises(RuntimeError):
+        stages(bad, 2).run(["a"])
+    assert {p.name: p.read_text() for p in (tmp_path / "a").iterdir()} == before
+    stages(lambda _: pytest.fail("it is there"), 1).run(["a"])
+    stages(lambda directory: (directory / "one").write_text("good"), 3).run(["a"])
+    assert sorted(os.listdir(tmp_path / "a")) == ["one", "stage.json"]
+
+
+GOOD = {"key": "k", "inputs": "i", "files": {"result": "d"}}
+
+
+@pytest.mark.parametrize("content", [
+    "", "\xff\xfe", "null", "3", '"text"', "[]", "{", "[" * 100_000, "{}", '{"a":' * 100_000,
+    *(json.dumps(GOOD | {key: value}) for key in GOOD
+      for value in (None, 3, 1.5, True, [], ["result"], {"result": 3}, {"result": None}, "x",
+                    {"../../mine": "d"}, {"..": "d"}, {"": "d"}, {"a\0b": "d"}, {"result": []})),
+    json.dumps({**GOOD, "more": 1}),
+])  # fmt: skip
+def test_a_marker_with_anything_in_it(tmp_path, content):
+    (tmp_path / "mine").write_text("mine")
+    out = tmp_path / "out"
+    (out / "a").mkdir(parents=True)
+    (out / "a" / "stage.json").write_bytes(content.encode("latin-1"))
+    assert run(out, {"a": 1}, ["a"], {}) == ["a"]
+    assert run(out, {"a": 1}, ["a"], {}) == []
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+def test_one_run_at_a_time(tmp_path):
+    def step():
+        (tmp_path / "a").mkdir()
+        with pytest.raises(BlockingIOError, match=f"{tmp_path}: process {os.getpid()} on .* is"):
+            run(tmp_path, {"b": 1}, ["b"], {})
+
+    Stages(tmp_path, {"a": step}, lambda name: {}).run(["a"])
+
+
+def test_a_remote_file_is_known_by_what_it_says(tmp_path, monkeypatch):
+    """Not by its name alone; local files are known by their content, wherever they are."""
+    paths = [toys.write(tmp_path / f"{i}.root", 10, seed=0, columns=["event"]) for i in "ab"]
+    urls = [f"file://{path}" for path in paths]
+    assert input_digests(urls) == input_digests(urls)
+    first = input_digest(urls[0])
+    assert first != input_digest(urls[1])
+    paths[0].write_bytes(paths[1].read_bytes())
+    assert input_digest(str(paths[0])) == input_digest(str(paths[1]))
+    assert input_digest(urls[0]) != first
+    with pytest.raises(
+        ReadError, match=r"file:///nowhere/x\.root: cannot be reached: FileNotFound"
+    ):
+        input_digest("file:///nowhere/x.root")
+
+
+def test_what_a_web_server_says_of_a_file(tmp_path):
+    """ETag and time of the last change, which tell of changed bytes that the header does not."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            self.send_response(200)
+            self.send_header("ETag", '"1"')
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        url = f"http://127.0.0.1:{server.server_port}/x.root"
+        assert remotes._headers(url) == {"ETag": '"1"', "Last-Modified": None}
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert remotes._headers(url) == {}

@@ -98,7 +98,7 @@ class TestFiles:
         with pytest.raises(type(error)):
             toys.write(tmp_path / "a.root", 3 * toys.CHUNK, columns=["Muon_pt"])
         assert len(made) == 2
-        assert made[0][0].endswith(".part")
+        assert made[0][0].startswith(".partial-")
         assert list(tmp_path.iterdir()) == []
 
     def test_a_failed_write_keeps_the_old_file(self, tmp_path, monkeypatch):

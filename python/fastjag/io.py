@@ -14,6 +14,7 @@ from typing import Any
 from fastjag.arrays import needs, one_of
 from fastjag.files import Files, ReadError, find_files, first_line
 from fastjag.jagged import Jagged
+from fastjag.output import new_file
 from fastjag.progress import progress_bar
 from fastjag.reader import Batch, Reader, Source, n_bytes
 from fastjag.schemas import Schema
@@ -194,7 +195,7 @@ def write_histograms(path: str | os.PathLike[str], histograms: Mapping[str, Any]
     from fastjag.root_hist import plain
 
     ready = {name: plain(name, h) for name, h in histograms.items()}
-    with uproot.recreate(path) as file:
+    with new_file(path) as partial, uproot.recreate(partial) as file:
         for name, h in ready.items():
             file[name] = h
 
@@ -227,27 +228,21 @@ def write_events(
     level = {"lz4": uproot.LZ4, "zstd": uproot.ZSTD, "zlib": uproot.ZLIB}
     one_of("compression", compression, ("lz4", "zstd", "zlib", "none"))
     target = Path(path)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        chosen = level[compression](1) if compression in level else None
-        with uproot.recreate(partial, compression=chosen) as file:
-            events = None
-            for batch in batches:
-                rows = {k: v.to_awkward() if isinstance(v, Jagged) else v for k, v in batch.items()}
-                if events is None:
-                    types = {
-                        k: v.layout.form.type if isinstance(v, ak.Array) else v.dtype
-                        for k, v in rows.items()
-                    }
-                    events = file.mktree(
-                        tree, types, counter_name=lambda counted: f"n{counted}",
-                        field_name=lambda outer, inner: f"{outer}_{inner}" if inner else outer,
-                    )  # fmt: skip
-                events.extend(rows)
+    chosen = level[compression](1) if compression in level else None
+    with new_file(target) as partial, uproot.recreate(partial, compression=chosen) as file:
+        events = None
+        for batch in batches:
+            rows = {k: v.to_awkward() if isinstance(v, Jagged) else v for k, v in batch.items()}
             if events is None:
-                raise ValueError(f"{target}: no events to write")
-        os.replace(partial, target)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+                types = {
+                    k: v.layout.form.type if isinstance(v, ak.Array) else v.dtype
+                    for k, v in rows.items()
+                }
+                events = file.mktree(
+                    tree, types, counter_name=lambda counted: f"n{counted}",
+                    field_name=lambda outer, inner: f"{outer}_{inner}" if inner else outer,
+                )  # fmt: skip
+            events.extend(rows)
+        if events is None:
+            raise ValueError(f"{target}: no events to write")
     return target

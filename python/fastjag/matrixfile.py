@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from fastjag.arrays import Array, needs
+from fastjag.output import WriteError, check_target, replace
 from fastjag.progress import progress_bar
 
 SUFFIXES = (".npy", ".h5", ".hdf5")
@@ -97,11 +99,17 @@ class _Hdf5:
         self.rows = int(self._data.attrs.get("rows", 0))
 
     def append(self, band: Array) -> None:
-        self._data[self.rows : self.rows + len(band)] = band
-        self._file.flush()  # the rows before their number: a kill in between loses only work
+        try:
+            self._data[self.rows : self.rows + len(band)] = band
+            self._file.flush()  # the rows before their number: a kill in between loses only work
+            self._data.attrs["rows"] = self.rows + len(band)
+            self._file.flush()
+        except (OSError, RuntimeError) as error:
+            # HDF5 tells the system's reason in a long text, if it tells it.
+            if found := re.search(r"errno = (\d+)", str(error)):
+                raise OSError(int(found[1]), os.strerror(int(found[1]))) from error
+            raise
         self.rows += len(band)
-        self._data.attrs["rows"] = self.rows
-        self._file.flush()
 
     def close(self) -> None:
         self._file.close()
@@ -130,12 +138,9 @@ def write_matrix(
         raise ValueError(f"out must end in {', '.join(SUFFIXES)}, got {str(path)!r}")
     if target.suffix != ".npy":
         needs("h5py", "cli")
-    if target.is_dir():
-        raise IsADirectoryError(f"{target}: is a directory")
+    check_target(target)
     if target.exists() and not overwrite:
         raise FileExistsError(f"{target}: exists; overwrite=True replaces it")
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"{target.parent}: there is no such directory")
     partial = target.with_name(f"{target.name}.{fingerprint}.partial")
     file: _RowFile = (_Npy if target.suffix == ".npy" else _Hdf5)(partial, shape, dtype, attributes)
     try:
@@ -147,12 +152,16 @@ def write_matrix(
             file.close()
         if not isinstance(error, OSError):
             raise
+        reason = error.strerror or str(error)
+        if not file.rows:  # HDF5 cannot go on with a file that was never whole
+            partial.unlink(missing_ok=True)
+            raise WriteError(error.errno or errno.EIO, reason, str(target)) from error
         raise OSError(
             error.errno or errno.EIO,
-            f"{target}: {error.strerror or error}; {file.rows} of {shape[0]} rows are kept in "
+            f"{target}: {reason}; {file.rows} of {shape[0]} rows are kept in "
             f"{partial.name}, and the same call goes on from there",
         ) from error
-    os.replace(partial, target)
+    replace(partial, target)
     if target.suffix == ".npy":
         return np.load(target, mmap_mode="r") if shape[0] * shape[1] else np.load(target)
     import h5py

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from fastjag.output import new_file
+
 #: Dimuon resonances [GeV] (PDG), with the label that a picture shows.
 RESONANCES = (
     (0.782, r"$\rho,\omega$"),
@@ -74,7 +76,9 @@ def save(fig: Any, *paths: Path) -> None:
     """Write a figure, each path in the format of its ending."""
     with _style():  # fonts are looked up when drawing
         for path in paths:
-            fig.savefig(path, dpi=130)
+            # Of a file that it opens itself matplotlib forgets to close what a full disk refused.
+            with new_file(path) as partial, open(partial, "wb") as file:
+                fig.savefig(file, dpi=130, format=path.suffix.removeprefix("."))
             fig.set_layout_engine("none")  # found by the first one: finding it again costs a second
             fig.set_layout_engine("none")  # what took most of the time stays as it is
 

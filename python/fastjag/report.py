@@ -8,6 +8,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from fastjag.output import write_text
+
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
        color: #1a1a1a; background: #fff }
@@ -52,11 +54,11 @@ class Report:
         )
 
     def write(self, path: Path, footer: str) -> None:
-        path.write_text(
+        write_text(
+            path,
             f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
             f"<title>{escape(self.title)}</title><style>{_STYLE}</style></head>"
             f"<body>{''.join(self.parts)}<footer>{escape(footer)}</footer></body></html>\n",
-            encoding="utf-8",
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -12,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from fastjag.arrays import Array, as_column, check_length, needs
 from fastjag.jagged import Jagged
+from fastjag.output import WriteError, new_file
 
 _CPP = {"bool": "bool", "int32": "int", "uint32": "unsigned int", "float32": "float",
         "float64": "double", "int64": "Long64_t", "uint64": "ULong64_t"}  # fmt: skip
@@ -103,16 +105,8 @@ def write_tree(
         vectors = has_root()
     elif vectors:
         needs("ROOT", "sim")
-    target = Path(path)
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"{target.parent}: no such directory")
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
+    with new_file(path) as partial:
         (_write_vectors if vectors else _write_counted)(partial, tree, collections, parts)
-        os.replace(partial, target)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
     return vectors
 
 
@@ -156,7 +150,10 @@ def _write_vectors(
     filler.fill(n)
     file.Write("", ROOT.TObject.kOverwrite)
     del filler  # it lets go of the branches while the tree is still there
+    refused = file.TestBit(ROOT.TFile.kWriteError)  # ROOT prints it, and goes on
     file.Close()
+    if refused or file.TestBit(ROOT.TFile.kWriteError):
+        raise WriteError(errno.EIO, "ROOT could not write all of it", str(path))
 
 
 def _write_counted(

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from fastjag.arrays import Array, near_misses, needs, one_of
+from fastjag.analyses.tables import FORMATS, needs_of, table_writer
+from fastjag.arrays import Array, near_misses
 from fastjag.files import Files, find_files
 from fastjag.io import Batch, Skipped, iterate
 from fastjag.output import results_directory, write_json
 
-FORMATS = ("parquet", "hdf5", "npz")
-
-#: Collection to its offsets and its columns by full name.
-Lists = dict[str, tuple[Array, dict[str, Array]]]
+__all__ = ["FORMATS", "Conversion", "Pad", "convert"]
 
 
 @dataclass(frozen=True)
@@ -77,32 +72,28 @@ def convert(
     All outputs appear when the last one is complete; ``convert.json`` lists them, and those that it
     lists from an earlier conversion into the same directory are removed.
     """
-    one_of("format", format, FORMATS)
-    if format != "npz":
-        needs(*{"parquet": ("pyarrow", "arrow"), "hdf5": ("h5py", "cli")}[format])
+    needs_of(format)
     pad = dict(pad or {})
     found = find_files(files)
     result = Conversion()
-    with results_directory(out) as directory:
+    with results_directory(out, _earlier) as directory:
         names = list(columns) if columns is not None else None
         for (path, tree), stem in zip(found, _stems([f for f, _ in found]), strict=True):
             batches = iterate(
                 path if tree is None else f"{path}:{tree}", names,
                 step=step, on_error=on_error, progress=progress,
             )  # fmt: skip
-            with closing(table_writer(format, directory, stem)) as writer:
+            with table_writer(format, directory, stem) as writer:
                 for batch in batches:
                     flat, jagged = _columns(batch, pad, fill, result.columns)
-                    writer.write(flat, jagged)
+                    writer.append(flat, jagged)
             result.skipped += batches.skipped
             result.events[stem] = batches.n_events
         total = sum(result.events.values())
         if total == 0:
             reasons = "; ".join(s.reason for s in result.skipped)
             raise ValueError("the files hold no events" + (f" ({reasons})" if reasons else ""))
-        outputs = sorted(p.name for p in directory.iterdir())
-        for name in _earlier(Path(out)) - set(outputs):
-            (Path(out) / name).unlink(missing_ok=True)
+        outputs = sorted(p.name for p in directory.iterdir() if not p.name.startswith("."))
         write_json(
             directory / "convert.json",
             {
@@ -138,7 +129,7 @@ def _stems(paths: list[str]) -> list[str]:
 
 def _columns(
     batch: Batch, pad: Mapping[str, Pad], fill: float, kinds: dict[str, str]
-) -> tuple[dict[str, Array], Lists]:
+) -> tuple[dict[str, Array], dict[str, tuple[Array, dict[str, Array]]]]:
     for name in pad:
         if name not in batch.collections:
             raise ValueError(
@@ -146,7 +137,7 @@ def _columns(
                 f"{near_misses(name, batch.collections)}"
             )
     flat: dict[str, Array] = dict(batch.flat)
-    jagged: Lists = {}
+    jagged: dict[str, tuple[Array, dict[str, Array]]] = {}
     kinds.update(dict.fromkeys(flat, "flat"))
     for name, particles in batch.collections.items():
         flat[f"n{name}"] = particles.counts
@@ -168,94 +159,3 @@ def _columns(
                 jagged.setdefault(name, (particles.offsets, {}))[1][full] = particles[column]
                 kinds[full] = "jagged"
     return flat, jagged
-
-
-# ---- formats ----------------------------------------------------------------------------------
-
-
-class _Parquet:
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.writer: Any = None
-
-    def write(self, flat: dict[str, Array], jagged: Lists) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        arrays = {}
-        for name, values in flat.items():
-            array = pa.array(values.reshape(-1))
-            if values.ndim > 1:
-                array = pa.FixedSizeListArray.from_arrays(array, math.prod(values.shape[1:]))
-            arrays[name] = array
-        for offsets, columns in jagged.values():
-            for name, values in columns.items():
-                arrays[name] = pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(values))
-        table = pa.table(arrays)
-        if self.writer is None:
-            self.writer = pq.ParquetWriter(self.path, table.schema, compression="zstd")
-        self.writer.write_table(table)
-
-    def close(self) -> None:
-        if self.writer is not None:
-            self.writer.close()
-
-
-class _Hdf5:
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.file: Any = None
-
-    def write(self, flat: dict[str, Array], jagged: Lists) -> None:
-        import h5py
-
-        if self.file is None:
-            self.file = h5py.File(self.path, "w")
-        for name, values in flat.items():
-            self._append(name, values)
-        for collection, (offsets, columns) in jagged.items():
-            key = f"{collection}_offsets"
-            last = int(self.file[key][-1]) if key in self.file else 0
-            self._append(key, (offsets + last)[1 if key in self.file else 0 :])
-            for name, values in columns.items():
-                self._append(name, values)
-
-    def _append(self, name: str, values: Array) -> None:
-        if name not in self.file:
-            self.file.create_dataset(
-                name, data=values, maxshape=(None, *values.shape[1:]), compression="lzf",
-                chunks=(max(1, 65536 // max(1, values[:1].size)), *values.shape[1:]),
-            )  # fmt: skip
-            return
-        data = self.file[name]
-        data.resize(len(data) + len(values), axis=0)
-        data[len(data) - len(values) :] = values
-
-    def close(self) -> None:
-        if self.file is not None:
-            self.file.close()
-
-
-class _Npz:
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.shard = 0
-
-    def write(self, flat: dict[str, Array], jagged: Lists) -> None:
-        arrays: dict[str, Any] = dict(flat)
-        for collection, (offsets, columns) in jagged.items():
-            arrays[f"{collection}_offsets"] = offsets
-            arrays |= columns
-        np.savez_compressed(f"{self.path}-{self.shard:04d}.npz", **arrays)
-        self.shard += 1
-
-    def close(self) -> None:
-        pass
-
-
-def table_writer(format: str, directory: Path, stem: str) -> _Parquet | _Hdf5 | _Npz:
-    if format == "parquet":
-        return _Parquet(directory / f"{stem}.parquet")
-    if format == "hdf5":
-        return _Hdf5(directory / f"{stem}.h5")
-    return _Npz(directory / stem)

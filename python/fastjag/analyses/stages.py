@@ -8,14 +8,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from stat import S_ISREG
+from typing import Any, NamedTuple
 
 from fastjag import __version__
 from fastjag.arrays import one_of
 from fastjag.files import find_files
+from fastjag.locks import locked
+from fastjag.output import settle, write_json
+from fastjag.remotes import remote_state
 
 _WHOLE = 1 << 26  # files up to 64 MiB are read as a whole
 _BLOCKS, _BLOCK = 64, 1 << 20
+_MARKER = "stage.json"
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,9 @@ class Stages:
     configuration that the result of a stage depends on. ``stage.json`` keeps their hash, those of
     the files that the stage left, and one of the files that the stages it reads from had left: a
     result is used again only for the same settings and inputs, and only if it is whole.
+
+    A step writes by :func:`fastjag.output.results_directory`: an earlier result stays until the new
+    one stands, and what the new one has not goes after that.
     """
 
     out: Path
@@ -39,6 +47,18 @@ class Stages:
         names = list(self.steps)
         sources = {n: self.reads.get(n, names[:i]) for i, n in enumerate(names)}
         todo = {one_of("stage", stage, names) for stage in wanted}
+        with locked(self.out):
+            self._run(todo, sources, told)
+
+    def _run(
+        self,
+        todo: set[str],
+        sources: Mapping[str, Sequence[str]],
+        told: Callable[[str], None] | None,
+    ) -> None:
+        names = list(self.steps)
+        for stage in names:
+            settle(self.out / stage)
         for stage in reversed(names):
             if stage in todo:
                 todo.update(sources[stage])
@@ -56,23 +76,21 @@ class Stages:
             folder = self.out / stage
             # What an older result left must not be taken for a part of the new one; folders below
             # are a stage's own, such as files that it need not read again.
-            old = _read_marker(folder)
-            (folder / "stage.json").unlink(missing_ok=True)
-            for name in old.get("files", {}):
-                if "/" not in name:
-                    (folder / name).unlink(missing_ok=True)
+            old = {name: _state(folder / name) for name in _read_marker(folder).files}
             self.steps[stage]()
-            marker = json.dumps({"key": key, "inputs": inputs, "files": _digests(folder)})
-            (folder / "stage.json").write_text(marker + "\n")
+            for name, state in old.items():
+                if Path(name).name == name and state and _state(folder / name) == state:
+                    (folder / name).unlink()
+            write_json(folder / _MARKER, _Marker(key, inputs, _digests(folder))._asdict())
 
     def _missing(self, stage: str, key: str, inputs: str) -> str | None:
         """Why a stage has to run: "" if there is no result for these settings, None if it need not."""
         found = _read_marker(self.out / stage)
-        if found.get("key") != key or not isinstance(found.get("files"), dict):
+        if found.key != key:
             return ""
-        if found.get("inputs") != inputs:
+        if found.inputs != inputs:
             return "what it is made from has changed"
-        for name, digest in found["files"].items():
+        for name, digest in found.files.items():
             try:
                 if file_digest(self.out / stage / name) != digest:
                     return f"{name} has changed"
@@ -82,7 +100,7 @@ class Stages:
 
     def _inputs(self, sources: Iterable[str]) -> str:
         """Hash of the results that a stage reads."""
-        files = {source: _read_marker(self.out / source).get("files") for source in sources}
+        files = {source: _read_marker(self.out / source).files for source in sources}
         return blake2b(json.dumps(files, sort_keys=True).encode(), digest_size=16).hexdigest()
 
     def _key(self, stage: str) -> str:
@@ -91,19 +109,42 @@ class Stages:
         return blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def _read_marker(folder: Path) -> dict[str, Any]:
+class _Marker(NamedTuple):
+    """What ``stage.json`` holds."""
+
+    key: str = ""  #: of settings
+    inputs: str = ""  #: of the results that it was made from
+    files: Mapping[str, str] = {}  #: name to digest
+
+
+def _read_marker(folder: Path) -> _Marker:
+    """An empty one where there is none, or anything but what a run writes."""
     try:
-        found = json.loads((folder / "stage.json").read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        found = _Marker(**json.loads((folder / _MARKER).read_text()))
+        texts = [found.key, found.inputs, *found.files, *found.files.values()]
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return _Marker()
+    return found if all(isinstance(text, str) for text in texts) else _Marker()
+
+
+def _state(path: Path) -> tuple[int, ...] | None:
+    """Changes when a file is replaced; None for what is no file."""
+    try:
+        found = path.lstat()
+    except (OSError, ValueError):  # a name with a null character
+        return None
+    if not S_ISREG(found.st_mode):
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _digests(folder: Path) -> dict[str, str]:
+    """Of all files but the marker and hidden ones, such as locks."""
+    names = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file())
     return {
-        str(path.relative_to(folder)): file_digest(path)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        str(name): file_digest(folder / name)
+        for name in names
+        if str(name) != _MARKER and not any(part.startswith(".") for part in name.parts)
     }
 
 
@@ -123,6 +164,16 @@ def file_digest(path: str | os.PathLike[str]) -> str:
 
 
 def input_digests(files: Iterable[str | os.PathLike[str]]) -> list[str]:
-    """What is in input files and patterns, for ``settings``; names of remote ones."""
-    paths = [path for path, _ in find_files([str(f) for f in files])]
-    return [path if "://" in path else file_digest(path) for path in paths]
+    """What is in input files and patterns, for ``settings``."""
+    return [input_digest(path) for path, _ in find_files([os.fspath(f) for f in files])]
+
+
+def input_digest(path: str) -> str:
+    """Hash of what is in a ROOT file, which may be a remote one.
+
+    That of a remote file is made of what its server and its header say: identifier, size and time of
+    the last change. OSError naming a file that cannot be reached.
+    """
+    if "://" not in path:
+        return file_digest(path)
+    return blake2b(json.dumps([path, remote_state(path)]).encode(), digest_size=16).hexdigest()

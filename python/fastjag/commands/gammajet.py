@@ -39,13 +39,14 @@ def demo(
 ) -> None:
     """Simulate data (response 0.97) and two overlapping samples (1.02), and measure both."""
     from fastjag.analyses.gammajet import toys
+    from fastjag.output import write_text
 
     out.mkdir(parents=True, exist_ok=True)
     toys.write(out / "data.root", events, response=0.97, seed=seed)
     for i, kind in enumerate(("gjets", "qcd")):
         toys.write(out / f"{kind}.root", events, kind=kind, response=1.02, seed=seed + 1000 + i)
     # The sample with a cut at generation has the cross-section of what is left.
-    (out / "gammajet.toml").write_text(toys.configuration(out))
+    write_text(out / "gammajet.toml", toys.configuration(out))
     run(out / "gammajet.toml", out, "report")
 
 

@@ -23,6 +23,7 @@ from fastjag.models.device import training_device
 from fastjag.models.ensembles import validation_part
 from fastjag.models.sets import Floats, Standards, Tensors
 from fastjag.models.weights import Classifier, Training, training_weights
+from fastjag.output import new_file
 from fastjag.progress import progress_bar
 
 _PREDICTED = 8192  # events at a time
@@ -275,20 +276,17 @@ class _Training:
         return digest.hexdigest()
 
     def _checkpoint(self, path: Path, identity: str) -> None:
-        partial = path.with_name(path.name + ".partial")
-        torch.save(
-            {
-                "identity": identity,
-                "network": self.network.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "best": self.best_state,
-                "best_epoch": self.best_epoch,
-                "losses": self.losses,
-                "generator": self.generator.get_state(),
-            },
-            partial,
-        )
-        os.replace(partial, path)
+        content = {
+            "identity": identity,
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "best": self.best_state,
+            "best_epoch": self.best_epoch,
+            "losses": self.losses,
+            "generator": self.generator.get_state(),
+        }
+        with new_file(path) as partial, open(partial, "wb") as file:
+            torch.save(content, file)
 
     def _resume(self, path: Path, identity: str) -> None:
         try:

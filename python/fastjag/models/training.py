@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import torch
 import zuko
 
 from fastjag.models.stacked import StackedFlows
+from fastjag.output import new_file
 from fastjag.progress import progress_bar
 
 _EVERY = 5.0  # seconds between checkpoints
@@ -193,9 +193,8 @@ def new_network(settings: FlowSettings, n_features: int) -> Any:
 
 
 def write(content: dict[str, Any], path: Path) -> None:
-    partial = path.with_name(path.name + ".partial")
-    torch.save(content, partial)
-    os.replace(partial, path)
+    with new_file(path) as partial, open(partial, "wb") as file:
+        torch.save(content, file)  # to a name, it says nothing of a full disk but that it failed
 
 
 def read(path: Path) -> dict[str, Any]:

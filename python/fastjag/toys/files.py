@@ -17,6 +17,7 @@ import numpy as np
 
 from fastjag.arrays import Array, near_misses, needs, one_of
 from fastjag.jagged import Jagged
+from fastjag.output import new_file
 from fastjag.progress import progress_bar
 from fastjag.toys.events import CHUNK, Maker
 from fastjag.toys.parameters import BRANCHES, ToyParameters
@@ -105,7 +106,6 @@ def write(
     one_of("compression", compression, ("lz4", "zstd", "zlib", "none"))
     one_of("format", format, ("ttree", "rntuple"))
     level = {"lz4": uproot.LZ4, "zstd": uproot.ZSTD, "zlib": uproot.ZLIB}
-    _check_target(target)
     record = {
         "generator": "fastjag.toys",
         "n_events": int(n_events),
@@ -114,22 +114,18 @@ def write(
         "columns": names,
         "parameters": chosen.to_dict(),
     }
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        file = uproot.recreate(
-            partial, compression=level[compression](1) if compression in level else None
-        )
-        with file, _Bar(int(n_events), progress) as bar:
-            file["fastjag_toys"] = json.dumps(record)
-            to_rows = _rntuple_rows if format == "rntuple" else _ttree_rows
-            events = _create(file, names, format)
-            for chunk in chunks:
-                events.extend(to_rows(chunk))
-                bar.advance(len(next(iter(chunk.values()))))
-        os.replace(partial, target)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    how = level[compression](1) if compression in level else None
+    with (
+        new_file(target) as partial,
+        uproot.recreate(partial, compression=how) as file,
+        _Bar(int(n_events), progress) as bar,
+    ):
+        file["fastjag_toys"] = json.dumps(record)
+        to_rows = _rntuple_rows if format == "rntuple" else _ttree_rows
+        events = _create(file, names, format)
+        for chunk in chunks:
+            events.extend(to_rows(chunk))
+            bar.advance(len(next(iter(chunk.values()))))
     return target
 
 
@@ -151,18 +147,6 @@ def _check_columns(columns: Iterable[str] | None) -> list[str]:
     if not asked:
         raise ValueError("columns must name at least one branch")
     return [name for name in BRANCHES if name in asked]
-
-
-def _check_target(target: Path) -> None:
-    folder = target.parent
-    if not folder.exists():
-        raise FileNotFoundError(f"{folder}: no such directory")
-    if not folder.is_dir():
-        raise NotADirectoryError(f"{folder}: not a directory")
-    if target.is_dir():
-        raise IsADirectoryError(f"{target}: is a directory; name a file in it")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise PermissionError(f"{folder}: cannot be written")
 
 
 class _Bar:

@@ -12,7 +12,8 @@ import numpy as np
 
 from fastjag.arrays import at_least, near_misses, needs, one_of
 from fastjag.jagged import Jagged
-from fastjag.toys.files import _Bar, _check_target
+from fastjag.output import new_file
+from fastjag.toys.files import _Bar
 from fastjag.toys.jetntuple import jet_rows
 from fastjag.toys.jets import JetToyParameters, generate_jets
 
@@ -92,33 +93,27 @@ def write_rows(
     one_of("compression", compression, ("lz4", "zstd", "zlib", "none"))
     level = {"lz4": uproot.LZ4(1), "zstd": uproot.ZSTD(1), "zlib": uproot.ZLIB(1), "none": None}
     target = Path(path)
-    _check_target(target)
     names = None if columns is None else set(columns)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
     tree = None
-    try:
-        with uproot.recreate(partial, compression=level[compression]) as file:
-            if record:
-                file["fastjag_toys"] = json.dumps(record)
-            with _Bar(n_rows, progress) as bar:
-                for rows in chunks:
-                    rows = _chosen(rows, names)
-                    content = {
-                        k: v.to_awkward() if isinstance(v, Jagged) else v for k, v in rows.items()
-                    }
-                    n = len(next(iter(rows.values())))
-                    if n == 0:
-                        continue
-                    if tree is None:
-                        tree = _create(file, _TREES[format], content)
-                    tree.extend(content)
-                    bar.advance(n)
+    with (
+        new_file(target) as partial,
+        uproot.recreate(partial, compression=level[compression]) as file,
+        _Bar(n_rows, progress) as bar,
+    ):
+        if record:
+            file["fastjag_toys"] = json.dumps(record)
+        for rows in chunks:
+            rows = _chosen(rows, names)
+            content = {k: v.to_awkward() if isinstance(v, Jagged) else v for k, v in rows.items()}
+            n = len(next(iter(rows.values())))
+            if n == 0:
+                continue
+            if tree is None:
+                tree = _create(file, _TREES[format], content)
+            tree.extend(content)
+            bar.advance(n)
         if tree is None:
             raise ValueError(f"{target}: there is no jet to write")
-        os.replace(partial, target)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
     return target
 
 

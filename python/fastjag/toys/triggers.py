@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastjag.arrays import at_least, needs
+from fastjag.output import new_file
 
 SECONDS = 2**18 / 11245.5  # of a luminosity section
 
@@ -54,7 +55,7 @@ def write_triggers(
         for other, bits in fired.items():
             bits.append(np.full(int(n.sum()), other == name))
     order = np.argsort(np.concatenate(lumi), kind="stable")
-    with uproot.recreate(path) as file:
+    with new_file(path) as partial, uproot.recreate(partial) as file:
         columns = {
             "run": np.full(len(order), run, np.uint32),
             "luminosityBlock": np.concatenate(lumi)[order],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from fastjag.analyses.dimuon.preprocess import Floats, Preprocessing
 from fastjag.models.flow import ConditionalFlow
 from fastjag.models.trees import FoldScores, TreeSettings, fold_scores
+from fastjag.output import new_file
 from fastjag.progress import progress_bar
 
 _BOOTSTRAP, _NULL = 1, 2  # kinds of experiments, for their random numbers
@@ -163,10 +163,8 @@ def remembered(
                 experiment = make(number)
                 content = experiment._asdict() | experiment.data._asdict()
                 content.pop("data")
-                partial = path.with_name(path.name + ".partial")
-                with open(partial, "wb") as file:
-                    np.savez(file, key=np.array(key), **content)
-                os.replace(partial, path)
+                with new_file(path) as partial:
+                    np.savez(partial, key=np.array(key), **content)
             experiments.append(experiment)
             advance(1)
     return experiments

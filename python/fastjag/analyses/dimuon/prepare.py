@@ -7,7 +7,6 @@ from collections.abc import Collection, Generator, Iterable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +20,7 @@ from fastjag.analyses.dimuon.observables import (
     branches_of,
     pair_columns,
 )
+from fastjag.analyses.tables import NewParquet
 from fastjag.arrays import Array, near_misses, needs
 from fastjag.files import ReadError, find_files
 from fastjag.io import Batch, Skipped, iterate
@@ -78,6 +78,8 @@ def prepare(
     no file has, and ValueError where nothing is left.
     """
     needs("pyarrow", "arrow")
+    import pyarrow as pa
+
     cuts = dict.fromkeys((*config.lower, *config.upper))
     asked = [b for c in cuts for b in ([c] if c.startswith("HLT_") else branches_of(c))]
     triggers = tuple(dict.fromkeys([*TRIGGERS, *(c for c in cuts if c.startswith("HLT_"))]))
@@ -93,7 +95,7 @@ def prepare(
     absent: set[str] = set()
     there: set[str] = set()
     with results_directory(out) as directory, ExitStack() as stack:
-        tables: dict[str, _Table] = {}
+        tables: dict[str, NewParquet] = {}
         batches = stack.enter_context(closing(inputs.batches()))
         n_events = 0
         for batch in batches:
@@ -103,8 +105,9 @@ def prepare(
             there |= branches
             for name, rows in _pairs(batch, config, certified, triggers, cutflow, threads):
                 if name not in tables:
-                    tables[name] = _Table(directory / f"{name}.parquet", stack)
-                tables[name].write(rows)
+                    table = NewParquet(directory / f"{name}.parquet")
+                    tables[name] = stack.enter_context(table)
+                tables[name].write(pa.table(rows))
         if n_events == 0:
             left_out = "; ".join(s.reason for s in inputs.skipped)
             raise ValueError("the files hold no events" + (f" ({left_out})" if left_out else ""))
@@ -196,26 +199,6 @@ def _jagged_branches(batch: Batch) -> list[str]:
     return [
         f"{name}_{field}" for name, jagged in batch.collections.items() for field in jagged.columns
     ]
-
-
-class _Table:
-    """A Parquet file that grows batch by batch; the first one fixes the columns."""
-
-    def __init__(self, path: Path, stack: ExitStack) -> None:
-        self.path, self.stack, self.rows = path, stack, 0
-        self.writer: Any = None
-
-    def write(self, columns: dict[str, Array]) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        table = pa.table(columns)
-        if self.writer is None:
-            self.writer = self.stack.enter_context(
-                pq.ParquetWriter(self.path, table.schema, compression="zstd")
-            )
-        self.writer.write_table(table.select(self.writer.schema.names).cast(self.writer.schema))
-        self.rows += table.num_rows
 
 
 def _pairs(

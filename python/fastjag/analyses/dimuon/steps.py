@@ -35,9 +35,10 @@ from fastjag.analyses.dimuon.samples import (
     draw_null,
     draw_samples,
 )
+from fastjag.analyses.tables import write_parquet
 from fastjag.arrays import needs
 from fastjag.models import flow as flows
-from fastjag.output import results_directory, write_json
+from fastjag.output import new_file, results_directory, write_json
 
 if TYPE_CHECKING:
     from fastjag.analyses.dimuon.search import Search
@@ -93,7 +94,8 @@ def samples(search: Search) -> None:
     )  # fmt: skip
     with results_directory(search.folder("samples")) as directory:
         arrays: dict[str, Any] = {k: v for k, v in vars(drawn).items() if isinstance(v, np.ndarray)}
-        np.savez_compressed(directory / "samples.npz", **arrays)
+        with new_file(directory / "samples.npz") as partial:
+            np.savez_compressed(partial, **arrays)
         write_json(directory / "background.json", background_record(drawn.background, drawn.peaks))
 
 
@@ -161,11 +163,11 @@ def classify(search: Search) -> None:
             columns: dict[str, Any] = {"dimu_mass": events.mass, **events.features, "score": scores}
             if c == config.train_on:
                 columns["fold"] = found.folds
-            _write_table(directory / f"{c}.parquet", columns)
+            write_parquet(directory / f"{c}.parquet", columns)
         for name, sample in {"background": classifier.background, **draws}.items():
             scores = found.background if name == "background" else found.others[name]
             features = fitted.inverse(sample.values)
-            _write_table(
+            write_parquet(
                 directory / f"{name}.parquet",
                 {"dimu_mass": sample.mass, **features, "score": scores},
             )
@@ -197,13 +199,6 @@ def classify(search: Search) -> None:
             path.unlink()
 
 
-def _write_table(path: Path, columns: Mapping[str, Any]) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    pq.write_table(pa.table(dict(columns)), path, compression="zstd")
-
-
 def _write_experiments(
     path: Path, experiments: Sequence[Experiment],
     columns_of: Callable[[Experiment], Mapping[str, Any]],
@@ -213,7 +208,7 @@ def _write_experiments(
         columns = columns_of(experiment)
         number = np.full(len(columns["score"]), experiment.number, np.int32)
         parts.append({"experiment": number, **columns})
-    _write_table(path, {k: np.concatenate([part[k] for part in parts]) for k in parts[0]})
+    write_parquet(path, {k: np.concatenate([part[k] for part in parts]) for k in parts[0]})
 
 
 def _one_blas_thread() -> AbstractContextManager[Any]:

@@ -22,6 +22,7 @@ from fastjag.arrays import at_least
 from fastjag.models.flow import fit_flows
 from fastjag.models.training import FlowSettings
 from fastjag.models.trees import TreeSettings, fold_scores
+from fastjag.output import write_text
 from fastjag.statistics import Significance, Window, significance
 
 _DEGREE = 5
@@ -102,7 +103,7 @@ def write_search(
     parameters = toys.upsilon_search(_share(n_events, signal))
     target.parent.mkdir(parents=True, exist_ok=True)
     toys.write(target, n_events, seed=seed, parameters=parameters, progress=progress)
-    config.write_text(text, encoding="utf-8")
+    write_text(config, text)
     return config
 
 

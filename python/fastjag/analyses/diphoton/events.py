@@ -6,13 +6,15 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
+from fastjag.analyses.tables import NewParquet
 from fastjag.arrays import Array, as_event_indices, needs
 from fastjag.jagged import Jagged
+from fastjag.output import new_file
 
 #: Kinds of particles, as the ATLAS 2020 release names them.
 PARTICLES = ("photon", "lep", "jet", "tau", "largeRjet")
@@ -129,24 +131,14 @@ def write_events(path: str | os.PathLike[str], parts: Iterable[Events]) -> int:
     Returns the number of events. Without any part there is no file.
     """
     needs("pyarrow", "arrow")
-    import pyarrow.parquet as pq
-
-    partial, writer, n = Path(f"{os.fspath(path)}.partial"), None, 0
-    try:
-        for part in parts:
-            table = _table(part)
-            if writer is None:
-                writer = pq.ParquetWriter(partial, table.schema, compression="zstd")
-            writer.write_table(table)
-            n += len(part)
-        if writer is not None:
-            writer.close()
-            os.replace(partial, path)
-    finally:
-        if writer is not None and writer.is_open:
-            writer.close()
-        partial.unlink(missing_ok=True)
-    return n
+    remaining = iter(parts)
+    first = next(remaining, None)
+    if first is None:
+        return 0
+    with new_file(path) as partial, NewParquet(partial) as file:
+        for part in chain([first], remaining):
+            file.write(_table(part))
+    return file.rows
 
 
 def _names(events: Events) -> set[str]:

@@ -13,14 +13,16 @@ from typing import Any
 
 import numpy as np
 
+from fastjag import __version__
 from fastjag.analyses.diphoton.events import Events, write_events
 from fastjag.analyses.diphoton.features import TRUTH
 from fastjag.analyses.diphoton.samples import LUMINOSITY, WEIGHTS, Sample, sample_in
 from fastjag.analyses.diphoton.selections import Selection, diphoton_mass
-from fastjag.analyses.stages import file_digest
+from fastjag.analyses.stages import file_digest, input_digest
 from fastjag.arrays import Array, at_least
 from fastjag.files import Files, find_files, identity
 from fastjag.jagged import Jagged
+from fastjag.locks import locked
 from fastjag.output import write_json
 from fastjag.progress import progress_bar
 from fastjag.reader import Reader
@@ -123,12 +125,13 @@ class _Job:
     schema: str = ""
 
     def key(self) -> str:
-        """Changes with the file's content and with the settings, not with where it lies."""
+        """Changes with the file's content, the settings and the version of fastjag, not with where
+        the file lies."""
         settings = asdict(self)
         for name in ("path", "folder", "stem"):
             del settings[name]
-        content = self.path if "://" in self.path else file_digest(self.path)
-        text = json.dumps([content, settings], sort_keys=True, default=str)
+        content = [__version__, input_digest(self.path), settings]
+        text = json.dumps(content, sort_keys=True, default=str)
         return blake2b(text.encode(), digest_size=16).hexdigest()
 
 
@@ -147,8 +150,8 @@ def skim(
     """Select diphoton events file by file; what passes is written to ``out``, a Parquet per file.
 
     Memory holds one batch per process, as events are written while files are read. A file that is
-    finished is not read again by the next call, unless it or the settings have changed; so an
-    interrupted call goes on where it was.
+    finished is not read again by the next call, unless it, the settings or the version of fastjag
+    have changed; so an interrupted call goes on where it was.
 
     Parameters
     ----------
@@ -169,6 +172,8 @@ def skim(
     ValueError
         Naming two files of different formats, a file that is given for two classes, or the file whose
         normalisation is not known or zero.
+    BlockingIOError
+        Naming the process that is at work in ``out``.
     ReadError
         Naming the file and the branch that it lacks, or the entries that cannot be read. Results of
         files that were finished stay.
@@ -178,12 +183,22 @@ def skim(
         raise ValueError(f"luminosity must be above 0 fb-1, got {luminosity!r}")
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder):
+        return _skim(classes, folder, selection, luminosity, correct, dict(overrides or {}),
+                     batch_size, executor, progress)  # fmt: skip
+
+
+def _skim(
+    classes: Mapping[str, Files], folder: Path, selection: Selection, luminosity: float | None,
+    correct: bool, overrides: dict[str, Sample], batch_size: int, executor: Executor | None,
+    progress: bool | None,
+) -> Skim:  # fmt: skip
     names = tuple(classes)
     found = [(label, *file) for label in names for file in find_files(classes[label])]
     jobs = [
         _Job(
             path, tree, label, names, str(folder), f"{label}-{i:04d}-{Path(path).stem}", selection,
-            luminosity, correct, dict(overrides or {}), batch_size,
+            luminosity, correct, overrides, batch_size,
         )
         for i, (label, path, tree) in enumerate(found)
     ]  # fmt: skip
@@ -290,8 +305,6 @@ def _skim_file(job: _Job) -> Skimmed:
     key = job.key()
     if (known := _finished(job, marker, parquet, key)) is not None:
         return known
-    marker.unlink(missing_ok=True)
-    parquet.unlink(missing_ok=True)
     factor = 1.0
     if job.label != DATA:
         reader = Reader(job.path, job.tree, None)
@@ -316,9 +329,11 @@ def _skim_file(job: _Job) -> Skimmed:
         "counters": asdict(chosen.counters),
         "factor": factor,
     }
-    partial = marker.with_suffix(".partial")
-    write_json(partial, content)
-    os.replace(partial, marker)
+    write_json(
+        marker, content
+    )  # an earlier one was for another Parquet file, of which it has a hash
+    if not n:
+        parquet.unlink(missing_ok=True)
     return result
 
 
@@ -335,7 +350,7 @@ def _finished(job: _Job, marker: Path, parquet: Path, key: str) -> Skimmed | Non
             tuple(Cut(**cut) for cut in content["cutflow"]), Counters(**content["counters"]),
             content["factor"],
         )  # fmt: skip
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

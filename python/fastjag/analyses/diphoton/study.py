@@ -22,6 +22,7 @@ from fastjag.analyses.diphoton.samples import read_samples
 from fastjag.analyses.diphoton.selections import selection_of
 from fastjag.analyses.diphoton.skim import skim
 from fastjag.analyses.stages import Stages, file_digest, input_digests
+from fastjag.analyses.tables import write_parquet
 from fastjag.analyses.workers import worker_pool
 from fastjag.arrays import at_least, needs
 from fastjag.files import find_files
@@ -119,9 +120,6 @@ def _processes(study: Study) -> AbstractContextManager[Executor | None]:
 
 def _features(study: Study) -> None:
     needs("pyarrow", "arrow")
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     config = study.config
     events = of_classes(study.selected(), tuple(config.classes))
     if config.most_events is not None:
@@ -129,13 +127,10 @@ def _features(study: Study) -> None:
     table = aggregates(events, config.features)
     with results_directory(study.folder("features")) as directory:
         events.write(directory / "events.parquet")
-        pq.write_table(pa.table(table), directory / "features.parquet", compression="zstd")
+        write_parquet(directory / "features.parquet", table)
 
 
 def _train(study: Study) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     config, events = study.config, study.learned()
     found = compare(
         events, study.features(), models=config.models, folds=config.folds, fast=config.fast,
@@ -149,7 +144,7 @@ def _train(study: Study) -> None:
             columns[f"{model}: {name}"] = probability[:, i]
     with results_directory(study.folder("train")) as directory:
         write_json(directory / "comparison.json", found.numbers)
-        pq.write_table(pa.table(columns), directory / "probabilities.parquet", compression="zstd")
+        write_parquet(directory / "probabilities.parquet", columns)
 
 
 def _report(study: Study) -> None:

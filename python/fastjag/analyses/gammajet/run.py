@@ -18,6 +18,7 @@ from fastjag.analyses.gammajet.selection import Selection, columns_of, select
 from fastjag.analyses.gammajet.stitching import KINDS, continuity, stitched
 from fastjag.analyses.settings import beside, filled, known, listed, read_toml, table
 from fastjag.analyses.stages import Stages, input_digests
+from fastjag.analyses.tables import write_parquet
 from fastjag.arrays import Array, needs, one_of, real
 from fastjag.io import iterate
 from fastjag.output import results_directory, write_json
@@ -174,9 +175,6 @@ class GammaJet:
 
 def _select(job: GammaJet) -> None:
     needs("pyarrow", "arrow")
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     needed, optional = columns_of(job.config.selection)
     totals: dict[str, Any] = {}
     with results_directory(job.folder("select")) as directory:
@@ -207,7 +205,7 @@ def _select(job: GammaJet) -> None:
             if sample.kind != "data" and sum_w == 0:
                 raise ValueError(f"{sample.name}: the generator weights add up to 0")
             rows = {c: np.concatenate([p[c] for p in parts]) for c in parts[0]}
-            pq.write_table(pa.table(rows), directory / f"{sample.name}.parquet", compression="zstd")
+            write_parquet(directory / f"{sample.name}.parquet", rows)
             totals[sample.name] = {"cutflow": cutflow, "sum_of_weights": sum_w}
         write_json(directory / "totals.json", totals)
 

@@ -10,6 +10,7 @@ from typing import Any
 from fastjag.analyses.importance import pictures
 from fastjag.analyses.importance.compare import METHODS, Importances, compare_importances
 from fastjag.analyses.importance.tables import Table, read_table, toy_table
+from fastjag.analyses.tables import write_parquet
 from fastjag.arrays import needs
 from fastjag.files import first_line
 from fastjag.output import results_directory, write_json
@@ -56,12 +57,8 @@ def importance(
 def demo(out: str | os.PathLike[str], *, events: int, seed: int, version: str,
          progress: bool | None = None) -> Importances:  # fmt: skip
     """Write ``toys.parquet`` with known differences of two classes, and compare importances."""
-    needs("pyarrow", "arrow")
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     with results_directory(out) as directory:
-        pq.write_table(pa.table(toy_table(events, seed)), directory / "toys.parquet")
+        write_parquet(directory / "toys.parquet", toy_table(events, seed))
     return importance(Path(out) / "toys.parquet", out, "label", weight="weight", seed=seed,
                       version=version, progress=progress)  # fmt: skip
 

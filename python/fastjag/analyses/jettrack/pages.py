@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastjag.io import write_histograms
-from fastjag.output import results_directory, write_json
+from fastjag.output import new_file, results_directory, write_json
 from fastjag.plots import figure, save
 from fastjag.report import Report
 
@@ -274,10 +274,11 @@ def write_tagging(result: Tagging, out: Path, version: str) -> None:
              "models": {n: {k: v for k, v in f.items() if k not in ("save", "scores")}
                         for n, f in result.models.items()}},
         )  # fmt: skip
-        np.savez_compressed(
-            directory / "scores.npz", label=result.labels, weight=result.weights,
-            **{n: f["scores"] for n, f in result.models.items()},
-        )  # fmt: skip
+        with new_file(directory / "scores.npz") as partial:
+            np.savez_compressed(
+                partial, label=result.labels, weight=result.weights,
+                **{n: f["scores"] for n, f in result.models.items()},
+            )  # fmt: skip
         signal, background = result.classes
         page = Report(f"Tagging {signal} jets", f"against {background} jets; {result.source}")
         page.table(("model", "AUC", "error", "mistag at 50 %", "mistag at 70 %", "seconds"), rows)

@@ -15,6 +15,7 @@ from fastjag.analyses.jettrack.tensors import Table
 from fastjag.arrays import Array, at_least, needs, one_of
 from fastjag.jagged import Padded
 from fastjag.models.device import training_device
+from fastjag.output import new_file
 
 MODELS = ("XGBoost", "DeepSets")
 #: Signal and background of each target.
@@ -167,7 +168,8 @@ def train(
 
 def _saver(model: Any) -> Any:
     def save(path: Path) -> None:
-        path.write_bytes(pickle.dumps(model))
+        with new_file(path) as partial, open(partial, "wb") as file:
+            pickle.dump(model, file)
 
     return save
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fastjag.analyses.convert import FORMATS, table_writer
 from fastjag.analyses.jettrack.features import (
     FEATURES,
     IMPACT_FEATURES,
@@ -20,7 +18,8 @@ from fastjag.analyses.jettrack.features import (
     padded_columns,
 )
 from fastjag.analyses.jettrack.reading import JetReader
-from fastjag.arrays import Array, near_misses, needs, one_of
+from fastjag.analyses.tables import needs_of, table_writer
+from fastjag.arrays import Array, near_misses, needs
 from fastjag.output import results_directory, write_json
 
 _NAME = "jets"
@@ -43,14 +42,15 @@ def write_tensors(
 
     Returns what ``tensors.json`` holds. Raises ValueError where no jet is selected.
     """
-    one_of("format", format, FORMATS)
-    if format != "npz":
-        needs(*{"parquet": ("pyarrow", "arrow"), "hdf5": ("h5py", "cli")}[format])
+    needs_of(format)
     columns: dict[str, str] = {}
-    # Files of another format from an earlier run would be read along with the new ones.
-    earlier = {p.name for p in _files(Path(out))}
-    with results_directory(out) as directory:
-        with closing(table_writer(format, directory, _NAME)) as writer:
+
+    def earlier(folder: Path) -> list[str]:
+        """Of another format: they would be read along with the new ones."""
+        return [path.name for path in _files(folder)]
+
+    with results_directory(out, earlier) as directory:
+        with table_writer(format, directory, _NAME) as writer:
             for batch in reader:
                 table = padded_columns(batch, slots)
                 if with_images:
@@ -60,7 +60,7 @@ def write_tensors(
                     raise ValueError(f"{batch.source.file}: has not the columns of the files before "
                                      f"it: {', '.join(odd[:5])}")  # fmt: skip
                 columns = {k: f"{v.dtype} {v.shape[1:]}" for k, v in table.items()}
-                writer.write(table, {})
+                writer.append(table, {})
         reader.check_not_empty()
         written = {
             "fastjag": version,
@@ -75,8 +75,6 @@ def write_tensors(
             "skipped": [asdict(s) for s in reader.skipped],
         }
         write_json(directory / "tensors.json", written)
-        for name in earlier - {p.name for p in _files(directory)}:
-            (Path(out) / name).unlink(missing_ok=True)
     return written
 
 

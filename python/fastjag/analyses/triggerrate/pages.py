@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fastjag.analyses.tables import write_parquet
 from fastjag.analyses.triggerrate.counts import Counts, count_triggers
 from fastjag.analyses.triggerrate.rates import (
     SECTION_SECONDS,
@@ -199,11 +200,8 @@ def _fit(fit: PileupFit) -> dict[str, Any]:
 
 def _write_counts(counts: Counts, path: Path) -> None:
     needs("pyarrow", "arrow")
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     columns = {"run": counts.run, "section": counts.section, "events": counts.events}
-    pq.write_table(pa.table({**columns, **counts.fired}), path, compression="zstd")
+    write_parquet(path, {**columns, **counts.fired})
 
 
 def _report(result: Result, content: dict[str, Any], directory: Path) -> Report:

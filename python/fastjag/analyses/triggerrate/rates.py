@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fastjag.analyses.triggerrate.counts import Counts, listed
 from fastjag.arrays import near_misses
+from fastjag.output import new_file
 from fastjag.selection import LumiMask
 
 #: Length of a luminosity section [s]: 2^18 orbits of the LHC at 11245.5 Hz.
@@ -252,7 +253,7 @@ _WHOLE = ("run", "first", "last", "sections", "seen", "counts")
 
 def write_csv(path: str | os.PathLike[str], rows: Sequence[Rate] | Sequence[Window]) -> None:
     """A CSV for :func:`read_rates` or :func:`read_windows`; what is not known stays empty."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
+    with new_file(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [f.name for f in fields(rows[0])])
         writer.writeheader()
         writer.writerows(asdict(row) for row in rows)
