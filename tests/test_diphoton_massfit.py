@@ -93,6 +93,44 @@ class TestFit:
         nothing = fit_mass(spectrum(8, 0, 6000), fixed={"mean": 125.0, "sigma": 2.0})
         assert abs(nothing.significance) < 3
 
+    def test_significance_without_signal(self):
+        """That of a standard normal variable, though place and width of the peak are fitted."""
+        fits = [fit_mass(spectrum(1000 + seed, 0, 6000)) for seed in range(80)]
+        Z = np.array([fit.significance for fit in fits])
+        assert fits[0].tested == {"mean": 125.0, "sigma": 2.0}
+        assert fits[0].errors["sigma"] > 0
+        # The best of all shapes is above 2 sigma in 13 % of them: 10 of 80; more than 6, with 2.3 %, is
+        # a chance of 0.2 %.
+        assert (Z > 2).sum() <= 6
+        assert abs(Z.mean()) < 4 / math.sqrt(len(Z))
+        assert 0.7 < Z.std() < 1.3
+
+    def test_significance_of_a_shape_that_is_given(self):
+        mass = spectrum(4, 400, 6000, sigma=1.2)
+        shape = {"mean": 125.0, "sigma": 1.2}
+        fits = [fit_mass(mass, fixed=fixed) for fixed in (None, {"sigma": 1.2}, shape)]
+        assert [fit.tested["sigma"] for fit in fits] == [2.0, 1.2, 1.2]
+        assert fits[1].significance == pytest.approx(fits[2].significance, abs=1e-2)
+        assert fits[0].significance < fits[2].significance
+        assert fits[0].numbers()["tested"] == fits[0].tested
+
+    @pytest.mark.parametrize("seed", range(6))
+    def test_negative_weights_that_no_likelihood_describes(self, seed):
+        """Bins whose weights add up to less than nothing: these fits are wrong by up to any number."""
+        mass = spectrum(seed, 20, 200)
+        sign = np.where(np.random.default_rng(seed).random(len(mass)) < 0.45, -1.0, 1.0)
+        fit = fit_mass(mass, sign)
+        assert ((fit.counts <= 0) & (fit.variances > 0)).any()
+        assert not fit.valid
+
+    def test_a_shape_at_its_limit_is_not_found(self):
+        rng = np.random.default_rng(1)
+        narrow = np.r_[spectrum(2, 0, 3000), rng.normal(125, 0.1, 400)]
+        fit = fit_mass(narrow)
+        assert fit.values["sigma"] == pytest.approx(0.5, abs=0.01)
+        assert not fit.valid
+        assert fit_mass(narrow, fixed={"sigma": 0.5}).valid
+
     def test_crystal_ball(self):
         rng = np.random.default_rng(1)
         core = rng.normal(125, 1.5, 30_000)

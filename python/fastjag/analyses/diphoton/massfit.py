@@ -46,15 +46,20 @@ class MassFit:
     errors: dict[str, float]  #: 0 for those that were fixed
     chi2: float  #: Pearson's, of bins with an expectation
     ndf: int
-    valid: bool  #: whether the minimiser found a minimum
-    #: sqrt(2 (ln L - ln L without signal)), with the sign of "events", for the shape found
+    #: whether the minimiser found a minimum, with mean and width inside their limits, of a likelihood
+    #: that is one: it is not where weights add up to 0 or less in a bin with events
+    valid: bool
+    #: sqrt(2 (ln L - ln L without signal)) for a peak of the shape ``tested``, with the sign of its
+    #: events: of a standard normal distribution where there is no signal
     significance: float
+    tested: dict[str, float]
     shape: str
     degree: int
 
     def numbers(self) -> dict[str, Any]:
         """Without the spectrum, for JSON."""
-        names = ("values", "errors", "chi2", "ndf", "valid", "significance", "shape", "degree")
+        names = ("values", "errors", "chi2", "ndf", "valid", "significance", "tested", "shape",
+                 "degree")  # fmt: skip
         return {name: getattr(self, name) for name in names}
 
 
@@ -82,6 +87,9 @@ def fit_mass(
     fixed
         Parameters not to fit: "events", "mean", "sigma", and of the Crystal Ball "alpha_low",
         "n_low", "alpha_high", "n_high".
+
+    The significance is that of a peak at 125 GeV with a width of 2 GeV, or where ``fixed`` says. The
+    best of all places and widths would be above 2 sigma in every seventh spectrum without a signal.
 
     Raises ValueError naming the argument that is wrong, or if fewer than 10 events are in the
     window.
@@ -147,25 +155,36 @@ def fit_mass(
     )
     values = {n: float(minuit.values[n]) for n in names}
     errors = {n: 0.0 if minuit.fixed[n] else float(minuit.errors[n]) for n in names}
-    without = _without_signal(cost, minuit)
-    gain = max(0.0, without - float(minuit.fval))
+    tested = {n: (fixed or {}).get(n, _SHAPE[n][0]) for n in shape}
+    null = _refitted(cost, minuit, {**tested, "events": 0.0})
+    peaked = minuit if tested.keys() <= (fixed or {}).keys() else _refitted(cost, minuit, tested)
+    gain = max(0.0, float(null.fval) - float(peaked.fval))
+    defined = not ((counts <= 0) & filled).any()
+    inside_limits = all(
+        low + 1e-3 * (high - low) < values[n] < high - 1e-3 * (high - low)
+        for n, (_, low, high) in _SHAPE.items()
+        if n in ("mean", "sigma") and not minuit.fixed[n]
+    )
     return MassFit(
         edges, counts, variances, polynomial, peak, values, errors, chi2,
-        int(filled.sum()) - len(free), bool(minuit.valid),
-        math.copysign(math.sqrt(gain), values["events"]), signal, degree,
+        int(filled.sum()) - len(free),
+        defined and inside_limits and all(bool(fit.valid) for fit in (minuit, null, peaked)),
+        math.copysign(math.sqrt(gain), peaked.values["events"]), tested, signal, degree,
     )  # fmt: skip
 
 
-def _without_signal(cost: Any, minuit: Any) -> float:
-    """-2 ln L of the best polynomial alone."""
+def _refitted(cost: Any, minuit: Any, fixed: Mapping[str, float]) -> Any:
+    """The fit once more with further parameters fixed."""
     from iminuit import Minuit
 
-    null = Minuit(cost, **{n: minuit.values[n] for n in minuit.parameters})
-    null.values["events"] = 0.0
+    again = Minuit(cost, **{n: minuit.values[n] for n in minuit.parameters})
     for name in minuit.parameters:
-        null.fixed[name] = name == "events" or name in _SHAPE
-    null.migrad(ncall=20_000)
-    return float(null.fval)
+        again.fixed[name] = minuit.fixed[name] or name in fixed
+    for name, value in fixed.items():
+        again.values[name] = value
+    again.strategy = 1
+    again.migrad(ncall=20_000)
+    return again
 
 
 class _Model:
