@@ -44,6 +44,8 @@ TESTS = {
     "statistics/backgrounds.py": ("backgrounds", "peaks"),
     "statistics/peaks.py": ("peaks",),
     "statistics/crystalball.py": ("peaks",),
+    "statistics/deviations.py": ("likelihood",),
+    "statistics/goodness.py": ("goodness",),
     "statistics/scan.py": ("mass_scan",),
     "analyses/gammajet/response.py": ("gammajet",),
     "analyses/triggerrate/rates.py": ("rates",),

@@ -139,6 +139,26 @@ def test_published_cuts(cases):
         assert found.Z[i] == pytest.approx(point["Z_converged"], abs=1e-6)
 
 
+def sides(count, variance=None):
+    """A fit with one such bin."""
+    left, squares = np.ones(27), np.ones(27)
+    left[5], squares[5] = count, 1 if variance is None else variance
+    fit_background(
+        left, np.ones(37), window=UPSILON,
+        variances=None if variance is None else (squares, np.ones(37)),
+    )  # fmt: skip
+
+
+def test_negative_sums_of_weights():
+    """Allowed with their variances, and of no influence where those are large."""
+    left, right = falling_counts()
+    v = left + 1.0, right + 1.0
+    plain = fit_background(left, right, window=UPSILON, degree=2, variances=v)
+    left[3], v[0][3] = -500.0, 1e12
+    odd = fit_background(left, right, window=UPSILON, degree=2, variances=v)
+    np.testing.assert_allclose(odd(UPSILON.centers), plain(UPSILON.centers), rtol=0.05)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -147,6 +167,16 @@ def test_published_cuts(cases):
         (
             lambda: fit_background(np.ones(27), np.ones(37), window=UPSILON, degree=63),
             "64 sideband",
+        ),
+        (lambda: sides(-1.0), "left must be 27 finite numbers, not negative, .* with -1"),
+        (lambda: sides(1.0, -0.5), "variances of left must be 27 .*not negative, .* with -0.5"),
+        (lambda: sides(1.0, np.nan), r"variances of left must .* got shape \(27,\) with nan"),
+        (lambda: sides(np.inf, 1.0), "left must be 27 finite numbers for .* with inf"),
+        (
+            lambda: fit_background(
+                np.ones(27), np.ones(37), window=UPSILON, variances=(np.ones(27), 1.0)
+            ),
+            r"variances of right must be 37 .*, got shape \(\)",
         ),
         (lambda: sideband_cuts([1, np.nan], [True, True], [0.5]), "scores must be finite"),
         (lambda: sideband_cuts([1, 2], np.zeros(2, bool), [0.5]), "none of the events"),

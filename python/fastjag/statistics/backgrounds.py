@@ -102,6 +102,9 @@ def fit_background(
 
     Errors are sqrt(n + 1), or sqrt(sum w² + 1) with ``variances`` = sums of squared weights of
     ``left`` and ``right``. Closed form: nothing has to converge.
+
+    Raises ValueError for what is no finite number or does not fit the window, for negative variances
+    (and counts without any), and where the bins are too few for the polynomial.
     """
     y, sigma = sideband_counts(left, right, window, variances)
     degree = at_least("degree", degree, 0)
@@ -119,18 +122,28 @@ def sideband_counts(
     variances: tuple[ArrayLike, ArrayLike] | None,
 ) -> tuple[Floats, Floats]:
     """Counts of both sidebands in a row, and their errors; checked."""
-    counts, squares = [], []
-    for name, bins, given, v in (
-        ("left", len(window.left) - 1, left, None if variances is None else variances[0]),
-        ("right", len(window.right) - 1, right, None if variances is None else variances[1]),
-    ):
-        n = np.asarray(given, np.float64)
-        if n.shape != (bins,) or not np.isfinite(n).all():
+
+    def numbers(given: ArrayLike, bins: int, what: str, least: float) -> Floats:
+        x = np.asarray(given, np.float64)
+        if x.shape != (bins,) or not (np.isfinite(x) & (x >= least)).all():
+            kind = "finite numbers" if least < 0 else "finite numbers, not negative,"
+            wrong = "" if x.shape != (bins,) else f" with {x[~(np.isfinite(x) & (x >= least))][0]}"
             raise ValueError(
-                f"{name} must be {bins} finite numbers for this window, got shape {n.shape}"
+                f"{what} must be {bins} {kind} for this window, got shape {x.shape}{wrong}"
             )
+        return x
+
+    counts, squares = [], []
+    for i, (name, edges, given) in enumerate(
+        (("left", window.left, left), ("right", window.right, right))
+    ):
+        # Sums of weights may be negative; numbers of events are their own variances.
+        n = numbers(given, len(edges) - 1, name, 0 if variances is None else -np.inf)
         counts.append(n)
-        squares.append(n if v is None else np.asarray(v, np.float64))
+        squares.append(
+            n if variances is None
+            else numbers(variances[i], len(edges) - 1, f"variances of {name}", 0)
+        )  # fmt: skip
     return np.concatenate(counts), np.sqrt(np.concatenate(squares) + 1)
 
 
