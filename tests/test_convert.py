@@ -11,7 +11,7 @@ from toy_samples import joined
 
 import fastjag as fj
 from fastjag import toys
-from fastjag.analyses.convert import FORMATS, Pad, convert
+from fastjag.analyses.convert import FORMATS, Pad, convert, output_names
 from fastjag.io import ReadError
 
 N = 1200
@@ -187,6 +187,54 @@ class TestErrors:
     def test_pad(self):
         assert Pad.parse("Muon=5") == ("Muon", Pad(5))
         assert Pad.parse("Muon=5:pt") == ("Muon", Pad(5, "pt"))
-        for text in ("Muon", "=5", "Muon=", "Muon=0", "Muon=-1", "Muon=x", "Muon=1.5"):
+        for text in ("Muon", "=5", "Muon=", "Muon=0", "Muon=-1", "Muon=x", "Muon=1.5", "Muon=²",
+                     "Muon=٣", "Muon=5:", "Muon= 5", "Muon=5 ", "Muon=1_0", f"Muon={'9' * 5000}",
+                     "Muon=5=pt", "Muon=+5", "", "=", "Muon=000"):  # fmt: skip
             with pytest.raises(ValueError, match="pad must read like Muon=5 or Muon=5:pt, got"):
                 Pad.parse(text)
+        assert Pad.parse_all(["A=1", "B=02:x"]) == {"A": Pad(1), "B": Pad(2, "x")}
+        with pytest.raises(ValueError, match="pad names Muon more than once: 'Muon=5:pt'"):
+            Pad.parse_all(["Muon=3", "Jet=1", "Muon=5:pt"])
+
+
+class TestNames:
+    @pytest.mark.parametrize(("paths", "names"), [
+        (["a.root"], ["a"]),
+        (["d/a.ROOT", "a.b.root"], ["a", "a.b"]),
+        (["AOD.1._000001.pool.root.1", "b.root.12"], ["AOD.1._000001", "b"]),
+        (["a.pool.root.1", "a.pool.root.2"], ["a-0000", "a-0001"]),
+        (["1/x.root", "2/x.root"], ["x-0000", "x-0001"]),
+        (["1/x.root", "2/X.root", "y.root"], ["x-0000", "X-0001", "y"]),
+        (["1/x.root", "2/x.root", "x-0001.root"], ["x-0000", "x-0004", "x-0001"]),
+        (["1/x.root", "2/x.root", "X-0001.root", "3/x-0000.root"],
+         ["x-0004", "x-0005", "X-0001", "x-0000"]),
+        (["1/x-0001.root", "2/x-0001.root", "x.root"], ["x-0001-0000", "x-0001-0001", "x"]),
+        (["1/\u00e9.root", "2/e\u0301.root"], ["\u00e9-0000", "e\u0301-0001"]),
+        (["1/\u00df.root", "2/ss.root"], ["\u00df-0000", "ss-0001"]),
+        (["https://host/a/x.root?token=a/b.root#c", "root://host:1094//store/y.root"], ["x", "y"]),
+        (["https://host/a%20b%2Fc.root", "https://host/"], ["a b_c", "file"]),
+        ([".root", "1/.hidden.root", "..root"], ["file-0000", "hidden", "file-0002"]),
+        (["x.dat", "1/x"], ["x-0000", "x-0001"]),
+    ])  # fmt: skip
+    def test_distinct(self, paths, names):
+        assert output_names(paths) == names
+
+    def test_long(self):
+        long = "é" * 120
+        names = output_names([f"{long}{i}.root" for i in range(3)])
+        assert len(set(names)) == 3
+        assert all(len(f"{name}-12345.parquet".encode()) <= 255 for name in names)
+
+    @pytest.mark.parametrize("format", FORMATS)
+    def test_before_a_byte_is_read(self, tmp_path, format):
+        """Files whose names would have met only after all the work."""
+        files = {}
+        for i, name in enumerate(("x.root", "X.root", "x-0001.root", "x-0000.pool.root.1")):
+            (tmp_path / str(i)).mkdir()
+            path = toys.write(tmp_path / str(i) / name, 3 + i, columns=["event", "Muon_pt"])
+            files[str(path)] = 3 + i
+        convert(list(files), tmp_path / "out", format=format)
+        record = json.loads((tmp_path / "out" / "convert.json").read_text())
+        assert {path: record["events"][name] for name, path in record["files"].items()} == files
+        for name, path in record["files"].items():
+            assert len(load(tmp_path / "out", name, format)["event"]) == files[path]

@@ -137,7 +137,7 @@ def convert(
         out,
         format=format,
         columns=columns,
-        pad=dict(job.Pad.parse(p) for p in pad or []),
+        pad=job.Pad.parse_all(pad or []),
         fill=fill,
         step=step_of(step),
         on_error="skip" if skip_errors else "raise",

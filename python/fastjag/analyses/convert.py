@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from unicodedata import normalize
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
@@ -17,7 +20,9 @@ from fastjag.files import Files, find_files
 from fastjag.io import Batch, Skipped, iterate
 from fastjag.output import results_directory, write_json
 
-__all__ = ["FORMATS", "Conversion", "Pad", "convert"]
+__all__ = ["FORMATS", "Conversion", "Pad", "convert", "output_names"]
+
+_LONGEST = 230  # bytes of an output's name: file systems hold 255, with number and ending
 
 
 @dataclass(frozen=True)
@@ -30,11 +35,21 @@ class Pad:
     @staticmethod
     def parse(text: str) -> tuple[str, Pad]:
         """From ``Muon=5`` or ``Muon=5:pt``."""
-        collection, _, rest = text.partition("=")
-        width, _, by = rest.partition(":")
-        if not collection or not width.isdigit() or int(width) < 1:
+        match = re.fullmatch(r"([^=]+)=0*([1-9][0-9]{0,8})(?::(.+))?", text, re.ASCII)
+        if not match:
             raise ValueError(f"pad must read like Muon=5 or Muon=5:pt, got {text!r}")
-        return collection, Pad(int(width), by or None)
+        return match[1], Pad(int(match[2]), match[3])
+
+    @staticmethod
+    def parse_all(texts: Iterable[str]) -> dict[str, Pad]:
+        """Collection to its slots. ValueError for one that comes twice."""
+        pads: dict[str, Pad] = {}
+        for text in texts:
+            collection, pad = Pad.parse(text)
+            if collection in pads:
+                raise ValueError(f"pad names {collection} more than once: {text!r}")
+            pads[collection] = pad
+        return pads
 
 
 @dataclass
@@ -59,7 +74,9 @@ def convert(
     progress: bool | None = None,
     version: str = "",
 ) -> Conversion:
-    """Write every input file as ``out/<stem>.parquet``, ``.h5`` or ``-<batch>.npz``.
+    """Write every input file as ``out/NAME.parquet``, ``NAME.h5`` or ``NAME-<batch>.npz``.
+
+    NAME is that of the file without ``.root``, numbered where two files share one.
 
     Event branches become flat columns. Collections named in ``pad`` become columns
     ``Muon_pt`` of shape (n_events, width), filled with ``fill`` and cut off at the width; other
@@ -78,7 +95,7 @@ def convert(
     result = Conversion()
     with results_directory(out, _earlier) as directory:
         names = list(columns) if columns is not None else None
-        for (path, tree), stem in zip(found, _stems([f for f, _ in found]), strict=True):
+        for (path, tree), stem in zip(found, output_names([f for f, _ in found]), strict=True):
             batches = iterate(
                 path if tree is None else f"{path}:{tree}", names,
                 step=step, on_error=on_error, progress=progress,
@@ -120,11 +137,41 @@ def _earlier(out: Path) -> set[str]:
         return set()
 
 
-def _stems(paths: list[str]) -> list[str]:
-    """Names of the outputs: the inputs' stems, numbered where two inputs share one."""
-    stems = [Path(p).stem for p in paths]
-    shared = {stem for stem, n in Counter(stems).items() if n > 1}
-    return [f"{s}-{i:04d}" if s in shared else s for i, s in enumerate(stems)]
+def output_names(paths: Sequence[str]) -> list[str]:
+    """Names of the outputs without their endings: those of the inputs, numbered where two share one.
+
+    No two are the same on any file system, such as those that do not tell ``A`` from ``a``, nor do
+    numbers make the name of another input.
+    """
+    stems = [_stem(path) for path in paths]
+    times = Counter(_folded(stem) for stem in stems)
+    taken = {stem for stem, n in times.items() if n == 1}
+    names = []
+    for i, stem in enumerate(stems):
+        name, number = stem, i
+        if times[_folded(stem)] > 1:
+            while _folded(name := f"{stem}-{number:04d}") in taken:
+                number += len(stems)
+            taken.add(_folded(name))
+        names.append(name)
+    return names
+
+
+def _stem(path: str) -> str:
+    """``a`` of ``a.root``, ``a.pool.root.1`` (as grids name files), ``https://host/a.root?x=1``."""
+    name = urlsplit(path).path if "://" in path else path
+    name = name.rstrip("/").rpartition("/")[2]
+    name = unquote(name) if "://" in path else name
+    stem = re.sub(r"(\.pool)?\.root(\.\d+)?$", "", name, flags=re.IGNORECASE)
+    stem = Path(name).stem if stem == name else stem
+    stem = re.sub(r"[/\0]", "_", stem).lstrip(".")  # as hidden files are not results
+    while len(os.fsencode(stem)) > _LONGEST:
+        stem = stem[:-1]
+    return stem or "file"
+
+
+def _folded(name: str) -> str:
+    return normalize("NFC", normalize("NFC", name).casefold())
 
 
 def _columns(
