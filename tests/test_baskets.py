@@ -119,7 +119,7 @@ def test_real_files(real_data, file, least):
     opened = reader.Reader(str(real_data / f"{file}.root"), None, None)
     with opened.file:
         names = opened.branches(None)
-        found = [opened.stored_branch(opened.tree[opened.stored[name]]) for name in names]
+        found = [opened.stored_branch(opened.branch(name)) for name in names]
         pairs = zip(names, found, strict=True)
         branches = {n: b for n, b in pairs if b is not None and not b.header}
         assert len(branches) >= least
@@ -130,7 +130,7 @@ def test_real_files(real_data, file, least):
         columns.close()
         for name, *pieces in zip(branches, *parts, strict=True):
             values = np.concatenate([values for _, values in pieces])
-            expected = opened.tree[opened.stored[name]].array(library="ak")
+            expected = opened.branch(name).stored.array(library="ak")
             flat = ak.to_numpy(expected if expected.ndim == 1 else ak.flatten(expected))
             assert values.tobytes() == flat.tobytes(), name
             if expected.ndim > 1:

@@ -343,7 +343,7 @@ def test_without_tables_of_offsets(tmp_path, file):
         assert n_bytes > n_key + last
     reader = Reader(path, None, None)
     with reader.file:
-        stored = reader.stored_branch(reader.tree["Photon_pt"])
+        stored = reader.stored_branch(reader.branch("Photon_pt"))
         expected = reader.tree["Photon_pt"].array(library="ak")
     short = tmp_path / "short.root"
     short.write_bytes(data)

@@ -36,7 +36,8 @@ LADDER = [
     },
     {"pyramid"},
     {"reader", "matrixfile", "remotes"},
-    {"rntuple"},
+    {"rntuple", "groups"},
+    {"branches", "batches"},
     {"baskets", "files", "schemas", "progress", "hdf5"},
     {"output"},
     {"locks"},
@@ -53,7 +54,16 @@ RUNG = {name: i for i, rung in enumerate(LADDER) for name in rung}
 # Where a library may be imported, at any depth; everything else asks these modules.
 HOMES = {
     "awkward": {"io", "toys", "interchange"},
-    "uproot": {"io", "reader", "remotes", "toys", "treefile", "compression", "rntuple"},
+    "uproot": {
+        "io",
+        "reader",
+        "branches",
+        "remotes",
+        "toys",
+        "treefile",
+        "compression",
+        "rntuple",
+    },
     "ROOT": {"treefile"},
     "torch": {"models", "interchange", "analyses"},
     "zuko": {"models"},

@@ -137,16 +137,12 @@ class TestBatches:
         path = tmp_path / "a.root"
         with uproot.recreate(path) as file:
             file.mkrntuple("Events", {"A_x": [[1.0], [2.0]], "A_y": [[1.0], [2.0, 3.0]]})
-        with pytest.raises(
-            ReadError,
-            match=r"a\.root:Events\[0:2\]: 'A_x' and 'A_y' have different lengths in event 1",
-        ):
-            list(fj.iterate(path, ["A_x", "A_y"]))
-        (batch,) = fj.iterate(path, "A_y")
-        assert batch.A.counts.tolist() == [1, 2]
-        (batch,) = fj.iterate(path)  # asked for by no name: a collection of its own
-        assert batch.A.columns == ("x",)
-        assert batch.collections["A_y"].counts.tolist() == [1, 2]
+        for columns in (None, ["A_x", "A_y"], "A_y"):
+            (batch,) = fj.iterate(path, columns)
+            assert batch.A_y["A_y"].tolist() == [1, 2, 3]
+            assert batch.A_y.counts.tolist() == [1, 2]
+        (batch,) = fj.iterate(path, ["A_y", "A_x"])
+        assert batch.A["x"].tolist() == [1, 2]
 
 
 class TestSteps:

@@ -6,7 +6,7 @@ import pytest
 import uproot
 
 import fastjag as fj
-from fastjag.schemas import ATLAS_MINI, JETNTUPLE, NANOAOD, PHYSLITE, is_numeric
+from fastjag.schemas import ATLAS_MINI, JETNTUPLE, NANOAOD, PHYSLITE
 
 PHYSLITE_FILES = ("atlas_PHYSLITE_mc700322_100ev.root", "atlas_PHYSLITE_mc_40ev.root")
 
@@ -63,19 +63,6 @@ class TestSchemas:
         assert ATLAS_MINI.scale("MET_pt") == 1e-3
         assert NANOAOD.public("Muon_pt") == "Muon_pt"
         assert NANOAOD.scale("Muon_pt") == 1
-
-    @pytest.mark.parametrize(
-        ("kind", "numeric"),
-        [
-            ("float", True), ("bool", True), ("float[]", True), ("std::vector<float>", True),
-            ("std::vector<uint64_t>", True), ("ROOT::VecOps::RVec<std::int32_t>", True),
-            ("unsigned char", True), ("char*", False), ("std::string", False), ("", False),
-            ("std::vector<std::vector<float>>", False), ("std::vector<std::string>", False),
-            ("xAOD::EventInfo_v1", False),
-        ],
-    )  # fmt: skip
-    def test_types_that_fit(self, kind, numeric):
-        assert is_numeric(kind) == numeric
 
 
 class TestRealFiles:

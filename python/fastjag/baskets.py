@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from fastjag.arrays import Array, Offsets
+from fastjag import kernels
+from fastjag.arrays import Array, Offsets, added_up
 from fastjag.compression import unpack
 
 _KEY = struct.Struct(
@@ -38,6 +39,24 @@ class Stored:
     entries: Sequence[int]  #: first entry of each basket, and the end of the last
     counter: Stored | None  #: the branch of the lengths, if this one has lists
     header: int = 0  #: bytes before the values of an entry: 10 for std::vector
+    leaf: str | None = None  #: the one wanted, where an entry has several
+    to: np.dtype[Any] | None = None  #: native, where columns have another one than the file
+
+    @property
+    def native(self) -> np.dtype[Any]:
+        """Of the values in columns."""
+        dtype = self.dtype if self.leaf is None else self.dtype[self.leaf]
+        return self.to or dtype.base.newbyteorder("=")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the numbers in an entry."""
+        return (self.dtype if self.leaf is None else self.dtype[self.leaf]).shape
+
+    def values(self, data: memoryview) -> Array:
+        """What bytes of the file mean, not yet native."""
+        values: Array = np.frombuffer(data, self.dtype)
+        return values if self.leaf is None else values[self.leaf]
 
 
 class Baskets:
@@ -73,14 +92,13 @@ class _Column:
     def __init__(self, stored: Stored, file: int) -> None:
         self.stored, self.baskets = stored, Baskets(stored, file)
         self.basket = 0  # the next to read
-        self.left: Array = np.empty(
-            0, stored.dtype.newbyteorder("=")
-        )  # read, but not asked for yet
+        # Read, but not asked for yet.
+        self.left: Array = np.empty((0, *stored.shape), stored.native)
 
     def read(self, start: int, stop: int, bounds: Offsets | None) -> Array:
         """Values of entries start to stop, of which entry start + i owns those from bounds[i]."""
         n = stop - start if bounds is None else int(bounds[-1])
-        out: Array = np.empty(n, self.left.dtype)
+        out: Array = np.empty((n, *self.stored.shape), self.stored.native)
         filled = min(n, len(self.left))
         out[:filled] = self.left[:filled]
         self.left = self.left[filled:]
@@ -110,7 +128,59 @@ class _Column:
         body, stop, _ = self.baskets.read(self.basket)
         if stop % self.stored.dtype.itemsize:
             raise ValueError(f"a basket of {self.stored.name} has {stop} bytes of values")
-        return np.frombuffer(body[:stop], self.stored.dtype)
+        return self.stored.values(body[:stop])
+
+
+class _Lists:
+    """Lists of one std::vector branch, read from front to back: nothing else knows their lengths."""
+
+    def __init__(self, stored: Stored, file: int) -> None:
+        self.stored, self.baskets = stored, Baskets(stored, file)
+        self.basket = 0  # the next to read
+        self.counts: Array = np.empty(0, np.int64)  # read, but not asked for yet
+        self.left: Array = np.empty(0, stored.native)
+
+    def read(self, start: int, stop: int) -> tuple[Offsets, Array]:
+        """(offsets, values) of entries start to stop."""
+        stored, n = self.stored, stop - start
+        counts, values = [self.counts], [self.left]
+        while self.basket < len(stored.seeks) and stored.entries[self.basket] < stop:
+            body, end, n_key = self.baskets.read(self.basket)
+            starts, stops = list_bounds(stored, self.basket, body, end, n_key)
+            counts.append((stops - starts) // stored.dtype.itemsize)
+            data = np.frombuffer(body[:end], np.uint8)
+            found = kernels.gather(starts, added_up(stops - starts), data, threads=1)
+            values.append(found.view(stored.dtype).astype(stored.native))
+            self.basket += 1
+        lengths = np.concatenate(counts) if len(counts) > 1 else self.counts
+        content = np.concatenate(values) if len(values) > 1 else self.left
+        if len(lengths) < n:
+            raise ValueError(f"{stored.name} has not as many lists as its entries until {stop}")
+        offsets = added_up(lengths[:n])
+        self.counts, self.left = lengths[n:], content[offsets[-1] :]
+        return offsets, content[: offsets[-1]]
+
+
+def list_bounds(
+    stored: Stored, basket: int, body: memoryview, stop: int, n_key: int
+) -> tuple[Offsets, Offsets]:
+    """Where in a basket the values of each entry begin and end, in bytes, by its own table."""
+    first, end = stored.entries[basket : basket + 2]
+    where = f"basket {basket} of {stored.name}, entries {first} to {end}, has"
+    table = np.frombuffer(body[stop:], ">i4", (len(body) - stop) // 4)
+    n = end - first
+    if len(table) < n + 2 or table[0] != n + 1:
+        raise ValueError(f"{where} a table of offsets that does not fit")
+    offsets = table[1 : n + 2].astype(np.int64) - n_key
+    offsets[-1] = stop  # left open in the file
+    starts, stops = offsets[:-1] + stored.header, offsets[1:]
+    sizes = stops - starts
+    if n and (
+        starts.min() < 0 or stops.max() > stop or sizes.min() < 0
+        or (sizes % stored.dtype.itemsize).any()
+    ):  # fmt: skip
+        raise ValueError(f"{where} offsets beyond its values")
+    return starts, stops
 
 
 def _at_least(buffer: memoryview, size: int) -> memoryview:
@@ -125,7 +195,7 @@ class Columns:
         counters = {b.counter.name: b.counter for b in branches if b.counter}
         self.file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self.counters = {name: _Column(b, self.file) for name, b in counters.items()}
-        self.columns = [_Column(b, self.file) for b in branches]
+        self.columns = [(_Lists if b.header else _Column)(b, self.file) for b in branches]
         # Decompression, reading and NumPy's copies release the GIL.
         self.pool = ThreadPoolExecutor(threads, "fastjag-baskets") if threads > 1 else None
 
@@ -138,9 +208,14 @@ class Columns:
         """(offsets or None, values) of each branch; ``start`` is the ``stop`` of the last call."""
         bounds = {n: _offsets(c.read(start, stop, None), n) for n, c in self.counters.items()}
         run = map if self.pool is None else self.pool.map
-        offsets = [bounds[b.counter.name] if b.counter else None for b in self.branches]
-        arrays = run(lambda c, o: c.read(start, stop, o), self.columns, offsets)
-        return list(zip(offsets, arrays, strict=True))
+
+        def one(branch: Stored, column: _Column | _Lists) -> tuple[Offsets | None, Array]:
+            if isinstance(column, _Lists):
+                return column.read(start, stop)
+            offsets = bounds[branch.counter.name] if branch.counter else None
+            return offsets, column.read(start, stop, offsets)
+
+        return list(run(one, self.branches, self.columns))
 
 
 def _offsets(counts: Array, name: str) -> Offsets:

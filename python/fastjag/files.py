@@ -1,4 +1,4 @@
-"""Which files are meant: paths, globs, directories and ``file.root:tree``."""
+"""Which files are meant: paths, globs, directories, ``file.root:tree`` and (file, tree)."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ import glob
 import os
 import re
 import warnings
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-Files = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+Path_ = str | os.PathLike[str]
+Files = Path_ | Mapping[Path_, str | None] | Iterable[Path_ | tuple[Path_, str | None]]
+
+# Grid sites append numbers: DAOD_PHYSLITE.1234._000001.pool.root.1
+_ROOT_FILE = re.compile(r"\.root(\.\d+)?$", re.IGNORECASE)
+_NAMED_TREE = re.compile(r"(.+?\.root(?:\.\d+)?):([^/].*)", re.IGNORECASE | re.DOTALL)
 
 
 class ReadError(OSError):
@@ -25,7 +30,10 @@ def first_line(error: BaseException) -> str:
 
 
 def find_files(files: Files) -> list[tuple[str, str | None]]:
-    """(path, tree or None) of every file meant: paths, globs, directories, ``file.root:tree``.
+    """(path, tree or None) of every file meant.
+
+    Accepted are paths, globs and directories, each with ``:tree`` at its end or without, pairs
+    (path, tree), several of all these, and mappings of paths to trees.
 
     A file that is meant more than once (by name and glob, a symbolic link, another spelling of its
     path or URL) comes once, where it first stands, with a UserWarning that names it. ``file://``
@@ -35,25 +43,14 @@ def find_files(files: Files) -> list[tuple[str, str | None]]:
     path, and ValueError for a name that is no UTF-8, and for a file that is given both with and
     without a tree, which might be the same.
     """
-    several = isinstance(files, Iterable) and not isinstance(files, (str, bytes, os.PathLike))
-    given: list[Any] = list(files) if several else [files]  # type: ignore[arg-type]
+    if isinstance(files, Mapping):
+        given: list[Any] = list(files.items())
+    else:
+        several = isinstance(files, Iterable) and not isinstance(files, (str, bytes, os.PathLike))
+        given = list(files) if several else [files]  # type: ignore[arg-type]
     found: list[tuple[str, str | None]] = []
     for item in given:
-        path, tree = _split_tree(_local(_as_text(item)))
-        if "://" in path:
-            found.append((path, tree))
-        elif Path(path).is_dir():
-            inside = sorted(str(p) for p in Path(path).glob("*.root"))
-            if not inside:
-                raise FileNotFoundError(f"{path}: the directory has no .root files")
-            found += [(p, tree) for p in inside]
-        elif glob.has_magic(path) and not Path(path).exists():
-            matches = sorted(glob.glob(path, recursive=True))
-            if not matches:
-                raise FileNotFoundError(f"{path}: no file matches")
-            found += [(p, tree) for p in matches]
-        else:
-            found.append((path, tree))
+        found += _expanded(*(_pair(item) if isinstance(item, tuple) else _split_tree(item)))
     if not found:
         raise FileNotFoundError("no files were given")
     return _once(found)
@@ -145,8 +142,39 @@ def _normal_url(url: str) -> str:
     return f"{scheme}://{host}:{port}{path}?{parts.query}"
 
 
-def _split_tree(text: str) -> tuple[str, str | None]:
-    match = re.fullmatch(r"(.+\.root):([^:]+)", text)
+def _pair(item: tuple[Any, ...]) -> tuple[str, str | None]:
+    if len(item) != 2 or not (item[1] is None or isinstance(item[1], str)):
+        raise TypeError(f"files must be paths or pairs (path, tree), got {item!r}")
+    return _local(_as_text(item[0])), item[1] or None
+
+
+def _expanded(path: str, tree: str | None) -> list[tuple[str, str | None]]:
+    if "://" in path:
+        return [(path, tree)]
+    if Path(path).is_dir():
+        inside = sorted(str(p) for p in Path(path).iterdir() if _ROOT_FILE.search(p.name))
+        if not inside:
+            raise FileNotFoundError(f"{path}: the directory has no .root files")
+        return [(p, tree) for p in inside]
+    if glob.has_magic(path) and not Path(path).exists():
+        matches = sorted(glob.glob(path, recursive=True))
+        if not matches:
+            raise FileNotFoundError(f"{path}: no file matches")
+        return [(p, tree) for p in matches]
+    return [(path, tree)]
+
+
+def _split_tree(item: object) -> tuple[str, str | None]:
+    """The path and the tree of ``file.root:tree``; both may have colons."""
+    text = _local(_as_text(item))
+    if "://" not in text:
+        # The longest beginning that is there: what follows is a tree.
+        cuts = [len(text), *(i for i in range(len(text) - 1, 0, -1) if text[i] == ":")]
+        for cut in cuts:
+            path = text[:cut]
+            if os.path.exists(path) or (glob.has_magic(path) and glob.glob(path, recursive=True)):
+                return path, text[cut + 1 :] or None
+    match = _NAMED_TREE.fullmatch(text)
     return (match[1], match[2]) if match else (text, None)
 
 

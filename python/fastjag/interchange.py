@@ -50,13 +50,14 @@ def from_awkward(array: Any, columns: list[str] | None) -> Parts:
 
 
 def awkward_column(array: Any, name: str) -> tuple[Offsets | None, Array]:
-    """(offsets, values) of one column of lists, (None, values) of one number per event."""
+    """(offsets, values) of one column of lists, (None, values) of numbers per event."""
     import awkward as ak
 
     layout = _plain(ak, ak.to_layout(array), f"branch {name!r}")
-    if layout.is_numpy:
-        return None, np.asarray(layout.data)
-    if not layout.is_list or layout.parameter("__array__") is not None:
+    text = layout.parameter("__array__") in ("string", "bytestring")
+    if layout.is_numpy or (layout.is_regular and layout.content.is_numpy and not text):
+        return None, np.asarray(ak.to_numpy(layout))
+    if not layout.is_list or text:
         raise TypeError(
             f"branch {name!r} has type {layout.form.type}; accepted are numbers and lists of them"
         )

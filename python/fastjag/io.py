@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from fastjag.arrays import needs, one_of
+from fastjag.batches import Batch, Source
+from fastjag.branches import LeftOut
 from fastjag.files import Files, ReadError, find_files, first_line
 from fastjag.jagged import Jagged
 from fastjag.output import new_file
 from fastjag.progress import progress_bar
-from fastjag.reader import Batch, Reader, Source, n_bytes
+from fastjag.reader import Reader, n_bytes
 from fastjag.schemas import Schema
 
 __all__ = [
-    "Batch", "Batches", "ReadError", "Skipped", "Source", "iterate", "write_events",
+    "Batch", "Batches", "LeftOut", "ReadError", "Skipped", "Source", "iterate", "write_events",
     "write_histograms",
 ]  # fmt: skip
 
@@ -36,7 +38,11 @@ class Skipped:
 
 @dataclass
 class Batches:
-    """The iterator that :func:`iterate` returns; ``skipped`` fills up as files are skipped."""
+    """The iterator that :func:`iterate` returns.
+
+    ``skipped`` fills up as files are skipped, ``left_out`` as files are opened, with the branches
+    that ``columns`` matches but arrays cannot hold.
+    """
 
     files: list[tuple[str, str | None]]
     columns: list[str] | None
@@ -47,6 +53,7 @@ class Batches:
     progress: bool | None
     optional: tuple[str, ...] = ()
     skipped: list[Skipped] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
     n_events: int = 0
     _iterator: Generator[Batch] | None = None
 
@@ -86,18 +93,29 @@ class Batches:
                 del batch  # the caller's reference is the last one while the next is read
 
     def _read_files(self, advance: Callable[[float], None]) -> Generator[Batch]:
+        missing: ReadError | None = None  # of a tree without events
+        some = False  # any tree with events
         for path, tree in self.files:
             done, total = 0, None
             try:
                 reader = Reader(path, tree, self.schema)
                 with reader.file:
                     total = reader.n_entries
-                    names = reader.branches(self.columns)
+                    try:
+                        names = reader.branches(self.columns)
+                    except ReadError as error:
+                        if total:
+                            raise
+                        missing = missing or error
+                        continue
+                    finally:
+                        self.left_out += reader.left_out
                     there = set(reader.stored).difference(names)
                     names += [name for name in self.optional if name in there]
                     if total == 0:
                         advance(1)
                         continue
+                    some = True
                     step = reader.entries_per_step(names, self.step)
                     for batch in reader.batches(names, step):
                         done = batch.source.stop
@@ -110,6 +128,8 @@ class Batches:
                     raise error from error.__cause__
                 left = None if total is None else total - done
                 self.skipped.append(Skipped(path, left, str(error)))
+        if missing is not None and not some and self.on_error == "raise":
+            raise missing
 
 
 def iterate(

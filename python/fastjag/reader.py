@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Generator, Hashable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from fnmatch import fnmatchcase
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -15,72 +15,20 @@ import numpy as np
 from fastjag import rntuple
 from fastjag.arrays import Array, Offsets, near_misses
 from fastjag.baskets import Columns, Stored
+from fastjag.batches import Batch, Place, Source
+from fastjag.branches import Branch, LeftOut, Unfit, branches_of
 from fastjag.compression import bound_uproot
 from fastjag.files import ReadError, first_line
+from fastjag.groups import Groups
 from fastjag.interchange import awkward_column
 from fastjag.jagged import Jagged
 from fastjag.kernels.threads import get_num_threads
-from fastjag.schemas import NANOAOD, SCHEMAS, Schema, is_numeric
+from fastjag.schemas import NANOAOD, SCHEMAS, Schema
 
 #: Offsets of lists, or None for one number per event, and the values.
 Parts = tuple[Offsets | None, Array]
 
-
-@dataclass(frozen=True)
-class Source:
-    """Where a batch came from: entries ``start`` to ``stop`` of a tree in a file."""
-
-    file: str
-    tree: str
-    start: int
-    stop: int
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.tree}[{self.start}:{self.stop}]"
-
-
-class Batch:
-    """Some events of one file: ``batch.Muon`` is a Jagged, ``batch["MET_pt"]`` an array."""
-
-    def __init__(self, collections: dict[str, Jagged], flat: dict[str, Array], source: Source):
-        self.collections = collections
-        self.flat = flat
-        self.source = source
-
-    def __len__(self) -> int:
-        return self.source.stop - self.source.start
-
-    @property
-    def nbytes(self) -> int:
-        """Memory of the arrays."""
-        groups = self.collections.values()
-        arrays = [*self.flat.values(), *(j.offsets for j in groups)]
-        return sum(a.nbytes for a in [*arrays, *(j[c] for j in groups for c in j.columns)])
-
-    def __getattr__(self, name: str) -> Jagged:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        try:
-            return self.collections[name]
-        except KeyError:
-            raise AttributeError(
-                f"no collection {name!r} among the branches read: "
-                f"{near_misses(name, self.collections)}"
-            ) from None
-
-    def __getitem__(self, name: str) -> Array:
-        if name in self.flat:
-            return self.flat[name]
-        for collection, particles in self.collections.items():
-            column = name[len(collection) + 1 :] or name
-            if name.startswith(collection) and column in particles.columns:
-                raise KeyError(f"{name!r} is jagged: use batch.{collection}[{column!r}]")
-        raise KeyError(f"no event branch {name!r} was read: {near_misses(name, self.flat)}")
-
-    def __repr__(self) -> str:
-        parts = [f"{n} ({j.n_particles}: {', '.join(j.columns)})"
-                 for n, j in self.collections.items()] + list(self.flat)  # fmt: skip
-        return f"<Batch of {len(self)} events: {', '.join(parts)}; {self.source}>"
+_TREES = ("TTree", "ROOT::RNTuple", "TNtuple", "TNtupleD", "ROOT::Experimental::RNTuple")
 
 
 class Reader:
@@ -99,18 +47,20 @@ class Reader:
         except Exception as error:
             raise ReadError(f"{path}: not a readable ROOT file: {first_line(error)}") from error
         try:
-            self.tree_name = self._find_tree(tree, schema)
+            self.tree_name, key = self._find_tree(tree, schema)
             by_tree = {s.tree: s for s in SCHEMAS}
             self.schema = schema or by_tree.get(self.tree_name, NANOAOD)
-            self.tree = self._opened(self.tree_name)
-            # The subfields of an RNTuple are parts of its fields, a TTree's have their own data.
-            nested = not isinstance(self.tree, uproot.behaviors.RNTuple.HasFields)
-            names = self.tree.keys(recursive=nested)
-            self.stored: dict[str, str] = {}
-            for name in names:
-                self.stored.setdefault(self.schema.public(name), name)
-            self.by_pattern: set[str] = set()  # branches that a pattern chose
-            self.alone: set[str] = set()  # those whose lengths are not those of their prefix
+            self.tree = self._opened(key)
+            self.rntuple = isinstance(self.tree, uproot.behaviors.RNTuple.HasFields)
+            #: By the names that batches use.
+            self.stored, twice = branches_of(self.tree, self.schema.public)
+            self._paths = {branch.path: branch for branch in self.stored.values()}
+            self._twice = [LeftOut(path, name, reason) for name, reason in twice.items()]
+            #: What patterns would have taken if arrays could hold it.
+            self.left_out: list[LeftOut] = []
+            self.groups = Groups(
+                self.stored, self.schema.split, self.schema.one_length, self._lengths
+            )
             self.n_entries = int(self.tree.num_entries)
         except BaseException as error:
             self.file.close()
@@ -119,57 +69,102 @@ class Reader:
             where = f"{path}:{tree}" if tree else path
             raise ReadError(f"{where}: no readable tree: {first_line(error)}") from error
 
-    def _opened(self, name: str) -> Any:
+    def _opened(self, key: str) -> Any:
         """The tree, by uproot; an RNTuple is checked."""
         import uproot
 
-        where = f"{self.path}:{name}"
-        rntuple.refuse_old(self.file.classname_of(name), where)
-        tree = self.file[name]
+        where = f"{self.path}:{self.tree_name}"
+        rntuple.refuse_old(self.file.classname_of(key), where)
+        tree = self.file[key]
         is_rntuple = isinstance(tree, uproot.behaviors.RNTuple.HasFields)
         return rntuple.checked(tree, where) if is_rntuple else tree
 
-    def _find_tree(self, tree: str | None, schema: Schema | None) -> str:
-        kinds = ("TTree", "ROOT::RNTuple", "TNtuple", "TNtupleD", "ROOT::Experimental::RNTuple")
-        trees: list[str] = [
-            k.split(";")[0] for k, c in self.file.classnames().items() if c in kinds
-        ]
-        trees = list(dict.fromkeys(trees))
+    def _find_tree(self, tree: str | None, schema: Schema | None) -> tuple[str, str]:
+        """The tree's name and its key in the file, which has a cycle."""
+        keys = [key for key, kind in self.file.classnames().items() if kind in _TREES]
+        newest: dict[str, str] = {}
+        for key in sorted(keys, key=lambda key: -int(key.rpartition(";")[2])):
+            newest.setdefault(key.rpartition(";")[0], key)
+        trees = list(dict.fromkeys(key.rpartition(";")[0] for key in keys))
         if not trees:
             raise ReadError(f"{self.path}: holds no TTree or RNTuple")
         for wanted in [tree] if tree else [schema.tree] if schema else [s.tree for s in SCHEMAS]:
-            if wanted in trees:
-                return wanted
+            wanted = wanted.strip("/")
+            if wanted in newest:
+                return wanted, newest[wanted]
+            if wanted in keys:  # with a cycle, as in Events;2
+                name = wanted.rpartition(";")[0]
+                return (name if newest[name] == wanted else wanted), wanted
         if tree or schema:
             wanted = tree or (schema.tree if schema else "")
             raise ReadError(f"{self.path}: no tree {wanted!r}: {near_misses(wanted, trees)}")
         if len(trees) > 1:
             raise ReadError(f"{self.path}: name one of its trees: {', '.join(trees)}")
-        return trees[0]
+        return trees[0], newest[trees[0]]
 
     def branches(self, columns: Sequence[str] | None) -> list[str]:
-        """Public names of the branches asked for; patterns take what Jagged can hold."""
-        columns = ["*"] if columns is None else columns
+        """Names of the branches asked for; patterns take what arrays can hold.
+
+        The rest of what they match goes to ``left_out``. A name is that of a branch in ``stored``,
+        or its path; only what is neither is a pattern.
+        """
         chosen: dict[str, None] = {}
-        for name in columns:
-            if name in self.stored:
+        left: dict[str, LeftOut] = {}
+        for name in ["*"] if columns is None else columns:
+            branch = self.stored.get(name) or self._paths.get(name)
+            if branch is not None:
+                if isinstance(branch.kind, Unfit):
+                    raise ReadError(
+                        f"{self.path}:{self.tree_name}: branch {name!r} cannot be read: "
+                        f"{branch.kind}; accepted are numbers and lists of numbers"
+                    )
                 chosen[name] = None
                 continue
-            matches = [known for known in self.stored if fnmatchcase(known, name)]
+            matches = self._matching(name)
             if not matches:
-                raise ReadError(
-                    f"{self.path}:{self.tree_name}: no branch {name!r}: "
-                    f"{near_misses(name, self.stored)}"
-                )
-            matches = [n for n in matches if is_numeric(self._type(n))]
-            chosen.update(dict.fromkeys(matches))
-            self.by_pattern.update(matches)
+                raise ReadError(f"{self.path}:{self.tree_name}: {self._no_branch(name)}")
+            for known, branch in matches.items():
+                if isinstance(branch.kind, Unfit):
+                    left[branch.path] = LeftOut(self.path, branch.path, str(branch.kind))
+                else:
+                    chosen[known] = None
+            left |= {b.branch: b for b in self._twice if fnmatchcase(b.branch, name)}
+        self.left_out += [b for b in left.values() if b not in self.left_out]
         if not chosen:
-            raise ReadError(f"{self.path}:{self.tree_name}: no branch of numbers matches")
+            reasons = "; ".join(f"{b.branch}: {b.reason}" for b in [*left.values()][:9])
+            raise ReadError(
+                f"{self.path}:{self.tree_name}: no branch of numbers matches"
+                + (f" ({reasons})" if reasons else "")
+            )
         return list(chosen)
 
-    def _type(self, name: str) -> str:
-        return str(getattr(self.tree[self.stored[name]], "typename", ""))
+    def _matching(self, pattern: str) -> dict[str, Branch]:
+        """Branches by the name that matches: theirs, or else their path."""
+        found: dict[str, Branch] = {}
+        for name, branch in self.stored.items():
+            known = next((n for n in (name, branch.path) if fnmatchcase(n, pattern)), None)
+            if known is not None:
+                found[known] = branch
+        return found
+
+    def _no_branch(self, name: str) -> str:
+        last = [b for b in self._paths.values() if name in (b.own, self.schema.public(b.own))]
+        if last:
+            listed = ", ".join(repr(branch.path) for branch in last[:20])
+            return f"the branch name {name!r} is ambiguous: {listed}; use one of these paths"
+        within = [path for path in self._paths if path.startswith(f"{name}/")]
+        if within:
+            listed = ", ".join(repr(self._paths[path].name) for path in within[:20])
+            return f"{name!r} holds several branches: {listed}"
+        return f"no branch {name!r}: {near_misses(name, self.stored)}"
+
+    def branch(self, name: str) -> Branch:
+        """By the name in ``stored``, or the path."""
+        return self.stored.get(name) or self._paths[name]
+
+    def place(self, name: str) -> Place:
+        """(collection, column) of a list branch: the same in every batch, whatever else is read."""
+        return self.groups.place(self.branch(name).name)
 
     def entries_per_step(self, names: Sequence[str], step: int | str) -> int:
         if isinstance(step, int):
@@ -178,25 +173,14 @@ class Reader:
         per_event = self.stored_bytes(names) / max(1, self.n_entries)
         if per_event == 0:  # not every writer records sizes: look at the first events instead
             first = Source(self.path, self.tree_name, 0, min(1000, self.n_entries))
-            per_event = self._batch(self._read(names, 0, first.stop), first).nbytes / first.stop
+            with closing(self._parts(names, first.stop)) as parts:
+                per_event = self._batch(next(parts), first).nbytes / first.stop
         return max(1, int(budget / max(1.0, per_event)))
 
     def stored_bytes(self, names: Sequence[str]) -> int:
         """Of these branches, decompressed; 0 where the writer did not record it."""
-        sizes = [getattr(self.tree[self.stored[n]], "uncompressed_bytes", 0) for n in names]
+        sizes = [getattr(self.branch(n).stored, "uncompressed_bytes", 0) for n in names]
         return sum(sizes) if all(sizes) else 0
-
-    def _read(self, names: Sequence[str], start: int, stop: int) -> dict[str, Any]:
-        arrays = self.tree.arrays(
-            filter_name=[self.stored[name] for name in names], entry_start=start, entry_stop=stop,
-            library="ak", how=dict, array_cache=None,
-        )  # fmt: skip
-        return self._named(arrays, names)
-
-    def _named(self, arrays: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-        """What uproot read, by public name; it leaves out the parents of nested branches."""
-        found = {key.split("/")[-1]: array for key, array in arrays.items()}
-        return {name: found[self.stored[name].split("/")[-1]] for name in names}
 
     def batches(self, names: Sequence[str], step: int) -> Iterator[Batch]:
         """Batches in order; baskets that two of them share are decompressed once."""
@@ -219,100 +203,179 @@ class Reader:
                 f"{first_line(error)}"
             ) from error
 
-    def _parts(self, names: Sequence[str], step: int) -> Generator[dict[str, Any]]:
+    def _parts(self, names: Sequence[str], step: int) -> Generator[dict[str, Parts]]:
         """The columns of ``step`` entries after the other."""
-        branches = [self.stored_branch(self.tree[self.stored[name]]) for name in names]
-        if "://" in self.path or any(b is None or b.header for b in branches):
-            stored = [self.stored[name] for name in names]
-            for arrays in self.tree.iterate(
-                filter_name=stored, step_size=step, library="ak", how=dict
-            ):
-                yield self._named(arrays, names)
-            return
-        known = [branch for branch in branches if branch is not None]
-        with closing(Columns(self.path, known, get_num_threads())) as columns:
+        branches = {name: self.branch(name) for name in names}
+        with ExitStack() as stack:
+            own = {name: self.stored_branch(branch) for name, branch in branches.items()}
+            known = {name: stored for name, stored in own.items() if stored}
+            rest = {name: branch for name, branch in branches.items() if name not in known}
+            if known:
+                columns = Columns(self.path, list(known.values()), get_num_threads())
+                stack.enter_context(closing(columns))
+            foreign = [stack.enter_context(closing(layer)) for layer in self._foreign(rest, step)]
             for start in range(0, self.n_entries, step):
-                parts = columns.read(start, min(start + step, self.n_entries))
-                yield dict(zip(names, parts, strict=True))
+                parts: dict[str, Parts] = {}
+                if known:
+                    read = columns.read(start, min(start + step, self.n_entries))
+                    parts |= zip(known, read, strict=True)
+                for layer in foreign:
+                    parts |= next(layer, {})
+                if len(parts) < len(names):
+                    return
+                yield {name: parts[name] for name in names}
 
-    def stored_branch(self, branch: Any) -> Stored | None:
+    def _foreign(
+        self, branches: Mapping[str, Branch], step: int
+    ) -> list[Generator[dict[str, Parts]]]:
+        """Columns that uproot reads, in as few passes as there are namesakes."""
+        layers: list[dict[str, Any]] = []  # uproot's object by the name of its result
+        for branch in branches.values():
+            stored = branch.stored
+            own = stored if isinstance(stored, str) else stored.name
+            if not any(layer.get(own) is stored for layer in layers):
+                free = next((layer for layer in layers if own not in layer), None)
+                if free is None:
+                    layers.append(free := {})
+                free[own] = stored
+        return [self._layer(layer, branches, step) for layer in layers]
+
+    def _layer(
+        self, layer: Mapping[str, Any], branches: Mapping[str, Branch], step: int
+    ) -> Generator[dict[str, Parts]]:
+        if self.rntuple:
+            chosen = {"filter_field": lambda field: field.top_level and field.name in layer}
+        else:
+            chosen = {"filter_branch": lambda branch: layer.get(branch.name) is branch}
+        own = {
+            name: (branch, key)
+            for name, branch in branches.items()
+            for key, stored in layer.items()
+            if branch.stored is stored
+        }
+        for arrays in self.tree.iterate(step_size=step, library="ak", how=dict, **chosen):
+            parts = {}
+            for name, (branch, key) in own.items():
+                array = arrays[key]
+                for field in branch.pick:
+                    array = array[field]
+                try:
+                    parts[name] = awkward_column(array, name)
+                except TypeError as error:
+                    raise ReadError(f"{self.path}:{self.tree_name}: {error}") from None
+            yield parts
+
+    def stored_branch(self, column: Branch) -> Stored | None:
         """Where a branch of numbers or of lists of them lies; None for all other kinds.
 
         Lists have a counter, or are a std::vector.
         """
-        import uproot
+        if self.rntuple or "://" in self.path:
+            return None
+        return _stored(column.stored, column.pick)
 
-        if not isinstance(branch, uproot.behaviors.TBranch.TBranch):
-            return None
-        kind, counter, header = branch.interpretation, None, 0
-        if type(kind) is uproot.interpretation.jagged.AsJagged:
-            # The parts of split objects name a counter, too, which is no branch of numbers.
-            counts = getattr(branch.count_branch, "interpretation", None)
-            counted = type(counts) is uproot.interpretation.numerical.AsDtype
-            if counted == bool(kind.header_bytes):
-                return None
-            counter = self.stored_branch(branch.count_branch) if counted else None
-            if counted and counter is None:
-                return None
-            kind, header = kind.content, int(kind.header_bytes)
-        if type(kind) is not uproot.interpretation.numerical.AsDtype or branch.embedded_baskets:
-            return None
-        if kind.from_dtype.kind not in "iufb" or kind.from_dtype.shape or kind.to_dtype.shape:
-            return None
-        entries = branch.entry_offsets
-        seeks, sizes = (
-            branch.member(name)[: len(entries) - 1].tolist()
-            for name in ("fBasketSeek", "fBasketBytes")
-        )
-        return Stored(branch.name, kind.from_dtype, seeks, sizes, entries, counter, header)
+    def _lengths(self, branch: Branch) -> Hashable:
+        """Of the lists of one branch in all events: a hash, as there may be billions."""
+        digest = blake2b(digest_size=16)
+        stored = self.stored_branch(branch)
+        if stored is not None and stored.counter is not None:  # whose values nobody needs
+            with closing(Columns(self.path, [stored.counter], 1)) as columns:
+                for start in range(0, self.n_entries, 1_000_000):
+                    stop = min(start + 1_000_000, self.n_entries)
+                    ((_, counts),) = columns.read(start, stop)
+                    digest.update(counts.astype(np.int64).tobytes())
+            return digest.digest()
+        size = self.stored_bytes([branch.name])
+        step = int(max(1, 32e6 * self.n_entries // size)) if size else 20_000
+        for offsets in self._offsets(branch, stored, step):
+            digest.update(np.diff(offsets).astype(np.int64).tobytes())
+        return digest.digest()
 
-    def _batch(self, arrays: dict[str, Any], source: Source) -> Batch:
+    def _offsets(self, branch: Branch, stored: Stored | None, step: int) -> Iterator[Any]:
+        """Of all lists of a branch, ``step`` entries at a time."""
+        ranges = [(i, min(i + step, self.n_entries)) for i in range(0, self.n_entries, step)]
+        if stored is not None:
+            with closing(Columns(self.path, [stored], 1)) as columns:
+                yield from (columns.read(*some)[0][0] for some in ranges)
+            return
+        field = self.tree[branch.stored] if self.rntuple else branch.stored
+        for start, stop in ranges:
+            array = field.array(entry_start=start, entry_stop=stop, library="ak")
+            for name in branch.pick:
+                array = array[name]
+            yield awkward_column(array, branch.name)[0]
+
+    def _batch(self, arrays: Mapping[str, Parts], source: Source) -> Batch:
         parts: dict[str, Parts] = {}
-        for name, array in arrays.items():
-            try:
-                offsets, values = array if isinstance(array, tuple) else awkward_column(array, name)
-            except TypeError as error:
-                raise ReadError(f"{source.file}:{source.tree}: {error}") from None
+        for name, (offsets, values) in arrays.items():
             n = len(values if offsets is None else offsets[1:])
             if n != source.stop - source.start:
                 raise ReadError(f"{source}: branch {name!r} has {n} entries there")
             parts[name] = offsets, self.in_gev(name, values)
-        return Batch(*self.grouped(parts, source), source)
+        collections, flat, names = self.grouped(parts, source)
+        return Batch(collections, flat, source, names)
 
     def in_gev(self, name: str, values: Array) -> Array:
-        if (factor := self.schema.scale(name)) == 1.0:
+        if (factor := self.schema.scale(self.branch(name).name)) == 1.0:
             return values
         return values * (values.dtype.type(factor) if values.dtype.kind == "f" else factor)
 
     def grouped(
         self, parts: Mapping[str, Parts], source: Source
-    ) -> tuple[dict[str, Jagged], dict[str, Array]]:
-        """Collections by prefix, and the branches with one number per event."""
+    ) -> tuple[dict[str, Jagged], dict[str, Array], dict[Place, str]]:
+        """Collections, the branches with one number per event, and whose columns are which."""
         flat: dict[str, Array] = {}
         groups: dict[str, tuple[Array, dict[str, Array], str]] = {}
+        names: dict[Place, str] = {}
         for name, (offsets, values) in parts.items():
             if offsets is None:
                 flat[name] = values
                 continue
-            prefix, column = self.schema.split(name)
-            if name in self.alone:
-                prefix, column = name, ""
-            known, columns, first = groups.setdefault(prefix, (offsets, {}, name))
-            same = known is offsets or np.array_equal(known, offsets)
-            if not same and name in self.by_pattern:
-                # Nobody asked for this branch by its name: it becomes a collection of its own.
-                self.alone.add(name)
-                groups[name] = (offsets, {name: values}, name)
-                continue
-            if not same:
+            collection, column = self.place(name)
+            names[collection, column] = self.branch(name).name
+            known, columns, first = groups.setdefault(collection, (offsets, {}, name))
+            columns[column] = values
+            if known is not offsets and not np.array_equal(known, offsets):
                 event = int((np.diff(known) != np.diff(offsets)).argmax())
                 raise ReadError(
-                    f"{source}: {first!r} and {name!r} have different lengths in event {event}; "
-                    f"a collection has one: read them in separate calls"
+                    f"{source}: {first!r} and {name!r} have different lengths in event {event}, "
+                    f"but {collection} has one length in {self.schema.name} files; "
+                    "fastjag.schemas.NANOAOD as schema reads them as they are"
                 )
-            columns[column or name] = values
-        collections = {p: Jagged(offsets, columns) for p, (offsets, columns, _) in groups.items()}
-        return collections, flat
+        collections = {
+            name: Jagged(offsets, columns) for name, (offsets, columns, _) in groups.items()
+        }
+        return collections, flat, names
+
+
+def _stored(branch: Any, pick: Sequence[str] = ()) -> Stored | None:
+    import uproot
+
+    kind, counter, header = branch.interpretation, None, 0
+    if type(kind) is uproot.interpretation.jagged.AsJagged:
+        # The parts of split objects name a counter, too, which is no branch of numbers.
+        counts = getattr(branch.count_branch, "interpretation", None)
+        counted = type(counts) is uproot.interpretation.numerical.AsDtype
+        if counted == bool(kind.header_bytes):
+            return None
+        counter = _stored(branch.count_branch) if counted else None
+        if counted and counter is None:
+            return None
+        kind, header = kind.content, int(kind.header_bytes)
+    if type(kind) is not uproot.interpretation.numerical.AsDtype or branch.embedded_baskets:
+        return None
+    leaf = pick[0] if pick else None
+    before, after = (d[leaf] if leaf else d for d in (kind.from_dtype, kind.to_dtype))
+    if before.base.kind not in "iufb" or before.shape != after.shape:
+        return None
+    entries = branch.entry_offsets
+    seeks, sizes = (
+        branch.member(name)[: len(entries) - 1].tolist() for name in ("fBasketSeek", "fBasketBytes")
+    )
+    native = after.base.newbyteorder("=")
+    return Stored(
+        branch.name, kind.from_dtype, seeks, sizes, entries, counter, header, leaf, native
+    )
 
 
 def n_bytes(step: str) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -10,12 +9,20 @@ from fnmatch import fnmatchcase
 
 @dataclass(frozen=True)
 class Schema:
-    """Names of a file format.
+    """Names and units of a file format.
 
     ``prefixes`` maps the beginning of stored branch names to the collection's NanoAOD prefix,
-    ``names`` whole branch names; both apply to the last part of a branch path. Fields of
-    collections and flat branches that match ``energies`` (shell patterns on the new name without
-    its collection) are multiplied by ``to_gev``.
+    ``names`` whole branch names; both apply to the last part of a branch path. RNTuples, whose
+    names have no dots, write them as colons: ``Aux:pt`` is ``Aux.pt``.
+
+    One rule for the units of a file: *every* branch, in a collection that the schema names, in one
+    that it does not, or in none, whose field matches ``energies`` is multiplied by ``to_gev``. The
+    field is the new name without its collection, and ``energies`` are shell patterns. What matches
+    none stays as stored, lengths (mm in ATLAS files) and powers of energies (q/p, covariances)
+    among them.
+
+    ``one_length`` names the collections whose std::vector branches have equal lengths in every
+    event by the definition of the format, so that nobody has to look.
     """
 
     name: str
@@ -25,10 +32,13 @@ class Schema:
     fields: Mapping[str, str] = field(default_factory=dict)
     energies: tuple[str, ...] = ()
     to_gev: float = 1.0
+    one_length: tuple[str, ...] = ()
 
     def public(self, branch: str) -> str:
         """The NanoAOD-like name of a stored branch."""
         last = branch.split("/")[-1]
+        if any("." in stored for stored in self.prefixes):
+            last = last.replace(":", ".")
         if last in self.names:
             return self.names[last]
         for stored, prefix in self.prefixes.items():
@@ -38,18 +48,23 @@ class Schema:
         return last
 
     def split(self, public: str) -> tuple[str, str]:
-        """The collection of a jagged branch, and the column's name in it.
+        """The collection of a jagged branch, and the column's name in it, "" where it has none.
 
         Containers that the schema does not name keep theirs: ``Jet.PT``, ``TruthTausAuxDyn.eta``.
         """
+        start = public.rfind("/") + 1  # parents of split objects are part of the collection
+        while public[start : start + 1] == "_":
+            start += 1
         known = public.startswith(tuple(self.prefixes.values()))
-        separator = "." if "." in public and not known else "_"
-        collection, _, column = public.partition(separator)
-        return collection, column
+        for separator in "_" if known else ".:_":
+            at = public.find(separator, start)
+            if at > start:
+                return public[:at], public[at + 1 :]
+        return public, ""
 
     def scale(self, public: str) -> float:
         """The factor that brings a branch to GeV, 1 where it is no energy."""
-        rest = public.split("_", 1)[-1]
+        rest = self.split(public)[1] or public
         return self.to_gev if any(fnmatchcase(rest, p) for p in self.energies) else 1.0
 
 
@@ -71,6 +86,7 @@ ATLAS_MINI = Schema(
     fields={"E": "energy", "m": "mass"},
     energies=("pt", "energy", "mass", "ptcone*", "etcone*", "pt_syst", "et_syst"),
     to_gev=1e-3,
+    one_length=("Photon", "Lepton", "Jet", "FatJet", "Tau"),
 )
 
 # ATLAS Open Data 2025: GeV already. What is the same quantity has the name of the 2020 release;
@@ -103,6 +119,7 @@ ATLAS_ANALYSIS = Schema(
         "d0": "trackd0pvunbiased",
         "d0sig": "tracksigd0pvunbiased",
     },
+    one_length=ATLAS_MINI.one_length,
 )
 
 # CMS JetNtuple (record 12100): one row per jet, names kept as stored.
@@ -129,26 +146,18 @@ PHYSLITE = Schema(
         "EventInfoAuxDyn.eventNumber": "event",
     },
     fields={"m": "mass", "e": "energy"},
-    energies=("pt", "mass", "energy", "ptcone*", "ptvarcone*", "topoetcone*", "neflowisol*"),
+    energies=(
+        "pt", "pt1", "pt2", "px", "py", "pz", "e", "energy", "m", "mass", "mpx", "mpy", "sumet",
+        "pt_*", "e_dressed", "m_vis*", "m_invis*", "m_dressed", "m_combined",
+        "ptFinalCalib", "mFinalCalib", "ptTauEnergyScale", "mTauEnergyScale",
+        "InnerDetectorPt", "MuonSpectrometerPt", "EnergyLoss",
+        "JetConstitScaleMomentum_pt", "JetConstitScaleMomentum_m",
+        *(f"{cone}[0-9]*" for cone in ("ptcone", "ptvarcone", "etcone", "topoetcone", "neflowisol")),
+        "calE", "rawE", "jettrke", "jettrkp[xyz]", "jettrksumpt", "trkp[xyz]", "trksumpt",
+        "GenFilt*", "Density", "*EventShape_rho",
+    ),
     to_gev=1e-3,
-)
+    one_length=("Photon", "Electron", "Muon", "Jet", "FatJet", "Tau", "Track", "GenMuon"),
+)  # fmt: skip
 
 SCHEMAS = (NANOAOD, ATLAS_MINI, ATLAS_ANALYSIS, JETNTUPLE, PHYSLITE)
-
-_NUMBERS = {"unsigned", "signed", "long", "std::byte", "ROOT::RNTupleCardinality", *(
-    f"{std}{kind}" for std in ("", "std::")
-    for kind in ("bool", "char", "short", "int", "float", "double", "int64", "uint64",
-                 *(f"{sign}int{bits}_t" for sign in ("", "u") for bits in (8, 16, 32, 64)))
-)}  # fmt: skip
-
-
-def is_numeric(kind: str) -> bool:
-    """Whether a C++ type, as ROOT spells it, is a number or one list of numbers per event."""
-    words = re.findall(r"[A-Za-z_][A-Za-z_0-9:]*", kind)
-    lists = [w for w in words if w.split("::")[-1] in ("vector", "RVec")]
-    return (
-        bool(words)
-        and "*" not in kind
-        and len(lists) + kind.count("[]") <= 1
-        and set(words) - set(lists) <= _NUMBERS
-    )

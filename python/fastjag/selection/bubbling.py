@@ -8,18 +8,19 @@ the end: the last mask bubbles up. When no event of a batch is left, nothing mor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastjag.arrays import Array, Offsets, added_up, as_column, as_mask, at_least, needs
+from fastjag.batches import Batch, Place, Source
 from fastjag.files import Files, ReadError, find_files, first_line
 from fastjag.jagged import Jagged
 from fastjag.kernels import gather
 from fastjag.progress import progress_bar
-from fastjag.reader import Batch, Parts, Reader, Source
+from fastjag.reader import Parts, Reader
 from fastjag.schemas import Schema
 from fastjag.selection.columns import Columns, Counters, Entries
 
@@ -58,8 +59,9 @@ class Selected(Batch):
         flat: dict[str, Array],
         source: Source,
         entries: Entries,
+        names: Mapping[Place, str] | None = None,
     ) -> None:
-        super().__init__(collections, flat, source)
+        super().__init__(collections, flat, source, names)
         self.entries = entries
 
     def __len__(self) -> int:
@@ -313,7 +315,8 @@ class _Alive:
             self.loaded |= {name: (len(self.picks), parts) for name, parts in read.items()}
         self._bubble(names)
         parts = {name: self.loaded[name][1] for name in names}
-        return Selected(*self.reader.grouped(parts, self.source), self.source, self.entries)
+        collections, flat, of = self.reader.grouped(parts, self.source)
+        return Selected(collections, flat, self.source, self.entries, of)
 
     def total(self, weights: list[str]) -> float:
         """Sum over the events alive of the product of these branches; their number if none."""
@@ -351,7 +354,7 @@ class _Alive:
                     offsets = new
             if offsets is not None:
                 # One array for a collection: comparing them again and again takes time.
-                known = shared.setdefault(self.reader.schema.split(name)[0], offsets)
+                known = shared.setdefault(self.reader.place(name)[0], offsets)
                 if known is not offsets and np.array_equal(known, offsets):
                     offsets = known
             self.loaded[name] = now, (offsets, values)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fastjag import kernels
 from fastjag.arrays import Array, Offsets, added_up
 from fastjag.baskets import Baskets, Stored
+from fastjag.branches import Branch
 from fastjag.interchange import awkward_column
 from fastjag.kernels.threads import get_num_threads
 from fastjag.reader import Parts, Reader
@@ -49,8 +50,8 @@ class Columns:
         self.counters = Counters()
         self._file: int | None = None
         for name in names:
-            branch = reader.tree[reader.stored[name]]
-            stored = None if "://" in reader.path else reader.stored_branch(branch)
+            branch = reader.branch(name)
+            stored = reader.stored_branch(branch)
             if stored is None:
                 self.columns[name] = _Foreign(reader, name, branch)
                 continue
@@ -104,10 +105,10 @@ class _Own:
             for basket in (low + np.flatnonzero(np.diff(bounds))).tolist():
                 first, last = bounds[basket - low], bounds[basket - low + 1]
                 pieces.append(self._piece(basket, entries[first:last]))
-        native = self.stored.dtype.newbyteorder("=")
+        native = np.empty((0, *self.stored.shape), self.stored.native)
         if self.stored.counter is None and not self.stored.header:
             return None, _joined([values for _, values in pieces], native)
-        counts = _joined([n for n, _ in pieces if n is not None], np.dtype(np.int64))
+        counts = _joined([n for n, _ in pieces if n is not None], np.empty(0, np.int64))
         return added_up(counts), _joined([values for _, values in pieces], native)
 
     def _piece(self, basket: int, entries: Entries) -> tuple[Array | None, Array]:
@@ -123,12 +124,12 @@ class _Own:
         start, stop = int(entries[0]) - first, int(entries[-1]) - first + 1
         whole = len(entries) == stop - start
         chosen: slice | Entries = slice(start, stop) if whole else entries - first
-        dtype, native = self.stored.dtype, self.stored.dtype.newbyteorder("=")
+        dtype, native = self.stored.dtype, self.stored.native
         data = self.body[: self.stop]
         if self.stored.counter is None and not self.stored.header:
             if self.stop != (end - first) * dtype.itemsize:
                 raise self._wrong(basket, f"{self.stop} bytes of values")
-            return None, np.frombuffer(data, dtype)[chosen].astype(native)
+            return None, self.stored.values(data)[chosen].astype(native)
         starts, stops = self._bounds(basket, first, end, chosen)
         n_bytes = stops - starts
         counts = n_bytes // dtype.itemsize
@@ -170,8 +171,10 @@ class _Own:
 class _Foreign:
     """Any other branch that is one number or one list per event: uproot reads its baskets."""
 
-    def __init__(self, reader: Reader, name: str, branch: Any) -> None:
-        self.name, self.branch = name, branch
+    def __init__(self, reader: Reader, name: str, column: Branch) -> None:
+        self.name, self.pick = name, column.pick
+        self.branch: Any = reader.tree[column.stored] if reader.rntuple else column.stored
+        branch = self.branch
         self.counters = Counters()
         firsts = getattr(branch, "entry_offsets", None)
         self.sizes: Sequence[int] = []
@@ -192,6 +195,8 @@ class _Foreign:
             runs.append((int(chosen[0]), int(chosen[-1]) + 1, chosen))
         for start, stop, chosen in runs or [(0, 0, entries)]:
             array = self.branch.array(entry_start=start, entry_stop=stop, library="ak")
+            for field in self.pick:
+                array = array[field]
             pieces.append(_picked(*awkward_column(array, self.name), chosen - start))
         self._count(hit)
         values = np.concatenate([values for _, values in pieces])
@@ -215,7 +220,7 @@ def _picked(offsets: Offsets | None, values: Array, entries: Entries) -> Parts:
     return new, kernels.gather(offsets[entries], new, values)
 
 
-def _joined(pieces: list[Array], dtype: np.dtype[Any]) -> Array:
+def _joined(pieces: list[Array], none: Array) -> Array:
     if len(pieces) == 1:
         return pieces[0]
-    return np.concatenate(pieces) if pieces else np.empty(0, dtype)
+    return np.concatenate(pieces) if pieces else none

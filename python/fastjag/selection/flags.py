@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastjag.arrays import Array
+from fastjag.batches import Batch
 from fastjag.files import ReadError
-from fastjag.reader import Batch
 
 
 def as_flags(values: Array, name: str, where: object) -> NDArray[np.bool_]:

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastjag.arrays import Array
+from fastjag.batches import Batch
 from fastjag.files import ReadError
-from fastjag.reader import Batch
 
 _Cuts = tuple[tuple[str, str, float], ...]
 _BARREL = ("chMultiplicity", ">", 0.0), ("constituents", ">", 1.0)

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastjag.batches import Batch
 from fastjag.files import ReadError
 from fastjag.neighbours import nearest
-from fastjag.reader import Batch
 
 Floats = NDArray[np.float64]
 
