@@ -16,6 +16,7 @@ from fastjag.output import write_json
 from fastjag.statistics import Window, significance, toy_curve
 
 WINDOW = Window(5, 9, 10.6, 16, sr_edges=6)
+PASSED = {"closure": {"passes": True, "says": ""}, "background": {"passes": True, "says": ""}}
 WANTED = Wanted(WINDOW, 2, [2, 3], [6, 8], [1.0, 0.3, 0.1], toys=30, seed=4, progress=False)
 
 
@@ -37,7 +38,7 @@ def scored(seed=1, n=3000, signal=80, hole=False):
 @pytest.fixture(scope="module")
 def found():
     classes = {"OS": scored(), "SS": scored(2, n=1500, signal=0, hole=True)}
-    return classes, findings(classes, "OS", WANTED)
+    return classes, findings(classes, "OS", WANTED, PASSED)
 
 
 def test_grid_equals_single_curves(found):
@@ -135,7 +136,7 @@ def test_spectra_have_bands(found):
 
 def test_without_toys_and_as_json(found, tmp_path):
     classes, _ = found
-    result = findings({"OS": classes["OS"]}, "OS", replace(WANTED, toys=0))
+    result = findings({"OS": classes["OS"]}, "OS", replace(WANTED, toys=0), PASSED)
     assert result["OS"]["toys"] == {}
     assert {row["toy_p"] for row in result["table"]} == {None}
     write_json(tmp_path / "a.json", result)
@@ -176,7 +177,7 @@ def test_a_cut_that_leaves_too_few_to_fit_is_not_the_best():
     assert curve.best in (0, 1)
     only = Scored(events, {"classifier": score})
     wanted = replace(WANTED, rates=rates)
-    result = findings({"OS": only}, "OS", wanted)
+    result = findings({"OS": only}, "OS", wanted, PASSED)
     curve = cut_curve(events, score, WINDOW, degree=2, rates=wanted.all_rates)
     assert not curve.few[curve.best]
     assert curve.result.Z[curve.best] < curve.result.Z.max()

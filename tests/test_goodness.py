@@ -2,10 +2,20 @@
 
 import math
 
+import numpy as np
 import pytest
 from scipy import stats
 
-from fastjag.statistics import bad_fits, fit_probability, fit_warning
+from fastjag.statistics import (
+    Window,
+    bad_fits,
+    fit_probability,
+    fit_warning,
+    sideband_chi2,
+    significance,
+)
+
+WINDOW = Window(5, 9, 10.6, 16, sr_edges=6)
 
 
 @pytest.mark.parametrize(("chi2", "dof"), [(0, 1), (3.84, 1), (22, 22), (159, 22), (88, 15)])
@@ -32,3 +42,49 @@ def test_words():
     assert said.startswith("! Bad fits")
     assert "peak (p = 9e-23), tail (p = 2e-12)" in said
     assert "good" not in said
+
+
+def spectra(per_bin, n, seed=1, shape=lambda m: np.exp(-(m - 5) / 8)):
+    """Poisson counts of the sidebands of a smooth spectrum, and their fits."""
+    expected = per_bin * shape(WINDOW.centers)
+    counts = np.random.default_rng(seed).poisson(expected, (n, len(expected)))
+    left, right = np.split(counts, [len(WINDOW.left) - 1], axis=1)
+    found = significance(left, np.full(n, per_bin), right, window=WINDOW, degree=3)
+    return left, right, found.coefficients
+
+
+@pytest.mark.parametrize("per_bin", [3, 8, 5000])
+def test_chi2_of_a_right_fit_follows_its_distribution(per_bin):
+    """One in 20 has a probability below 5 %; with few events, few are called bad."""
+    p = [fit_probability(*sideband_chi2(*x, window=WINDOW))
+         for x in zip(*spectra(per_bin, 300), strict=True)]  # fmt: skip
+    assert (np.array(p) < 1e-3).sum() <= 2
+    if per_bin > 5:
+        assert np.mean(np.array(p) < 0.05) == pytest.approx(0.05, abs=0.045)
+        assert np.mean(p) == pytest.approx(0.5, abs=0.09)
+
+
+def test_chi2_of_a_wrong_fit():
+    left, right, coefficients = spectra(5000, 1, shape=lambda m: 1 + 0.2 * np.sin(4 * m))
+    assert fit_warning(*sideband_chi2(left[0], right[0], coefficients[0], window=WINDOW))
+    _, few = sideband_chi2(*(x[0] for x in spectra(0.2, 1)), window=WINDOW)
+    assert few < 1  # too few events to judge by
+
+
+def test_chi2_of_weights():
+    """Equal weights change nothing: bins are scaled to the numbers of events."""
+    left, right, coefficients = (x[0] for x in spectra(50, 1))
+    plain = sideband_chi2(left, right, coefficients, window=WINDOW)
+    w = 0.3
+    weighted = sideband_chi2(w * left, w * right, w * coefficients, window=WINDOW,
+                             variances=(w * w * left, w * w * right))  # fmt: skip
+    assert weighted == pytest.approx(plain)
+    # Without merging this is the textbook's sum.
+    left, right, coefficients = (x[0] for x in spectra(5000, 1))
+    found = significance(left, 0, right, window=WINDOW, degree=3)
+    expected = np.polynomial.legendre.legval((WINDOW.centers - 10.5) / 5.5, found.coefficients)
+    n = np.r_[left, right]
+    chi2 = ((n - expected) ** 2 / expected).sum()
+    assert sideband_chi2(left, right, found.coefficients, window=WINDOW) == pytest.approx(
+        (chi2, len(n) - 4)
+    )

@@ -62,6 +62,11 @@ class Report:
         )
 
 
+def fixed(value: float, digits: int) -> str:
+    """With so many decimals; what rounds to zero has no sign."""
+    return f"{round(value, digits) + 0.0:.{digits}f}"
+
+
 def _shown(value: Any) -> str:
     if value is None or value in (float("inf"), float("-inf")):
         return "none"
@@ -70,5 +75,5 @@ def _shown(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        return f"{value:.6g}"
+        return f"{value + 0.0:.6g}"  # zero has no sign
     return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)

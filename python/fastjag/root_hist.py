@@ -14,7 +14,7 @@ def plain(name: str, h: Any) -> Any:
     ``name`` is for errors: ValueError where ROOT cannot hold the histogram, or its errors are lost.
     """
     where = f"histogram {name!r}"
-    if not name or any(c in name for c in ";\\0") or any(not part for part in name.split("/")):
+    if not name or any(c in name for c in ";\0") or any(not part for part in name.split("/")):
         raise ValueError(
             f"{where}: ROOT takes no such name: parts between slashes, none empty, no ;"
         )

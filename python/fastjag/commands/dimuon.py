@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from fastjag import __version__
 from fastjag.commands import App, DeviceOption, OutOption, ThreadsOption, console
@@ -37,45 +36,24 @@ def run(
     """All stages up to one; those whose results are there already are not run again."""
     from fastjag.analyses.dimuon.config import Config
     from fastjag.analyses.dimuon.search import STAGES, Search
+    from fastjag.analyses.dimuon.verdicts import summary
     from fastjag.arrays import one_of
+    from fastjag.commands.significances import significances
 
+    said: list[str] = []
     stages = STAGES[: STAGES.index(one_of("until", until, STAGES)) + 1]
     search = Search(Config.read(config), out, threads=threads, device=device)
     search.run(stages, told=lambda what: console.print(what, highlight=False))
-    if until == "report":
-        results = json.loads((search.folder("report") / "results.json").read_text())
-        console.print(_summary(results["table"]))
+    if "check" in stages:
+        said = summary(search.checks(), [])
+    if until in ("significance", "report"):
+        results = json.loads((search.folder("significance") / "significance.json").read_text())
+        console.print(significances(results["table"]))
+        said = summary(results["checks"], results["table"])
+    for sentence in said:
+        style = "bold red" if sentence.startswith("!") else None
+        console.print(sentence, style=style, soft_wrap=True, highlight=False, markup=False)
     console.print(f"results in {search.folder(until)}", soft_wrap=True)
-
-
-def _summary(rows: list[dict[str, Any]]) -> Table:
-    """What the report's table comes to: one line for each way to look for the excess."""
-    table = Table(
-        "pairs", "discriminant", "Z", "global Z", "S", "B", "of sidebands", title="Significances"
-    )
-    for column in table.columns[2:]:
-        column.justify = "right"
-    for pairs in dict.fromkeys(row["pairs"] for row in rows):
-        best: dict[str, dict[str, Any]] = {}
-        for row in (row for row in rows if row["pairs"] == pairs):
-            name, selection = row["discriminant"], row["selection"]
-            if selection == "likelihood reweighting":
-                kind = selection
-            elif name == "none":
-                kind = "inclusive"
-            else:
-                kind = "classifier cut" if name == "classifier" else "best feature cut"
-            if kind not in best or best[kind]["Z"] < row["Z"]:
-                best[kind] = row
-        for kind, row in best.items():
-            label = f"{kind}: {row['discriminant']}" if kind == "best feature cut" else kind
-            rate, overall = row["rate"], row["Z_global"]
-            table.add_row(
-                pairs, label, f"{row['Z']:.2f}", "" if overall is None else f"{overall:.2f}",
-                f"{row['S']:.1f}", f"{row['B']:.1f}", "" if rate is None else f"{rate:.2%}",
-                end_section=row is list(best.values())[-1],
-            )  # fmt: skip
-    return table
 
 
 @app.command(epilog="Example: fastjag dimuon importance search.toml --out search")
@@ -88,12 +66,14 @@ def importance(
     from fastjag.analyses.dimuon.config import Config
     from fastjag.analyses.dimuon.importance import importances
     from fastjag.analyses.dimuon.search import Search
+    from fastjag.analyses.dimuon.verdicts import picture_title
     from fastjag.analyses.importance import pages
 
     search = Search(Config.read(config), out, threads=threads)
-    search.run(["samples"], told=lambda what: console.print(what, highlight=False))
+    search.run(["check"], told=lambda what: console.print(what, highlight=False))
     result = importances(search)
-    pages.write(result, out / "importance", __version__)
+    title = picture_title("importance", search.checks())
+    pages.write(result, out / "importance", __version__, title=title)
     show(result, out / "importance")
 
 

@@ -3,7 +3,7 @@
 from fastjag.statistics.backgrounds import BackgroundFit, fit_background, sideband_cuts
 from fastjag.statistics.crystalball import CrystalBall
 from fastjag.statistics.deviations import Z_of_log_p, log_p, p_text, p_value
-from fastjag.statistics.goodness import bad_fits, fit_probability, fit_warning
+from fastjag.statistics.goodness import bad_fits, fit_probability, fit_warning, sideband_chi2
 from fastjag.statistics.likelihood import (
     Significance,
     background,
@@ -40,6 +40,7 @@ __all__ = [
     "mass_scan",
     "p_text",
     "p_value",
+    "sideband_chi2",
     "sideband_cuts",
     "significance",
     "toy_curve",

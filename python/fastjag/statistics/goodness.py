@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import special
 
+from fastjag.statistics.likelihood import background
+from fastjag.statistics.windows import Floats, Window
+
+_LEAST = 5.0  # events expected in a bin below which Pearson's chi2 does not follow its distribution
 #: A fit whose chi2 has a smaller probability is a bad one.
 BAD_FIT = 1e-3
 
@@ -37,3 +42,47 @@ def bad_fits(fits: Mapping[str, tuple[float, int]]) -> str:
         f"! Bad fits, whose chi2 has a probability below {BAD_FIT:g}: {named}. The numbers that "
         "come from them cannot be trusted."
     )
+
+
+def sideband_chi2(
+    left: ArrayLike,
+    right: ArrayLike,
+    coefficients: ArrayLike,
+    *,
+    window: Window,
+    variances: tuple[ArrayLike, ArrayLike] | None = None,
+) -> tuple[float, int]:
+    """Pearson's chi2 of sideband bins about the fit of :func:`significance`, and its degrees of freedom.
+
+    One spectrum: ``left`` and ``right`` (n_bins,), ``coefficients`` (degree + 1,); ``variances`` are
+    the sums of squared weights in left and right. Neighbouring bins are taken together until 5
+    events are expected (W. G. Cochran, Biometrics 10 (1954) 417); weighted bins count as
+    n' = n / s events with s = sum w² / sum w. Without enough events there is no degree of freedom.
+    """
+    expected = np.maximum(background(coefficients, window.centers, window), 0)
+    counts = np.concatenate([np.asarray(left, np.float64), np.asarray(right, np.float64)])
+    if variances is not None:
+        squares = np.concatenate([np.asarray(v, np.float64) for v in variances])
+        mean = squares.sum() / counts.sum()
+        scale = np.where(counts > 0, squares / np.where(counts > 0, counts, 1), mean)
+        counts, expected = counts / scale, expected / scale
+    chi2, groups, n_left = 0.0, 0, len(window.left) - 1
+    for side in (slice(None, n_left), slice(n_left, None)):
+        n, e = _together(counts[side], expected[side])
+        chi2 += float(((n - e) ** 2 / e).sum())
+        groups += len(e)
+    return chi2, groups - np.shape(coefficients)[-1]
+
+
+def _together(counts: Floats, expected: Floats) -> tuple[Floats, Floats]:
+    """Sums over neighbouring bins in which enough is expected; what is left goes to the last one."""
+    groups, total = np.zeros(len(expected), np.int64), 0.0
+    for i, e in enumerate(expected[:-1]):
+        total += e
+        groups[i + 1] = groups[i] + (total >= _LEAST)
+        total *= total < _LEAST
+    last = groups[-1]
+    if expected[groups == last].sum() < _LEAST and last > 0:
+        groups[groups == last] = last - 1
+    n, e = (np.bincount(groups, x).astype(np.float64) for x in (counts, expected))
+    return n[e > 0], e[e > 0]

@@ -19,6 +19,7 @@ from fastjag.analyses.dimuon.bumps import (
 from fastjag.analyses.dimuon.preprocess import Floats
 from fastjag.analyses.dimuon.samples import Events
 from fastjag.analyses.dimuon.sections import COARSE
+from fastjag.analyses.dimuon.verdicts import failed, fit_numbers
 from fastjag.progress import progress_bar
 from fastjag.statistics import (
     Significance,
@@ -27,6 +28,7 @@ from fastjag.statistics import (
     Window,
     background,
     background_error,
+    sideband_chi2,
     toy_curve,
     toy_weighted,
 )
@@ -102,8 +104,15 @@ def grid(
     return found
 
 
-def findings(classes: Mapping[str, Scored], train_on: str, wanted: Wanted) -> dict[str, Any]:
-    """Curves, variations, likelihood reweighting, toys and the table of each charge class."""
+def findings(
+    classes: Mapping[str, Scored], train_on: str, wanted: Wanted,
+    checks: Mapping[str, Mapping[str, Any]],
+) -> dict[str, Any]:  # fmt: skip
+    """Curves, variations, likelihood reweighting, toys and the table of each charge class.
+
+    ``checks`` are those of :func:`fastjag.analyses.dimuon.verdicts.verdicts`: "failed_checks" names
+    those that a number stands behind.
+    """
     cuts = {c: scored.cuts(wanted.all_rates) for c, scored in classes.items()}
     curves = grid(cuts, wanted)
     nominal = curves[wanted.degree, wanted.window.sr_edges]
@@ -127,22 +136,28 @@ def findings(classes: Mapping[str, Scored], train_on: str, wanted: Wanted) -> di
                          name: {"wanted": curve.wanted, "rates": curve.rates, "Z": curve.result.Z}
                          for name, curve in of_all.items() if name != CLASSIFIER}}
                 )  # fmt: skip
+        behind = failed(checks, of_flows=True)
         result[c] = {
             "alternate": c != train_on,
             "n_events": len(scored.events),
-            "curves": {name: shown_curve(curve) for name, curve in nominal[c].items()},
-            "reweighted": shown(weighted),
+            "curves": {
+                name: {**shown_curve(curve), "failed_checks": behind if name == CLASSIFIER else []}
+                for name, curve in nominal[c].items()
+            },
+            "reweighted": {**shown(weighted), "failed_checks": behind},
             "variations": variations,
             "spectra": _spectra(nominal[c][CLASSIFIER], wanted.window),
             "toys": {name: _shown_toys(found) for name, found in toys.items()},
             "toys_reweighted": None if toys_weighted is None else toys_weighted._asdict(),
         }
         head = {"pairs": c, "trained_on": train_on, "alternate": c != train_on}
-        table += [
-            {**head, **row}
-            for row in _rows(nominal[c], weighted, toys, toys_weighted)
-        ]  # fmt: skip
-    return {**result, "table": table}
+        for row in _rows(nominal[c], weighted, toys, toys_weighted, wanted.window):
+            chi2 = None if row["fit_chi2"] is None else (row["fit_chi2"], row["fit_dof"])
+            by_flows = row["discriminant"] == CLASSIFIER
+            table.append(
+                {**head, **row, "failed_checks": failed(checks, of_flows=by_flows, chi2=chi2)}
+            )
+    return {**result, "checks": checks, "table": table}
 
 
 def _toys(
@@ -172,7 +187,7 @@ def _toys(
 
 def _rows(
     curves: Mapping[str, Curve], weighted: Significance, toys: Mapping[str, ToyCurve],
-    toys_weighted: ToyP | None,
+    toys_weighted: ToyP | None, window: Window,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """The published table for one charge class: what was cut, and how significant the rest is."""
 
@@ -181,10 +196,14 @@ def _rows(
         numbers = {key: getattr(curve.result, key)[at] for key in ("S", "B", "Z", "p", "converged")}
         local = None if toy is None else toy.local
         chance = None if toy is None or not best else toy
+        chi2 = sideband_chi2(
+            curve.counts.left[at], curve.counts.right[at], curve.result.coefficients[at],
+            window=window,
+        )  # fmt: skip
         return {
             "discriminant": name, "selection": selection, "rate": curve.rates[at],
             "cut": curve.cuts[at], "few_events": bool(curve.few[at]), **numbers,
-            **_toy_numbers(local, at), **_global_numbers(chance),
+            **fit_numbers(chi2), **_toy_numbers(local, at), **_global_numbers(chance),
         }  # fmt: skip
 
     main = curves[CLASSIFIER]
@@ -204,7 +223,7 @@ def _rows(
         "discriminant": CLASSIFIER, "selection": "likelihood reweighting", "rate": None,
         "cut": None, "few_events": False,
         **{key: getattr(weighted, key)[()] for key in ("S", "B", "Z", "p", "converged")},
-        **_toy_numbers(toys_weighted, ()), **_global_numbers(None),
+        **fit_numbers(None), **_toy_numbers(toys_weighted, ()), **_global_numbers(None),
     })  # fmt: skip
     return rows
 
@@ -248,6 +267,13 @@ def bands(experiments: Sequence[Scored], wanted: Wanted, what: str) -> dict[str,
     weighted = []
     with progress_bar(what, len(experiments), wanted.progress) as advance:
         for scored in experiments:
+            advance(1)
+            left, _, right, _ = wanted.window.count(scored.events.mass)
+            if left.sum() + right.sum() == 0:  # of few events none may have been drawn
+                for name in scored.discriminants:
+                    found.setdefault(name, []).append(np.full(len(rates), np.nan))
+                weighted.append(np.nan)
+                continue
             curves = grid({"": scored.cuts(rates)}, replace(wanted, degrees=[], edges=[]))
             for name, curve in curves[wanted.degree, wanted.window.sr_edges][""].items():
                 Z = np.full(len(rates), np.nan)
@@ -258,7 +284,6 @@ def bands(experiments: Sequence[Scored], wanted: Wanted, what: str) -> dict[str,
                 degree=wanted.degree,
             )  # fmt: skip
             weighted.append(float(again.Z))
-            advance(1)
     return {
         "experiments": len(experiments),
         "wanted": rates,

@@ -17,6 +17,7 @@ from fastjag.analyses.dimuon import mass_pictures as masses
 from fastjag.analyses.dimuon.observables import OBSERVABLES
 from fastjag.analyses.dimuon.preprocess import Floats
 from fastjag.analyses.dimuon.samples import Events
+from fastjag.analyses.dimuon.verdicts import picture_title
 from fastjag.plots import save
 from fastjag.progress import progress_bar
 
@@ -59,6 +60,7 @@ class Findings:
         self.search, self.config = search, search.config
         self.window = search.config.window
         self.trained = search.config.train_on
+        self.classes = tuple(c for c in CLASSES if c in search.classes)
 
     def json(self, stage: str, name: str) -> Any:
         return json.loads((self.search.folder(stage) / f"{name}.json").read_text())
@@ -81,7 +83,11 @@ class Findings:
 
     @cached_property
     def preprocessed(self) -> dict[str, tuple[Events, Floats]]:
-        return {c: self.search.preprocessed(c) for c in CLASSES}
+        return {c: self.search.preprocessed(c) for c in self.classes}
+
+    @cached_property
+    def checks(self) -> dict[str, dict[str, Any]]:
+        return self.search.checks()
 
     def table(self, name: str, columns: list[str]) -> dict[str, Any] | None:
         """Columns of a table of ``prepare``; None where it does not exist."""
@@ -128,6 +134,8 @@ def draw(found: Findings, directory: Path, progress: bool | None) -> list[str]:
         ):
             fig = make()
             if fig is not None:
+                if title := picture_title(name, found.checks):
+                    fig.suptitle(title, color="#bd1f01", fontsize=15, fontweight="bold")
                 save(fig, directory / f"{name}.png", directory / f"{name}.pdf")
                 drawn.append(name)
             advance(1)
@@ -136,7 +144,7 @@ def draw(found: Findings, directory: Path, progress: bool | None) -> list[str]:
 
 def _masses(found: Findings) -> Any:
     spectra = {}
-    for charge_class in CLASSES:
+    for charge_class in found.classes:
         mass = found.preprocessed[charge_class][0].mass
         spectra[charge_class] = [(fit, mass[chosen]) for fit, chosen in found.passing(charge_class)]
     return masses.after_cuts(spectra, found.window)
@@ -156,7 +164,7 @@ def _triggers(found: Findings) -> Any | None:
 
 def _isolation(found: Findings) -> Any:
     spectra: dict[str, tuple[Floats, Floats | None]] = {}
-    for charge_class in CLASSES:
+    for charge_class in found.classes:
         after = found.table(charge_class, ["dimu_mass"]) or {}
         before = found.table(f"{charge_class}_before_isolation", ["dimu_mass"])
         spectra[charge_class] = (
@@ -173,7 +181,7 @@ def _observables(found: Findings, signal_region: bool) -> Any | None:
             for n in names
             if not n.endswith(("phi", "jetiso")) and n[:2] != "n_" and "jet" not in n
         ]
-    tables = {c: found.table(c, ["dimu_mass", *names]) or {} for c in CLASSES}
+    tables = {c: found.table(c, ["dimu_mass", *names]) or {} for c in found.classes}
     low, high = found.window.sb_left, found.window.sb_right
     if signal_region:
         low, high = found.window.sr_left, found.window.sr_right

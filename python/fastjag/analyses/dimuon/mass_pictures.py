@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from fastjag.analyses.dimuon.preprocess import Floats
 from fastjag.plots import figure, panels
-from fastjag.statistics import BackgroundFit, Window, fit_background, significance
+from fastjag.statistics import (
+    BackgroundFit,
+    Window,
+    fit_background,
+    fit_warning,
+    sideband_chi2,
+    significance,
+)
 
 COLOURS = ("#3f90da", "#ffa90e", "#bd1f01", "#832db6", "#94a4a2", "#a96b59", "#e76300")
 CLASSES = {"OS": ("opposite sign", "#3f90da"), "SS": ("same sign", "#bd1f01")}
@@ -55,6 +62,8 @@ def trigger_masses(
             text = (
                 f"{_broken(name.removeprefix('HLT_'))}\n{numbers[name]:,} pairs, Z = {found.Z:.2f}"
             )
+            chi2 = sideband_chi2(left, right, found.coefficients, window=window)
+            text += ("\n" + fit_warning(*chi2)).rstrip()
             ax.text(0.97, 0.96, text, transform=ax.transAxes, ha="right", va="top", fontsize=9)
         for ax in axes[-4:]:
             ax.set_xlabel(MASS)
@@ -146,7 +155,8 @@ def background_fit(mass: Floats, fit: BackgroundFit, sampled: Floats, n_flows: i
     inside = np.histogram(mass, w.signal)[0]
     with figure(11, 7.5) as (fig, ax):
         ax.plot(grid, expected, color="#bd1f01", lw=2,
-                label=rf"fit: $\chi^2$ / dof = {fit.chi2:.1f} / {fit.dof}")  # fmt: skip
+                label=rf"fit: $\chi^2$ / dof = {fit.chi2:.1f} / {fit.dof} "
+                      f"{fit_warning(fit.chi2, fit.dof)}")  # fmt: skip
         ax.fill_between(grid, expected - error, expected + error, color="#bd1f01", alpha=0.3, lw=0)
         ax.errorbar(w.centers, counts, np.sqrt(counts), fmt="k.", label="data in the sidebands")
         middle = (w.signal[1:] + w.signal[:-1]) / 2

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastjag.analyses.dimuon.feature_pictures import bins_for
-from fastjag.analyses.dimuon.gallery import CAPTIONS, CLASSES, Findings, draw
+from fastjag.analyses.dimuon.gallery import CAPTIONS, Findings, draw
 from fastjag.analyses.dimuon.mass_pictures import whole_edges
 from fastjag.analyses.dimuon.preprocess import Floats
+from fastjag.analyses.dimuon.verdicts import mark, picture_title, summary
 from fastjag.arrays import needs
 from fastjag.io import write_histograms
 from fastjag.output import results_directory, write_json
-from fastjag.report import Report
+from fastjag.report import Report, fixed
+from fastjag.statistics import log_p, p_text
 
 if TYPE_CHECKING:
     from fastjag.analyses.dimuon.search import Search
@@ -42,13 +44,17 @@ def _histograms(found: Findings) -> dict[str, Any]:
         axis = hist.axis.Variable(edges, name="x", label=label)
         return hist.Hist(axis, storage=hist.storage.Weight()).fill(values, weight=weight)
 
+    def marked(picture: str) -> str:
+        wrong = picture_title(picture, found.checks)
+        return wrong and f" ({wrong})"
+
     histograms = {}
     edges = whole_edges(found.window)
-    for charge_class in CLASSES:
+    for charge_class in found.classes:
         mass = found.preprocessed[charge_class][0].mass
         for fit, chosen in found.passing(charge_class):
             name = f"mass_{charge_class}_rate_{fit['wanted']:g}".replace(".", "p").replace("-", "m")
-            histograms[name] = filled(edges, mass[chosen], "mass [GeV]")
+            histograms[name] = filled(edges, mass[chosen], f"mass [GeV]{marked('masses')}")
         before = found.table(f"{charge_class}_before_isolation", ["dimu_mass"])
         if before is not None:
             name = f"mass_{charge_class}_before_isolation"
@@ -64,7 +70,7 @@ def _histograms(found: Findings) -> dict[str, Any]:
         inside = events.features[name][~events.sideband]
         histograms[f"signal_region_{name}_data"] = filled(edges, inside, name)
         histograms[f"signal_region_{name}_flows"] = filled(
-            edges, drawn[name], name, 1 / found.n_flows
+            edges, drawn[name], name + marked("samples"), 1 / found.n_flows
         )
     return histograms
 
@@ -83,11 +89,15 @@ def _results(found: Findings) -> dict[str, Any]:
         "scan": found.scan,
         "flow": {"dropped": training["dropped"],
                  "settings": asdict(found.search.flow_settings()),
-                 "best_epochs": [r["best_epoch"] for r in training["flows"]]},
+                 "best_epochs": [r["best_epoch"] for r in training["flows"]],
+                 "validation_events": [r["validation_events"] for r in training["flows"]],
+                 "validation_infinite": [
+                     r["validation_infinite"][r["best_epoch"]] for r in training["flows"]
+                 ]},
         "background": found.json("samples", "background"),
         "closure": found.json("check", "closure"),
         "classifier": {k: v for k, v in classifier.items() if k != "losses"},
-        "events": {c: f"classify/{c}.parquet" for c in CLASSES},
+        "events": {c: f"classify/{c}.parquet" for c in found.classes},
     }  # fmt: skip
 
 
@@ -98,16 +108,20 @@ def _write_page(
     found: Findings, results: dict[str, Any], directory: Path, drawn: list[str]
 ) -> None:
     w = found.window
-    page = Report(
-        f"Dimuon search: {found.config.name}",
+    first, *others = summary(results["checks"], results["table"])
+    page = Report(f"Dimuon search: {found.config.name}", first)
+    for sentence in others:
+        page.text(sentence)
+    page.text(
         f"Features {', '.join(found.config.features)}. Signal region {w.sr_left:g} to {w.sr_right:g} "
-        f"GeV between sidebands from {w.sb_left:g} and to {w.sb_right:g} GeV.",
+        f"GeV between sidebands from {w.sb_left:g} and to {w.sb_right:g} GeV."
     )
 
     def pictures(*names: str) -> None:
         for name in names:
             if name in drawn:
-                page.figure(directory / f"{name}.png", CAPTIONS[name])
+                wrong = picture_title(name, results["checks"])
+                page.figure(directory / f"{name}.png", (wrong and f"{wrong}. ") + CAPTIONS[name])
 
     page.heading("Significances")
     _significances(page, results)
@@ -116,6 +130,7 @@ def _write_page(
     _scan_section(page, found.scan)
     pictures("scan")
     page.heading("Do the samples describe the sidebands?")
+    page.text(results["checks"]["closure"]["says"])
     closure = results["closure"]
     page.text(
         "A classifier tries to tell samples from data in the sidebands, out of fold; an area under "
@@ -134,6 +149,7 @@ def _write_page(
     page.heading("Samples in the signal region")
     pictures("background", "samples")
     page.heading("Trainings")
+    _infinite(page, results["flow"])
     pictures("bands", "flow", "classifier")
     page.heading("Data")
     cutflow = results["cutflow"]
@@ -168,15 +184,19 @@ def _significances(page: Report, results: dict[str, Any]) -> None:
     )  # fmt: skip
     columns = ["pairs", "cut on", "selection", "rate", "S", "B", "Z", "p"]
     columns += ["p of toys", "global Z"] if toys else []
+    wrong = any(mark(row) for row in results["table"])
+    columns += ["checks"] if wrong else []
     rows = []
     for row in results["table"]:
         rate = "" if row["rate"] is None else f"{row['rate']:.3g}"
         cells = [row["pairs"] + (" (alternate)" if row["alternate"] else ""), row["discriminant"],
-                 row["selection"] + (" (few events)" if row["few_events"] else ""), rate, f"{row['S']:.1f}", f"{row['B']:.1f}",
-                 f"{row['Z']:.3f}" + ("" if row["converged"] else " (not converged)"),
-                 f"{row['p']:.2g}"]  # fmt: skip
+                 row["selection"] + (" (few events)" if row["few_events"] else ""), rate, fixed(row["S"], 1), fixed(row["B"], 1),
+                 fixed(row["Z"], 3) + (" !" if mark(row) else "")
+                 + ("" if row["converged"] else " (not converged)"),
+                 p_text(float(log_p(row["Z"])))]  # fmt: skip
         if toys:
-            cells += [_toy_p(row), "" if row["Z_global"] is None else f"{row['Z_global']:.2f}"]
+            cells += [_toy_p(row), "" if row["Z_global"] is None else fixed(row["Z_global"], 2)]
+        cells += [mark(row).removeprefix("! ")] if wrong else []
         rows.append(cells)
     page.table(columns, rows)
     if any(row["few_events"] for row in results["table"]):
@@ -187,6 +207,18 @@ def _significances(page: Report, results: dict[str, Any]) -> None:
     odd = sum(row["agrees"] is False for row in results["table"])
     if odd:
         page.text("! Toys and the asymptotic p-value disagree: trust the toys.")
+
+
+def _infinite(page: Report, flow: dict[str, Any]) -> None:
+    if any(flow["validation_infinite"]):
+        said = ", ".join(
+            f"{n} of {of}"
+            for n, of in zip(flow["validation_infinite"], flow["validation_events"], strict=True)
+        )
+        page.text(
+            f"! Events of the flows' validation data with ln p = -inf, which their loss leaves out: "
+            f"{said}. Look for outliers in the features."
+        )
 
 
 def _dropped_table(page: Report, dropped: dict[str, dict[str, int]]) -> None:

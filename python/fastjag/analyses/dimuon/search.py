@@ -16,6 +16,7 @@ from fastjag.analyses.dimuon import steps
 from fastjag.analyses.dimuon.config import Config
 from fastjag.analyses.dimuon.preprocess import Floats, Preprocessing
 from fastjag.analyses.dimuon.samples import Events, read_background
+from fastjag.analyses.dimuon.verdicts import verdicts
 from fastjag.analyses.stages import Stages, file_digest, input_digests
 from fastjag.arrays import near_misses
 from fastjag.models import flow, trees
@@ -35,7 +36,7 @@ _READS = {  # what is not named here reads from all before it
     "samples": ["prepare", "flow"],
     "check": ["prepare", "flow", "samples"],
     "classify": ["prepare", "flow", "samples"],
-    "significance": ["prepare", "flow", "samples", "classify"],
+    "significance": ["prepare", "flow", "samples", "check", "classify"],
 }
 
 
@@ -97,8 +98,28 @@ class Search:
         """The charge class that nothing is learned from."""
         return "SS" if self.config.train_on == "OS" else "OS"
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The one that is learned from, and the other one unless it has too few pairs."""
+        left_out = self.left_out()
+        return tuple(c for c in (self.config.train_on, self.other_class) if c not in left_out)
+
+    def left_out(self) -> dict[str, str]:
+        """The charge class that cannot be searched, and why."""
+        return dict(json.loads((self.folder("flow") / "training.json").read_text())["left_out"])
+
+    def checks(self) -> dict[str, dict[str, Any]]:
+        """What :func:`verdicts` says of the stages before: closure, background fit, control."""
+        closure = json.loads((self.folder("check") / "closure.json").read_text())
+        fit = json.loads((self.folder("samples") / "background.json").read_text())
+        return verdicts(closure, fit, self.left_out().get(self.other_class), self.other_class)
+
+    def table(self, name: str) -> Path:
+        """One of those that ``prepare`` wrote."""
+        return self.folder("prepare") / f"{name}.parquet"
+
     def events(self, charge_class: str) -> Events:
-        return Events.read(self.folder("prepare") / f"{charge_class}.parquet", self.config)
+        return Events.read(self.table(charge_class), self.config)
 
     def beside(self, mass: Floats) -> NDArray[np.bool_]:
         """Which masses are outside the signal region."""
@@ -144,7 +165,7 @@ class Search:
 
     def bootstraps(self, charge_class: str) -> Iterator[tuple[NDArray[np.int64], Floats]]:
         """Rows of :meth:`preprocessed` and their scores, for each pseudo-experiment."""
-        if self.config.classifier["pseudo_experiments"]:
+        if self.config.classifier["pseudo_experiments"] and charge_class in self.classes:
             table = self._table(f"bootstrap_{charge_class}.parquet")
             for part in _experiments(table):
                 yield part["event"], part["score"]

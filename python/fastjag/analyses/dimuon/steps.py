@@ -63,12 +63,19 @@ def flow(search: Search) -> None:
     opposite = search.events("OS")
     fitted = Preprocessing.fit(opposite.features, opposite.mass, opposite.sideband)
     train_on, window = search.config.train_on, search.config.window
-    dropped = {}
+    dropped, left_out = {}, {}
     for c in (search.other_class, train_on):  # all that can be wrong is found before the training
-        events = search.events(c)
-        rows = fitted.transform(events.features, events.mass)
-        dropped[c] = rows.dropped
-        check_bands(events[rows.kept], window, f"{c} pairs", trained=c == train_on)
+        try:
+            events = search.events(c)
+            rows = fitted.transform(events.features, events.mass)
+            check_bands(events[rows.kept], window, f"{c} pairs", trained=c == train_on)
+        except ValueError as error:
+            if c == train_on:
+                raise
+            # Nothing is learned from this one: a search without it has no control.
+            left_out[c] = str(error).removeprefix(f"{search.table(c)}: ")
+        else:
+            dropped[c] = rows.dropped
     beside = events.sideband[rows.kept]
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "training.pt"  # outside of the results: an interrupted one goes on
@@ -81,7 +88,10 @@ def flow(search: Search) -> None:
             flow.save(directory / f"seed{seed}.pt")
         write_json(directory / "preprocessing.json", fitted.to_dict())
         records = [flow.record for flow in trained]
-        write_json(directory / "training.json", {"flows": records, "dropped": dropped})
+        write_json(
+            directory / "training.json",
+            {"flows": records, "dropped": dropped, "left_out": left_out},
+        )
     checkpoint.unlink(missing_ok=True)
 
 
@@ -130,8 +140,10 @@ def classify(search: Search) -> None:
     if asked["null_experiments"]:
         check_null(search.background())  # before anything is trained
     folder, drawn = search.folder("classify"), search.samples()
-    classes = {c: search.preprocessed(c) for c in (config.train_on, search.other_class)}
-    data, other = (Sample(values, events.mass) for events, values in classes.values())
+    classes = {c: search.preprocessed(c) for c in search.classes}
+    samples = [Sample(values, events.mass) for events, values in classes.values()]
+    data = samples[0]
+    other = samples[1] if len(samples) > 1 else Sample(data.values[:0], data.mass[:0])
     inside = ~classes[config.train_on][0].sideband
     draws = {name: Sample(drawn[key], drawn["mass"]) for name, key in
              (("background", "signal_region"), ("validation", "validation"), ("roc", "roc"))}  # fmt: skip
@@ -158,7 +170,7 @@ def classify(search: Search) -> None:
 
     nulls = remembered(folder, "null", asked["null_experiments"], made_from, null, search.progress)
     with results_directory(folder) as directory:
-        for c, scores in zip(classes, (found.data, found.others["other"]), strict=True):
+        for c, scores in zip(classes, (found.data, found.others["other"]), strict=False):
             events = classes[c][0]
             columns: dict[str, Any] = {"dimu_mass": events.mass, **events.features, "score": scores}
             if c == config.train_on:
@@ -176,10 +188,11 @@ def classify(search: Search) -> None:
                 directory / f"bootstrap_{config.train_on}.parquet", bootstraps,
                 lambda e: {"event": e.rows, "score": e.scores, "fold": e.folds},
             )  # fmt: skip
-            _write_experiments(
-                directory / f"bootstrap_{search.other_class}.parquet", bootstraps,
-                lambda e: {"event": e.other_rows, "score": e.other_scores},
-            )  # fmt: skip
+            if len(classes) > 1:
+                _write_experiments(
+                    directory / f"bootstrap_{search.other_class}.parquet", bootstraps,
+                    lambda e: {"event": e.other_rows, "score": e.other_scores},
+                )  # fmt: skip
         if nulls:
             _write_experiments(
                 directory / "null.parquet", nulls,
@@ -227,7 +240,7 @@ def significance(search: Search) -> None:
         asked["toys"], config.seed, search.progress,
     )  # fmt: skip
     classes, spread = {}, {}
-    for c in (config.train_on, search.other_class):
+    for c in search.classes:
         events, values = search.preprocessed(c)
         classes[c] = Scored.of(events, config.features, values, search.scores(c), config.seed)
         again = [
@@ -237,7 +250,7 @@ def significance(search: Search) -> None:
         with _one_blas_thread():
             spread[c] = bands(again, wanted, f"{c} pseudo-experiments")
     with _one_blas_thread():
-        result = findings(classes, config.train_on, wanted)
+        result = findings(classes, config.train_on, wanted, search.checks())
     for c, band in spread.items():
         result[c]["bands"] = band
     null = [

@@ -35,7 +35,8 @@ CONFIG = Config(
     window=Window(5, 9, 10.6, 16, sr_edges=12),
     features=("dimu_pt", "mu0_ip3d", "mu1_ip3d"),
     lower={"mu0_iso04": 0.55, "mu1_iso04": 0.55, "mu0_pt": 17, "mu1_pt": 8, _TRIGGER: 1},
-    flow={"preset": "fast", "seeds": [1, 2]},
+    # Preset "fast" is too small for real data: closure tests give areas of 0.53 to 0.62.
+    flow={"preset": "spline", "seeds": [1, 2], "settings": {"epochs": 50, "learning_rate": 5e-3}},
     classifier={"preset": "fast"},
 )
 
@@ -66,6 +67,7 @@ search = [{features}]
 [flow]  # preset = "paper" and seeds = [1, 2, 3, 4, 5] are those of the publication
 preset = "{c.flow[preset]}"
 seeds = {c.flow[seeds]}
+settings = {{ {settings} }}  # a quarter of the time of the preset alone
 
 [classifier]  # preset = "paper": ensembles of 100
 preset = "{c.classifier[preset]}"
@@ -97,6 +99,7 @@ def write_search(
         file=target.name,
         cuts="\n".join(f"{column} = {bound:g}" for column, bound in CONFIG.lower.items()),
         features=", ".join(f'"{feature}"' for feature in CONFIG.features),
+        settings=", ".join(f"{k} = {v:g}" for k, v in CONFIG.flow["settings"].items()),
     )
     if config.exists() and config.read_text(encoding="utf-8") != text:
         raise FileExistsError(f"{config}: holds another search; write the toys into another folder")

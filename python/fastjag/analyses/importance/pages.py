@@ -88,8 +88,9 @@ def write(
     out: str | os.PathLike[str],
     version: str,
     table: Table | None = None,
+    title: str = "",
 ) -> None:
-    """Pictures, ``importance.json`` and ``report.html``, all or none."""
+    """Pictures, ``importance.json`` and ``report.html``, all or none; ``title`` is above pictures."""
     with results_directory(out) as directory:
         drawn = {"importances": pictures.comparison(result),
                  "correlations": pictures.correlations(result)}  # fmt: skip
@@ -98,6 +99,8 @@ def write(
         if result.training:
             drawn["training"] = pictures.training(result)
         for name, fig in drawn.items():
+            if title:
+                fig.suptitle(title, color="#bd1f01", fontsize=15, fontweight="bold")
             save(fig, directory / f"{name}.png", directory / f"{name}.pdf")
         content = {"fastjag": version, **result.to_dict()}
         if table is not None:
