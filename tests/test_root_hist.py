@@ -97,6 +97,7 @@ def test_labels_and_uniform_bins(tmp_path):
         ("", hist.Hist(AXES[0]), ValueError, "takes no such name"),
         ("a//b", hist.Hist(AXES[0]), ValueError, "takes no such name"),
         ("a;1", hist.Hist(AXES[0]), ValueError, "takes no such name"),
+        ("a\0b", hist.Hist(AXES[0]), ValueError, "takes no such name"),
     ],
 )
 def test_what_root_cannot_hold(tmp_path, name, h, error, message):
@@ -105,3 +106,10 @@ def test_what_root_cannot_hold(tmp_path, name, h, error, message):
     with pytest.raises(error, match=message):
         write_histograms(tmp_path / "h.root", {"good": hist.Hist(AXES[0]), name: h})
     assert (tmp_path / "h.root").read_text() == "mine"
+
+
+def test_names_may_hold_a_zero(tmp_path):
+    """The searches call histograms mass_OS_rate_0p1."""
+    write_histograms(tmp_path / "h.root", {"rate_0p1/x0": hist.Hist(AXES[0]).fill([1.0])})
+    with uproot.open(tmp_path / "h.root") as file:
+        assert file["rate_0p1/x0"].values().sum() == 1
