@@ -175,10 +175,9 @@ class Worker:
         return process.returncode == 0
 
     def survives(self, mutant: Mutant, limit: float) -> bool:
-        source = (PACKAGE / mutant.file).read_bytes()
-        text = source[: mutant.begin] + mutant.new.encode() + source[mutant.end :]
         path = self.package / mutant.file
-        path.write_bytes(text)
+        source = path.read_bytes()  # of the copy: the tree may be worked on meanwhile
+        path.write_bytes(source[: mutant.begin] + mutant.new.encode() + source[mutant.end :])
         try:
             return self.test(mutant.file, limit)
         finally:

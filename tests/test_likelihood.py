@@ -177,6 +177,15 @@ def test_spectra_beyond_a_chunk(monkeypatch):
         np.testing.assert_allclose(one, other, rtol=1e-9)
 
 
+def test_no_spectra():
+    left, right = drawn(7, 500, (2, 0))
+    found = significance(left, np.zeros((2, 0)), right, window=WINDOW, degree=2)
+    assert found.Z.shape == found.converged.shape == (2, 0)
+    assert found.coefficients.shape == (2, 0, 3)
+    expected = null_expectation(left, np.zeros((2, 0)), right, window=WINDOW, degree=2)
+    assert [x.shape for x in expected] == [left.shape, (2, 0), right.shape]
+
+
 def test_null_expectation_of_many():
     left, right = drawn(8, 400, (3,))
     found = null_expectation(left, [90, 95, 130], right, window=WINDOW, degree=2)

@@ -78,7 +78,8 @@ def significance(
             f"the sidebands of spectrum {int(empty.argmax())} are empty: there is no background fit"
         )
     parts = [
-        excess(n[i : i + _CHUNK], scale[i : i + _CHUNK], design) for i in range(0, len(n), _CHUNK)
+        excess(n[i : i + _CHUNK], scale[i : i + _CHUNK], design)
+        for i in range(0, max(1, len(n)), _CHUNK)
     ]
     S, B, q0, theta, converged = (np.concatenate(part) for part in zip(*parts, strict=True))
     Z = np.sqrt(q0)
@@ -100,9 +101,10 @@ def null_expectation(
     n, scale, shape = _counts(left, signal, right, variances, window)
     design = design_matrix(window, at_least("degree", degree, 0))
     parts = [
-        _fit(n[i : i + _CHUNK], scale[i : i + _CHUNK], design)[0] for i in range(0, len(n), _CHUNK)
+        _fit(n[i : i + _CHUNK], scale[i : i + _CHUNK], design)[0]
+        for i in range(0, max(1, len(n)), _CHUNK)
     ]
-    expected = np.maximum(np.concatenate(parts) @ design.T, 0).reshape(*shape, -1)
+    expected = np.maximum(np.concatenate(parts) @ design.T, 0).reshape(*shape, len(design))
     bins = len(window.left) - 1
     return expected[..., :bins], expected[..., -1], expected[..., bins:-1]
 
