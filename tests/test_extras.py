@@ -29,6 +29,7 @@ ALL = extras.modules_of("all", REQUIREMENTS)
 # Nobody who does not ask for it needs it.
 ON_DEMAND = {
     "fastjag.interchange": {"torch"},
+    "fastjag.transport": {"aiohttp", "XRootD"},  # of files on servers
     "fastjag.analyses.diphoton.clustering": {"fastjet"},  # of simulations, not of studies
     "fastjag.models.ensembles": {"imblearn"},  # one of its kinds of forests
 }

@@ -110,7 +110,8 @@ class TestOnce:
             ("http://[::1/a.root", "http://[::1/b.root", False),
         ],
     )
-    def test_urls(self, left, right, same):
+    def test_urls(self, left, right, same, monkeypatch):
+        monkeypatch.setattr("fastjag.files.find_spec", lambda name: object())
         assert (identity(left) == identity(right)) == same
         if same:
             with pytest.warns(UserWarning, match=AGAIN):

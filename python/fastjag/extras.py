@@ -29,7 +29,7 @@ COMMANDS = {
 # Distributions whose module has another name.
 _MODULES = {
     "scikit-learn": "sklearn", "imbalanced-learn": "imblearn", "pyyaml": "yaml",
-    "cupy-cuda13x": "cupy",
+    "cupy-cuda13x": "cupy", "xrootd": "XRootD",
 }  # fmt: skip
 _REQUIREMENT = re.compile(
     r"(?P<name>[\w.-]+)\s*(?:\[(?P<extras>[^\]]*)\])?.*;.*\bextra\s*==\s*['\"](?P<extra>[\w.-]+)['\"]"

@@ -7,9 +7,12 @@ import os
 import re
 import warnings
 from collections.abc import Hashable, Iterable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from fastjag.extras import how_to_install
 
 Path_ = str | os.PathLike[str]
 Files = Path_ | Mapping[Path_, str | None] | Iterable[Path_ | tuple[Path_, str | None]]
@@ -40,8 +43,8 @@ def find_files(files: Files) -> list[tuple[str, str | None]]:
     URLs are local paths.
 
     Raises FileNotFoundError where a pattern or directory gives no file, TypeError for what is no
-    path, and ValueError for a name that is no UTF-8, and for a file that is given both with and
-    without a tree, which might be the same.
+    path, ValueError for a name that is no UTF-8, and for a file that is given both with and without
+    a tree, which might be the same, and ModuleNotFoundError for a URL whose library is missing.
     """
     if isinstance(files, Mapping):
         given: list[Any] = list(files.items())
@@ -117,7 +120,21 @@ def _local(path: str) -> str:
     return path[match.end() :] if match else path
 
 
-_PORTS = {"http": 80, "https": 443, "root": 1094, "roots": 1094}
+#: URLs that uproot reads with one more library, and the port where the URL has none.
+PORTS = {"http": 80, "https": 443, "root": 1094, "roots": 1094, "xroot": 1094, "xroots": 1094}
+
+
+def check_libraries(url: str) -> None:
+    """Raises ModuleNotFoundError where a URL needs a library that is not installed."""
+    scheme = url.partition("://")[0].lower()
+    if scheme not in PORTS:
+        return
+    for module in ["aiohttp"] if scheme.startswith("http") else ["fsspec_xrootd", "XRootD"]:
+        if find_spec(module) is None:
+            raise ModuleNotFoundError(
+                f"{url}: reading from {scheme}:// needs {module}, which is not installed: "
+                f"{how_to_install('remote')}"
+            )
 
 
 def _normal_url(url: str) -> str:
@@ -125,7 +142,7 @@ def _normal_url(url: str) -> str:
     try:
         parts = urlsplit(url)
         scheme = {"xroot": "root", "xroots": "roots"}.get(parts.scheme, parts.scheme)
-        host, port = (parts.hostname or "").rstrip("."), parts.port or _PORTS.get(scheme)
+        host, port = (parts.hostname or "").rstrip("."), parts.port or PORTS.get(scheme)
     except ValueError:  # who opens it says so
         return url
     path = parts.path or "/"
@@ -150,6 +167,7 @@ def _pair(item: tuple[Any, ...]) -> tuple[str, str | None]:
 
 def _expanded(path: str, tree: str | None) -> list[tuple[str, str | None]]:
     if "://" in path:
+        check_libraries(path)
         return [(path, tree)]
     if Path(path).is_dir():
         inside = sorted(str(p) for p in Path(path).iterdir() if _ROOT_FILE.search(p.name))

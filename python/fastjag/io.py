@@ -20,6 +20,7 @@ from fastjag.output import new_file
 from fastjag.progress import progress_bar
 from fastjag.reader import Reader, n_bytes
 from fastjag.schemas import Schema
+from fastjag.transport import explained
 
 __all__ = [
     "Batch", "Batches", "LeftOut", "ReadError", "Skipped", "Source", "iterate", "write_events",
@@ -122,6 +123,7 @@ class Batches:
                         yield batch
                         advance(len(batch) / total)
             except Exception as error:  # a damaged file can make uproot raise anything
+                error = explained(error, path)
                 if not isinstance(error, OSError):
                     error = ReadError(f"{path}: cannot be read: {first_line(error)}")
                 if self.on_error == "raise":

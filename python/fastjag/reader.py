@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fastjag import rntuple
+from fastjag import rntuple, transport
 from fastjag.arrays import Array, Offsets, near_misses
 from fastjag.baskets import Columns, Stored
 from fastjag.batches import Batch, Place, Source
@@ -41,10 +41,13 @@ class Reader:
         self.path = path
         if "://" not in path and not Path(path).is_file():
             raise FileNotFoundError(f"{path}: no such file")
+        deadlines = transport.options(path)
         try:
             # No caches: what was read must be free to go when its batch goes.
-            self.file = uproot.open(path, object_cache=None, array_cache=None)
-        except Exception as error:
+            self.file = uproot.open(path, object_cache=None, array_cache=None, **deadlines)
+        except Exception as raised:
+            if (error := transport.explained(raised, path)) is not raised:
+                raise error from raised
             raise ReadError(f"{path}: not a readable ROOT file: {first_line(error)}") from error
         try:
             self.tree_name, key = self._find_tree(tree, schema)
@@ -66,6 +69,8 @@ class Reader:
             self.file.close()
             if isinstance(error, ReadError) or not isinstance(error, Exception):
                 raise
+            if (explained := transport.explained(error, path)) is not error:
+                raise explained from error
             where = f"{path}:{tree}" if tree else path
             raise ReadError(f"{where}: no readable tree: {first_line(error)}") from error
 
@@ -197,6 +202,8 @@ class Reader:
         except (ReadError, GeneratorExit):
             raise
         except Exception as error:
+            if (explained := transport.explained(error, self.path)) is not error:
+                raise explained from error
             raise ReadError(
                 f"{self.path}:{self.tree_name}: entries from {start} cannot be read "
                 f"(branches {', '.join(names[:9])}{', ...' * (len(names) > 9)}): "

@@ -6,6 +6,7 @@ from typing import Any
 
 from fastjag.arrays import needs
 from fastjag.files import ReadError, first_line
+from fastjag.transport import explained, options
 
 _SECONDS = 10.0  # to wait for what a web server says of a file
 
@@ -19,8 +20,9 @@ def remote_state(url: str) -> dict[str, Any]:
     needs("uproot", "io")
     import uproot
 
+    deadlines = options(url)
     try:
-        with uproot.open(url, object_cache=None, array_cache=None) as file:
+        with uproot.open(url, object_cache=None, array_cache=None, **deadlines) as file:
             state = {
                 "uuid": str(file.file.uuid),
                 "end": int(file.file.fEND),
@@ -28,6 +30,9 @@ def remote_state(url: str) -> dict[str, Any]:
                 "modified": str(file.modified_on),
             }
     except Exception as error:  # of whatever library reads from there
+        error = explained(error, url)
+        if isinstance(error, ReadError):
+            raise error from error.__cause__
         raise ReadError(f"{url}: cannot be reached: {first_line(error)}") from error
     return state | (_headers(url) if url.startswith(("http://", "https://")) else {})
 
