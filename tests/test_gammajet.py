@@ -313,6 +313,8 @@ class TestMeasurement:
         assert abs(results["continuity"]["pull"]) < 4
         page = (measured / "out" / "report" / "report.html").read_text()
         assert page.count("data:image/png;base64,") == 5
+        assert results["warnings"] == []
+        assert "bad fit" not in page
 
     def test_simulation_is_worth_its_cross_section(self, measured):
         job = GammaJet(Config.read(measured / "gammajet.toml"), measured / "out")

@@ -53,6 +53,8 @@ def demo(
 def _print_responses(folder: Path) -> None:
     import json
 
+    from fastjag.statistics import fit_warning
+
     found = json.loads((folder / "results.json").read_text())
     table = Table(
         "sample", "|eta|", "estimator", "photon pt [GeV]", "at alpha = 0", title="Response"
@@ -62,9 +64,13 @@ def _print_responses(folder: Path) -> None:
             bins = [b for b in part["bins"] if b["line"]["intercept"] is not None]
             if bins:
                 best = min(bins, key=lambda b: b["line"]["error"])
+                line = best["line"]
                 table.add_row(
                     name, "{:g}-{:g}".format(*part["eta"]), part["estimator"],
                     f"{best['low']:g}-{best['high']:g}",
-                    f"{best['line']['intercept']:.4f} ± {best['line']['error']:.4f}",
+                    f"{line['intercept']:.4f} ± {line['error']:.4f} "
+                    f"{fit_warning(line['chi2'], line['dof'])}".strip(),
                 )  # fmt: skip
     console.print(table)
+    for warning in found["warnings"]:
+        console.print(warning, style="yellow", soft_wrap=True, highlight=False, markup=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from fastjag.arrays import Array
 from fastjag.output import results_directory, write_json
 from fastjag.plots import figure, save
 from fastjag.report import Report
+from fastjag.statistics import bad_fits, fit_warning
 
 if TYPE_CHECKING:
     from fastjag.analyses.gammajet.run import GammaJet
@@ -41,6 +42,8 @@ def write_report(job: GammaJet) -> None:
     }
     with results_directory(job.folder("report")) as directory:
         page = Report(f"Photon+jet response: {job.config.name}", _selection_text(job))
+        for warning in (warnings := warnings_of(found)):
+            page.text(warning)
         page.heading("Response")
         for i, (low, high) in enumerate(job.config.eta_ranges):
             save(_closure(found, [low, high]), *_names(directory, f"closure{i}"))
@@ -81,7 +84,8 @@ def write_report(job: GammaJet) -> None:
                      s.sum_of_weights or totals[s.name]["sum_of_weights"])
                     for s in job.config.samples])  # fmt: skip
         write_json(directory / "results.json", {
-            "fastjag": __version__, "config": settings, "totals": totals, **found,
+            "fastjag": __version__, "config": settings, "totals": totals, "warnings": warnings,
+            **found,
             "comparisons": comparisons,
         })  # fmt: skip
         page.write(directory / "report.html", f"fastjag {__version__}")
@@ -134,7 +138,7 @@ def _closure(found: Mapping[str, Any], eta: list[float]) -> Any:
             top.tick_params(which="both", labelbottom=False)
             low, high = top.get_ylim()
             top.set_ylim(low, high + 0.45 * (high - low))
-            top.legend(fontsize=13, ncols=2, loc="upper right")
+            top.legend(fontsize=12, ncols=2, loc="upper right", columnspacing=1.2)
             if len(names) == 2:
                 both = [(points["data"][k], points["simulation"][k])
                         for k in points["data"] if k in points["simulation"]]  # fmt: skip
@@ -230,16 +234,41 @@ def _stitching(simulation: Mapping[str, Array], job: GammaJet) -> Any:
     return fig
 
 
+def _bins(found: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str, str, str], dict[str, Any]]]:
+    """(sample, |eta|, estimator, photon pt) of every bin with events, and its numbers."""
+    for name in ("data", "simulation"):
+        for part in found.get(name, []):
+            for b in part["bins"]:
+                if b["entries"]:
+                    yield (name, "{:g}-{:g}".format(*part["eta"]), part["estimator"],
+                           f"{b['low']:g}-{b['high']:g}"), b  # fmt: skip
+
+
+def warnings_of(found: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the fits of a measurement, for its summary; empty where nothing is."""
+    fits, humps = {}, []
+    for where, b in _bins(found):
+        name = "{} |eta| {} {} {} GeV".format(*where)
+        for kind in ("core", "line"):
+            fits[f"{kind} of {name}"] = (b[kind]["chi2"], b[kind]["dof"])
+        if b["core"]["humps"] > 1:
+            humps.append(f"{name} ({b['core']['humps']})")
+    said = [bad_fits(fits)]
+    if humps:
+        said.append("! More than one hump, of which the core is the highest: " + ", ".join(humps))
+    return [text for text in said if text]
+
+
 def _table(found: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
     columns = ("sample", "|eta|", "estimator", "photon pt [GeV]", "events", "mean", "error", "core",
-               "at alpha = 0", "error ", "slope")  # fmt: skip
-    rows = [
-        (name, "{:g}-{:g}".format(*part["eta"]), part["estimator"], f"{b['low']:g}-{b['high']:g}",
-         b["entries"], b["mean"], b["error"], b["core"]["mean"], b["line"]["intercept"],
-         b["line"]["error"], b["line"]["slope"])
-        for name in ("data", "simulation")
-        for part in found.get(name, [])
-        for b in part["bins"]
-        if b["entries"]
-    ]  # fmt: skip
+               "at alpha = 0", "error ", "slope", "fits")  # fmt: skip
+    rows = []
+    for where, b in _bins(found):
+        core, line = b["core"], b["line"]
+        said = [f"core {fit_warning(core['chi2'], core['dof'])}",
+                f"line {fit_warning(line['chi2'], line['dof'])}"]  # fmt: skip
+        said = [text for text in said if "!" in text]
+        said += [f"core ! one of {core['humps']} humps"] if core["humps"] > 1 else []
+        rows.append((*where, b["entries"], b["mean"], b["error"], core["mean"], line["intercept"],
+                     line["error"], line["slope"], "; ".join(said)))  # fmt: skip
     return columns, rows

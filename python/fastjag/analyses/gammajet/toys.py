@@ -25,23 +25,26 @@ def draw(
 ) -> dict[str, Floats]:  # fmt: skip
     """Rows as :func:`~fastjag.analyses.gammajet.selection.select` gives them.
 
-    Two jets balance the photon; the second one, ``alpha`` between 0.08 and 0.35 of the photon's pt,
-    is collinear with the first in a share ``together`` of the events and with the photon in the
-    others, so that the mean balance is exactly ``response * (1 - slope * alpha_true)`` with
-    slope = 2 * together - 1. All energies are measured times ``response``, the leading jet with a
-    Gaussian ``resolution``; the missing momentum has Gaussian noise of ``met_noise`` GeV per
-    component. Weights follow a spectrum pt^-5 above ``low_pt``.
+    Two jets balance the photon along its axis, as in data: the second one has few GeV mostly, a
+    share alpha of the photon's pt that falls as exp(-alpha / 0.08) from 0.08 to 0.35, and flies at
+    an angle theta to the first, into whose half it is radiated mostly: (1 + cos theta) / 2 has a
+    beta distribution of mean ``together``. So the mean balance is exactly
+    ``response * (1 - slope * alpha_true)`` with slope = 2 * together - 1, and its distribution has
+    one hump. What is across the photon's axis is balanced by particles that are no jets. All
+    energies are measured times ``response``, the leading jet with a Gaussian ``resolution``; the
+    missing momentum has Gaussian noise of ``met_noise`` GeV per component. Photons have a spectrum
+    pt^-5 above ``low_pt``.
     """
     rng = np.random.default_rng(seed)
     photon_pt = low_pt * (1 - rng.random(n)) ** -0.25
-    alpha = rng.uniform(0.08, 0.35, n)
-    side = np.where(rng.random(n) < together, 1.0, -1.0)
+    alpha = 0.08 - 0.08 * np.log(1 - rng.random(n) * (1 - np.exp(-(0.35 - 0.08) / 0.08)))
+    cosine = 2 * rng.beta(4 * together, 4 * (1 - together), n) - 1
     photon_phi = rng.uniform(-np.pi, np.pi, n)
     second = alpha * photon_pt * response
     smearing = 1 + resolution * rng.normal(size=n)
-    leading = photon_pt * (1 - side * alpha) * response * smearing
+    leading = photon_pt * (1 - cosine * alpha) * response * smearing
     # Along the photon, whose momentum counts positive; jets that recoil count negative.
-    along = -(photon_pt - leading - side * second) + met_noise * rng.normal(size=n)
+    along = -(photon_pt - leading - cosine * second) + met_noise * rng.normal(size=n)
     across = met_noise * rng.normal(size=n)
     met_phi = photon_phi + np.arctan2(across, along)
     met_pt = np.hypot(along, across)
@@ -50,7 +53,7 @@ def draw(
         "jet_pt": leading, "jet_eta": rng.triangular(-2.4, 0.0, 2.4, n),
         "jet_phi": (photon_phi + 2 * np.pi) % (2 * np.pi) - np.pi,
         "jet2_pt": second, "met_pt": met_pt, "met_phi": (met_phi + np.pi) % (2 * np.pi) - np.pi,
-        "side": side, "delta_phi": np.full(n, np.pi), "gen_weight": np.ones(n),
+        "cosine": cosine, "delta_phi": np.full(n, np.pi), "gen_weight": np.ones(n),
     }  # fmt: skip
     row["delta_r"] = rng.triangular(0.0, 3.0, 3.5, n)
     return row | responses(
@@ -90,7 +93,9 @@ def _nanoaod(rows: dict[str, Floats], *, simulated: bool, first: int) -> dict[st
         return np.asarray(values, np.float32)
 
     away = (rows["photon_phi"] + 2 * np.pi) % (2 * np.pi) - np.pi
-    second_phi = np.where(rows["side"] > 0, away, rows["photon_phi"])
+    # To either side of the leading jet: eta, which is random, says to which.
+    turn = np.arccos(rows["cosine"]) * np.where(rows["photon_eta"] > 0, 1, -1)
+    second_phi = (away + turn + np.pi) % (2 * np.pi) - np.pi
     photon = {c: f4(rows[f"photon_{c}"]) for c in ("pt", "eta", "phi")}
     # The photon is a jet, too, the hardest one of the list in half of the events.
     own = np.stack([rows["photon_pt"] * 1.02, rows["photon_eta"], rows["photon_phi"]], 1)
