@@ -136,6 +136,12 @@ class TestStudy:
         events = [cut["events"] for cut in flow]
         assert events == sorted(events, reverse=True)
         text = (folder / "report.html").read_text()
+        # A Gaussian does not describe a sum of resolutions: the page begins with that.
+        bad, *_ = results["warnings"]
+        assert bad.startswith("! Bad fits")
+        assert "peak, unconverted central (p" in bad
+        assert bad.replace("<", "&lt;") in text[: text.index("<h2>")]
+        assert "! bad fit, p" in text
         for part in ("Missing transverse momentum", "mask bubbling", "Mass spectrum", "VBF"):
             assert part in text
         assert {"met.png", "met.pdf", "spectrum.png", "peak.pdf"} <= {

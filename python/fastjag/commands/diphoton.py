@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -62,6 +63,10 @@ def run(
         processes=get_num_threads(threads),
     )  # fmt: skip
     study.run([until], told=lambda what: console.print(what, highlight=False))
+    if until == "report":
+        found = json.loads((study.folder(until) / "results.json").read_text())
+        for warning in found.get("warnings", []):
+            console.print(warning, style="yellow", soft_wrap=True, highlight=False, markup=False)
     console.print(f"results in {study.folder(until)}", soft_wrap=True)
 
 

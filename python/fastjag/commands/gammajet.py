@@ -72,5 +72,5 @@ def _print_responses(folder: Path) -> None:
                     f"{fit_warning(line['chi2'], line['dof'])}".strip(),
                 )  # fmt: skip
     console.print(table)
-    for warning in found["warnings"]:
+    for warning in found.get("warnings", []):
         console.print(warning, style="yellow", soft_wrap=True, highlight=False, markup=False)

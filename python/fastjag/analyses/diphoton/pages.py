@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from fastjag.analyses.diphoton.skim import DATA
 from fastjag.output import results_directory, write_json
 from fastjag.plots import save
 from fastjag.report import Report
+from fastjag.statistics import bad_fits, fit_warning
 
 if TYPE_CHECKING:
     from fastjag.analyses.diphoton.study import Study
@@ -42,6 +43,9 @@ def write_report(study: Study) -> None:
     events = of_classes(everything, tuple(config.classes))
     with results_directory(study.folder("report")) as directory:
         page = Report(config.name, f"Selection {config.selection}, seed {config.seed}.")
+        fits = _fits(everything, events, config)
+        for warning in (warnings := warnings_of(fits)):
+            page.text(warning)
         page.heading("Classes")
         classes = class_table(events)
         page.table(_CLASS_COLUMNS, classes)
@@ -50,7 +54,6 @@ def write_report(study: Study) -> None:
         for name, fig in pictures(events):
             save(fig, directory / f"{name}.png", directory / f"{name}.pdf")
             page.figure(directory / f"{name}.png", CAPTIONS[name])
-        fits = _fits(everything, events, config)
         page.heading("Mass spectrum")
         for name, caption, fig in _fit_pictures(fits):
             save(fig, directory / f"{name}.png", directory / f"{name}.pdf")
@@ -71,8 +74,8 @@ def write_report(study: Study) -> None:
             directory / "results.json",
             {"config": asdict(config), "versions": versions(), "selection": selection,
              "classes": [dict(zip(_CLASS_COLUMNS, row, strict=True)) for row in classes],
-             "mass": {name: fit.numbers() for name, fit in fits.items()},
-             "comparison": numbers},
+             "mass": {name: _numbers(name, fit) for name, fit in fits.items()},
+             "warnings": warnings, "comparison": numbers},
         )  # fmt: skip
         page.write(directory / "report.html", f"fastjag {version('fastjag')}")
 
@@ -162,6 +165,20 @@ def _fit_pictures(fits: dict[str, MassFit]) -> Iterator[tuple[str, str, Any]]:
         yield file, CAPTIONS[what] + (f" {_CATEGORY.capitalize()}." if category else ""), drawn
 
 
+def warnings_of(fits: Mapping[str, MassFit]) -> list[str]:
+    """What is wrong with the fits, for a summary; empty where nothing is."""
+    said = [bad_fits({name: (fit.chi2, fit.ndf) for name, fit in fits.items()})]
+    if wrong := [name for name, fit in fits.items() if not fit.valid]:
+        said.append(f"! Fits that are not valid: {', '.join(wrong)}. They have no result.")
+    return [text for text in said if text]
+
+
+def _numbers(name: str, fit: MassFit) -> dict[str, Any]:
+    """Of a peak alone there is no significance: there is nothing that it could stand out of."""
+    numbers = fit.numbers()
+    return numbers | {"significance": None} if name.startswith("peak") else numbers
+
+
 def _fit_table(fits: dict[str, MassFit]) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
     rows = []
     for name, fit in fits.items():
@@ -169,7 +186,10 @@ def _fit_table(fits: dict[str, MassFit]) -> tuple[tuple[str, ...], list[tuple[An
             f"{fit.values[n]:.5g}" + (f" ± {fit.errors[n]:.2g}" if fit.errors[n] else " (fixed)")
             for n in ("events", "mean", "sigma")
         ]
-        rows.append((name, *shown, f"{fit.chi2:.0f} / {fit.ndf}", f"{fit.significance:.2f}"))
+        said = fit_warning(fit.chi2, fit.ndf) + ("" if fit.valid else " ! not valid")
+        Z = _numbers(name, fit)["significance"]
+        rows.append((name, *shown, f"{fit.chi2:.0f} / {fit.ndf} {said}".strip(),
+                     "-" if Z is None else f"{Z:.2f}"))  # fmt: skip
     return ("fit", "events in the peak", "mean [GeV]", "sigma [GeV]", "chi² / ndf", "Z"), rows
 
 
