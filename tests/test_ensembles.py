@@ -142,7 +142,7 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("x", "y", "message"),
         [
-            (np.zeros(3), [0, 1, 0], r"X must have shape \(n, F\), got \(3,\)"),
+            (np.zeros(3), [0, 1, 0], "Expected 2D array, got 1D array"),
             (np.zeros((3, 1)), [0, 1], "X has 3 events, but y has 2"),
             ({"a": [1.0], "b": [1.0, 2.0]}, [0], "columns must have equal lengths, got"),
             (np.zeros((3, 1)), [0, 1, 1], "class needs two events .* class number 0 has 1"),
@@ -154,5 +154,5 @@ class TestErrors:
 
     def test_other_columns_than_learned(self):
         model = Forest(2, threads=1).fit(np.zeros((4, 2)), [0, 1, 0, 1])
-        with pytest.raises(ValueError, match="X has 3 columns, but 2 were learned from"):
+        with pytest.raises(ValueError, match="X has 3 features, but Forest is expecting 2"):
             model.predict_proba(np.zeros((4, 3)))

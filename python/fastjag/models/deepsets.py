@@ -18,7 +18,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
+from sklearn.utils.validation import check_is_fitted
 
+from fastjag.arrays import at_least
 from fastjag.models.device import training_device
 from fastjag.models.ensembles import validation_part
 from fastjag.models.sets import Floats, Standards, Tensors
@@ -141,7 +143,14 @@ class DeepSets(Classifier):
             raise ValueError("inputs, phi and rho must not be empty")
         device = torch.device(training_device(self.device, "torch"))
         self.classes_ = known.classes
-        held = validation_part(known.codes, self.validation, np.random.default_rng(self.seed))
+        for name in ("epochs", "batch_size", "patience"):
+            at_least(name, getattr(self, name), 1)
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(f"learning_rate must be a positive number, got {self.learning_rate!r}")
+        if not 0 <= self.weight_decay < math.inf:
+            raise ValueError(f"weight_decay must be a number >= 0, got {self.weight_decay!r}")
+        rng = np.random.default_rng(self.seed)
+        held = validation_part(known.codes, self.validation, rng, known.weights)
         self.standards_ = Standards(self.inputs, self.flat)
         n = self.standards_.n_events(X)
         if n != len(np.asarray(y)):
@@ -159,7 +168,7 @@ class DeepSets(Classifier):
         return self
 
     def predict_proba(self, X: Any) -> Floats:
-        """Probabilities of ``classes_``, (n, K)."""
+        """Probabilities of ``classes_``, (n, K); columns are those of ``inputs``, by name."""
         return self._in_batches(
             X, lambda batch: torch.softmax(self.network_(batch).double(), dim=1)
         )
@@ -175,6 +184,7 @@ class DeepSets(Classifier):
         )
 
     def _in_batches(self, X: Any, function: Any) -> Floats:
+        check_is_fitted(self, "network_")
         tensors = self.standards_.tensors(X, torch.device(self.device))
         events = torch.arange(len(tensors.flat), device=tensors.flat.device)
         with torch.no_grad():

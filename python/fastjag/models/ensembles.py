@@ -13,14 +13,22 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.ensemble import AdaBoostClassifier, RandomForestClassifier
 from sklearn.tree import DecisionTreeClassifier
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastjag.arrays import at_least, needs
 from fastjag.kernels import get_num_threads
 from fastjag.models.device import training_device
-from fastjag.models.weights import Classifier, Floats, balanced_draw, training_weights
+from fastjag.models.weights import (
+    Classifier,
+    Floats,
+    balanced_draw,
+    class_labels,
+    training_weights,
+)
 
 Table = Mapping[str, ArrayLike] | ArrayLike
 
@@ -32,16 +40,16 @@ def as_table(X: Table) -> Floats:
     """
     if isinstance(X, Mapping):
         names = [repr(name) for name in X]
-        columns = [np.asarray(values, np.float64) for values in X.values()]
+        columns = [_real(values, name) for name, values in zip(names, X.values(), strict=True)]
         lengths = {name: len(c) for name, c in zip(names, columns, strict=True)}
         if len(set(lengths.values())) != 1:
             raise ValueError(f"columns must have equal lengths, got {lengths or 'none'}")
         table = np.column_stack(columns)
     else:
-        table = np.asarray(X, np.float64)
+        table = _real(X, "X")
         if table.ndim != 2 or table.shape[1] == 0:
             raise ValueError(f"X must have shape (n, F), got {table.shape}")
-        names = [str(i) for i in range(table.shape[1])]
+        names = [str(name) for name in getattr(X, "columns", range(table.shape[1]))]
     infinite = np.isinf(table)
     if infinite.any():
         event, column = (int(i) for i in np.argwhere(infinite)[0])
@@ -52,19 +60,33 @@ def as_table(X: Table) -> Floats:
     return table
 
 
+def _real(values: Any, name: str) -> Floats:
+    array = np.asarray(values)
+    if array.dtype.kind == "c":
+        raise ValueError(f"Complex data not supported: {name} has dtype {array.dtype}")
+    return array.astype(np.float64)
+
+
 class _Trees(Classifier):
-    """Estimators of scikit-learn's kind behind one door: checked, filled, weighted."""
+    """Estimators of scikit-learn's kind behind one door: checked, filled, weighted.
+
+    ``X`` is an array (n, F), a DataFrame or a dict of columns. Names of columns are kept in
+    ``feature_names_in_`` and asked for again: columns of a dict are taken by name, in whatever
+    order they come, and those of a DataFrame have to be the same in the same order, as everywhere
+    in scikit-learn.
+    """
 
     model_: Any
     negative: str
 
     def fit(self, X: Table, y: ArrayLike, sample_weight: ArrayLike | None = None) -> _Trees:
         """Learn from (n, F) features, (n,) classes and (n,) signed weights."""
-        table = as_table(X)
-        if len(table) != len(np.asarray(y)):
-            raise ValueError(f"X has {len(table)} events, but y has {len(np.asarray(y))}")
-        known = training_weights(y, sample_weight, negative=self.negative)
-        self.classes_, self.n_features_in_ = known.classes, table.shape[1]
+        table = self._table(X, reset=True)
+        labels = class_labels(y)
+        if len(table) != len(labels):
+            raise ValueError(f"X has {len(table)} events, but y has {len(labels)}")
+        known = training_weights(labels, sample_weight, negative=self.negative)
+        self.classes_ = known.classes
         table = table[known.rows]
         there = ~np.isnan(table)
         lowest = np.min(table, axis=0, where=there, initial=np.inf)
@@ -74,17 +96,47 @@ class _Trees(Classifier):
 
     def predict_proba(self, X: Table) -> Floats:
         """Probabilities of ``classes_``, (n, K)."""
-        table = as_table(X)
-        if table.shape[1] != self.n_features_in_:
-            raise ValueError(
-                f"X has {table.shape[1]} columns, but {self.n_features_in_} were learned from"
-            )
+        check_is_fitted(self)
+        table = self._table(X, reset=False)
         return np.asarray(self._probabilities(self._filled(table)), np.float64)
 
     @property
     def feature_importances_(self) -> Floats:
         """How much each column helps the splits; adds up to 1. (F,)"""
         return np.asarray(self.model_.feature_importances_)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+    def _table(self, X: Table, *, reset: bool) -> Floats:
+        """(n, F) in the order of the training; with ``reset``, this is the training."""
+        if not isinstance(X, Mapping) or sparse.issparse(X):  # one kind of sparse array is a dict
+            checked = validate_data(
+                self, X, reset=reset, dtype=None, ensure_all_finite=False, ensure_min_samples=0
+            )
+            # A DataFrame keeps its names, for errors.
+            return as_table(X if hasattr(X, "columns") else checked)
+        names = [str(name) for name in X]
+        if reset:
+            self.feature_names_in_ = np.array(names, dtype=object)
+            self.n_features_in_ = len(names)
+            return as_table(X)
+        known = getattr(self, "feature_names_in_", None)
+        if known is None:
+            raise ValueError(
+                f"X has names of columns, but {type(self).__name__} was fitted without; they "
+                f"cannot be compared: give an array of {self.n_features_in_} columns"
+            )
+        if sorted(names) != sorted(known):
+            raise ValueError(
+                "the names of columns are not those of the training: "
+                f"missing are {sorted(set(known) - set(names)) or 'none'}, "
+                f"not known are {sorted(set(names) - set(known)) or 'none'}"
+            )
+        by_name = dict(zip(names, X.values(), strict=True))
+        return as_table({name: by_name[name] for name in known})
 
     def _filled(self, table: Floats) -> Floats:
         return np.where(np.isnan(table), self.fill_, table)
@@ -257,7 +309,9 @@ class BoostedTrees(_Trees):
         import xgboost
 
         device = training_device(self.device, "xgboost")
-        held = validation_part(codes, self.validation, np.random.default_rng(self.seed))
+        at_least("rounds", self.rounds, 1)
+        at_least("early_stopping_rounds", self.early_stopping_rounds, 1)
+        held = validation_part(codes, self.validation, np.random.default_rng(self.seed), weights)
         train = xgboost.QuantileDMatrix(table[~held], codes[~held], weight=weights[~held])
         valid = xgboost.QuantileDMatrix(table[held], codes[held], weight=weights[held], ref=train)
         self.losses_: dict[str, dict[str, list[float]]] = {}
@@ -299,18 +353,22 @@ class BoostedTrees(_Trees):
 
 
 def validation_part(
-    codes: NDArray[np.int64], share: float, rng: np.random.Generator
+    codes: NDArray[np.int64], share: float, rng: np.random.Generator, weights: Floats
 ) -> NDArray[np.bool_]:
-    """Mask of a random ``share`` of each class, one event or more; ValueError for single events."""
+    """Mask of a random ``share`` of each class, one event or more; ValueError for single events.
+
+    Events of weight 0 say nothing about a loss, and a part that holds only them has none: they are
+    left to the training.
+    """
     if not 0 < share < 1:
         raise ValueError(f"validation must be a share between 0 and 1, got {share!r}")
     held = np.zeros(len(codes), bool)
     for code in range(int(codes.max()) + 1):
-        members = rng.permutation(np.flatnonzero(codes == code))
+        members = rng.permutation(np.flatnonzero((codes == code) & (weights > 0)))
         if len(members) < 2:
             raise ValueError(
-                f"each class needs two events or more, one of them for validation; class number "
-                f"{code} has {len(members)}"
+                f"each class needs two events or more, one of them for validation, that have "
+                f"weights above 0; class number {code} has {len(members)}"
             )
         held[members[: max(1, round(share * len(members)))]] = True
     return held

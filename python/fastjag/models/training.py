@@ -12,6 +12,7 @@ from typing import Any
 import torch
 import zuko
 
+from fastjag.arrays import at_least
 from fastjag.models.stacked import StackedFlows
 from fastjag.output import new_file
 from fastjag.progress import progress_bar
@@ -36,6 +37,25 @@ class FlowSettings:
     validation: float = 0.2  #: share of the events
     patience: int | None = 25  #: epochs without improvement before training stops; None: never
     anneal: bool = True  #: learning rate falls to zero along a cosine
+
+    def __post_init__(self) -> None:
+        for name, least in (("transforms", 1), ("bins", 2), ("epochs", 1), ("batch_size", 1)):
+            at_least(name, getattr(self, name), least)
+        for width in self.hidden:
+            at_least("each width in hidden", width, 1)
+        if self.patience is not None:
+            at_least("patience", self.patience, 1)
+        if not 0 < self.validation < 1:
+            raise ValueError(
+                f"validation must be a share between 0 and 1, both excluded, got {self.validation!r}"
+            )
+        for name, value in (
+            ("learning_rate", self.learning_rate), ("clip_gradient", self.clip_gradient),
+        ):  # fmt: skip
+            if not 0 < value < math.inf:
+                raise ValueError(f"{name} must be a positive number, got {value!r}")
+        if not 0 <= self.weight_decay < math.inf:
+            raise ValueError(f"weight_decay must be a number >= 0, got {self.weight_decay!r}")
 
 
 #: "spline" is the default. "paper" is that of arXiv:2502.14036: six affine blocks with two hidden

@@ -56,9 +56,7 @@ def training_weights(
     weights add up to 0 or less, and, with "error", the first event of negative weight.
     """
     one_of("negative", negative, POLICIES)
-    labels = np.asarray(y)
-    if labels.ndim != 1:
-        raise ValueError(f"y must have shape (n,), got {labels.shape}")
+    labels = class_labels(y)
     w = np.ones(len(labels)) if sample_weight is None else np.asarray(sample_weight, np.float64)
     check_length(w, "sample_weight", len(labels), "events")
     if not np.isfinite(w).all():
@@ -66,8 +64,10 @@ def training_weights(
         raise ValueError(f"sample_weight must be finite, got {w[event]} for event {event}")
     classes, codes = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
-        found = f"all are {classes[0]!s}" if len(classes) else "there are no events"
+        found = f"all are {classes[0]!s}: one class" if len(classes) else "there are no events"
         raise ValueError(f"y must hold at least two classes, but {found}")
+    if not w.any():
+        raise ValueError("sample_weight is zero for every event: there is nothing to learn from")
     totals = np.bincount(codes, w, len(classes))
     if (totals <= 0).any():
         bad = int((totals <= 0).argmax())
@@ -87,6 +87,31 @@ def training_weights(
     wanted = np.full(len(classes), 1 / len(classes)) if balance else totals
     positive = positive * (wanted / np.bincount(codes, positive, len(classes)))[codes]
     return Training(rows, codes, positive / positive.mean(), classes)
+
+
+def class_labels(y: Any) -> NDArray[Any]:
+    """``y`` as an array of classes, (n,): ValueError where it is missing, or holds no classes."""
+    if y is None:
+        raise ValueError("a classifier requires y to be passed, but the target y is None")
+    labels = np.asarray(y)
+    if labels.ndim != 1:
+        raise ValueError(f"y must have shape (n,), got {labels.shape}")
+    if labels.dtype.kind == "f":
+        for name, bad in (("NaN", np.isnan(labels)), ("infinity", np.isinf(labels))):
+            if bad.any():
+                raise ValueError(f"y contains {name}, the first for event {int(bad.argmax())}")
+        if (broken := labels != np.rint(labels)).any():
+            raise ValueError(
+                f"Unknown label type: continuous. Classes are integers, strings or booleans, but y "
+                f"is {labels[broken][0]} for event {int(broken.argmax())}"
+            )
+    elif labels.dtype.kind not in "biuUSO":
+        raise ValueError(f"y must hold classes, got dtype {labels.dtype}")
+    elif labels.dtype.kind == "O":
+        none = np.array([v is None or (isinstance(v, float) and np.isnan(v)) for v in labels], bool)
+        if none.any():
+            raise ValueError(f"y contains NaN, the first for event {int(none.argmax())}")
+    return labels
 
 
 def balanced_draw(
@@ -120,5 +145,6 @@ class Classifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc]
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The most probable class of every event, (n,)."""
-        found: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(axis=1)]
+        probabilities = self.predict_proba(X)  # first: it knows whether this is fitted
+        found: NDArray[Any] = self.classes_[probabilities.argmax(axis=1)]
         return found
