@@ -20,7 +20,6 @@ from typer.testing import CliRunner
 from fastjag.__main__ import app
 from fastjag.analyses.dimuon.importance import importances
 from fastjag.analyses.importance import compare_importances, methods, pages, permutation_importance
-from fastjag.analyses.importance.pages import load_module
 from fastjag.analyses.importance.tables import TOY_FEATURES, read_table, toy_table
 from fastjag.models.boosted import BoostedTrees
 
@@ -337,19 +336,6 @@ class TestTables:
         np.savez(tmp_path / "l.npz", a=[1], y=[1, 2])
         with pytest.raises(ValueError, match="different lengths"):
             read_table(tmp_path / "l.npz", "y")
-
-    def test_modules(self, tmp_path):
-        module = torch.nn.Linear(2, 1)
-        torch.save(module, tmp_path / "m.pt")
-        assert isinstance(load_module(tmp_path / "m.pt"), torch.nn.Linear)
-        torch.save(module.state_dict(), tmp_path / "w.pt")
-        with pytest.raises(ValueError, match="holds a OrderedDict, not a module"):
-            load_module(tmp_path / "w.pt")
-        (tmp_path / "x.pt").write_text("x")
-        with pytest.raises(ValueError, match="not a torch module"):
-            load_module(tmp_path / "x.pt")
-        with pytest.raises(FileNotFoundError):
-            load_module(tmp_path / "none.pt")
 
 
 def test_results(demonstration):

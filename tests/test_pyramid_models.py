@@ -65,7 +65,7 @@ class TestSum:
         """SVC on the matrix and on Phi are one; LinearSVC differs by its penalty on the offset."""
         X, y, _ = known
         two = np.isin(y, ["ggF", "ttH"])
-        X, y = {t: p[two] for t, p in X.items()}, y[two]
+        X, y = {t: p[np.flatnonzero(two)] for t, p in X.items()}, y[two]
         pyramids = SumOfPyramids(KERNELS).fit(X)
         phi, psi = pyramids.transform(X), pyramids.transform(unseen[0])
         gram = pyramids.gram(unseen[0], X)

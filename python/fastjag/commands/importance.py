@@ -38,10 +38,16 @@ def run(
     model: Annotated[
         Path | None,
         typer.Option(
-            help="A torch module, saved whole, of these columns; default: a small network is "
-            "trained. Loading a module runs its code: only files you trust."
+            help="A torch module of these columns, saved whole or exported; it needs --trust-model. "
+            "Default: a small network is trained."
         ),
     ] = None,
+    trust_model: Annotated[
+        bool,
+        typer.Option(
+            "--trust-model", help="The file of --model may run any code: you know where it is from."
+        ),
+    ] = False,
     output: Annotated[
         int | None, typer.Option(help="Output node for Taylor coefficients; default: all.")
     ] = None,
@@ -61,7 +67,8 @@ def run(
     from fastjag.analyses.importance import METHODS, pages
 
     result = pages.importance(
-        table, out, label, weight=weight, features=features or None, model=model, output=output,
+        table, out, label, weight=weight, features=features or None, model=model,
+        trust_model=trust_model, output=output,
         methods=methods or tuple(METHODS), correlated=correlated, epochs=epochs, repeats=repeats,
         seed=seed, threads=threads, version=__version__,
     )  # fmt: skip

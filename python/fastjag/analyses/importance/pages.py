@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -35,18 +36,20 @@ def importance(
     weight: str | None = None,
     features: Iterable[str] | None = None,
     model: str | os.PathLike[str] | None = None,
+    trust_model: bool = False,
     version: str,
     **options: Any,
 ) -> Importances:
     """Compare importances of a table's columns; ``options`` go to :func:`compare_importances`.
 
     ``out`` gets ``importance.json``, ``report.html`` and pictures (PNG, PDF), all or none.
-    ``model`` is a file of a whole torch module, trained on the columns as they are in the table.
+    ``model`` is a file of a torch module (:func:`load_module`, which ``trust_model`` goes to), trained
+    on the columns as they are in the table.
     """
     needs("mplhep", "plots")
     with results_directory(out) as directory:
+        network = None if model is None else load_module(model, trust=trust_model)
         rows = read_table(table, label, weight, features)
-        network = None if model is None else load_module(model)
         result = compare_importances(
             rows.features, rows.labels, rows.weights, rows.names, model=network, **options
         )
@@ -63,15 +66,39 @@ def demo(out: str | os.PathLike[str], *, events: int, seed: int, version: str,
                       version=version, progress=progress)  # fmt: skip
 
 
-def load_module(path: str | os.PathLike[str]) -> Any:
-    """A torch module saved whole, by ``torch.save(module, path)``. Loading one runs its code."""
+def load_module(path: str | os.PathLike[str], *, trust: bool = False) -> Any:
+    """A torch module from a file of ``torch.save(module)`` or ``torch.export.save``.
+
+    Both formats can run any code as they are loaded (the second falls back to pickles), so
+    ``trust`` has to say that nobody else had a hand in the file. Raises ValueError naming the file.
+    """
     needs("torch", "importance")
     import torch
 
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such file")
     try:
-        found = torch.load(path, map_location="cpu", weights_only=False)
+        with zipfile.ZipFile(path) as archive:
+            parts = {name.split("/", 1)[-1] for name in archive.namelist()}
+    except (OSError, zipfile.BadZipFile):
+        parts = set()
+    if "constants.pkl" in parts and any(name.startswith("code/") for name in parts):
+        raise ValueError(
+            f"{path}: is TorchScript, which torch.func cannot look into; give the module it was made of"
+        )
+    if not trust:
+        raise ValueError(
+            f"{path}: loading a model can run any code that is in the file; if you know where it "
+            f"is from, say so (--trust-model, trust=True)"
+        )
+    exported = any(
+        p.endswith(("archive_format", "serialized_exported_program.json")) for p in parts
+    )
+    try:
+        if exported:
+            found = torch.export.load(str(path)).module()
+        else:
+            found = torch.load(path, map_location="cpu", weights_only=False)
     except Exception as error:  # unpickling can raise anything
         raise ValueError(f"{path}: not a torch module: {first_line(error)}") from error
     if not isinstance(found, torch.nn.Module):

@@ -226,8 +226,8 @@ def evaluated(model: Any) -> Iterator[None]:
     parts = list(model.modules()) if isinstance(model, torch.nn.Module) else []
     modes = [part.training for part in parts]
     try:
-        if parts:
-            model.eval()
+        for part in parts:
+            part.training = False  # not by eval(), which exported programs refuse
         yield
     finally:
         for part, mode in zip(parts, modes, strict=True):
