@@ -6,9 +6,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import integrate, stats
 
-from fastjag.statistics import Window, fit_background, sideband_cuts, significance
+from fastjag.statistics import (
+    BackgroundFit,
+    CrystalBall,
+    Window,
+    fit_background,
+    sideband_cuts,
+    significance,
+)
+from fastjag.statistics.backgrounds import least_squares
 
 UPSILON = Window(5, 9, 10.6, 16, sr_edges=12)
 
@@ -99,6 +107,66 @@ def test_a_negative_background_draws_nothing():
         fit.draw(10, seed=1)
 
 
+def made(*coefficients, peaks=()):
+    """A fit with these coefficients of the Legendre series."""
+    theta = np.array(coefficients, float)
+    size = len(theta) + len(peaks)
+    return BackgroundFit(UPSILON, theta, np.eye(size), 1.0, 1, tuple(peaks))
+
+
+def test_a_background_may_touch_zero():
+    """Exactly at the end of the range; and be negative beyond, where nothing is drawn."""
+    masses = made(1, -1).draw(2000, 1, 5, 16)
+    assert masses.mean() == pytest.approx(5 + 11 / 3, abs=0.3)  # of a falling line
+    # (x - 0.8)² - 0.05 turns below zero at 14.9 GeV.
+    beyond = np.polynomial.legendre.poly2leg([0.59, -1.6, 1])
+    assert len(made(*beyond).draw(10, 1)) == 10
+    with pytest.raises(ValueError, match="negative between 9 and 16 GeV"):
+        made(*beyond).draw(10, 1, high=16)
+    with pytest.raises(ValueError, match="use a lower degree than 2"):
+        made(*beyond).draw(10, 1, 12, 16)
+
+
+def test_peaks_are_part_of_the_background():
+    """In the curve, its integral, its error and what is drawn."""
+    peaks = CrystalBall(7, 0.2, events=300), CrystalBall(13, 0.3, events=200)
+    plain, fit = made(50, -20, 5), made(50, -20, 5, peaks=peaks)
+    m = np.array([6.9, 7.0, 9.7, 13.2])
+    per_bin = UPSILON.bin_width
+    np.testing.assert_allclose(fit(m) - plain(m), per_bin * sum(p(m) for p in peaks), rtol=1e-12)
+    for low, high in ((6, 8), (9, 10.6), (5, 16)):
+        total, _ = integrate.quad(lambda x: fit([x])[0] / per_bin, low, high, limit=400)
+        assert fit.between(low, high) == pytest.approx(total, rel=1e-6)
+        assert plain.between(low, high) < fit.between(low, high)
+    assert fit.expected == fit.between(9, 10.6)
+    x = (m - 10.5) / 5.5
+    rows = np.stack([x**0, x, 1.5 * x * x - 0.5, *(per_bin * p(m) / p.events for p in peaks)])
+    np.testing.assert_allclose(fit.error(m), np.sqrt((rows**2).sum(axis=0)), rtol=1e-9)
+    drawn = fit.draw(20_000, 3, 5, 16)
+    share = fit.between(6.6, 7.4) / fit.between(5, 16)
+    assert np.mean(abs(drawn - 7) < 0.4) == pytest.approx(share, abs=0.015)
+
+
+def test_one_degree_of_freedom():
+    window = Window(8, 9, 10, 11, 3)  # 2 + 2 bins
+    fit = fit_background([4, 3], [2, 2], window=window, degree=2)
+    assert fit.dof == 1
+    assert fit.chi2 > 0
+    with pytest.raises(ValueError, match="4 sideband bins cannot fix a polynomial of degree 3"):
+        fit_background([4, 3], [2, 2], window=window, degree=3)
+
+
+def test_least_squares_is_that_of_the_normal_equations():
+    rng = np.random.default_rng(4)
+    design, y, sigma = rng.normal(size=(9, 3)), rng.normal(size=9), rng.uniform(1, 2, 9)
+    theta, covariance, chi2 = least_squares(design, y, sigma)
+    weighted = design / sigma[:, None]
+    inverse = np.linalg.inv(weighted.T @ weighted)
+    np.testing.assert_allclose(covariance, inverse, rtol=1e-10)
+    np.testing.assert_allclose(theta, inverse @ weighted.T @ (y / sigma), rtol=1e-10)
+    assert chi2 == pytest.approx((((y - design @ theta) / sigma) ** 2).sum(), rel=1e-12)
+
+
 def slow_cuts(scores, sideband, rates, candidates):
     cuts = np.linspace(scores.min(), scores.max(), candidates)
     shares = np.array([(scores[sideband] >= cut).mean() for cut in cuts])
@@ -116,6 +184,11 @@ def test_cuts_are_those_of_the_definition(seed, n):
     found = sideband_cuts(scores, sideband, rates, candidates=37)
     expected = slow_cuts(scores, sideband, rates, 37)
     np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_smallest_cuts():
+    cuts, shares = sideband_cuts([1, 2], np.ones(2, bool), [1, 0.5], candidates=2)
+    assert (cuts.tolist(), shares.tolist()) == ([1, 2], [1, 0.5])
 
 
 def test_published_cuts(cases):
@@ -181,6 +254,11 @@ def test_negative_sums_of_weights():
         (lambda: sideband_cuts([1, np.nan], [True, True], [0.5]), "scores must be finite"),
         (lambda: sideband_cuts([1, 2], np.zeros(2, bool), [0.5]), "none of the events"),
         (lambda: sideband_cuts([1, 2], np.ones(2, bool), [0]), "rates must be above 0"),
+        (lambda: sideband_cuts([1, 2], np.ones(2, bool), [0.5, 1.001]), "rates must be above 0"),
+        (lambda: sideband_cuts([1, 2], np.ones(2, bool), [0.5, np.nan]), "rates must be above 0"),
+        (lambda: sideband_cuts([[1, 2]], np.ones(2, bool), [0.5]), "scores must be finite"),
+        (lambda: sideband_cuts([], np.ones(0, bool), [0.5]), "scores must be finite"),
+        (lambda: sideband_cuts([1, 2], np.ones(2, bool), [0.5], candidates=1), "candidates must"),
     ],
 )
 def test_errors(call, message):

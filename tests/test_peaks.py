@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from fastjag.statistics import CrystalBall, Window, fit_background, fit_peaks
+from fastjag.statistics.peaks import _f_test, _in_bins, _limits, _starts
 
 UPSILON = Window(5, 9, 10.6, 16, sr_edges=12)
 N_LEFT = len(UPSILON.left) - 1
@@ -130,7 +131,132 @@ def test_without_peaks_it_is_the_polynomial():
     np.testing.assert_array_equal(found.coefficients, plain.coefficients)
 
 
+def test_without_noise_the_truth_is_found():
+    """To the last digits that the minimiser is asked for, in shape, events and polynomial."""
+    true = CrystalBall(7, 0.3, 1.2, 4, 1.6, 6, 800)
+    theta = np.array([150.0, -60.0, 12.0])
+    plain = np.polynomial.legendre.legvander((UPSILON.centers - 10.5) / 5.5, 2) @ theta
+    found = fitted(plain + in_bins(true), degree=2, most=1)
+    (peak,) = found.chosen.peaks
+    np.testing.assert_allclose(peak[:2], true[:2], rtol=1e-3)
+    np.testing.assert_allclose(peak[2:6], true[2:6], rtol=0.2)
+    assert peak.events == pytest.approx(800, rel=5e-3)
+    np.testing.assert_allclose(found.chosen.coefficients, theta, rtol=0.01)
+    assert found.chosen.chi2 < 1e-3 * found.fits[0].chi2
+    assert found.p_values[0] < 1e-6
+
+
+def test_covariance_is_that_of_the_columns():
+    counts = np.random.default_rng(3).poisson(smooth() + in_bins(CrystalBall(13, 0.2, events=500)))
+    fit = fitted(counts, most=1).chosen
+    (peak,) = fit.peaks
+    design = np.column_stack([
+        np.polynomial.legendre.legvander((UPSILON.centers - 10.5) / 5.5, 5),
+        in_bins(peak._replace(events=1.0)),
+    ])  # fmt: skip
+    weighted = design / np.sqrt(counts + 1)[:, None]
+    expected = np.linalg.inv(weighted.T @ weighted) * fit.chi2 / fit.dof
+    np.testing.assert_allclose(fit.covariance, expected, rtol=1e-6)
+    residuals = counts - design @ np.r_[fit.coefficients, peak.events]
+    assert fit.chi2 == pytest.approx((residuals**2 / (counts + 1)).sum(), rel=1e-9)
+    # Least squares: no other coefficients of these columns are better.
+    np.testing.assert_allclose(weighted.T @ (residuals / np.sqrt(counts + 1)), 0, atol=1e-6)
+    # It stays in its sideband, with the tails of a peak.
+    assert 10.6 <= peak.mean <= 16
+    assert UPSILON.bin_width / 3 <= peak.sigma <= 5.4 / 6
+    assert all(0.8 <= a <= 5 for a in (peak.alpha_left, peak.alpha_right))
+    assert all(2 <= n <= 50 for n in (peak.n_left, peak.n_right))
+
+
+def test_dips_are_no_peaks():
+    """Where the counts are too low at one place a peak of negative events would improve most."""
+    counts = smooth()
+    counts[8:12] *= 0.6
+    found = fitted(counts, degree=1, most=1)
+    (peak,) = found.fits[1].peaks
+    assert peak.events >= 0
+    assert found.fits[1].chi2 <= found.fits[0].chi2
+
+
+def test_an_exact_polynomial_has_no_peak():
+    counts = np.full(len(UPSILON.centers), 100.0)
+    found = fitted(counts, degree=0)
+    assert found.chosen.peaks == ()
+    assert found.p_values[0] > 0.5
+    assert found.fits[1].dof == found.fits[0].dof - 7
+
+
+class TestFTest:
+    def fits(self, reduced, full):
+        plain = fit_background(*np.split(smooth(), [N_LEFT]), window=UPSILON)
+        return (plain._replace(chi2=reduced, dof=58), plain._replace(chi2=full, dof=51))
+
+    def test_is_that_of_the_distribution(self):
+        F = (80 - 55) / 7 / (55 / 51)
+        assert _f_test(*self.fits(80.0, 55.0)) == pytest.approx(stats.f.sf(F, 7, 51), rel=1e-10)
+
+    def test_no_improvement_and_a_perfect_one(self):
+        assert _f_test(*self.fits(80.0, 80.0)) == 1
+        assert _f_test(*self.fits(80.0, 81.0)) == 1
+        assert _f_test(*self.fits(80.0, 0.0)) == 0
+
+
+class TestStarts:
+    def flat(self, peaks=()):
+        """Ten events more than there are in most bins: only what we put there stands out."""
+        fit = fit_background(np.ones(27), np.ones(37), window=UPSILON, degree=0)
+        return fit._replace(coefficients=np.array([110.0]), peaks=peaks)
+
+    def starts(self, bumps):
+        fit, y = self.flat(), np.full(len(UPSILON.centers), 100.0)
+        for at, height in bumps.items():
+            y[at] += height
+        return _starts(fit, y, np.sqrt(y + 1))
+
+    def test_the_two_highest(self):
+        found = self.starts({5: 60, 15: 40, 40: 80})
+        assert found == [UPSILON.centers[40], UPSILON.centers[5]]
+
+    def test_ends_of_sidebands(self):
+        ends = {0: 90, N_LEFT - 1: 60}
+        assert self.starts(ends) == [UPSILON.centers[0], UPSILON.centers[N_LEFT - 1]]
+        ends = {N_LEFT: 90, len(UPSILON.centers) - 1: 60}
+        assert self.starts(ends) == [UPSILON.centers[N_LEFT], UPSILON.centers[-1]]
+
+    def test_nothing_above(self):
+        assert self.starts({5: -60}) == []
+
+    def test_those_in_the_fit_do_not_stand_out(self):
+        peak = CrystalBall(7, 0.3, events=400)
+        fit, y = self.flat((peak,)), 100 + in_bins(peak)
+        y[50] += 60
+        np.testing.assert_allclose(_in_bins(fit), 110 + in_bins(peak), rtol=1e-12)
+        assert _starts(fit, y, np.sqrt(y + 1)) == [UPSILON.centers[50]]
+
+
+def test_limits_are_those_of_the_sideband():
+    width = UPSILON.bin_width / 3
+    tails = [(0.8, 5.0), (2.0, 50.0)] * 2
+    assert _limits(7, UPSILON) == [(5, 9), (width, (9 - 5) / 6), *tails]
+    assert _limits(12, UPSILON) == [(10.6, 16), (width, (16 - 10.6) / 6), *tails]
+
+
+def test_the_least_bins_for_a_peak():
+    """One degree of freedom is left."""
+    window = Window(8, 9, 10, 11, sr_edges=9)  # 8 + 8 bins
+    counts = np.full(16, 50.0)
+    counts[3] += 60
+    found = fit_peaks(*np.split(counts, [8]), window=window, degree=7, most=1)
+    assert found.fits[1].dof == 1
+    with pytest.raises(
+        ValueError, match="16 sideband bins cannot fix a polynomial of degree 8 and 1"
+    ):
+        fit_peaks(*np.split(counts, [8]), window=window, degree=8, most=1)
+
+
 def test_errors():
+    with pytest.raises(ValueError, match="most must be an integer >= 0"):
+        fitted(smooth(), most=-1)
     with pytest.raises(ValueError, match="equal width only"):
         fit_peaks(np.ones(3), np.ones(3), window=Window(5, 9, 10.6, 16, 8, logarithmic=True))
     narrow = Window(8, 9, 10, 11, sr_edges=9)

@@ -70,6 +70,39 @@ class TestWindow:
                 w = Window(*(bounds + shrunk), int(bins[1]) + 1, logarithmic)
                 assert (len(w.left), len(w.right)) == (bins[0], bins[2])
 
+    def test_smallest_windows(self):
+        """One bin in the signal region and in each sideband."""
+        w = Window(8, 9, 10, 11, 2)
+        assert [len(x) for x in (w.left, w.signal, w.right)] == [2, 2, 2]
+        np.testing.assert_allclose(w.centers, [8.5, 10.5])
+        assert w.bin_width == 1
+        assert Window(5, 9, 10.6, 16, 9).bin_width == pytest.approx(0.2)
+        w = Window(0, 9, 10, 11, 2)  # 0 is no border of bins of equal width
+        assert w.left[0] == 0
+        w = Window(8, 9, 10.125, 12, 2, logarithmic=True)
+        np.testing.assert_allclose(w.centers, np.sqrt([8 * 9, 10.125 * 10.125 * 1.125]))
+        assert w.bin_width == pytest.approx(1.125)
+
+    def test_counts_without_weights_are_whole_numbers(self):
+        counts = UPSILON.count_cuts([6.0, 9.5, 9.6, 12.0], [1, 2, 3, 4], [0, 2.5, 4])
+        assert counts.signal.tolist() == [2, 1, 0]
+        assert counts.left.sum(axis=1).tolist() == [1, 0, 0]
+        assert counts.right.sum(axis=1).tolist() == [1, 1, 1]
+        assert counts.left.dtype == counts.signal.dtype == np.float64
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (([6.0], [1, 2], [0]), "scores has 2 entries"),
+            (([6.0], [1], [0], [1, 1]), "weights has 2 entries"),
+            (([6.0], [1], [0, np.nan]), "cuts must be numbers, one-dimensional"),
+            (([6.0], [1], [[0]]), "cuts must be numbers, one-dimensional"),
+        ],
+    )
+    def test_what_cannot_be_counted(self, arguments, message):
+        with pytest.raises(ValueError, match=message):
+            UPSILON.count_cuts(*arguments)
+
     def test_borders_belong_to_no_bin(self):
         masses = [9, 10.6, np.nextafter(9, 0), np.nextafter(9, 10), np.nextafter(10.6, 11), 4, 16.1]
         counts = UPSILON.count(masses)
@@ -113,6 +146,9 @@ class TestWindow:
         [
             ((5, 10, 9, 16), "sb_left < sr_left < sr_right < sb_right, got 5, 10, 9, 16"),
             ((5, 9, 10, np.nan), "sb_left < sr_left"),
+            ((5, 9, 9, 16), "sb_left < sr_left < sr_right < sb_right, got 5, 9, 9, 16"),
+            ((5, 9, 10, 10.2, 3), "the right sideband is narrower than a bin"),
+            ((-1, 9, 10, 16, 12, True), "logarithmic bins need sb_left > 0, got -1"),
             ((5, 9, 10, 16, 1), "sr_edges must be an integer >= 2, got 1"),
             ((8.9, 9, 10, 16, 3), "the left sideband is narrower than a bin"),
             ((0, 9, 10, 16, 12, True), "logarithmic bins need sb_left > 0, got 0"),
