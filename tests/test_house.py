@@ -38,7 +38,7 @@ LADDER = [
     {"reader", "matrixfile", "remotes"},
     {"rntuple", "groups", "transport"},
     {"branches", "batches"},
-    {"baskets", "files", "schemas", "progress", "hdf5"},
+    {"baskets", "files", "schemas", "progress", "exclusive", "hdf5"},
     {"output"},
     {"locks"},
     {"histograms", "dimuons", "neighbours", "grids", "numba_support"},

@@ -14,6 +14,7 @@ from typing import Any
 from fastjag.arrays import needs, one_of
 from fastjag.batches import Batch, Source
 from fastjag.branches import LeftOut
+from fastjag.exclusive import Exclusive
 from fastjag.files import Files, ReadError, find_files, first_line
 from fastjag.jagged import Jagged
 from fastjag.output import new_file
@@ -42,7 +43,8 @@ class Batches:
     """The iterator that :func:`iterate` returns.
 
     ``skipped`` fills up as files are skipped, ``left_out`` as files are opened, with the branches
-    that ``columns`` matches but arrays cannot hold.
+    that ``columns`` matches but arrays cannot hold. Several threads may ask for batches: each goes
+    to one of them. In a process that was forked after the first batch, it is a RuntimeError.
     """
 
     files: list[tuple[str, str | None]]
@@ -57,18 +59,24 @@ class Batches:
     left_out: list[LeftOut] = field(default_factory=list)
     n_events: int = 0
     _iterator: Generator[Batch] | None = None
+    _turn: Exclusive = field(
+        default_factory=lambda: Exclusive("these batches"), repr=False, compare=False
+    )
 
     def __iter__(self) -> Batches:
         return self
 
     def __next__(self) -> Batch:
-        batch = next(self._start())
-        self.n_events += len(batch)
+        with self._turn:
+            batch = next(self._start())
+            self.n_events += len(batch)
         return batch
 
     def close(self) -> None:
         """Stop reading: the file is closed and the thread ends. Happens by itself at the end."""
-        self._start().close()
+        if not self._turn.elsewhere():
+            with self._turn:
+                self._start().close()
 
     def _start(self) -> Generator[Batch]:
         if self._iterator is None:
@@ -90,7 +98,12 @@ class Batches:
             ahead: Future[Batch | None] = worker.submit(next, batches, None)
             while (batch := ahead.result()) is not None:
                 ahead = worker.submit(next, batches, None)
-                yield batch
+                try:
+                    yield batch
+                except GeneratorExit:
+                    if self._turn.elsewhere():  # files and threads are the other process's
+                        stack.pop_all()
+                    raise
                 del batch  # the caller's reference is the last one while the next is read
 
     def _read_files(self, advance: Callable[[float], None]) -> Generator[Batch]:

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from fastjag.arrays import Array, Offsets, added_up, as_column, as_mask, at_least, needs
 from fastjag.batches import Batch, Place, Source
+from fastjag.exclusive import Exclusive
 from fastjag.files import Files, ReadError, find_files, first_line
 from fastjag.jagged import Jagged
 from fastjag.kernels import gather
@@ -72,12 +73,17 @@ class Selected(Batch):
 class Survivors:
     """The iterator that :func:`survivors` returns; cutflow and counters fill up with its batches.
 
-    ``counters`` is complete for files that have been read to their end.
+    ``counters`` is complete for files that have been read to their end. Several threads may ask for
+    batches: each goes to one of them. In a process that was forked after the first batch, it is a
+    RuntimeError.
     """
 
     cutflow: list[Cut]
     counters: Counters = field(default_factory=Counters)
     _batches: Generator[Selected] | None = None
+    _turn: Exclusive = field(
+        default_factory=lambda: Exclusive("these survivors"), repr=False, compare=False
+    )
 
     def __iter__(self) -> Iterator[Selected]:
         return self
@@ -85,12 +91,14 @@ class Survivors:
     def __next__(self) -> Selected:
         if self._batches is None:
             raise StopIteration
-        return next(self._batches)
+        with self._turn:
+            return next(self._batches)
 
     def close(self) -> None:
         """Stop reading."""
-        if self._batches is not None:
-            self._batches.close()
+        if self._batches is not None and not self._turn.elsewhere():
+            with self._turn:
+                self._batches.close()
 
 
 def survivors(
