@@ -38,7 +38,7 @@ def test_names_and_the_rest():
     assert found["elsewhere"]["Z"] < 4.5
     assert found["elsewhere"]["Z_global"] < 3
     assert found["n_in_range"] == pytest.approx(len(masses), rel=0.02)
-    assert "degree 3" in found["model"]
+    assert "by F test up to 8" in found["model"]
     assert "30 background-only" in found["model"]
     assert found["seed"] == 2
     json.dumps(found["peaks"], default=float)
@@ -70,7 +70,10 @@ def test_a_skim_with_a_mass_window(cases, tmp_path):
     search = replace(search, config=replace(search.config, scan=ScanSettings(toys=10)))
     search.run(["scan"])
     found = json.loads((search.folder("scan") / "scan.json").read_text())
-    assert None in found["Z"]
+    assert None not in found["Z"]
+    assert not all(found["usable"])
+    # Where the cut ends the spectrum is no peak.
+    assert [p["names"] for p in found["peaks"]] == [["Upsilon(1S)", "Upsilon(2S)", "Upsilon(3S)"]]
     assert found["n_in_range"] == 6596  # of opposite sign
     save(scanned(found), tmp_path / "scan.png")
 

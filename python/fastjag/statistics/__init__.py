@@ -13,7 +13,7 @@ from fastjag.statistics.likelihood import (
 )
 from fastjag.statistics.peaks import PeakChoice, fit_peaks
 from fastjag.statistics.pvalues import ToyCurve, ToyP, toy_curve, toy_weighted
-from fastjag.statistics.scan import MassScan, Peak, mass_scan
+from fastjag.statistics.scan import MassScan, Peak, mass_scan, scan_counts
 from fastjag.statistics.windows import Counts, Window
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "mass_scan",
     "p_text",
     "p_value",
+    "scan_counts",
     "sideband_chi2",
     "sideband_cuts",
     "significance",

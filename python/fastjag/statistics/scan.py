@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -11,20 +11,28 @@ from numpy.typing import ArrayLike, NDArray
 from fastjag import kernels
 from fastjag.arrays import as_float, at_least
 from fastjag.progress import progress_bar
+from fastjag.statistics.baseline import candidates, ends, joined, stitched
 from fastjag.statistics.deviations import Z_of_log_p
-from fastjag.statistics.likelihood import background, design_matrix, excess
-from fastjag.statistics.pvalues import REFERENCE, global_log_p
-from fastjag.statistics.windows import Floats, Window
+from fastjag.statistics.elsewhere import calibrated_log_p, counting_Z
+from fastjag.statistics.pvalues import REFERENCE
+from fastjag.statistics.sidebands import FEWEST_BINS, Backgrounds, Choice, Sidebands
+from fastjag.statistics.windows import Floats
 
 _TOY_BATCH = 25
-_CERTAIN = 5.0  # local significance of a peak that needs no toys
+_NARROW = 2 / 3  # of the sidebands, where the wide ones do not fit
+_WIDE = Choice(level=0.03, nearby=0.36, margin=4, lowest=3, largest_error=2)
+# A spectrum that wide sidebands cannot follow has more than a curvature.
+_NARROWER = Choice(level=0.36, nearby=0.36, margin=4, lowest=5, largest_error=3)
+# Beside a peak that is seen anyway: what its background may be off is far less than the peak.
+_BESIDE = Choice(level=0.1, nearby=0.1, margin=2, lowest=3, largest_error=np.inf)
+_LOCAL = 3.0  # Z without which nothing can be a peak, whatever the toys say
 
 
 class Peak(NamedTuple):
     """An excess that the scan found."""
 
-    mass: float  #: centre of the most significant window [GeV]
-    Z: float  #: local significance
+    mass: float  #: where Z is largest [GeV]; between windows by a parabola
+    Z: float  #: local significance of the best window
     Z_global: float  #: after the look-elsewhere effect
     S: float
     B: float
@@ -33,16 +41,22 @@ class Peak(NamedTuple):
 
 
 class MassScan(NamedTuple):
-    """Local significance at every mass, and what the toys say about its maximum."""
+    """Local significance at every mass, and what the toys say about its maximum. Nothing is NaN."""
 
     edges: Floats  #: bin edges [GeV], of equal ratio
     counts: Floats  #: (n_bins,)
     expected: Floats  #: (n_bins,) background, from the fits with all peaks left out
     mass: Floats  #: (n_windows,) centres of the windows [GeV]
-    Z: Floats  #: (n_windows,) NaN where the sidebands hold too little
-    S: Floats  #: (n_windows,)
-    B: Floats  #: (n_windows,)
-    peaks: list[Peak]  #: in the order in which they were found
+    Z: Floats  #: (n_windows,) 0 where a window is not usable
+    S: Floats  #: (n_windows,) N - B; 0 where a window is not usable
+    B: Floats  #: (n_windows,) background; the sum of ``expected`` where a window is not usable
+    error: Floats  #: (n_windows,) of S, of the count and of the background; 0 where not usable
+    #: (n_windows,) False where the background does not fit, or its sidebands say too little: such
+    #: windows cannot be peaks
+    usable: NDArray[np.bool_]
+    degree: NDArray[np.int64]  #: (n_windows,) of the background, chosen by F test
+    p_fit: Floats  #: (n_windows,) goodness of fit of the sidebands
+    peaks: list[Peak]  #: in the order of their masses
     toy_maxima: Floats  #: (toys,) largest Z of each background-only toy
     upcrossings: float  #: mean number per toy of Z rising above 1
     seed: int
@@ -50,68 +64,122 @@ class MassScan(NamedTuple):
     def global_p(self, Z: ArrayLike) -> Floats:
         """Probability that background alone shows at least this Z anywhere.
 
-        The share of toys that do; beyond their reach the bound of Gross and Vitells (EPJC 70:525,
-        2010): local p plus upcrossings * exp(-(Z² - 1) / 2).
+        (k + 1) / (n + 1) for k of n toys that do; beyond their reach p falls as the expected number
+        of excursions does (Gross and Vitells, EPJC 70:525, 2010).
         """
-        return np.exp(global_log_p(Z, self.toy_maxima, self.upcrossings))
+        return np.asarray(np.exp(calibrated_log_p(Z, self.toy_maxima, self.upcrossings)))
 
     def global_Z(self, Z: ArrayLike) -> Floats:
-        """:meth:`global_p` in standard deviations, not below 0."""
-        return Z_of_log_p(global_log_p(Z, self.toy_maxima, self.upcrossings))
+        """:meth:`global_p` in standard deviations, not below 0, however small p is."""
+        return Z_of_log_p(calibrated_log_p(Z, self.toy_maxima, self.upcrossings))
 
 
 class _Scanner:
-    """Windows at every bin of a spectrum. All share one design, as their bins have equal ratios."""
+    """Windows at every bin of a spectrum, with wide sidebands, or narrow ones where those do not fit."""
 
-    def __init__(self, edges: Floats, sr_bins: int, sb_bins: int, degree: int) -> None:
-        self.edges, self.sr_bins, self.sb_bins, self.degree = edges, sr_bins, sb_bins, degree
-        self.length = sr_bins + 2 * sb_bins
-        cuts = edges[[0, sb_bins, sb_bins + sr_bins, self.length]]
-        self.window = Window(cuts[0], cuts[1], cuts[2], cuts[3], sr_bins + 1, True)
-        self.design = design_matrix(self.window, degree)
-        self.n_windows = len(edges) - self.length
+    def __init__(self, exists: NDArray[np.bool_], sr_bins: int, sb_bins: int, degree: int) -> None:
+        self.exists, self.n_bins = exists, len(exists)
+        self.sr_bins, self.sb_bins, self.degree = sr_bins, sb_bins, degree
+        self._sizes = self._sidebands(sr_bins, _WIDE, _NARROWER)
+        self.length = self._sizes[0].length
+        self.n_windows = self.n_bins - self.length
         self.first_signal = np.arange(self.n_windows) + sb_bins  # bin, for each window
 
-    def _parts(self, bins: Floats) -> Floats:
-        """(..., n_bins) to (..., n_windows, sidebands and signal region)."""
-        view = sliding_window_view(bins, self.length, axis=-1)
-        left, sr, right = np.split(view, [self.sb_bins, self.sb_bins + self.sr_bins], axis=-1)
-        return np.concatenate([left, right, sr.sum(axis=-1, keepdims=True)], axis=-1)
+    def _sidebands(self, gap: int, wide: Choice, narrow: Choice) -> list[Sidebands]:
+        sizes = [Sidebands(self.sr_bins, self.sb_bins, self.degree, wide, gap)]
+        less = round(_NARROW * self.sb_bins)
+        if less >= FEWEST_BINS:
+            sizes.append(Sidebands(self.sr_bins, less, self.degree, narrow, gap))
+        return sizes
 
-    def fit(self, counts: Floats, used: NDArray[np.bool_]) -> tuple[Floats, ...]:
-        """Z, S, B (..., n_windows) and coefficients, sidebands without the bins not used."""
-        n = self._parts(counts)
-        scale = np.broadcast_to(self._parts(used.astype(np.float64)), n.shape).copy()
-        scale[..., -1] = 1
-        shape = n.shape[:-1]
-        n, scale = n.reshape(-1, n.shape[-1]), scale.reshape(-1, n.shape[-1])
-        n = np.where(scale > 0, n, 0)
-        # A polynomial needs a few more filled bins than it has coefficients, on both sides.
-        filled = n[:, :-1] > 0
-        enough = (filled.sum(axis=1) >= self.degree + 4) & (
-            np.minimum(filled[:, : self.sb_bins].sum(axis=1), filled[:, self.sb_bins :].sum(axis=1))
-            >= 2
+    def fit(self, counts: Floats, used: NDArray[np.bool_], *, curves: bool = True) -> Backgrounds:
+        """Of counts (..., n_bins), sidebands without the bins not used."""
+        shape = (*counts.shape[:-1], self.n_windows)
+        found = self._fit(self._sizes[0], counts, used, None, curves)
+        for size in self._sizes[1:]:
+            todo = np.flatnonzero(~found.usable)
+            now = self._fit(size, counts, used, todo, curves)
+            for old, new in zip(found, now, strict=True):
+                old[todo[now.usable]] = new[now.usable]
+        whole = self.signal(~self.exists) == 0
+        found.usable[...] &= np.broadcast_to(whole, shape).ravel()
+        found = found._replace(B=found.B[:, 0], error=found.error[:, 0])
+        return Backgrounds(*(a.reshape(*shape, *a.shape[1:]) for a in found))
+
+    def _fit(
+        self,
+        size: Sidebands,
+        counts: Floats,
+        used: NDArray[np.bool_],
+        which: NDArray[np.int64] | None,
+        curves: bool,
+    ) -> Backgrounds:
+        """Of some windows, by their number in all spectra; curves as long as those of wide ones."""
+        shift = (self.length - size.length) // 2
+        some = slice(None) if which is None else which
+        n = size.windows(counts)[..., shift : shift + self.n_windows, :]
+        w = np.broadcast_to(
+            size.windows(used & self.exists)[shift : shift + self.n_windows], n.shape
         )
-        Z, S, B = (np.full(len(n), np.nan) for _ in range(3))
-        theta = np.full((len(n), self.degree + 1), np.nan)
-        if enough.any():
-            some = excess(n[enough], scale[enough], self.design)
-            S[enough], B[enough], q0, theta[enough], converged = some
-            Z[enough] = np.where(converged, np.sqrt(q0), np.nan)
-        return *(a.reshape(shape) for a in (Z, S, B)), theta.reshape(*shape, -1)
+        bins = n.shape[-1]
+        now = size.fit(
+            n.reshape(-1, bins)[some],
+            w.reshape(-1, bins)[some],
+            self.n_windows if which is None else 1,
+            curves=curves,
+        )
+        curve = np.zeros((len(now.B), self.length))
+        curve[:, shift : shift + size.length] = now.curve
+        return now._replace(curve=curve)
 
-    def expected(self, theta: Floats) -> Floats:
-        """Background of every bin: mean over the windows that hold it, mostly those in their middle."""
-        good = np.flatnonzero(np.isfinite(theta[:, 0]))
-        reference = np.sqrt(self.edges[:-1] * self.edges[1:])[: self.length]
-        curves = background(theta[good], reference, self.window)
-        middle = (self.length - 1) / 2
-        weight = (1 - np.abs(np.arange(self.length) - middle) / (middle + 1)) ** 4
-        total, weights = np.zeros((2, len(self.edges) - 1))
-        bins = good[:, None] + np.arange(self.length)
-        np.add.at(total, bins, weight * curves)
-        np.add.at(weights, bins, np.broadcast_to(weight, bins.shape))
-        return np.maximum(total / np.where(weights > 0, weights, 1), 0)
+    def beside(
+        self, counts: Floats, used: NDArray[np.bool_], first: int, last: int
+    ) -> tuple[Backgrounds, Floats] | None:
+        """Backgrounds of the windows inside a peak, from sidebands beyond it, and its bins' curve.
+
+        None where no sidebands say anything. Bins beyond the ends of the spectrum are not used.
+        """
+        if last - first > 2 * self.sb_bins:
+            return None
+        for size in self._sidebands(last - first, _BESIDE, _BESIDE):
+            begin = first - size.sb_bins
+            bins = np.arange(begin, begin + size.length)
+            at = np.clip(bins, 0, self.n_bins - 1)
+            exists = (bins == at) & self.exists[at]
+            n = size.windows(np.where(exists, counts[at], 0.0))
+            now = size.fit(n, size.windows(exists & used[at]))
+            if now.usable[0]:
+                curve = now.curve[0, size.sb_bins : size.sb_bins + size.gap]
+                regions = now.B.shape[1]
+                return now._replace(
+                    B=now.B[0],
+                    error=now.error[0],
+                    degree=np.repeat(now.degree, regions),
+                    p_fit=np.repeat(now.p_fit, regions),
+                    usable=np.repeat(now.usable, regions),
+                ), curve
+        return None
+
+    def signal(self, bins: NDArray[Any]) -> NDArray[Any]:
+        """(..., n_bins) to sums over the signal regions (..., n_windows)."""
+        view = sliding_window_view(bins, self.sr_bins, axis=-1)[..., self.first_signal, :]
+        return np.asarray(view.sum(axis=-1))
+
+    def Z(self, counts: Floats, fits: Backgrounds) -> Floats:
+        return np.where(fits.usable, counting_Z(self.signal(counts), fits.B, fits.error), 0.0)
+
+    def expected(self, counts: Floats, fits: Backgrounds) -> Floats:
+        """Background of every bin; of windows that do not fit only where no other says anything."""
+        most = 2 * sliding_window_view(counts, self.length)[: self.n_windows].max(axis=1) + 1
+        curves = np.minimum(fits.curve, most[:, None])
+        faint = np.full(self.n_windows, 1e-9)
+        found = stitched(curves, fits.usable, faint, self.n_bins, counts)
+        return np.where(self.exists, found, counts)
+
+    def inside(self, first: int, last: int) -> NDArray[np.int64]:
+        """Windows whose signal region lies within these bins."""
+        begin = self.first_signal
+        return np.flatnonzero((begin >= first) & (begin + self.sr_bins <= last))
 
 
 def mass_scan(
@@ -122,7 +190,7 @@ def mass_scan(
     resolution: float = 0.015,
     sr_bins: int = 4,
     sb_bins: int = 12,
-    degree: int = 3,
+    degree: int = 8,
     discovery: float = 3.0,
     toys: int = 300,
     seed: int = 0,
@@ -130,11 +198,14 @@ def mass_scan(
     """Slide a window over a mass spectrum and look for excesses.
 
     Bins have equal ratios, 1 + ``resolution``. Every window has ``sr_bins`` of them as signal region
-    between ``sb_bins`` on either side; its background is a polynomial of ``degree`` in mass, fitted
-    as by :func:`significance`. The most significant window becomes a peak if it has 5 standard
-    deviations locally or ``discovery`` globally. Its surroundings are left out of all sidebands,
-    and the scan is repeated until there is no further one: a resonance would otherwise raise the
-    background of its neighbours.
+    between ``sb_bins`` on either side. Its background is the exponential of a polynomial in ln(mass),
+    fitted to the sidebands by Poisson likelihood; its degree is chosen by F test, and the sidebands
+    are narrower by a third where wide ones do not fit. Windows whose background does not fit, or
+    would need a degree above ``degree``, are not ``usable`` and cannot be peaks.
+
+    An excess is a peak if it has ``discovery`` standard deviations globally: background-only spectra
+    go through the same fits. Its surroundings are left out of all sidebands, because a resonance
+    would raise the background of its neighbours. docs/physics.md has the formulas.
 
     Parameters
     ----------
@@ -142,82 +213,160 @@ def mass_scan(
         Flat [GeV].
     low, high
         Range of the scan [GeV], sidebands included.
+    degree
+        Highest degree of a background, at least 3.
     toys
-        Background-only spectra, drawn from the fits with all peaks left out, that are scanned in
-        the same way for the global significance.
+        Background-only spectra, drawn from the fits with all peaks left out, for the global
+        significance.
     seed
         Of the toys, recorded in the result.
 
     Raises ValueError where the range is too short for one window.
     """
-    mass = as_float(masses, "masses").astype(np.float64, copy=False)
     at_least("sr_bins", sr_bins, 1)
     at_least("sb_bins", sb_bins, 2)
-    at_least("toys", toys, 1)
+    mass = as_float(masses, "masses").astype(np.float64, copy=False)
     if not (0 < low < high < np.inf and 0 < resolution < 1):
         raise ValueError(
             "a scan needs 0 < low < high and 0 < resolution < 1, got "
             f"low {low:g}, high {high:g}, resolution {resolution:g}"
         )
     n_bins = int(np.log(high / low) / np.log1p(resolution))
-    if n_bins <= sr_bins + 2 * sb_bins:
-        raise ValueError(
-            f"the range {low:g} to {high:g} GeV has {n_bins} bins of {resolution:.2%}, but a window "
-            f"needs {sr_bins + 2 * sb_bins}"
-        )
+    _long_enough(low, high, n_bins, resolution, sr_bins + 2 * sb_bins)
     edges: Floats = low * (1 + resolution) ** np.arange(n_bins + 1, dtype=np.float64)
-    counted, _ = kernels.histogram([mass], [edges])
-    counts = counted[1:-2].astype(np.float64)
-    scanner = _Scanner(edges, sr_bins, sb_bins, degree)
-    used = np.ones(n_bins, bool)
-    found: list[tuple[int, int]] = []  # bins left out: first, one after the last
-    while True:
-        Z, S, B, theta = scanner.fit(counts, used)
-        expected = scanner.expected(theta)
-        free = np.where(_touched(scanner, used) | np.isnan(Z), -np.inf, Z)
-        best = int(free.argmax())
-        if free[best] < _CERTAIN:  # toys decide
-            maxima, upcrossings = _toys(scanner, expected, toys, seed)
-            centers = np.sqrt(edges[scanner.first_signal] * edges[scanner.first_signal + sr_bins])
-            result = MassScan(
-                edges, counts, expected, centers, Z, S, B, [], maxima, upcrossings, seed
-            )
-            if not result.global_Z(free[best]) >= discovery:
-                break
-        first, last = _extent(scanner, counts, expected, best)
-        for other in [f for f in found if f[0] <= last + 2 and first <= f[1] + 2]:
-            found.remove(other)  # the tail of a peak that is known
-            first, last = min(first, other[0]), max(last, other[1])
-        used[first:last] = False
-        found.append((first, last))
-    for first, last in found:
-        inside = np.flatnonzero(
-            (scanner.first_signal >= first) & (scanner.first_signal + sr_bins <= last)
+    counted = kernels.histogram([mass], [edges])[0]
+    return scan_counts(
+        counted[1:-2], edges, sr_bins=sr_bins, sb_bins=sb_bins, degree=degree, discovery=discovery,
+        toys=toys, seed=seed,
+    )  # fmt: skip
+
+
+def scan_counts(
+    counts: ArrayLike,
+    edges: ArrayLike,
+    *,
+    sr_bins: int = 4,
+    sb_bins: int = 12,
+    degree: int = 8,
+    discovery: float = 3.0,
+    toys: int = 300,
+    seed: int = 0,
+) -> MassScan:
+    """:func:`mass_scan` of a spectrum that is binned already.
+
+    ``counts`` (n_bins,) are unweighted; the ``edges`` (n_bins + 1,) [GeV] of their bins must have equal
+    ratios. Raises ValueError where they do not, and for negative or non-finite counts.
+    """
+    at_least("sr_bins", sr_bins, 1)
+    at_least("sb_bins", sb_bins, 2)
+    if sb_bins < FEWEST_BINS:
+        raise ValueError(f"sb_bins = {sb_bins}: a background needs sidebands of {FEWEST_BINS} bins")
+    at_least("degree", degree, 3)
+    at_least("toys", toys, 1)
+    edges, counts = np.asarray(edges, np.float64), np.asarray(counts, np.float64)
+    if edges.ndim != 1 or counts.shape != (max(len(edges) - 1, 0),):
+        raise ValueError(
+            f"counts and edges must have shapes (n,) and (n + 1,), got {counts.shape} and {edges.shape}"
         )
-        at = int(inside[np.nan_to_num(Z[inside], nan=-1).argmax()])
+    n_bins = len(counts)
+    ratios = edges[1:] / edges[:-1] if (edges > 0).all() else np.zeros(n_bins)
+    if not (np.isfinite(edges).all() and (ratios > 1).all() and np.ptp(ratios) < 1e-6):
+        raise ValueError("edges must be positive, rising, and of equal ratios")
+    if not (np.isfinite(counts).all() and (counts >= 0).all()):
+        raise ValueError("counts must be finite and not negative")
+    _long_enough(edges[0], edges[-1], n_bins, ratios.mean() - 1, sr_bins + 2 * sb_bins)
+    begin, end = ends(counts, sr_bins)
+    scanner = _Scanner(_range(n_bins, begin, end), sr_bins, sb_bins, degree)
+    found = [
+        (first + begin, last + begin)
+        for first, last in candidates(counts[begin:end], sr_bins, scanner.length)
+    ]
+    added: set[int] = set()  # windows; none twice, so that this ends
+    while True:
+        fits, Z, expected = _fitted(scanner, counts, found)
+        kept = [f for f in found if Z[scanner.inside(*f)].max(initial=0) >= _LOCAL]
+        if len(kept) < len(found):  # not a peak, or one without a background
+            found = kept
+            continue
+        maxima, upcrossings = _toys(scanner, expected, toys, seed)
+        B = np.where(fits.usable, fits.B, scanner.signal(expected))
+        N, first = scanner.signal(counts), scanner.first_signal
+        result = MassScan(
+            edges, counts, expected, np.sqrt(edges[first] * edges[first + sr_bins]), Z,
+            np.where(fits.usable, N - B, 0.0), B,
+            np.where(fits.usable, np.sqrt(N + fits.error**2), 0.0), fits.usable, fits.degree,
+            fits.p_fit, [], maxima, upcrossings, seed,
+        )  # fmt: skip
+        kept = [f for f in found if result.global_Z(Z[scanner.inside(*f)].max()) >= discovery]
+        if len(kept) < len(found):
+            found = kept
+            continue
+        best = _best(scanner, Z, found)
+        if best in added or result.global_Z(Z[best]) < discovery:
+            break
+        added.add(best)
+        found = joined(found, first[best], first[best] + sr_bins)
+    for low, high in sorted(found):
+        inside = scanner.inside(low, high)
+        at = int(inside[Z[inside].argmax()])
         result.peaks.append(
-            Peak(centers[at], Z[at], float(result.global_Z(Z[at])), S[at], B[at], edges[first],
-                 edges[last])
+            Peak(_summit(result.mass, Z, at, inside), Z[at], float(result.global_Z(Z[at])), result.S[at], B[at],
+                 edges[low], edges[high])
         )  # fmt: skip
     return result
 
 
-def _touched(scanner: _Scanner, used: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Windows whose signal region holds a bin of a known peak."""
-    view = sliding_window_view(used, scanner.sr_bins)[scanner.first_signal]
-    return np.asarray(~view.all(axis=-1))
+def _long_enough(low: float, high: float, n_bins: int, resolution: float, needed: int) -> None:
+    if n_bins <= needed:
+        raise ValueError(
+            f"the range {low:g} to {high:g} GeV has {n_bins} bins of {resolution:.2%}, but a window "
+            f"needs {needed}"
+        )
 
 
-def _extent(scanner: _Scanner, counts: Floats, expected: Floats, window: int) -> tuple[int, int]:
-    """Bins of a peak: outwards from its window while three in a row are not back at background."""
-    first = int(scanner.first_signal[window])
-    last = first + scanner.sr_bins
-    high = counts > expected + 1.5 * np.sqrt(expected + 1)
-    while first > 0 and high[max(first - 3, 0) : first].any():
-        first -= 1
-    while last < len(counts) and high[last : last + 3].any():
-        last += 1
-    return max(first - 1, 0), min(last + 1, len(counts))
+def _range(n_bins: int, begin: int, end: int) -> NDArray[np.bool_]:
+    bins = np.arange(n_bins)
+    return np.asarray((bins >= begin) & (bins < end))
+
+
+def _fitted(
+    scanner: _Scanner, counts: Floats, found: list[tuple[int, int]]
+) -> tuple[Backgrounds, Floats, Floats]:
+    """Fits of all windows, their Z, and the background of every bin, with these peaks left out."""
+    used = np.ones(len(counts), bool)
+    for first, last in found:
+        used[first:last] = False
+    fits = scanner.fit(counts, used)
+    expected = scanner.expected(counts, fits)
+    for first, last in found:
+        inside = scanner.inside(first, last)
+        fits.usable[inside] = False
+        beside = scanner.beside(counts, used, first, last)
+        if beside is None:
+            continue
+        peak, expected[first:last] = beside
+        regions = inside - (first - scanner.sb_bins)
+        for whole, part in zip(fits[:5], peak[:5], strict=True):
+            whole[inside] = part[regions]
+    return fits, scanner.Z(counts, fits), expected
+
+
+def _summit(mass: Floats, Z: Floats, at: int, inside: NDArray[np.int64]) -> float:
+    """Mass of the largest Z, from a parabola through it and its neighbours."""
+    if at - 1 not in inside or at + 1 not in inside:
+        return float(mass[at])
+    left, middle, right = Z[at - 1 : at + 2]
+    shift = 0.5 * (right - left) / max(2 * middle - left - right, 1e-9)
+    return float(mass[at] * (mass[at + 1] / mass[at]) ** np.clip(shift, -0.5, 0.5))
+
+
+def _best(scanner: _Scanner, Z: Floats, found: list[tuple[int, int]]) -> int:
+    """The most significant window whose signal region holds no bin of a known peak."""
+    begin = scanner.first_signal
+    free = np.ones(len(Z), bool)
+    for first, last in found:
+        free &= (begin + scanner.sr_bins <= first) | (begin >= last)
+    return int(np.where(free, Z, -1).argmax())
 
 
 def _toys(scanner: _Scanner, expected: Floats, toys: int, seed: int) -> tuple[Floats, float]:
@@ -228,8 +377,8 @@ def _toys(scanner: _Scanner, expected: Floats, toys: int, seed: int) -> tuple[Fl
     with progress_bar("toys", toys) as advance:
         for begin in range(0, toys, _TOY_BATCH):
             n = min(_TOY_BATCH, toys - begin)
-            Z = scanner.fit(rng.poisson(expected, (n, len(expected))).astype(np.float64), every)[0]
-            Z = np.nan_to_num(Z, nan=0)
+            spectra = rng.poisson(expected, (n, len(expected))).astype(np.float64)
+            Z = scanner.Z(spectra, scanner.fit(spectra, every, curves=False))
             maxima.append(Z.max(axis=1))
             crossings += int(((Z[:, 1:] > REFERENCE) & (Z[:, :-1] <= REFERENCE)).sum())
             advance(n)

@@ -35,7 +35,7 @@ class ScanSettings:
     resolution: float = 0.015
     sr_bins: int = 4
     sb_bins: int = 12
-    degree: int = 3
+    degree: int = 8
     toys: int = 300
 
     @property
@@ -43,9 +43,10 @@ class ScanSettings:
         """The background, in words."""
         return (
             f"Bins of {self.resolution:.2%} in mass between {self.low:g} and {self.high:g} GeV. At every "
-            f"bin a window of {self.sr_bins} bins between {self.sb_bins} + {self.sb_bins} sideband bins, "
-            f"whose background is a polynomial of degree {self.degree} in mass, fitted to the sidebands "
-            f"by Poisson likelihood without the bins of peaks already found; look-elsewhere effect from "
+            f"bin a window of {self.sr_bins} bins between {self.sb_bins} + {self.sb_bins} sideband bins, or "
+            f"two thirds of them, whose background is the exponential of a polynomial in ln(mass), its degree "
+            f"chosen by F test up to {self.degree}, fitted to the sidebands by Poisson likelihood without the "
+            f"bins of peaks already found; windows without a fit are not used; look-elsewhere effect from "
             f"{self.toys} background-only spectra that are scanned in the same way."
         )
 
@@ -71,7 +72,7 @@ def scan_spectrum(masses: Floats, settings: ScanSettings, seed: int) -> dict[str
         raise ValueError(f"scan: {error}") from None
     # Windows that hold nothing of a peak.
     half = (1 + settings.resolution) ** (settings.sr_bins / 2) * (1 - 1e-9)
-    outside = np.isfinite(found.Z)
+    outside = found.usable.copy()
     for peak in found.peaks:
         outside &= (found.mass * half <= peak.low) | (found.mass / half >= peak.high)
     where = int(np.where(outside, found.Z, -1).argmax()) if outside.any() else None
@@ -89,8 +90,9 @@ def scan_spectrum(masses: Floats, settings: ScanSettings, seed: int) -> dict[str
             for peak in sorted(found.peaks)
         ],
         "elsewhere": elsewhere,
-        **{name: getattr(found, name) for name in ("edges", "counts", "expected", "mass", "Z", "S",
-                                                   "B", "toy_maxima", "upcrossings")},
+        **{name: getattr(found, name) for name in (
+            "edges", "counts", "expected", "mass", "Z", "S", "B", "error", "usable", "degree", "p_fit",
+            "toy_maxima", "upcrossings")},
     }  # fmt: skip
 
 
