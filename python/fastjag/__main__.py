@@ -35,6 +35,7 @@ from fastjag.commands import (
     importance,
     jets,
     rates,
+    remark,
     simulate,
     step_of,
 )
@@ -194,7 +195,7 @@ def _cuda() -> str:
 
 def _print_skipped(skipped: list[tuple[str, str]]) -> None:
     for file, reason in skipped:
-        console.print(f"[yellow]skipped[/yellow] {file}: {reason}", soft_wrap=True, highlight=False)
+        remark("skipped", f"{file}: {reason}")
 
 
 def _version(value: bool) -> None:

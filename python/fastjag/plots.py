@@ -72,6 +72,16 @@ def panels(
         yield fig, axes[:n]
 
 
+def plain(name: str) -> str:
+    """A name from outside (column, class, trigger, file) as a label: no formula, never left out.
+
+    Matplotlib reads what stands between two $ as a formula, and leaves labels that begin with an
+    underscore out of legends.
+    """
+    text = name.replace("$", r"\$")
+    return f" {text}" if text.startswith("_") else text
+
+
 def save(fig: Any, *paths: Path) -> None:
     """Write a figure, each path in the format of its ending."""
     with _style():  # fonts are looked up when drawing

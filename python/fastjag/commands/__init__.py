@@ -8,13 +8,20 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
+from rich.text import Text
 from typer.core import TyperCommand
 
 from fastjag import extras
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
-console = Console()
+# Names and paths are shown as they are: [x] in them is no colour, :x: no picture.
+console = Console(markup=False, emoji=False)
+
+
+def remark(kind: str, text: str) -> None:
+    """A line such as "skipped FILE: REASON", its first word in yellow."""
+    console.print(Text.assemble((kind, "yellow"), f" {text}"), soft_wrap=True, highlight=False)
 
 
 class _Command(TyperCommand):

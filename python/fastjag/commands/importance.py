@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from fastjag import __version__
-from fastjag.commands import App, OutOption, ThreadsOption, console
+from fastjag.commands import App, OutOption, ThreadsOption, console, remark
 
 if TYPE_CHECKING:
     from fastjag.analyses.importance import Importances
@@ -101,5 +101,5 @@ def show(result: Importances, out: Path) -> None:
     for model, area in result.performance.items():
         console.print(f"area under the ROC curve, {model}: {area:.4f}", highlight=False)
     for warning in result.warnings:
-        console.print(f"[yellow]warning[/yellow] {warning}", soft_wrap=True, highlight=False)
+        remark("warning", warning)
     console.print(f"results in {out}", soft_wrap=True)

@@ -18,6 +18,7 @@ from fastjag.commands import (
     StepOption,
     ThreadsOption,
     console,
+    remark,
     step_of,
 )
 
@@ -141,7 +142,7 @@ def tensors(
         slots={"pfcand": candidates, "track": tracks, "sv": vertices},
     )  # fmt: skip
     for skipped in reader.skipped:
-        console.print(f"[yellow]skipped[/yellow] {skipped.file}: {skipped.reason}", soft_wrap=True)
+        remark("skipped", f"{skipped.file}: {skipped.reason}")
     console.print(
         f"{written['jets']:,} jets, {len(written['columns'])} columns; results in {out}",
         soft_wrap=True,

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from fastjag import __version__
-from fastjag.commands import App, FilesArgument, OutOption, StepOption, console, step_of
+from fastjag.commands import App, FilesArgument, OutOption, StepOption, console, remark, step_of
 
 if TYPE_CHECKING:
     from fastjag.analyses.triggerrate.pages import Result
@@ -116,5 +116,5 @@ def _show(result: Result, out: Path) -> None:
             at = f"{trigger} at pileup {result.target.pileup:g}"
             console.print(f"{at} ({name}): {rate:.2f}{error} Hz", highlight=False)
     for note in result.notes:
-        console.print(f"[yellow]note[/yellow] {note}", soft_wrap=True, highlight=False)
+        remark("note", note)
     console.print(f"results in {out}", soft_wrap=True)

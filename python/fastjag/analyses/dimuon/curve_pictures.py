@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastjag.analyses.dimuon.mass_pictures import CLASSES, COLOURS
-from fastjag.plots import figure, panels
+from fastjag.plots import figure, panels, plain
 from fastjag.statistics import log_p
 
 SHARE = "Share of sideband pairs that passes"
@@ -78,7 +78,9 @@ def significances(found: Mapping[str, Any]) -> Any:
                     else {"color": COLOURS[(i + 2) % 7]}
                 )
                 _p_band(ax, own.get("bands"), name, style["color"])
-                ax.plot(curve["rates"], _power(curve["Z"]), marker="o", ms=4, label=name, **style)
+                ax.plot(
+                    curve["rates"], _power(curve["Z"]), marker="o", ms=4, label=plain(name), **style
+                )
             weighted = own.get("reweighted")
             if weighted is not None:
                 ax.axhline(_power(weighted["Z"]), color="k", ls="--",

@@ -9,14 +9,14 @@ import numpy as np
 
 from fastjag.analyses.dimuon.mass_pictures import CLASSES, COLOURS
 from fastjag.analyses.dimuon.preprocess import Floats
-from fastjag.plots import panels
+from fastjag.plots import panels, plain
 
 UNITS = {"pt": "GeV", "mass": "GeV", "deltapT": "GeV", "ip3d": "cm", "phi": "rad", "deltaR": ""}
 
 
 def label(name: str) -> str:
     unit = next((u for end, u in UNITS.items() if name.endswith(end)), "")
-    return f"{name} [{unit}]" if unit else name
+    return f"{plain(name)} [{unit}]" if unit else plain(name)
 
 
 def bins_for(name: str, values: Floats, n: int = 40) -> tuple[Floats, bool]:
@@ -90,7 +90,7 @@ def bands(values: Floats, mass: Floats, names: Sequence[str], low: float, high: 
                 density = density / np.diff(edges)
                 top = max(top, density.max())
                 ax.stairs(density, edges, color=colour, lw=1.7, label=text)
-            ax.set(xlabel=f"{name}, preprocessed", ylim=(0, 1.5 * top))
+            ax.set(xlabel=f"{plain(name)}, preprocessed", ylim=(0, 1.5 * top))
         axes[0].set_ylabel("Density")
         axes[0].legend(loc="upper right")
     return fig
@@ -151,7 +151,9 @@ def samples_and_data(
             bottom.errorbar(middle[filled], counts[filled] / expected[filled],
                             np.sqrt(counts[filled]) / expected[filled], fmt="k.")  # fmt: skip
             bottom.axhline(1, color="#3f90da")
-            bottom.set(ylim=(0.4, 1.6), xlabel=f"{name}, preprocessed", xlim=(edges[0], edges[-1]))
+            bottom.set(
+                ylim=(0.4, 1.6), xlabel=f"{plain(name)}, preprocessed", xlim=(edges[0], edges[-1])
+            )
         axes[0].set_ylabel("Pairs per bin")
         axes[n].set_ylabel("data / flows")
         axes[0].legend(loc="upper right")
@@ -191,9 +193,9 @@ def corner(names: Sequence[str], samples: Floats, data: Floats) -> Any:
                     _contours(ax, data[:, [column, row]], ranges[column], ranges[row], fill=False)
                     ax.set_ylim(ranges[row])
                 if row == n - 1:
-                    ax.set_xlabel(names[column])
+                    ax.set_xlabel(plain(names[column]))
                 if column == 0 and row > 0:
-                    ax.set_ylabel(names[row])
+                    ax.set_ylabel(plain(names[row]))
                 elif column != row:
                     ax.set_yticklabels([])
     return fig

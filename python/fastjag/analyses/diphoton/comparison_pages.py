@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastjag.plots import figure, save
+from fastjag.plots import figure, plain, save
 from fastjag.report import Report
 
 Numbers = Mapping[str, Any]
@@ -193,8 +193,18 @@ def _matrices(numbers: Numbers, what: str, axis: int) -> Any:
             panel.set_title(name, fontsize=16)
             panel.minorticks_off()
             panel.tick_params(length=0)
-            panel.set_xticks(range(len(classes)), classes, fontsize=13, rotation=45, ha="right")
-            panel.set_yticks(range(len(classes)), classes if i % wide == 0 else [], fontsize=13)
+            panel.set_xticks(
+                range(len(classes)),
+                [plain(c) for c in classes],
+                fontsize=13,
+                rotation=45,
+                ha="right",
+            )
+            panel.set_yticks(
+                range(len(classes)),
+                [plain(c) for c in classes] if i % wide == 0 else [],
+                fontsize=13,
+            )
             if i % wide == 0:
                 panel.set_ylabel("True", fontsize=15)
             if i >= len(models) - wide:
@@ -215,7 +225,7 @@ def _panels(numbers: Numbers, draw: Callable[[Any, str, Numbers], None]) -> Any:
             draw(panel, name, numbers["models"])
             panel.set(xlim=(0, 1), ylim=(0, 1.02))
             panel.tick_params(labelsize=13)
-            panel.set_title(name, fontsize=17)
+            panel.set_title(plain(name), fontsize=17)
         names = fig.add_subplot(high, wide, n)
         names.axis("off")
         for colour, model in zip(_COLOURS, numbers["models"], strict=False):
@@ -290,7 +300,7 @@ def _bars(panel: Any, drops: Numbers, label: str) -> None:
 
 def _named(panel: Any, names: list[str]) -> None:
     panel.minorticks_off()
-    panel.set_yticks(range(len(names)), names, fontsize=13)
+    panel.set_yticks(range(len(names)), [plain(n) for n in names], fontsize=13)
     panel.tick_params(axis="x", labelsize=13)
     panel.invert_yaxis()
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastjag.analyses.diphoton.events import Events
 from fastjag.analyses.diphoton.massfit import MassFit
-from fastjag.plots import figure
+from fastjag.plots import figure, plain
 
 # Petroff's colours (arXiv:2107.02270), which those who see few colours can tell apart.
 COLOURS = ("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70")
@@ -65,9 +65,9 @@ def shapes(panel: Any, events: Events, values: Any, edges: Any, of: Any = None) 
         area = counts.sum()
         style = {"color": COLOURS[i % len(COLOURS)], "lw": 1.6, "ls": "-" if i < 8 else "--"}
         if area > 0 and np.count_nonzero(mine) >= _FEWEST:
-            panel.stairs(counts / area, edges, label=name, **style)
+            panel.stairs(counts / area, edges, label=plain(name), **style)
         else:
-            panel.plot([], [], label=name, **style)
+            panel.plot([], [], label=plain(name), **style)
     panel.set_xlim(edges[0], edges[-1])
     panel.set_ylim(0, None)
 
@@ -111,7 +111,9 @@ def _panels(events: Events, kinds: list[str], draw: Any) -> Any:
         handles, _ = panels[0].get_legend_handles_labels()
         for panel in panels[len(kinds) :]:
             panel.set_axis_off()
-        panels[len(kinds)].legend(handles, events.classes, loc="center", fontsize=17)
+        panels[len(kinds)].legend(
+            handles, [plain(c) for c in events.classes], loc="center", fontsize=17
+        )
     return fig
 
 

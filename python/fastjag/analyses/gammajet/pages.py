@@ -12,7 +12,7 @@ import numpy as np
 from fastjag.analyses.gammajet.response import extrapolate, profile, weighted_ks
 from fastjag.arrays import Array
 from fastjag.output import results_directory, write_json
-from fastjag.plots import figure, save
+from fastjag.plots import figure, plain, save
 from fastjag.report import Report
 from fastjag.statistics import bad_fits, fit_warning
 
@@ -225,7 +225,7 @@ def _stitching(simulation: Mapping[str, Array], job: GammaJet) -> Any:
                 continue
             counts = np.histogram(simulation["delta_r"][mine], edges,
                                   weights=simulation["weight"][mine])[0]  # fmt: skip
-            ax.stairs(stack + counts, edges, baseline=stack, fill=True, label=sample.name)
+            ax.stairs(stack + counts, edges, baseline=stack, fill=True, label=plain(sample.name))
             stack = stack + counts
         ax.axvline(0.4, color="k", ls=":")
         ax.set(xlabel=r"$\Delta R$(photon, nearest parton)", ylabel="Events / 0.05")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastjag.analyses.importance.compare import Importances
-from fastjag.plots import figure
+from fastjag.plots import figure, plain
 
 _COLOURS = ("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300")
 _TERMS = 20  # Taylor coefficients shown
@@ -23,7 +23,7 @@ def cluster_names(result: Importances) -> list[str]:
 
 def _labels(result: Importances, order: list[int]) -> list[str]:
     letters = cluster_names(result)
-    return [result.names[i] + (f"  [{letters[i]}]" if letters[i] else "") for i in order]
+    return [plain(result.names[i]) + (f"  [{letters[i]}]" if letters[i] else "") for i in order]
 
 
 def comparison(result: Importances) -> Any:
@@ -51,7 +51,7 @@ def correlations(result: Importances) -> Any:
     n = len(order)
     with figure(4.5 + 0.55 * n, 3.5 + 0.55 * n) as (fig, ax):
         image = ax.imshow(r, cmap="RdBu_r", vmin=-1, vmax=1)
-        _named_ticks(ax, [result.names[i] for i in order], _labels(result, order))
+        _named_ticks(ax, [plain(result.names[i]) for i in order], _labels(result, order))
         clusters = [result.clusters[i] for i in order]
         for c in dict.fromkeys(clusters):
             first, size = clusters.index(c) - 0.5, clusters.count(c)
@@ -72,7 +72,7 @@ def taylor(result: Importances) -> Any:
         for order, label in ((1, "first order"), (2, "second order")):
             at = [i for i, key in enumerate(terms) if len(key) == order]
             ax.barh(at, [result.taylor[terms[i]] for i in at], color=colour[order], label=label)
-        ax.set_yticks(range(len(terms)), [result.term(key) for key in terms], fontsize=14)
+        ax.set_yticks(range(len(terms)), [plain(result.term(key)) for key in terms], fontsize=14)
         ax.tick_params(axis="y", which="both", length=0)
         ax.invert_yaxis()
         ax.set_xlabel(r"$\langle|t|\rangle$ per standard deviation", fontsize=16)
@@ -87,7 +87,7 @@ def training(result: Importances) -> Any:
     largest = sorted(curves, key=lambda name: -curves[name][-1])[:_LINES]
     with figure(10, 6.5) as (fig, ax):
         for i, name in enumerate(largest):
-            ax.plot(steps, curves[name], label=name, color=_COLOURS[i % 7], marker="o", ms=4,
+            ax.plot(steps, curves[name], label=plain(name), color=_COLOURS[i % 7], marker="o", ms=4,
                     ls=("-", "--")[i // 7])  # fmt: skip
         ax.set(xlabel="Epoch", ylabel=r"$\langle|t_i|\rangle$ per standard deviation")
         ax.set_ylim(0, 1.05 * max(max(curves[name]) for name in largest))

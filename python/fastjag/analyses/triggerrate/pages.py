@@ -24,7 +24,7 @@ from fastjag.analyses.triggerrate.rates import (
 from fastjag.arrays import at_least, needs, real
 from fastjag.files import Files
 from fastjag.output import results_directory, write_json
-from fastjag.plots import figure, save
+from fastjag.plots import figure, plain, save
 from fastjag.report import Report
 from fastjag.selection import LumiMask
 from fastjag.toys.triggers import write_triggers
@@ -273,7 +273,7 @@ def _against_pileup(result: Result) -> Any:
             errors = [np.nan if e is None else e for _, e in values]
             mu = [r.pileup or np.nan for r in mine]
             ax.errorbar(mu, [v for v, _ in values], errors, fmt="o", color=colour,
-                        label=trigger)  # fmt: skip
+                        label=plain(trigger))  # fmt: skip
             ax.plot(grid, fits["proportional"].slope * grid, color=colour, ls="--", lw=1.2)
             fit = fits.get("line", fits["proportional"])
             line = np.array([fit.predict(x)[0] for x in grid])
@@ -312,7 +312,7 @@ def _along_runs(result: Result) -> Any:
                 seconds = sizes * SECTION_SECONDS
                 panel.errorbar(middle, sums / seconds, np.sqrt(sums) / seconds, fmt=".",
                                color=colour, label=f"run {run}", lw=1)  # fmt: skip
-            panel.set_ylabel(f"{trigger}\n[Hz]", fontsize=14)
+            panel.set_ylabel(f"{plain(trigger)}\n[Hz]", fontsize=14)
             panel.set_ylim(0, 1.1 * panel.get_ylim()[1])
             if i == 0:
                 panel.legend(fontsize=12, ncols=3, loc="lower left")
