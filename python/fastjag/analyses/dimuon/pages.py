@@ -88,6 +88,8 @@ def _results(found: Findings) -> dict[str, Any]:
         "cutflow": found.json("prepare", "cutflow"),
         "scan": found.scan,
         "flow": {"dropped": training["dropped"],
+                 "dequantised": found.search.preprocessing().discrete,
+                 "noise_seed": found.search.preprocessing().seed,
                  "settings": asdict(found.search.flow_settings()),
                  "best_epochs": [r["best_epoch"] for r in training["flows"]],
                  "validation_events": [r["validation_events"] for r in training["flows"]],
@@ -149,6 +151,13 @@ def _write_page(
     page.heading("Samples in the signal region")
     pictures("background", "samples")
     page.heading("Trainings")
+    if results["flow"]["dequantised"]:
+        page.text(
+            f"Discrete features, {', '.join(results['flow']['dequantised'])}, have uniform noise as wide "
+            f"as their steps in data and samples alike (seed {results['flow']['noise_seed']}), so that "
+            "classifiers cannot tell samples by numbers between the values; cuts on them, tables and "
+            "histograms are without it."
+        )
     _infinite(page, results["flow"])
     pictures("bands", "flow", "classifier")
     page.heading("Data")

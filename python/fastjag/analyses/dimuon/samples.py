@@ -147,7 +147,7 @@ def draw_samples(
             draws[kind].append(flow.sample(context, seed=number))
         draws["sideband"].append(flow.sample(preprocessing.scale_mass(beside), seed=numbers[4]))
         masses.append(mass)
-    stacked = {kind: np.concatenate(parts) for kind, parts in draws.items()}
+    stacked = {k: preprocessing.with_noise(np.concatenate(parts)) for k, parts in draws.items()}
     return Samples(
         fit, choice, stacked["sr"], stacked["validation"], stacked["roc"], np.concatenate(masses),
         stacked["sideband"], np.tile(beside, len(flows)),
@@ -182,7 +182,7 @@ def draw_null(
     values = np.empty((n, len(preprocessing.scales)))
     for i, flow in enumerate(flows):
         values[which == i] = flow.sample(context[which == i], seed=int(rng.integers(2**31)))
-    return mass, values
+    return mass, preprocessing.with_noise(values)
 
 
 def background_record(fit: BackgroundFit, choice: PeakChoice | None) -> dict[str, Any]:

@@ -61,7 +61,9 @@ def flow(search: Search) -> None:
     folder = search.folder("flow")
     settings = search.flow_settings()
     opposite = search.events("OS")
-    fitted = Preprocessing.fit(opposite.features, opposite.mass, opposite.sideband)
+    fitted = Preprocessing.fit(
+        opposite.features, opposite.mass, opposite.sideband, search.config.seed
+    )
     train_on, window = search.config.train_on, search.config.window
     dropped, left_out = {}, {}
     for c in (search.other_class, train_on):  # all that can be wrong is found before the training
@@ -240,8 +242,10 @@ def significance(search: Search) -> None:
         asked["toys"], config.seed, search.progress,
     )  # fmt: skip
     classes, spread = {}, {}
+    plain = search.preprocessing().without_noise  # cuts on features are on what was measured
     for c in search.classes:
         events, values = search.preprocessed(c)
+        values = plain(values)
         classes[c] = Scored.of(events, config.features, values, search.scores(c), config.seed)
         again = [
             Scored.of(events[rows], config.features, values[rows], scores, None)
@@ -254,7 +258,7 @@ def significance(search: Search) -> None:
     for c, band in spread.items():
         result[c]["bands"] = band
     null = [
-        Scored.of(events, config.features, values, scores, None)
+        Scored.of(events, config.features, plain(values), scores, None)
         for events, values, scores in search.null_runs()
     ]
     with results_directory(search.folder("significance")) as directory:

@@ -175,7 +175,7 @@ def search_events(
     """
     tested = next(name for name in events if name != train_on)
     opposite = events["OS"]
-    fitted = Preprocessing.fit(opposite.features, opposite.mass, opposite.sideband)
+    fitted = Preprocessing.fit(opposite.features, opposite.mass, opposite.sideband, seed)
     rows = {name: fitted.transform(x.features, x.mass) for name, x in events.items()}
     kept = {name: x[rows[name].kept] for name, x in events.items()}
     beside = kept[train_on].sideband
@@ -196,8 +196,9 @@ def search_events(
     result = {}
     for name, sample in kept.items():
         discriminants = {"classifier": scores[name]}
+        plain = fitted.without_noise(rows[name].values)
         for i, feature in enumerate(config.features):
-            discriminants[feature] = discriminant_of(feature, rows[name].values[:, i])
+            discriminants[feature] = discriminant_of(feature, plain[:, i])
         left, inside, right, _ = config.window.count(sample.mass)
         result[name] = Found(
             significance(left, inside, right, window=config.window, degree=_DEGREE),
