@@ -93,9 +93,17 @@ def scanned(scan: Mapping[str, Any]) -> Any:
         filled = counts[counts > 0]
         highest = filled.max() if len(filled) else 1
         top.set_ylim(0.5, highest * 20)
-        Z = np.array([np.nan if z is None else z for z in scan["Z"]])
-        bottom.plot(scan["mass"], Z, color="#3f90da", lw=1.5, drawstyle="steps-mid")
         # What could not be fitted has no significance.
+        Z = np.array([np.nan if z is None else z for z in scan["Z"]])
+        usable = np.isfinite(Z) & np.array(scan.get("usable", True))
+        bottom.plot(scan["mass"], np.where(usable, Z, np.nan), color="#3f90da", lw=1.5,
+                    drawstyle="steps-mid")  # fmt: skip
+        if not usable.all():
+            bottom.fill_between(
+                scan["mass"], 0, 0.04, where=~usable, step="mid", color="#832db6", lw=0,
+                transform=bottom.get_xaxis_transform(), label="no usable background",
+            )  # fmt: skip
+            bottom.legend(loc="upper left", fontsize=12)
         largest = max([5, *(p["Z"] for p in scan["peaks"] if p["Z"] is not None)])
         bottom.set(xlabel=MASS, ylabel="Local Z")
         bottom.set_yscale("symlog", linthresh=4)
