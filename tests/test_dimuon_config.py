@@ -93,3 +93,15 @@ def test_errors(tmp_path, old, new, message):
     assert old in TOML
     with pytest.raises(ValueError, match=f"search.toml: .*{message}"):
         read(tmp_path, TOML.replace(old, new, 1))
+
+
+@pytest.mark.parametrize("given", ['""', '"none"', '"None"', '" "', "false", "0", '["tightId"]'])
+def test_no_identification_is_called_any(tmp_path, given):
+    """What else might be meant by it is refused before any file is read."""
+    text = TOML.replace("[input]", f"[input]\nmuon_id = {given}", 1)
+    assert text != TOML
+    with pytest.raises(
+        ValueError, match=r"search.toml: input.muon_id must name .* or be 'any' for"
+    ):
+        read(tmp_path, text)
+    assert read(tmp_path, text.replace(f"muon_id = {given}", 'muon_id = "any"')).muon_id == "any"

@@ -12,6 +12,7 @@ from fastjag import toys
 from fastjag.analyses.dimuon.config import Config
 from fastjag.analyses.dimuon.prepare import prepare
 from fastjag.files import ReadError
+from fastjag.statistics import Window
 
 TOML = """
 seed = 3
@@ -280,3 +281,19 @@ def test_real_nanoaod(real_data, tmp_path):
     table = pq.read_table(tmp_path / "out" / "OS.parquet")
     assert table["mu0_jetiso"].null_count == 0
     assert np.isfinite(table["dimujet_deltaR"].to_numpy()[table["n_jets"].to_numpy() > 0]).all()
+
+
+@pytest.mark.parametrize("on_error", ["raise", "skip"])
+def test_data_without_the_identification(real_data, tmp_path, on_error):
+    """CMS open data of 2012 have no Muon_tightId: the error says how to ask for none."""
+    config = Config(
+        "real",
+        (str(real_data / "agc_open-data-example.root"),),
+        Window(5, 9, 10.6, 16),
+        ("dimu_pt",),
+    )
+    with pytest.raises(
+        (OSError, ValueError), match=r"Muon_tightId.* input.muon_id = 'any' for no id"
+    ):
+        prepare(config, tmp_path / "out", on_error=on_error, progress=False)
+    assert not list(tmp_path.glob("out/*.parquet"))

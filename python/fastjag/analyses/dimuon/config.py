@@ -16,6 +16,10 @@ from fastjag.analyses.settings import beside, known, table
 from fastjag.arrays import near_misses, needs, one_of
 from fastjag.statistics import Window
 
+#: As ``muon_id``: no identification is asked for (files may have none).
+ANY = "any"
+_NOTHING = ("", "none", "null", "no", "off", "false")  # what may be meant by it, and is no branch
+
 
 @dataclass(frozen=True)
 class Config:
@@ -43,6 +47,7 @@ class Config:
     significance: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        _identification(self.muon_id)
         one_of("train_on", self.train_on, ("OS", "SS"))
         one_of("input.hardest_jet", self.hardest_jet, HARDEST_JET)
         for section, defaults in SECTIONS.items():
@@ -155,7 +160,7 @@ def _checked(content: Mapping[str, Any], folder: Path) -> Config:
         features=_features(keywords.get("features"), section["feature_sets"]),
         lower=bound["lower"],
         upper=bound["upper"],
-        muon_id=str(given.get("muon_id", "tightId")),
+        muon_id=_identification(given.get("muon_id", "tightId")),
         require_jet=require_jet,
         hardest_jet=given.get("hardest_jet", "pt"),
         golden_json=None if golden is None else beside(folder, str(golden)),
@@ -166,6 +171,15 @@ def _checked(content: Mapping[str, Any], folder: Path) -> Config:
         classifier=dict(section["classifier"]),
         significance={k: v for k, v in section["significance"].items() if k != "sr_edges"},
     )
+
+
+def _identification(name: Any) -> str:
+    if not isinstance(name, str) or name.strip().lower() in _NOTHING:
+        raise ValueError(
+            f"input.muon_id must name a truth value of muons, such as 'tightId', or be {ANY!r} for no "
+            f"identification, got {name!r}"
+        )
+    return name
 
 
 def _features(chosen: Any, sets: Mapping[str, Any]) -> tuple[str, ...]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Generator, Iterable, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastjag.analyses.dimuon import pickles
-from fastjag.analyses.dimuon.config import Config
+from fastjag.analyses.dimuon.config import ANY, Config
 from fastjag.analyses.dimuon.observables import (
     MUON_BRANCHES,
     OPTIONAL_BRANCHES,
@@ -31,8 +31,6 @@ from fastjag.selection import LumiMask, as_flags, event_flags
 
 #: The tables: opposite-sign and same-sign pairs.
 CLASSES = ("OS", "SS")
-#: As ``muon_id``: no identification is asked for (files may have none).
-ANY = "any"
 
 
 @dataclass
@@ -88,13 +86,14 @@ def prepare(
     columns += [] if config.muon_id == ANY else [f"Muon_{config.muon_id}"]
     columns += ["run", "luminosityBlock"] if certified else []
     columns += ["Jet_pt"] if config.require_jet else []
-    inputs = _Inputs(
-        config, columns, [*OPTIONAL_BRANCHES, *triggers], step, on_error, progress
-    )  # fmt: skip
+    with _naming_any(config):
+        inputs = _Inputs(
+            config, columns, [*OPTIONAL_BRANCHES, *triggers], step, on_error, progress
+        )  # fmt: skip
     cutflow: dict[str, int] = {}
     absent: set[str] = set()
     there: set[str] = set()
-    with results_directory(out) as directory, ExitStack() as stack:
+    with results_directory(out) as directory, _naming_any(config), ExitStack() as stack:
         tables: dict[str, NewParquet] = {}
         batches = stack.enter_context(closing(inputs.batches()))
         n_events = 0
@@ -125,6 +124,20 @@ def prepare(
             },
         )
     return Prepared(Path(out), cutflow, sorted(absent), inputs.skipped)
+
+
+@contextmanager
+def _naming_any(config: Config) -> Iterator[None]:
+    """Errors about an identification that a file does not have say how to ask for none."""
+    try:
+        yield
+    except (ReadError, ValueError) as error:
+        if config.muon_id == ANY or f"no branch 'Muon_{config.muon_id}'" not in str(error):
+            raise
+        raise type(error)(
+            f"{error}; input.muon_id = {config.muon_id!r} asks for it, input.muon_id = {ANY!r} for no "
+            "identification"
+        ) from None
 
 
 class _Inputs:
