@@ -103,7 +103,7 @@ def test_every_column_of_every_file(real_data, file):
                 assert got.tobytes() == bits(values[: len(got)], scales[name]), name
                 assert len(got) == (read if counts is None else counts[:read].sum())
             known = {reader.stored[n].path for n in fits} | {b.branch for b in batches.left_out}
-            assert known == set(reader._paths)
+            assert known == set(reader.names.by_path)
             assert all(b.file == path and b.reason for b in batches.left_out)
 
 

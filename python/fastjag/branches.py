@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any
 
+from fastjag.arrays import near_misses
 from fastjag.files import first_line
 
 
@@ -65,31 +66,65 @@ class Branch:
         return isinstance(self.kind, Kind) and self.kind.counter is not None
 
 
-def branches_of(tree: Any, public: Any) -> tuple[dict[str, Branch], dict[str, str]]:
-    """Branches by their names, and reasons for what has no name of its own, by path.
+class Names:
+    """The branches of a tree by their names.
 
-    The name is what ``public`` makes of the last part of a path, if that is the only one, else the
-    whole path.
+    A name is what ``public`` makes of the last part of a path, if that is the only one, else the
+    whole path. ``by_name`` has them in stored order. A branch of the same path as one before it
+    has no name, and is Unfit.
     """
-    import uproot
 
-    rntuple = isinstance(tree, uproot.behaviors.RNTuple.HasFields)
-    found = list(_fields(tree) if rntuple else _branches(tree))
-    short = Counter(public(branch.name) for branch in found)
-    paths = {branch.path for branch in found}
-    named: dict[str, Branch] = {}
-    twice: dict[str, str] = {}
-    for branch in found:
-        name = public(branch.name)
-        # A whole path is the better claim: x is the branch at the top, not e1/x.
-        if short[name] > 1 or (name in paths and name != branch.path):
-            name = branch.path
-        if name in named:
-            twice[branch.path] = "another branch has the same name"
-            continue
-        branch.name = name
-        named[name] = branch
-    return named, twice
+    def __init__(self, tree: Any, public: Callable[[str], str]) -> None:
+        import uproot
+
+        rntuple = isinstance(tree, uproot.behaviors.RNTuple.HasFields)
+        found = list(_fields(tree) if rntuple else _branches(tree))
+        self.by_name: dict[str, Branch] = {}
+        self.by_path: dict[str, Branch] = {}
+        self._short: dict[str, list[Branch]] = {}  # by the last parts, as stored and public
+        for branch in found:
+            for short in {branch.own, public(branch.own)}:
+                self._short.setdefault(short, []).append(branch)
+            self.by_path.setdefault(branch.path, branch)
+        for branch in found:
+            short = public(branch.own)
+            alone = len(self._short[short]) == 1 and self.by_path.get(short, branch) is branch
+            name = short if alone else branch.path
+            if name in self.by_name:
+                branch._given = Unfit("a branch before it has the same name")
+                while name in self.by_name:
+                    name += "'"
+            branch.name = name
+            self.by_name[name] = branch
+
+    def find(self, name: str) -> Branch | None:
+        """By its name or its path, or by the last part of it if that is the only one."""
+        short = self._short.get(name, [])
+        return (
+            self.by_name.get(name)
+            or self.by_path.get(name)
+            or (short[0] if len(short) == 1 else None)
+        )
+
+    def matching(self, pattern: str) -> dict[str, Branch]:
+        """Branches by the name that matches: theirs, or else their path."""
+        found: dict[str, Branch] = {}
+        for name, branch in self.by_name.items():
+            known = next((n for n in (name, branch.path) if fnmatchcase(n, pattern)), None)
+            if known is not None:
+                found[known] = branch
+        return found
+
+    def unknown(self, name: str) -> str:
+        """Why there is no branch of this name."""
+        if name in self._short:
+            listed = ", ".join(repr(branch.path) for branch in self._short[name][:20])
+            return f"the branch name {name!r} is ambiguous: {listed}; use one of these paths"
+        within = [branch for path, branch in self.by_path.items() if path.startswith(f"{name}/")]
+        if within:
+            listed = ", ".join(repr(branch.name) for branch in within[:20])
+            return f"{name!r} holds several branches: {listed}"
+        return f"no branch {name!r}: {near_misses(name, self.by_name)}"
 
 
 def _branches(tree: Any) -> Iterator[Branch]:

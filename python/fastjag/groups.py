@@ -47,7 +47,13 @@ class Groups:
     def place(self, name: str) -> Place:
         """(collection, column) of a list branch."""
         if name not in self._places:
-            self._places[name] = self._prefix(self._split(name)[0]).place(self._branches[name])
+            prefix = self._split(name)[0]
+            if prefix in self._trusted:  # nobody has to look at what the others are
+                of_prefix = [(b.name, self._split(b.name)[1]) for b in self._by_prefix[prefix]]
+                for other, column in _distinct(of_prefix).items():
+                    self._places[other] = prefix, column
+            else:
+                self._places[name] = self._prefix(prefix).place(self._branches[name])
         return self._places[name]
 
     @cached_property
@@ -61,7 +67,7 @@ class Groups:
         if prefix not in self._prefixes:
             lists = [branch for branch in self._by_prefix[prefix] if branch.is_list]
             self._prefixes[prefix] = _Prefix(
-                prefix, lists, self._split, prefix in self._trusted, self._lengths, self._by_prefix
+                prefix, lists, self._split, self._lengths, self._by_prefix
             )
         return self._prefixes[prefix]
 
@@ -74,11 +80,10 @@ class _Prefix:
         prefix: str,
         lists: list[Branch],
         split: Callable[[str], Place],
-        trusted: bool,
         lengths: Callable[[Branch], Hashable],
         prefixes: Collection[str],
     ) -> None:
-        self.prefix, self.trusted, self.lengths = prefix, trusted, lengths
+        self.prefix, self.lengths = prefix, lengths
         #: Lists of one counter.
         self.units: dict[Hashable, list[Branch]] = {}
         for branch in lists:
@@ -88,7 +93,7 @@ class _Prefix:
         like = [key for key, beginning in self.beginnings.items() if beginning == prefix]
         self.main = next(iter([*named, *like, *self.units]))
         # Columns by the rest of their name, where no other branch of the prefix has the same.
-        self.columns = _distinct([(b.name, split(b.name)[1] or b.name) for b in lists])
+        self.columns = _distinct([(b.name, split(b.name)[1]) for b in lists])
         # Beginnings that name no collection: prefixes, branches, and those of two counters.
         shared = Counter(self.beginnings.values())
         self.prefixes, self.names = set(prefixes), {b.name for b in lists}
@@ -100,13 +105,13 @@ class _Prefix:
         unit = self.units[key]
         if key not in self.agree:
             main = self.units[self.main][0]
-            self.agree[key] = self.trusted or self.lengths(unit[0]) == self.lengths(main)
+            self.agree[key] = self.lengths(unit[0]) == self.lengths(main)
         if self.agree[key]:
             return self.prefix, self.columns[branch.name]
         beginning, names = self.beginnings[key], [b.name for b in unit]
         if len(unit) > 1 and beginning not in self.taken:
-            rest = {name: name[len(beginning) :].lstrip("_./:") or name for name in names}
-            return beginning, _distinct(list(rest.items()))[branch.name]
+            rest = [(name, name[len(beginning) :].lstrip("_./:")) for name in names]
+            return beginning, _distinct(rest)[branch.name]
         alone = names[0]
         while alone in self.prefixes or (alone != names[0] and alone in self.names):
             alone += "_"
@@ -128,18 +133,16 @@ def _beginning(names: list[str]) -> str:
     return common[:cut].rstrip("_./:") if cut > 0 else common
 
 
-def _distinct(names: list[tuple[str, str]]) -> dict[str, str]:
-    """Columns by branch name: those wished for, where nobody else wishes for the same."""
+def _distinct(wishes: list[tuple[str, str]]) -> dict[str, str]:
+    """Columns by branch name: what each wishes for, or its whole name if that is taken or empty."""
     first: dict[str, str] = {}
-    for name, wish in names:
-        first.setdefault(wish, name)
-    columns = {name: wish for wish, name in first.items()}
-    taken = set(first)
-    for name, _ in names:
-        if name not in columns:
-            column = name
-            while column in taken:
-                column += "_"
-            columns[name] = column
-            taken.add(column)
+    for name, wish in wishes:
+        first.setdefault(wish or name, name)
+    columns = {name: column for column, name in first.items()}
+    for name, _ in wishes:
+        column = name
+        while name not in columns:
+            if column not in first:
+                first[column], columns[name] = name, column
+            column += "_"
     return columns

@@ -117,6 +117,7 @@ class Batches:
                     total = reader.n_entries
                     try:
                         names = reader.branches(self.columns)
+                        names += reader.optional(self.optional, names)
                     except ReadError as error:
                         if total:
                             raise
@@ -124,8 +125,6 @@ class Batches:
                         continue
                     finally:
                         self.left_out += reader.left_out
-                    there = set(reader.stored).difference(names)
-                    names += [name for name in self.optional if name in there]
                     if total == 0:
                         advance(1)
                         continue

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from fnmatch import fnmatchcase
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from fastjag import rntuple, transport
 from fastjag.arrays import Array, Offsets, near_misses
 from fastjag.baskets import Columns, Stored
 from fastjag.batches import Batch, Place, Source
-from fastjag.branches import Branch, LeftOut, Unfit, branches_of
+from fastjag.branches import Branch, Kind, LeftOut, Names, Unfit
 from fastjag.compression import bound_uproot
 from fastjag.files import ReadError, first_line
 from fastjag.groups import Groups
@@ -44,7 +43,8 @@ class Reader:
         deadlines = transport.options(path)
         try:
             # No caches: what was read must be free to go when its batch goes.
-            self.file = uproot.open(path, object_cache=None, array_cache=None, **deadlines)
+            # The path is no text, in which uproot would look for colons.
+            self.file = uproot.open({path: None}, object_cache=None, array_cache=None, **deadlines)
         except Exception as raised:
             if (error := transport.explained(raised, path)) is not raised:
                 raise error from raised
@@ -56,9 +56,8 @@ class Reader:
             self.tree = self._opened(key)
             self.rntuple = isinstance(self.tree, uproot.behaviors.RNTuple.HasFields)
             #: By the names that batches use.
-            self.stored, twice = branches_of(self.tree, self.schema.public)
-            self._paths = {branch.path: branch for branch in self.stored.values()}
-            self._twice = [LeftOut(path, name, reason) for name, reason in twice.items()]
+            self.names = Names(self.tree, self.schema.public)
+            self.stored: Mapping[str, Branch] = self.names.by_name
             #: What patterns would have taken if arrays could hold it.
             self.left_out: list[LeftOut] = []
             self.groups = Groups(
@@ -79,8 +78,9 @@ class Reader:
         import uproot
 
         where = f"{self.path}:{self.tree_name}"
-        rntuple.refuse_old(self.file.classname_of(key), where)
-        tree = self.file[key]
+        entry = self.file.key(key)  # a name in brackets would be split at its colons
+        rntuple.refuse_old(entry.fClassName, where)
+        tree = entry.get()
         is_rntuple = isinstance(tree, uproot.behaviors.RNTuple.HasFields)
         return rntuple.checked(tree, where) if is_rntuple else tree
 
@@ -110,13 +110,12 @@ class Reader:
     def branches(self, columns: Sequence[str] | None) -> list[str]:
         """Names of the branches asked for; patterns take what arrays can hold.
 
-        The rest of what they match goes to ``left_out``. A name is that of a branch in ``stored``,
-        or its path; only what is neither is a pattern.
+        The rest of what they match goes to ``left_out``. Only what is no name is a pattern.
         """
         chosen: dict[str, None] = {}
-        left: dict[str, LeftOut] = {}
+        left: list[Branch] = []
         for name in ["*"] if columns is None else columns:
-            branch = self.stored.get(name) or self._paths.get(name)
+            branch = self.names.find(name)
             if branch is not None:
                 if isinstance(branch.kind, Unfit):
                     raise ReadError(
@@ -125,47 +124,38 @@ class Reader:
                     )
                 chosen[name] = None
                 continue
-            matches = self._matching(name)
+            matches = self.names.matching(name)
             if not matches:
-                raise ReadError(f"{self.path}:{self.tree_name}: {self._no_branch(name)}")
-            for known, branch in matches.items():
-                if isinstance(branch.kind, Unfit):
-                    left[branch.path] = LeftOut(self.path, branch.path, str(branch.kind))
-                else:
-                    chosen[known] = None
-            left |= {b.branch: b for b in self._twice if fnmatchcase(b.branch, name)}
-        self.left_out += [b for b in left.values() if b not in self.left_out]
+                raise ReadError(f"{self.path}:{self.tree_name}: {self.names.unknown(name)}")
+            unfit = {n: b for n, b in matches.items() if isinstance(b.kind, Unfit)}
+            chosen |= dict.fromkeys(known for known in matches if known not in unfit)
+            left += unfit.values()
+        left_out = self._leave_out(left)
         if not chosen:
-            reasons = "; ".join(f"{b.branch}: {b.reason}" for b in [*left.values()][:9])
+            reasons = "; ".join(f"{b.branch}: {b.reason}" for b in left_out[:9])
             raise ReadError(
                 f"{self.path}:{self.tree_name}: no branch of numbers matches"
                 + (f" ({reasons})" if reasons else "")
             )
         return list(chosen)
 
-    def _matching(self, pattern: str) -> dict[str, Branch]:
-        """Branches by the name that matches: theirs, or else their path."""
-        found: dict[str, Branch] = {}
-        for name, branch in self.stored.items():
-            known = next((n for n in (name, branch.path) if fnmatchcase(n, pattern)), None)
-            if known is not None:
-                found[known] = branch
-        return found
+    def optional(self, names: Iterable[str], others: Iterable[str]) -> list[str]:
+        """Those of these branches that are there, can be read, and are not among the others."""
+        known = {self.branch(name) for name in others}
+        there = {name: branch for name in names if (branch := self.names.find(name)) is not None}
+        self._leave_out(branch for branch in there.values() if isinstance(branch.kind, Unfit))
+        return [n for n, b in there.items() if not isinstance(b.kind, Unfit) and b not in known]
 
-    def _no_branch(self, name: str) -> str:
-        last = [b for b in self._paths.values() if name in (b.own, self.schema.public(b.own))]
-        if last:
-            listed = ", ".join(repr(branch.path) for branch in last[:20])
-            return f"the branch name {name!r} is ambiguous: {listed}; use one of these paths"
-        within = [path for path in self._paths if path.startswith(f"{name}/")]
-        if within:
-            listed = ", ".join(repr(self._paths[path].name) for path in within[:20])
-            return f"{name!r} holds several branches: {listed}"
-        return f"no branch {name!r}: {near_misses(name, self.stored)}"
+    def _leave_out(self, branches: Iterable[Branch]) -> list[LeftOut]:
+        listed = [LeftOut(self.path, branch.path, str(branch.kind)) for branch in branches]
+        self.left_out += [b for b in dict.fromkeys(listed) if b not in self.left_out]
+        return listed
 
     def branch(self, name: str) -> Branch:
-        """By the name in ``stored``, or the path."""
-        return self.stored.get(name) or self._paths[name]
+        """By a name that ``branches`` gave."""
+        branch = self.names.find(name)
+        assert branch is not None, name
+        return branch
 
     def place(self, name: str) -> Place:
         """(collection, column) of a list branch: the same in every batch, whatever else is read."""
@@ -300,16 +290,17 @@ class Reader:
 
     def _offsets(self, branch: Branch, stored: Stored | None, step: int) -> Iterator[Any]:
         """Of all lists of a branch, ``step`` entries at a time."""
+        if self.rntuple:
+            assert isinstance(branch.kind, Kind)
+            yield from rntuple.offsets(self.tree, str(branch.kind.counter))
+            return
         ranges = [(i, min(i + step, self.n_entries)) for i in range(0, self.n_entries, step)]
         if stored is not None:
             with closing(Columns(self.path, [stored], 1)) as columns:
                 yield from (columns.read(*some)[0][0] for some in ranges)
             return
-        field = self.tree[branch.stored] if self.rntuple else branch.stored
         for start, stop in ranges:
-            array = field.array(entry_start=start, entry_stop=stop, library="ak")
-            for name in branch.pick:
-                array = array[name]
+            array = branch.stored.array(entry_start=start, entry_stop=stop, library="ak")
             yield awkward_column(array, branch.name)[0]
 
     def _batch(self, arrays: Mapping[str, Parts], source: Source) -> Batch:

@@ -9,6 +9,7 @@ those of pages out (uproot does): then damage in a page that is not compressed s
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -47,6 +48,22 @@ def refuse_old(kind: str, where: str) -> None:
             f"{where}: an RNTuple from before format 1.0 ({OLD}), which only the version of ROOT that "
             f"wrote it reads: write it again with ROOT 6.34 or later"
         )
+
+
+def offsets(tree: Any, column: str) -> Iterator[Any]:
+    """The offsets in a column of an awkward form, some clusters at a time, each from 0."""
+    number = int(column.split("-")[1])
+    clusters = tree.cluster_summaries
+    missing = tree.column_records[number].first_element_index  # of a field that was added later
+    start = 0
+    while start < len(clusters):
+        stop, first = start + 1, clusters[start].num_first_entry
+        while stop < len(clusters) and clusters[stop].num_first_entry - first < 1_000_000:
+            stop += 1
+        yield tree.read_cluster_range(
+            number, start, stop, missing_element_padding=max(missing - first, 0)
+        )
+        start = stop
 
 
 def _holds(content: Any) -> bool:

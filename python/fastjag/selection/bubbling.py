@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from fastjag.arrays import Array, Offsets, added_up, as_column, as_mask, at_least, needs
 from fastjag.batches import Batch, Place, Source
+from fastjag.branches import LeftOut
 from fastjag.exclusive import Exclusive
 from fastjag.files import Files, ReadError, find_files, first_line
 from fastjag.jagged import Jagged
@@ -80,6 +81,8 @@ class Survivors:
 
     cutflow: list[Cut]
     counters: Counters = field(default_factory=Counters)
+    #: As of :func:`fastjag.iterate`: what patterns match, but arrays cannot hold.
+    left_out: list[LeftOut] = field(default_factory=list)
     _batches: Generator[Selected] | None = None
     _turn: Exclusive = field(
         default_factory=lambda: Exclusive("these survivors"), repr=False, compare=False
@@ -168,7 +171,9 @@ def survivors(
     weights = [weight] if isinstance(weight, str) else list(weight)
     result = Survivors([Cut(name, 0, 0.0) for name in ("all", *(cut.name for cut in cuts))])
     plan = _Plan(cuts, wanted, weights, list(optional), batch_size, schema)
-    result._batches = plan.read(find_files(files), result.cutflow, result.counters, progress)
+    result._batches = plan.read(
+        find_files(files), result.cutflow, result.counters, result.left_out, progress
+    )
     return result
 
 
@@ -230,15 +235,27 @@ class _Plan:
         files: list[tuple[str, str | None]],
         cutflow: list[Cut],
         counters: Counters,
+        left_out: list[LeftOut],
         progress: bool | None,
     ) -> Generator[Selected]:
+        missing: ReadError | None = None  # of a tree without events
+        some = False  # any tree with events
         with progress_bar("selecting events", len(files), progress) as advance:
             for path, tree in files:
                 reader = Reader(path, tree, self.schema)
                 with reader.file:
-                    cuts = [(step, reader.branches(step.columns)) for step in self.steps]
-                    output = self._output(reader, [name for _, names in cuts for name in names])
-                    weights = reader.branches(self.weights) if self.weights else []
+                    try:
+                        cuts = [(step, reader.branches(step.columns)) for step in self.steps]
+                        output = self._output(reader, [n for _, names in cuts for n in names])
+                        weights = reader.branches(self.weights) if self.weights else []
+                    except ReadError as error:
+                        if reader.n_entries:
+                            raise
+                        missing = missing or error
+                        continue
+                    finally:
+                        left_out += reader.left_out
+                    some = some or reader.n_entries > 0
                     names = {n for _, own in cuts for n in own}.union(output, weights)
                     columns = Columns(reader, sorted(names))
                     try:
@@ -251,14 +268,15 @@ class _Plan:
                         columns.close()
                         counters += columns.counters
                     advance(0 if reader.n_entries else 1)
+        if missing is not None and not some:
+            raise missing
 
     def _output(self, reader: Reader, of_steps: list[str]) -> list[str]:
         if self.output is None:
             names = list(dict.fromkeys(of_steps))
         else:
             names = reader.branches(self.output) if self.output else []
-        there = set(reader.stored).difference(names)
-        return names + [name for name in self.optional if name in there]
+        return names + reader.optional(self.optional, names)
 
     def _survivors(
         self,
