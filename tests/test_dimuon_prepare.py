@@ -97,7 +97,10 @@ class TestConfig:
             configured(tmp_path, TOML.replace(old, new))
 
     def test_suffix(self, tmp_path):
-        with pytest.raises(ValueError, match=r"search.json: a configuration must be .toml"):
+        with pytest.raises(
+            ValueError,
+            match=r"search.json: a configuration must be a file of type \.toml or \.yaml",
+        ):
             configured(tmp_path, name="search.json")
 
 

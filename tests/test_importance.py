@@ -333,6 +333,9 @@ class TestTables:
         (tmp_path / "t.txt").write_text("")
         with pytest.raises(ValueError, match=r"accepted are \.parquet, \.csv, \.npz"):
             read_table(tmp_path / "t.txt", "y")
+        (tmp_path / "twice.csv").write_text("a,y,a,b,b\n1,0,2,3,4\n")
+        with pytest.raises(ValueError, match=r"twice.csv: columns of one name: 'a', 'b'"):
+            read_table(tmp_path / "twice.csv", "y")
         np.savez(tmp_path / "l.npz", a=[1], y=[1, 2])
         with pytest.raises(ValueError, match="different lengths"):
             read_table(tmp_path / "l.npz", "y")

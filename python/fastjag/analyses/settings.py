@@ -3,26 +3,84 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from fastjag.arrays import near_misses, real
+from fastjag.arrays import near_misses, needs, real
 
 Settings = TypeVar("Settings")
 
 
-def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The content of a file; ValueError with its name and the line where it is not TOML."""
+_LARGEST = 2**20  # bytes of a configuration
+_PARTS = 100  # of a dotted key: tomllib takes time that grows with their square
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"|\'[^\']*\'')
+
+
+def read_toml(
+    path: str | os.PathLike[str], endings: tuple[str, ...] = (".toml",)
+) -> Mapping[str, Any]:
+    """The content of a TOML file, or of YAML where ``endings`` have .yaml or .yml.
+
+    Raises ValueError with the name of the file and the line or key where it is wrong: not TOML, not
+    UTF-8, nested too deeply, integers beyond 64 bits.
+    """
     source = Path(path)
-    if source.suffix != ".toml":
-        raise ValueError(f"{source}: a configuration must be a .toml file")
+    if source.suffix not in endings:
+        raise ValueError(f"{source}: a configuration must be a file of type {' or '.join(endings)}")
+    with open(source, "rb") as file:
+        raw = file.read(_LARGEST + 1)
+    if len(raw) > _LARGEST:
+        raise ValueError(f"{source}: is larger than {_LARGEST:,} bytes: this is no configuration")
     try:
-        return tomllib.loads(source.read_text(encoding="utf-8"))
+        content = _parsed(raw.decode("utf-8"), source.suffix)
+        _check_integers(content)
+    except RecursionError:
+        raise ValueError(f"{source}: is nested too deeply") from None
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"{source}: is not UTF-8 in line {line}") from None
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from None
+    if not isinstance(content, Mapping):
+        raise ValueError(f"{source}: must hold keys and values")  # noqa: TRY004
+    return content
+
+
+def _parsed(text: str, suffix: str) -> Any:
+    if suffix == ".toml":
+        for i, line in enumerate(text.splitlines()):
+            parts = max(
+                piece.count(".") for piece in re.split(r"[=,{}\[\]]", _STRING.sub("", line))
+            )
+            if parts >= _PARTS:
+                raise ValueError(f"line {i + 1} has a key of {parts + 1:,} parts, at most {_PARTS}")
+        return tomllib.loads(text)
+    needs("yaml", "dimuon")
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"is not YAML: {error}") from None
+
+
+def _check_integers(content: Any) -> None:
+    """ValueError that names a key whose integer NumPy cannot hold."""
+    todo, seen = [("", content)], set()
+    while todo:
+        name, value = todo.pop()
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise ValueError(f"{name} is an integer of more than 64 bits")
+        if isinstance(value, (dict, list)) and id(value) not in seen:  # YAML may share parts
+            seen.add(id(value))
+            if isinstance(value, dict):
+                todo += [(f"{name}.{key}".lstrip("."), v) for key, v in value.items()]
+            else:
+                todo += [(f"{name}[{i}]", v) for i, v in enumerate(value)]
 
 
 def known(given: Mapping[str, Any], accepted: Iterable[str], what: str) -> None:

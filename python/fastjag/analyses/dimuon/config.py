@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +11,8 @@ from typing import Any
 from fastjag.analyses.dimuon.observables import HARDEST_JET, OBSERVABLES, is_column
 from fastjag.analyses.dimuon.scan import ScanSettings, scan_settings
 from fastjag.analyses.dimuon.sections import SECTIONS, completed
-from fastjag.analyses.settings import beside, known, table
-from fastjag.arrays import near_misses, needs, one_of
+from fastjag.analyses.settings import beside, known, read_toml, table
+from fastjag.arrays import near_misses, one_of
 from fastjag.statistics import Window
 
 #: As ``muon_id``: no identification is asked for (files may have none).
@@ -62,16 +61,7 @@ class Config:
 
         Raises ValueError naming the file, the key that is wrong and what is accepted.
         """
-        source = Path(path)
-        if source.suffix not in (".toml", ".yaml", ".yml"):
-            raise ValueError(f"{source}: a configuration must be .toml, .yaml or .yml")
-        text = source.read_text(encoding="utf-8")
-        try:
-            content = _parse(text, source.suffix)
-        except ValueError as error:
-            raise ValueError(f"{source}: {error}") from None
-        if not isinstance(content, Mapping):
-            raise ValueError(f"{source}: must hold keys and values")  # noqa: TRY004
+        source, content = Path(path), read_toml(path, (".toml", ".yaml", ".yml"))
         try:
             return _checked(content, source.parent)
         except (ValueError, TypeError) as error:
@@ -91,18 +81,6 @@ _SECTIONS = {
     "train_on": None,
 }
 _BOUNDS = ("SB_left", "SR_left", "SR_right", "SB_right")
-
-
-def _parse(text: str, suffix: str) -> Any:
-    if suffix == ".toml":
-        return tomllib.loads(text)
-    needs("yaml", "dimuon")
-    import yaml
-
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(f"is not YAML: {error}") from None
 
 
 def _checked(content: Mapping[str, Any], folder: Path) -> Config:

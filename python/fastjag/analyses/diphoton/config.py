@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ from fastjag.analyses.diphoton.massfit import SIGNALS
 from fastjag.analyses.diphoton.recipes import MODELS
 from fastjag.analyses.diphoton.samples import read_samples
 from fastjag.analyses.diphoton.selections import selection_of
-from fastjag.analyses.settings import known
+from fastjag.analyses.settings import known, read_toml
 from fastjag.analyses.settings import table as settings_table
 from fastjag.arrays import near_misses, one_of
 
@@ -48,11 +47,9 @@ class Config:
 
         Raises ValueError naming the file, the key that is wrong and what is accepted.
         """
-        source = Path(path)
-        if source.suffix != ".toml":
-            raise ValueError(f"{source}: a configuration must be .toml")
+        source, content = Path(path), read_toml(path)
         try:
-            return _checked(tomllib.loads(source.read_text(encoding="utf-8")), source.parent)
+            return _checked(content, source.parent)
         except (ValueError, TypeError) as error:
             raise ValueError(f"{source}: {error}") from None
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from fastjag.analyses.settings import read_toml
 from fastjag.arrays import near_misses
 from fastjag.reader import Reader
 
@@ -84,8 +84,8 @@ def read_samples(path: str | os.PathLike[str]) -> dict[str, Sample]:
 
     Raises ValueError naming file, section and key.
     """
+    content = read_toml(path)
     try:
-        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         return {key: sample_of(key, entry) for key, entry in content.items()}
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None

@@ -94,7 +94,10 @@ def _arrow(file: Path, read: Any) -> dict[str, NDArray[Any]]:
         table = read(str(file))
     except Exception as error:
         raise ValueError(f"{file}: cannot be read: {first_line(error)}") from error
-    return {name: table.column(name).to_numpy() for name in table.column_names}
+    names = table.column_names
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"{file}: columns of one name: {', '.join(map(repr, twice))}")
+    return {name: table.column(name).to_numpy() for name in names}
 
 
 def _parquet(file: Path) -> dict[str, NDArray[Any]]:
