@@ -54,7 +54,8 @@ def _parsed(text: str, suffix: str) -> Any:
     if suffix == ".toml":
         for i, line in enumerate(text.splitlines()):
             parts = max(
-                piece.count(".") for piece in re.split(r"[=,{}\[\]]", _STRING.sub("", line))
+                piece.count(".")
+                for piece in re.split(r"[=,{}\[\]]", _STRING.sub("", line).partition("#")[0])
             )
             if parts >= _PARTS:
                 raise ValueError(f"line {i + 1} has a key of {parts + 1:,} parts, at most {_PARTS}")
