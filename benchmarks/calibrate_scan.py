@@ -1,6 +1,6 @@
 """Whether the mass scan says the truth: bias of its background, its global p-values, injected peaks.
 
-Usage: python benchmarks/calibrate_scan.py [--spectra 200] [--toys 150] [--processes 2] [--seed 1]
+Usage: python benchmarks/calibrate_scan.py [--spectra 200] [--toys 100] [--processes 2] [--seed 1]
 
 Prints three tables in Markdown, those of docs/scan.md, and ends with 1 where a number is outside of what
 that page promises. Every number follows from the seed, whatever the number of processes.
@@ -98,7 +98,7 @@ def injected(task):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--spectra", type=int, default=200)
-    parser.add_argument("--toys", type=int, default=150)
+    parser.add_argument("--toys", type=int, default=100)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
@@ -158,7 +158,7 @@ def peaks(pool, given):
         tasks = [
             (n, r, strength, i, min(given.toys, 50), given.seed)
             for n, r in ((1e5, 0.05), (1e6, 0.015))
-            for i in range(given.spectra)
+            for i in range(given.spectra // 2)
         ]
         pull, found = np.transpose(list(pool.map(injected, tasks, chunksize=5)))
         good = pull[np.isfinite(pull)]

@@ -126,12 +126,12 @@ def stitched(
 ) -> Floats:
     """One curve of those of overlapping windows (n_windows, length), mostly of their middles.
 
-    Windows that do not fit weigh ``faint``; bins of no window are ``otherwise``.
+    Windows that do not fit weigh ``faint``, zeros nothing; bins of no window are ``otherwise``.
     """
     length = curves.shape[1]
     middle = (length - 1) / 2
     shape = (1 - np.abs(np.arange(length) - middle) / (middle + 1)) ** 4
-    weight = np.where(fits, 1.0, faint)[:, None] * shape
+    weight = np.where(fits, 1.0, faint)[:, None] * shape * (curves > 0)
     total, weights = np.zeros((2, n_bins))
     bins = np.arange(len(curves))[:, None] + np.arange(length)
     np.add.at(total, bins, weight * curves)

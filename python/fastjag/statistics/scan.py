@@ -99,8 +99,12 @@ class _Scanner:
         for size in self._sizes[1:]:
             todo = np.flatnonzero(~found.usable)
             now = self._fit(size, counts, used, todo, curves)
+            wide = todo[found.follows[todo]]
+            kept = found.curve[wide]
             for old, new in zip(found, now, strict=True):
                 old[todo[now.usable]] = new[now.usable]
+            found.curve[wide] = kept  # longer, and it fits
+            found.follows[wide] = True
         whole = self.signal(~self.exists) == 0
         found.usable[...] &= np.broadcast_to(whole, shape).ravel()
         found = found._replace(B=found.B[:, 0], error=found.error[:, 0])
@@ -114,7 +118,7 @@ class _Scanner:
         which: NDArray[np.int64] | None,
         curves: bool,
     ) -> Backgrounds:
-        """Of some windows, by their number in all spectra; curves as long as those of wide ones."""
+        """Of some windows, by their number in all spectra; curves of narrow ones with zeros around."""
         shift = (self.length - size.length) // 2
         some = slice(None) if which is None else which
         n = size.windows(counts)[..., shift : shift + self.n_windows, :]
@@ -173,7 +177,7 @@ class _Scanner:
         most = 2 * sliding_window_view(counts, self.length)[: self.n_windows].max(axis=1) + 1
         curves = np.minimum(fits.curve, most[:, None])
         faint = np.full(self.n_windows, 1e-9)
-        found = stitched(curves, fits.usable, faint, self.n_bins, counts)
+        found = stitched(curves, fits.follows, faint, self.n_bins, counts)
         return np.where(self.exists, found, counts)
 
     def inside(self, first: int, last: int) -> NDArray[np.int64]:

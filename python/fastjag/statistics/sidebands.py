@@ -51,6 +51,7 @@ class Backgrounds(NamedTuple):
     degree: NDArray[np.int64]  #: (...,) of the polynomial
     p_fit: Floats  #: (...,) goodness of fit of the sidebands
     usable: NDArray[np.bool_]  #: (...,) whether polynomial and sidebands say anything
+    follows: NDArray[np.bool_]  #: (...,) whether ``curve`` agrees with the sidebands, usable or not
     #: (..., length) expectation of every bin of the window, by the lowest degree that the F test allows:
     #: it has the least noise. Zeros, if not asked for.
     curve: Floats
@@ -184,15 +185,16 @@ class Sidebands:
         error = np.sqrt(np.maximum(square, B * (self.sr_bins / np.maximum(bins, 1))[:, None]))
         half = self.sb_bins
         held = np.minimum(w[:, :half].sum(axis=1), w[:, half:].sum(axis=1)) >= _FEWEST_USED
+        follows = held & (p_fit >= _FIT_LEVEL)
         usable = (
-            held & (wanted <= most) & (p_fit >= _FIT_LEVEL)
+            follows & (wanted <= most)
             & (error <= self.choice.largest_error * np.sqrt(B) + 1).all(axis=1)
         )  # fmt: skip
         curve = np.zeros((len(n), self.length))
         if curves:
             smooth = series.fit(n, w, np.minimum(needed, most), None)
             curve = np.exp(np.clip(smooth @ self._rows.T, -60, 60))
-        return Backgrounds(B, error, degree, p_fit, usable, curve)
+        return Backgrounds(B, error, degree, p_fit, usable, follows, curve)
 
     def _sums(self, bins: Floats) -> Floats:
         """(windows, gap, ...) to sums over the signal regions, (windows, regions, ...)."""
