@@ -81,7 +81,9 @@ class Batch:
         for collection, particles in self.collections.items():
             for column in particles.columns:
                 if name == self.branch(collection, column):
-                    raise KeyError(f"{name!r} is jagged: use batch.{collection}[{column!r}]")
+                    plain = collection.isidentifier() and collection not in dir(Batch)
+                    where = f".{collection}" if plain else f"[{collection!r}]"
+                    raise KeyError(f"{name!r} is jagged: use batch{where}[{column!r}]")
         known = [*self.flat, *self.collections]
         raise KeyError(f"no event branch {name!r} was read: {near_misses(name, known)}")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -29,11 +31,12 @@ class Unfit(TypeError):
 class Kind:
     """What a branch has per event: one number, an array of ``shape``, or a list of numbers.
 
-    Lists with equal ``counter`` have equal lengths.
+    Lists with equal ``counter`` have equal lengths; ``counted`` are those that tell them.
     """
 
     counter: Hashable | None = None  #: None for what is no list
     shape: tuple[int, ...] = ()
+    counted: bool = False  #: by another branch, or by offsets that can be read alone
 
 
 class Branch:
@@ -142,7 +145,7 @@ def _kind(branch: Any, pick: Sequence[str]) -> Kind:
     """Of a branch of a TTree, or of one of its leaves."""
     import uproot
 
-    interpretation = branch.interpretation
+    interpretation = interpretation_of(branch)
     if isinstance(interpretation, uproot.interpretation.identify.UnknownInterpretation):
         raise Unfit(f"uproot cannot interpret it ({interpretation.reason})")
     if isinstance(interpretation, uproot.interpretation.jagged.AsJagged):
@@ -151,7 +154,7 @@ def _kind(branch: Any, pick: Sequence[str]) -> Kind:
         if _shape(interpretation.content, (), branch):
             raise Unfit(f"lists of arrays ({branch.typename})")
         leaf = branch.count_leaf
-        return Kind(branch.cache_key if leaf is None else id(leaf))
+        return Kind(branch.cache_key if leaf is None else id(leaf), (), leaf is not None)
     if isinstance(interpretation, uproot.interpretation.numerical.Numerical):
         return Kind(None, _shape(interpretation, pick, branch))
     if isinstance(interpretation, uproot.interpretation.strings.AsStrings):
@@ -163,6 +166,46 @@ def _kind(branch: Any, pick: Sequence[str]) -> Kind:
     if isinstance(kind, Unfit):
         raise Unfit(f"{kind} ({branch.typename})")
     return kind
+
+
+# x[n][3]/d[0,100,12]: dimensions, then the range and bits of a Double32_t (or Float16_t, f).
+_TRUNCATED = re.compile(r"[^\[\]/]*((?:\[[^\]]*\])*)(?:/[fd]\[([^\]]*)\])?")
+_ANGLES = {"pi": 1.0, "2pi": 2.0, "2*pi": 2.0, "twopi": 2.0, "pi/2": 0.5, "pi/4": 0.25}
+
+
+def interpretation_of(branch: Any) -> Any:
+    """uproot's, but for Float16_t and Double32_t in arrays, whose dimensions it takes for ranges.
+
+    It reads values of ``x[n]/d[0,100,12]`` as if there were no range, which gives other numbers.
+    """
+    import uproot
+
+    numerical = uproot.interpretation.numerical
+    leaves = branch.member("fLeaves")
+    kind = leaves[0].classname if len(leaves) == 1 else ""
+    match = (
+        _TRUNCATED.fullmatch(leaves[0].member("fTitle")) if kind[-3:] in ("F16", "D32") else None
+    )
+    if match and match[1] and (match[2] or (kind == "TLeafF16" and branch.count_leaf is not None)):
+        dims = tuple(int(n) for n in re.findall(r"\[(\d+)\]", match[1]))
+        low, high, bits = _range(match[2]) if match[2] else (0.0, 0.0, 12)
+        numbers = (numerical.AsFloat16 if kind == "TLeafF16" else numerical.AsDouble32)(
+            low, high, bits, dims
+        )
+        jagged = uproot.interpretation.jagged.AsJagged
+        branch._interpretation = numbers if branch.count_leaf is None else jagged(numbers)
+    return branch.interpretation
+
+
+def _range(text: str) -> tuple[float, float, int]:
+    """Low, high and bits of ``-pi,pi,10``; bits are 32 where they are not given, as in ROOT."""
+    parts = [part.replace(" ", "") for part in text.split(",")]
+    numbers = []
+    for part in parts[:2]:
+        sign, size = (-1.0, part[1:]) if part[:1] == "-" else (1.0, part)
+        numbers.append(sign * (math.pi * _ANGLES[size] if size in _ANGLES else float(size)))
+    bits = int(parts[2]) if len(parts) > 2 else 32
+    return numbers[0], numbers[1], bits if 2 <= bits <= 32 else 32
 
 
 def _shape(numbers: Any, pick: Sequence[str], branch: Any) -> tuple[int, ...]:
@@ -202,7 +245,8 @@ def _columns(
     elif form.is_option:
         yield pick, Unfit("values may be missing"), None
     elif form.is_numpy:
-        kind = Kind(counter if in_list else None, tuple(form.inner_shape))
+        counted = in_list and form.form_key is not None  # in an RNTuple
+        kind = Kind(counter if in_list else None, tuple(form.inner_shape), counted)
         fits = not (in_list and kind.shape)
         yield pick, kind if fits else Unfit("lists of arrays"), form.form_key
     elif form.is_regular and form.content.is_numpy and not in_list:

@@ -9,6 +9,8 @@ from functools import cached_property
 from fastjag.batches import Place
 from fastjag.branches import Branch, Kind
 
+_UNCOUNTED = "no counter"  # of trusted lists
+
 
 class Groups:
     """Places of the list branches of one tree.
@@ -27,7 +29,7 @@ class Groups:
     split
         Prefix and column of a name.
     trusted
-        Prefixes whose lists have one length by the definition of the format.
+        Prefixes whose lists without a counter have one length by the definition of the format.
     lengths
         Something that is equal for two branches if their lengths are, in every event.
     """
@@ -40,21 +42,33 @@ class Groups:
         lengths: Callable[[Branch], Hashable],
     ) -> None:
         self._branches, self._split, self._trusted = branches, split, trusted
-        self._lengths = lengths
+        self._read, self._known = lengths, dict[Hashable, Hashable]()
         self._prefixes: dict[str, _Prefix] = {}
         self._places: dict[str, Place] = {}
+        self._distinct: dict[str, dict[str, str]] = {}
 
     def place(self, name: str) -> Place:
         """(collection, column) of a list branch."""
+        branch = self._branches[name]
+        prefix = self._split(name)[0]
+        if prefix in self._trusted and not _kind(branch).counted:
+            return prefix, self._columns(prefix)[name]  # nobody has to look at the others
         if name not in self._places:
-            prefix = self._split(name)[0]
-            if prefix in self._trusted:  # nobody has to look at what the others are
-                of_prefix = [(b.name, self._split(b.name)[1]) for b in self._by_prefix[prefix]]
-                for other, column in _distinct(of_prefix).items():
-                    self._places[other] = prefix, column
-            else:
-                self._places[name] = self._prefix(prefix).place(self._branches[name])
+            self._places[name] = self._prefix(prefix).place(branch)
         return self._places[name]
+
+    def _columns(self, prefix: str) -> dict[str, str]:
+        """By the rest of a name, where no other branch of the prefix has the same."""
+        if prefix not in self._distinct:
+            names = [branch.name for branch in self._by_prefix[prefix]]
+            self._distinct[prefix] = _distinct([(name, self._split(name)[1]) for name in names])
+        return self._distinct[prefix]
+
+    def _lengths(self, branch: Branch) -> Hashable:
+        key = _kind(branch).counter
+        if key not in self._known:
+            self._known[key] = self._read(branch)
+        return self._known[key]
 
     @cached_property
     def _by_prefix(self) -> dict[str, list[Branch]]:
@@ -67,8 +81,9 @@ class Groups:
         if prefix not in self._prefixes:
             lists = [branch for branch in self._by_prefix[prefix] if branch.is_list]
             self._prefixes[prefix] = _Prefix(
-                prefix, lists, self._split, self._lengths, self._by_prefix
-            )
+                prefix, lists, self._columns(prefix), prefix in self._trusted, self._lengths,
+                self._by_prefix,
+            )  # fmt: skip
         return self._prefixes[prefix]
 
 
@@ -79,29 +94,33 @@ class _Prefix:
         self,
         prefix: str,
         lists: list[Branch],
-        split: Callable[[str], Place],
+        columns: Mapping[str, str],
+        trusted: bool,
         lengths: Callable[[Branch], Hashable],
         prefixes: Collection[str],
     ) -> None:
-        self.prefix, self.lengths = prefix, lengths
+        self.prefix, self.columns, self.trusted, self.lengths = prefix, columns, trusted, lengths
         #: Lists of one counter.
         self.units: dict[Hashable, list[Branch]] = {}
         for branch in lists:
-            self.units.setdefault(_counter(branch), []).append(branch)
+            self.units.setdefault(self._unit(branch), []).append(branch)
         self.beginnings = {key: _beginning([b.name for b in u]) for key, u in self.units.items()}
         named = [key for key, unit in self.units.items() if any(b.name == prefix for b in unit)]
         like = [key for key, beginning in self.beginnings.items() if beginning == prefix]
-        self.main = next(iter([*named, *like, *self.units]))
-        # Columns by the rest of their name, where no other branch of the prefix has the same.
-        self.columns = _distinct([(b.name, split(b.name)[1]) for b in lists])
+        known = [_UNCOUNTED] if trusted and _UNCOUNTED in self.units else []
+        self.main = next(iter([*known, *named, *like, *self.units]))
         # Beginnings that name no collection: prefixes, branches, and those of two counters.
         shared = Counter(self.beginnings.values())
         self.prefixes, self.names = set(prefixes), {b.name for b in lists}
         self.taken = {name for name, n in shared.items() if n > 1} | self.prefixes | self.names
         self.agree: dict[Hashable, bool] = {self.main: True}
 
+    def _unit(self, branch: Branch) -> Hashable:
+        kind = _kind(branch)
+        return _UNCOUNTED if self.trusted and not kind.counted else kind.counter
+
     def place(self, branch: Branch) -> Place:
-        key = _counter(branch)
+        key = self._unit(branch)
         unit = self.units[key]
         if key not in self.agree:
             main = self.units[self.main][0]
@@ -118,9 +137,9 @@ class _Prefix:
         return alone, branch.name
 
 
-def _counter(branch: Branch) -> Hashable:
+def _kind(branch: Branch) -> Kind:
     assert isinstance(branch.kind, Kind)
-    return branch.kind.counter
+    return branch.kind
 
 
 def _beginning(names: list[str]) -> str:

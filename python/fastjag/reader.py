@@ -15,7 +15,7 @@ from fastjag import rntuple, transport
 from fastjag.arrays import Array, Offsets, near_misses
 from fastjag.baskets import Columns, Stored
 from fastjag.batches import Batch, Place, Source
-from fastjag.branches import Branch, Kind, LeftOut, Names, Unfit
+from fastjag.branches import Branch, Kind, LeftOut, Names, Unfit, interpretation_of
 from fastjag.compression import bound_uproot
 from fastjag.files import ReadError, first_line
 from fastjag.groups import Groups
@@ -337,8 +337,8 @@ class Reader:
                 event = int((np.diff(known) != np.diff(offsets)).argmax())
                 raise ReadError(
                     f"{source}: {first!r} and {name!r} have different lengths in event {event}, "
-                    f"but {collection} has one length in {self.schema.name} files; "
-                    "fastjag.schemas.NANOAOD as schema reads them as they are"
+                    f"which lists of {collection} in {self.schema.name} files never have: the file "
+                    "is damaged, or of another format (schema=fastjag.schemas.NANOAOD reads any)"
                 )
         collections = {
             name: Jagged(offsets, columns) for name, (offsets, columns, _) in groups.items()
@@ -349,7 +349,7 @@ class Reader:
 def _stored(branch: Any, pick: Sequence[str] = ()) -> Stored | None:
     import uproot
 
-    kind, counter, header = branch.interpretation, None, 0
+    kind, counter, header = interpretation_of(branch), None, 0
     if type(kind) is uproot.interpretation.jagged.AsJagged:
         # The parts of split objects name a counter, too, which is no branch of numbers.
         counts = getattr(branch.count_branch, "interpretation", None)
