@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastjag.arrays import Array, Offsets, added_up, near_misses, one_of
+from fastjag.arrays import Array, Offsets, added_up, near_misses, one_of, real
 from fastjag.files import Files, ReadError, find_files
 from fastjag.io import Batch, Skipped, Source, iterate
 from fastjag.jagged import Jagged
@@ -107,7 +107,8 @@ class JetReader:
     ) -> None:
         self.collection = one_of("jets", jets, COLLECTIONS)
         self.files = find_files(files)
-        self.min_pt, self.max_abs_eta = min_pt, max_abs_eta
+        self.min_pt = real("min_pt", min_pt, least=0)
+        self.max_abs_eta = real("max_abs_eta", max_abs_eta, above=0, finite=False)
         self.format = _format(*self.files[0], self.collection)
         if self.format == "JetNtuple":
             if self.collection != "AK4":

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastjag.analyses.jettrack.reading import NO_TRACK
-from fastjag.arrays import Array, needs
+from fastjag.arrays import Array, needs, real
 from fastjag.files import Files, ReadError
 from fastjag.histograms import histogram
 from fastjag.io import Batch, Skipped, iterate
@@ -33,6 +33,11 @@ class TrackSelection:
     radius: float = 0.5
     min_jet_pt: float = 0.0  #: GeV
     min_track_pt: float = 0.0  #: GeV
+
+    def __post_init__(self) -> None:
+        real("radius", self.radius, above=0)
+        real("min_jet_pt", self.min_jet_pt, least=0)
+        real("min_track_pt", self.min_track_pt, least=0)
 
 
 @dataclass
