@@ -72,8 +72,13 @@ void visit_number(Array const& a, F const& f) {
 
 template <class F>
 void unlocked(F const& f) {
-    py::gil_scoped_release release;  // kernels touch raw buffers only, which the caller keeps alive
-    f();
+    try {
+        py::gil_scoped_release
+            release;  // kernels touch raw buffers only, which the caller keeps alive
+        f();
+    } catch (Interrupted const&) {  // by a signal, whose handler raised an exception
+        throw py::error_already_set();
+    }
 }
 
 inline int64_t events(Array const& offsets) { return static_cast<int64_t>(offsets.size()) - 1; }

@@ -19,9 +19,23 @@ bool charges_match(DimuonArgs<T> const& a, int64_t i, int64_t j) {
     return (a.charge_class == Charge::opposite ? -product : product) > 0;
 }
 
+// Asks whether to stop, whenever so many candidates have been looked at.
+struct Patience {
+    Interrupt* interrupt;
+    int64_t looked_at = 0;
+    bool ended = false;
+
+    bool ends(int64_t more) {
+        looked_at += more;
+        if (looked_at < int64_t{1} << 20) return false;
+        looked_at = 0;
+        return ended = stopped(interrupt);
+    }
+};
+
 // Calls pair(i, j) for every chosen pair of one event, i the leading or earlier particle.
 template <class T, class Pair>
-void choose(DimuonArgs<T> const& a, int64_t event, Pair const& pair) {
+void choose(DimuonArgs<T> const& a, int64_t event, Patience& patience, Pair const& pair) {
     int64_t const start = a.offsets[event], stop = a.offsets[event + 1];
     if (stop - start < 2) return;
     auto passes = [&](int64_t i) { return !a.mask || a.mask[i]; };
@@ -30,6 +44,7 @@ void choose(DimuonArgs<T> const& a, int64_t event, Pair const& pair) {
             if (!passes(i)) continue;
             for (int64_t j = i + 1; j < stop; ++j)
                 if (passes(j) && charges_match(a, i, j)) pair(i, j);
+            if (patience.ends(stop - i)) return;
         }
         return;
     }
@@ -152,11 +167,11 @@ void compute(DimuonArgs<T> const& a, Block const& block, int64_t at) {
 }
 
 template <class T>
-void count_event(DimuonArgs<T> const& a, int64_t event) {
+void count_event(DimuonArgs<T> const& a, int64_t event, Patience& patience) {
     int64_t const start = a.offsets[event];
     int64_t n = 0;
     uint8_t chosen = 0;
-    choose(a, event, [&](int64_t i, int64_t j) {
+    choose(a, event, patience, [&](int64_t i, int64_t j) {
         ++n;
         chosen = encode(i - start, j - start);
     });
@@ -167,25 +182,27 @@ void count_event(DimuonArgs<T> const& a, int64_t event) {
 }  // namespace
 
 template <class T>
-void dimuon_count_range(DimuonArgs<T> const& a, int64_t begin, int64_t end) {
+void dimuon_count_range(DimuonArgs<T> const& a, int64_t begin, int64_t end, Interrupt* interrupt) {
+    Patience patience{interrupt};
     int64_t const last = a.offsets[a.n_events];
     int64_t event = begin;
     if (use_lanes && a.pairs == Pairs::leading)
         for (; event + lanes <= end; event += lanes) {
             Group const group(a.offsets, event, last);
             if (!group.usable) {
-                for (int l = 0; l < lanes; ++l) count_event(a, event + l);
+                for (int l = 0; l < lanes; ++l) count_event(a, event + l, patience);
                 continue;
             }
             Mask<T> const chosen = choose_leading(a, group);
             store<int64_t>(-convert<Lanes<int64_t>>(chosen != 0), a.pair_offsets + 1 + event);
             store<uint8_t>(convert<Lanes<uint8_t>>(chosen), a.choice + event);
         }
-    for (; event < end; ++event) count_event(a, event);
+    for (; event < end && !patience.ended; ++event) count_event(a, event, patience);
 }
 
 template <class T>
-void dimuon_range(DimuonArgs<T> const& a, int64_t begin, int64_t end) {
+bool dimuon_range(DimuonArgs<T> const& a, int64_t begin, int64_t end, Interrupt* interrupt) {
+    Patience patience{interrupt};
     Block block;
     int64_t at = a.pair_offsets[begin];
     auto flush = [&] {
@@ -201,12 +218,18 @@ void dimuon_range(DimuonArgs<T> const& a, int64_t begin, int64_t end) {
             if (block.size == block_pairs) flush();
             continue;
         }
-        choose(a, event, [&](int64_t i, int64_t j) {
+        // Another thread may have changed what pairs are chosen by: there is room for as many only.
+        int64_t room = a.pair_offsets[event + 1] - a.pair_offsets[event];
+        choose(a, event, patience, [&](int64_t i, int64_t j) {
+            if (--room < 0) return;
             block.push(event, i, j, true);
             if (block.size == block_pairs) flush();
         });
+        if (patience.ended) return true;
+        if (room != 0) return false;
     }
     flush();
+    return true;
 }
 
 template <class T>
@@ -218,9 +241,9 @@ void pair_mass_range(PairMassArgs<T> const& a, int64_t begin, int64_t end) {
     }
 }
 
-#define FASTJAG_DIMUON(T)                                                     \
-    template void dimuon_count_range(DimuonArgs<T> const&, int64_t, int64_t); \
-    template void dimuon_range(DimuonArgs<T> const&, int64_t, int64_t);       \
+#define FASTJAG_DIMUON(T)                                                                 \
+    template void dimuon_count_range(DimuonArgs<T> const&, int64_t, int64_t, Interrupt*); \
+    template bool dimuon_range(DimuonArgs<T> const&, int64_t, int64_t, Interrupt*);       \
     template void pair_mass_range(PairMassArgs<T> const&, int64_t, int64_t);
 FASTJAG_FOR_FLOAT_TYPES(FASTJAG_DIMUON)
 

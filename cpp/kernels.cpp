@@ -55,6 +55,8 @@ char const* simd_name() {
                         : "baseline";
 }
 
+bool stopped(Interrupt* interrupt) { return interrupt && interrupt->stopped(); }
+
 // What an event costs besides its particles, in units of a padded slot (about 1 ns).
 constexpr int64_t event_cost = 8;
 
@@ -74,16 +76,19 @@ void aggregate(AggregateArgs<T> const& a, Threads threads) {
 
 template <class T>
 void dimuon_count(DimuonArgs<T> const& a, Threads threads) {
-    count_into_offsets(
-        a.offsets, a.n_events, event_cost, threads, a.pair_offsets,
-        [&](int64_t begin, int64_t end) { FASTJAG_DISPATCH(dimuon_count_range(a, begin, end)) });
+    count_into_offsets(a.offsets, a.n_events, event_cost, threads, a.pair_offsets,
+                       [&](int64_t begin, int64_t end) {
+                           FASTJAG_DISPATCH(dimuon_count_range(a, begin, end, threads.interrupt))
+                       });
 }
 
 template <class T>
 void dimuon(DimuonArgs<T> const& a, Threads threads) {
-    parallel_events(
-        a.offsets, a.n_events, 2 * event_cost, threads,
-        [&](int64_t begin, int64_t end, int) { FASTJAG_DISPATCH(dimuon_range(a, begin, end)) });
+    auto run = [&](int64_t begin, int64_t end) {
+        FASTJAG_DISPATCH(dimuon_range(a, begin, end, threads.interrupt))
+    };
+    parallel_events(a.offsets, a.n_events, 2 * event_cost, threads,
+                    [&](int64_t begin, int64_t end, int) { must_be_as_counted(run(begin, end)); });
 }
 
 template <class T>
@@ -105,14 +110,14 @@ void parallel_pairs(NearestArgs<T> const& a, Threads threads, Body const& body) 
 template <class T>
 void nearest(NearestArgs<T> const& a, Threads threads) {
     parallel_pairs(a, threads, [&](int64_t begin, int64_t end) {
-        FASTJAG_DISPATCH(nearest_range(a, begin, end))
+        FASTJAG_DISPATCH(nearest_range(a, begin, end, threads.interrupt))
     });
 }
 
 template <class T>
 void in_cone_count(NearestArgs<T> const& a, Threads threads) {
     parallel_pairs(a, threads, [&](int64_t begin, int64_t end) {
-        FASTJAG_DISPATCH(in_cone_count_range(a, begin, end))
+        FASTJAG_DISPATCH(in_cone_count_range(a, begin, end, threads.interrupt))
     });
     int64_t const n_left = a.left_offsets[a.n_events] - a.left_offsets[0];
     a.pair_offsets[0] = 0;
@@ -121,9 +126,11 @@ void in_cone_count(NearestArgs<T> const& a, Threads threads) {
 
 template <class T>
 void in_cone(NearestArgs<T> const& a, Threads threads) {
-    parallel_pairs(a, threads, [&](int64_t begin, int64_t end) {
-        FASTJAG_DISPATCH(in_cone_range(a, begin, end))
-    });
+    auto run = [&](int64_t begin, int64_t end) {
+        FASTJAG_DISPATCH(in_cone_range(a, begin, end, threads.interrupt))
+    };
+    parallel_pairs(a, threads,
+                   [&](int64_t begin, int64_t end) { must_be_as_counted(run(begin, end)); });
 }
 // Below this many entries another thread takes longer to start than it saves.
 constexpr int64_t histogram_grain = 4 * grain;
@@ -132,7 +139,7 @@ constexpr int64_t histogram_grain = 4 * grain;
 template <class T, class W>
 void histogram(HistogramArgs<T, W> const& a, Threads threads) {
     int const parts = useful_parts(a.n / (histogram_grain / grain), threads);
-    parallel_elements(a.n, {parts}, [&](int64_t begin, int64_t end, int part) {
+    parallel_elements(a.n, {parts, threads.interrupt}, [&](int64_t begin, int64_t end, int part) {
         FASTJAG_DISPATCH(histogram_range(a, begin, end, part))
     });
     auto const* counts = static_cast<uint32_t const*>(a.scratch);
@@ -151,11 +158,16 @@ void histogram(HistogramArgs<T, W> const& a, Threads threads) {
 void histogram_cuts(HistogramCutsArgs const& a, Threads threads) {
     int const parts = useful_parts(a.n_events * a.n_features / (histogram_grain / grain), threads);
     int64_t const share = (a.n_events + parts - 1) / parts;
-    run_parts(parts, [&](int part) {
-        int64_t const begin = std::min(part * share, a.n_events);
-        int64_t const end = std::min(begin + share, a.n_events);
+    auto fill = [&](int64_t begin, int64_t end, int part) {
         FASTJAG_DISPATCH(histogram_cuts_range(a, begin, end, part))
-    });
+    };
+    auto run = [&](int part) {
+        int64_t const end = std::min((part + 1) * share, a.n_events);
+        constexpr int64_t step = stride / 16;  // of events, with many features each
+        for (int64_t begin = part * share; begin < end && !stopped(threads); begin += step)
+            fill(begin, std::min(begin + step, end), part);
+    };
+    run_parts(parts, run, threads.interrupt);
 }
 
 // Blocks of rows grow longer down the triangle: threads take the next one when they are done.
@@ -163,14 +175,15 @@ template <class Out>
 void pyramid_gram(PyramidGramArgs<Out> const& a, Threads threads) {
     int64_t const rows = a.last_row - a.first_row;
     std::atomic<int64_t> next{a.first_row};
-    run_parts(useful_parts(rows * a.n_columns, threads), [&](int part) {
+    auto run = [&](int part) {
         for (;;) {
             int64_t const begin = next.fetch_add(pyramid_rows);
-            if (begin >= a.last_row) return;
+            if (begin >= a.last_row || stopped(threads)) return;
             int64_t const end = std::min(begin + pyramid_rows, a.last_row);
-            [&] { FASTJAG_DISPATCH(pyramid_gram_rows(a, begin, end, part)) }();
+            [&] { FASTJAG_DISPATCH(pyramid_gram_rows(a, begin, end, part, threads.interrupt)) }();
         }
-    });
+    };
+    run_parts(useful_parts(rows * a.n_columns, threads), run, threads.interrupt);
 }
 
 #define FASTJAG_PYRAMID(Out) template void pyramid_gram(PyramidGramArgs<Out> const&, Threads);

@@ -137,6 +137,9 @@ template <class T>
 struct FillInCone {
     NearestArgs<T> const& a;
 
+    // Never more than were counted for a particle. False: not as many.
+    bool* as_counted;
+
     template <int L>
     void run(int64_t i, int64_t first, int64_t last) const {
         int64_t const at = i - a.left_offsets[0];
@@ -145,48 +148,71 @@ struct FillInCone {
         scan<L>(a, i, first, last, [&](int l, int64_t j, Doubles distance2) {
             uint64_t flags = flags_of(distance2 < square(a.radius[at + l]));  // mostly none
             for (; flags; flags &= flags - 1) {
+                if (to[l] == a.pair_offsets[at + l + 1]) {
+                    *as_counted = false;
+                    return;
+                }
                 int const k = __builtin_ctzll(flags) / flag_spacing;
                 a.index[to[l]] = j + k;
                 a.delta_r[to[l]] = static_cast<T>(std::sqrt(distance2[k]));
                 ++to[l];
             }
         });
+        for (int l = 0; l < L; ++l)
+            if (to[l] != a.pair_offsets[at + l + 1]) *as_counted = false;
     }
 };
 
+constexpr int64_t most_pairs = int64_t{1} << 23;  // between two looks whether to stop
+
 template <class T, class Body>
-void for_left_particles(NearestArgs<T> const& a, int64_t begin, int64_t end, Body const& body) {
+void for_left_particles(NearestArgs<T> const& a, int64_t begin, int64_t end, Interrupt* interrupt,
+                        Body const& body) {
+    int64_t since = 0;
     for (int64_t event = begin; event < end; ++event) {
         int64_t const first = a.right_offsets[event], last = a.right_offsets[event + 1];
         int64_t i = a.left_offsets[event];
         int64_t const stop = a.left_offsets[event + 1];
-        for (; i + 4 <= stop; i += 4) body.template run<4>(i, first, last);
+        bool const long_event = (stop - i) * (last - first) > most_pairs;
+        if (!long_event) since += (stop - i) * (last - first);
+        for (; i + 4 <= stop; i += 4) {
+            body.template run<4>(i, first, last);
+            if (!long_event || (since += 4 * (last - first)) < most_pairs) continue;
+            if (stopped(interrupt)) return;
+            since = 0;
+        }
         for (; i + 2 <= stop; i += 2) body.template run<2>(i, first, last);
         if (i < stop) body.template run<1>(i, first, last);
+        if (since < most_pairs) continue;
+        if (stopped(interrupt)) return;
+        since = 0;
     }
 }
 
 }  // namespace
 
 template <class T>
-void nearest_range(NearestArgs<T> const& a, int64_t begin, int64_t end) {
-    for_left_particles(a, begin, end, Nearest<T>{a});
+void nearest_range(NearestArgs<T> const& a, int64_t begin, int64_t end, Interrupt* interrupt) {
+    for_left_particles(a, begin, end, interrupt, Nearest<T>{a});
 }
 
 template <class T>
-void in_cone_count_range(NearestArgs<T> const& a, int64_t begin, int64_t end) {
-    for_left_particles(a, begin, end, CountInCone<T>{a});
+void in_cone_count_range(NearestArgs<T> const& a, int64_t begin, int64_t end,
+                         Interrupt* interrupt) {
+    for_left_particles(a, begin, end, interrupt, CountInCone<T>{a});
 }
 
 template <class T>
-void in_cone_range(NearestArgs<T> const& a, int64_t begin, int64_t end) {
-    for_left_particles(a, begin, end, FillInCone<T>{a});
+bool in_cone_range(NearestArgs<T> const& a, int64_t begin, int64_t end, Interrupt* interrupt) {
+    bool as_counted = true;
+    for_left_particles(a, begin, end, interrupt, FillInCone<T>{a, &as_counted});
+    return as_counted;
 }
 
-#define FASTJAG_NEAREST(T)                                                      \
-    template void nearest_range(NearestArgs<T> const&, int64_t, int64_t);       \
-    template void in_cone_count_range(NearestArgs<T> const&, int64_t, int64_t); \
-    template void in_cone_range(NearestArgs<T> const&, int64_t, int64_t);
+#define FASTJAG_NEAREST(T)                                                                  \
+    template void nearest_range(NearestArgs<T> const&, int64_t, int64_t, Interrupt*);       \
+    template void in_cone_count_range(NearestArgs<T> const&, int64_t, int64_t, Interrupt*); \
+    template bool in_cone_range(NearestArgs<T> const&, int64_t, int64_t, Interrupt*);
 FASTJAG_FOR_FLOAT_TYPES(FASTJAG_NEAREST)
 
 }  // namespace fastjag::FASTJAG_ISA

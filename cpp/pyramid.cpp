@@ -194,7 +194,8 @@ void pyramid_index(PyramidIndexArgs const& a, Threads threads) {
 template <class T>
 void largest(LargestArgs<T> const& a, Threads threads) {
     int64_t const parts = useful_parts(a.n_rows * a.n_columns, threads);
-    run_parts(static_cast<int>(parts), [&](int part) {
+    auto run = [&](int part) {
+        int64_t since = 0;
         for (int64_t row = a.n_rows * part / parts; row < a.n_rows * (part + 1) / parts; ++row) {
             T const* const values = a.values + row * a.n_columns;
             int64_t const skip = a.exclude ? a.exclude[row] : -1;
@@ -216,8 +217,13 @@ void largest(LargestArgs<T> const& a, Threads threads) {
                 index[found] = -1;
                 best[found] = 0;
             }
+            since += a.n_columns;
+            if (since < stride) continue;
+            if (stopped(threads)) return;
+            since = 0;
         }
-    });
+    };
+    run_parts(static_cast<int>(parts), run, threads.interrupt);
 }
 
 template void largest(LargestArgs<float> const&, Threads);

@@ -316,7 +316,8 @@ struct Block {
 };
 
 template <class Sum, class Out>
-void gram_rows(PyramidGramArgs<Out> const& a, int64_t begin, int64_t end, int64_t part) {
+void gram_rows(PyramidGramArgs<Out> const& a, int64_t begin, int64_t end, int64_t part,
+               Interrupt* interrupt) {
     Scratch const s(a.scratch, a.most_features, a.block_features, part);
     auto first_of = [&](int64_t r) { return a.offsets[begin + r] - a.offsets[begin]; };
     auto* const sums = static_cast<Sum*>(s.sums);
@@ -325,7 +326,7 @@ void gram_rows(PyramidGramArgs<Out> const& a, int64_t begin, int64_t end, int64_
     for (int64_t r = 0; r < end - begin; ++r)
         plan(a, begin + r, s.rows[r], s.planes + first_of(r), s.lists + first_of(r));
     int64_t const n_columns = a.symmetric ? end : a.n_columns;
-    for (int64_t column = 0; column < n_columns; column += pyramid_tile) {
+    for (int64_t column = 0; column < n_columns && !stopped(interrupt); column += pyramid_tile) {
         uint64_t const* const words = a.planes + column / 64 * a.n_planes;
         int64_t const columns = smaller(pyramid_tile, n_columns - column);
         for (int64_t r = 0; r < end - begin; ++r) {
@@ -356,15 +357,17 @@ void gram_rows(PyramidGramArgs<Out> const& a, int64_t begin, int64_t end, int64_
 }  // namespace
 
 template <class Out>
-void pyramid_gram_rows(PyramidGramArgs<Out> const& a, int64_t begin, int64_t end, int64_t part) {
+void pyramid_gram_rows(PyramidGramArgs<Out> const& a, int64_t begin, int64_t end, int64_t part,
+                       Interrupt* interrupt) {
     if constexpr (sizeof(Out) > 2)
-        if (a.wide) return gram_rows<uint32_t>(a, begin, end, part);
+        if (a.wide) return gram_rows<uint32_t>(a, begin, end, part, interrupt);
     if constexpr (sizeof(Out) == 2 || std::is_floating_point_v<Out>)
-        gram_rows<uint16_t>(a, begin, end, part);
+        gram_rows<uint16_t>(a, begin, end, part, interrupt);
 }
 
-#define FASTJAG_INSTANTIATE(Out) \
-    template void pyramid_gram_rows(PyramidGramArgs<Out> const&, int64_t, int64_t, int64_t);
+#define FASTJAG_INSTANTIATE(Out)                                                            \
+    template void pyramid_gram_rows(PyramidGramArgs<Out> const&, int64_t, int64_t, int64_t, \
+                                    Interrupt*);
 FASTJAG_FOR_GRAM_TYPES(FASTJAG_INSTANTIATE)
 
 }  // namespace FASTJAG_ISA

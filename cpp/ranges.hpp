@@ -1,5 +1,8 @@
 // The CPU side of the kernels that gain from wide vectors: each handles a range of events (or
-// elements), is compiled once per instruction set, and is chosen at run time by simd_level().
+// elements), is compiled once per instruction set, and is chosen at run time by simd_level(). Those
+// whose work does not follow the number of elements ask now and then whether to stop, and then
+// return with their outputs half-written. Second passes are false where they find another number
+// of results than the first one counted; they never write more.
 #pragma once
 
 #include <cstdint>
@@ -12,22 +15,23 @@
     template <class T>                                                                             \
     void aggregate_range(AggregateArgs<T> const&, int64_t begin, int64_t end);                     \
     template <class T>                                                                             \
-    void dimuon_count_range(DimuonArgs<T> const&, int64_t begin, int64_t end);                     \
+    void dimuon_count_range(DimuonArgs<T> const&, int64_t begin, int64_t end, Interrupt*);         \
     template <class T>                                                                             \
-    void dimuon_range(DimuonArgs<T> const&, int64_t begin, int64_t end);                           \
+    bool dimuon_range(DimuonArgs<T> const&, int64_t begin, int64_t end, Interrupt*);               \
     template <class T>                                                                             \
     void pair_mass_range(PairMassArgs<T> const&, int64_t begin, int64_t end);                      \
     template <class T>                                                                             \
-    void nearest_range(NearestArgs<T> const&, int64_t begin, int64_t end);                         \
+    void nearest_range(NearestArgs<T> const&, int64_t begin, int64_t end, Interrupt*);             \
     template <class T>                                                                             \
-    void in_cone_count_range(NearestArgs<T> const&, int64_t, int64_t);                             \
+    void in_cone_count_range(NearestArgs<T> const&, int64_t begin, int64_t end, Interrupt*);       \
     template <class T>                                                                             \
-    void in_cone_range(NearestArgs<T> const&, int64_t begin, int64_t end);                         \
+    bool in_cone_range(NearestArgs<T> const&, int64_t begin, int64_t end, Interrupt*);             \
     template <class T, class W>                                                                    \
     void histogram_range(HistogramArgs<T, W> const&, int64_t begin, int64_t end, int64_t part);    \
     void histogram_cuts_range(HistogramCutsArgs const&, int64_t begin, int64_t end, int64_t part); \
     template <class Out>                                                                           \
-    void pyramid_gram_rows(PyramidGramArgs<Out> const&, int64_t begin, int64_t end, int64_t part);
+    void pyramid_gram_rows(PyramidGramArgs<Out> const&, int64_t begin, int64_t end, int64_t part,  \
+                           Interrupt*);
 
 namespace fastjag {
 
@@ -35,6 +39,9 @@ namespace fastjag {
 // this CPU has, or what FASTJAG_SIMD=v2|v3|v4 asks for. Throws invalid_argument if it cannot.
 int simd_level();
 char const* simd_name();
+
+// Whether to stop; null: never.
+bool stopped(Interrupt*);
 
 #if defined(FASTJAG_SIMD_LEVELS)
 namespace v2 {

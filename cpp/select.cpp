@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 #include <type_traits>
+#include <vector>
 
 #include "fastjag/kernels.hpp"
 #include "parallel.hpp"
@@ -9,35 +10,50 @@
 namespace fastjag {
 namespace {
 
+// Whatever another thread may write into a byte, it counts once.
+int kept(uint8_t const* mask, int64_t i) { return mask[i] & 1; }
+
 // Branch-free: every value is written, the cursor moves only past those kept. The loop ends with
-// the last one kept, so nothing beyond this part's output is touched.
+// the last one kept, so nothing beyond this part's output is touched. Then there must be no more:
+// another thread may have changed the mask since it was counted.
 template <class U>
 void compact_values(CompactArgs const& a, int64_t begin, int64_t end) {
     auto const* values = static_cast<U const*>(a.values);
     U* out = static_cast<U*>(a.out) + a.out_offsets[begin];
     U* const last = static_cast<U*>(a.out) + a.out_offsets[end];
-    for (int64_t i = a.offsets[begin]; out < last; ++i) {
+    int64_t i = a.offsets[begin];
+    int64_t const stop = a.offsets[end];
+    for (; out < last && i < stop; ++i) {
         *out = values[i];
-        out += a.mask[i];
+        out += kept(a.mask, i);
     }
+    bool more = false;
+    for (; i < stop; ++i) more |= kept(a.mask, i);
+    must_be_as_counted(out == last && !more);
 }
 
 template <class T>
-bool comes_before(T const* key, int64_t i, int64_t j) {
-    if (key[i] > key[j]) return true;
-    if (key[j] > key[i]) return false;
-    if constexpr (std::is_floating_point_v<T>) {
-        bool const nan_i = key[i] != key[i], nan_j = key[j] != key[j];
-        if (nan_i != nan_j) return nan_j;
-    }
+bool comes_before(T x, int64_t i, T y, int64_t j) {
+    if (x > y) return true;
+    if (y > x) return false;
+    if constexpr (std::is_floating_point_v<T>)
+        if ((x != x) != (y != y)) return y != y;
     return i < j;  // a total order: any sort is stable
 }
+
+template <class T>
+struct Ranked {
+    T key;
+    int64_t index;
+};
 
 // Events of up to four, without a branch: each particle's place is the number of those before it.
 // Reads four keys and writes four places; the caller writes the next event's over what spills.
 template <class T>
 void order_four(T const* key, int64_t start, int64_t n, int64_t* out) {
-    T const* x = key + start;
+    // Each is read once: another thread may change it, and then places would be taken twice.
+    T const volatile* from = key + start;
+    T const x[4] = {from[0], from[1], from[2], from[3]};
     auto overtakes = [&](int j, int i) {  // particle j > i comes first
         bool before = x[j] > x[i];
         if constexpr (std::is_floating_point_v<T>) before |= (x[i] != x[i]) & (x[j] == x[j]);
@@ -51,24 +67,43 @@ void order_four(T const* key, int64_t start, int64_t n, int64_t* out) {
     out[3 - c - e - f] = start + 3;
 }
 
+// Sorting algorithms count on an order that does not change: long events are sorted by a copy of
+// their keys, as another thread may change those.
 template <class T>
-void order_event(T const* key, int64_t start, int64_t n, int64_t limit, int64_t* out) {
+void order_event(T const* key, int64_t start, int64_t n, int64_t limit, int64_t* out,
+                 std::vector<Ranked<T>>& copy, Threads threads) {
     constexpr int64_t short_event = 24;
     if (n <= short_event) {
         // Insertion: nearly sorted input, the usual case, costs one comparison per particle.
         for (int64_t i = 0; i < n; ++i) {
             int64_t j = i;
-            for (; j > 0 && comes_before(key, start + i, out[j - 1]); --j) out[j] = out[j - 1];
+            for (; j > 0 && comes_before(key[start + i], start + i, key[out[j - 1]], out[j - 1]);
+                 --j)
+                out[j] = out[j - 1];
             out[j] = start + i;
         }
         return;
     }
-    for (int64_t i = 0; i < n; ++i) out[i] = start + i;
-    auto before = [key](int64_t i, int64_t j) { return comes_before(key, i, j); };
-    if (limit < n)
-        std::partial_sort(out, out + limit, out + n, before);
+    copy.resize(static_cast<size_t>(n));
+    Ranked<T>* const first = copy.data();
+    for (int64_t i = 0; i < n; ++i) first[i] = {key[start + i], start + i};
+    auto sort = [&](auto before) {
+        if (limit < n)
+            std::partial_sort(first, first + limit, first + n, before);
+        else
+            std::sort(first, first + n, before);
+    };
+    constexpr int64_t very_long = stride / 4;
+    if (n < very_long)
+        sort([](Ranked<T> const& x, Ranked<T> const& y) {
+            return comes_before(x.key, x.index, y.key, y.index);
+        });
     else
-        std::sort(out, out + n, before);
+        sort([threads, looks = int64_t{0}](Ranked<T> const& x, Ranked<T> const& y) mutable {
+            if (++looks % very_long == 0 && stopped(threads)) throw Interrupted{};
+            return comes_before(x.key, x.index, y.key, y.index);
+        });
+    for (int64_t i = 0; i < n; ++i) out[i] = first[i].index;
 }
 
 }  // namespace
@@ -77,10 +112,10 @@ void select(SelectArgs const& a, Threads threads) {
     count_into_offsets(a.offsets, a.n_events, 1, threads, a.out_offsets,
                        [&](int64_t begin, int64_t end) {
                            for (int64_t event = begin; event < end; ++event) {
-                               int64_t kept = 0;
+                               int64_t n = 0;
                                for (int64_t i = a.offsets[event]; i < a.offsets[event + 1]; ++i)
-                                   kept += a.mask[i];
-                               a.out_offsets[event + 1] = kept;
+                                   n += kept(a.mask, i);
+                               a.out_offsets[event + 1] = n;
                            }
                        });
 }
@@ -114,13 +149,14 @@ template <class T>
 void order(OrderArgs<T> const& a, Threads threads) {
     parallel_events(a.offsets, a.n_events, 8, threads, [&](int64_t begin, int64_t end, int) {
         int64_t const last = a.offsets[end];
+        std::vector<Ranked<T>> copy;
         for (int64_t event = begin; event < end; ++event) {
             int64_t const start = a.offsets[event], n = a.offsets[event + 1] - start;
             int64_t* const out = a.order + (start - a.offsets[0]);
             if (n <= 4 && start + 4 <= last)
                 order_four(a.key, start, n, out);
             else
-                order_event(a.key, start, n, a.limit, out);
+                order_event(a.key, start, n, a.limit, out, copy, threads);
         }
     });
 }

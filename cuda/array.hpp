@@ -62,8 +62,16 @@ class Array {
     std::vector<int64_t> shape_, strides_;
 };
 
-using Where = uintptr_t;  // the last argument of every function: the stream's handle
-inline Stream place(Where stream) { return {std::bit_cast<void*>(stream)}; }
+// The last argument of every function: the stream's handle, or a tuple of that and an int32 on the
+// GPU, which becomes 1 where inputs have changed between two passes.
+struct Where {
+    uintptr_t stream = 0;
+    Array changed;
+};
+inline Stream place(Where const& where) {
+    return {std::bit_cast<void*>(where.stream),
+            static_cast<int32_t*>(const_cast<void*>(where.changed.data()))};
+}
 
 inline void check_layout(Array const& a) {
     if (!a.contiguous() || !a.native())
@@ -79,6 +87,20 @@ inline void check_column(Array const& a) {
 inline DType dtype_of(Array const& a) { return dtype_named(a.kind()); }
 
 }  // namespace fastjag
+
+template <>
+struct pybind11::detail::type_caster<fastjag::Where> {
+    PYBIND11_TYPE_CASTER(fastjag::Where, const_name("Where"));
+    bool load(handle source, bool) {
+        bool const both = isinstance<tuple>(source);
+        value.stream = (both ? handle(source.cast<tuple>()[0]) : source).cast<uintptr_t>();
+        if (both) {
+            handle const changed = source.cast<tuple>()[1];
+            value.changed = fastjag::Array(changed.attr("__cuda_array_interface__").cast<dict>());
+        }
+        return true;
+    }
+};
 
 template <>
 struct pybind11::detail::type_caster<fastjag::Array> {

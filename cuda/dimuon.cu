@@ -182,7 +182,7 @@ __device__ void observe(DimuonArgs<T> const& a, int64_t at, int64_t event, int64
 }
 
 template <class T>
-__global__ void observe_leading(DimuonArgs<T> a) {
+__global__ void observe_leading(DimuonArgs<T> a, int32_t* changed) {
     each_event(
         a.n_events, [&](int64_t event) { return a.choice[event] == far; },
         [&](int64_t event) {
@@ -195,17 +195,25 @@ __global__ void observe_leading(DimuonArgs<T> a) {
         [&](int64_t event) {
             Leading<T> two = leading(a, event, lane_index(), warp_lanes);
             two.merge();
-            if (lane_index() == 0) observe(a, a.pair_offsets[event], event, two.first, two.second);
+            if (lane_index() > 0) return;
+            if (two.second >= 0 && charges_match(a, two.first, two.second))
+                observe(a, a.pair_offsets[event], event, two.first, two.second);
+            else
+                say_changed(changed);
         });
 }
 
-// Pair k of an event: its row is found by counting who is left to form pairs with.
+// Pair k of an event: its row is found by counting who is left to form pairs with. False if there
+// are more or fewer pairs than were counted.
 template <class T>
-__device__ void observe_pair(DimuonArgs<T> const& a, int64_t event, int64_t k) {
-    int64_t const at = a.pair_offsets[event] + k;
+__device__ bool observe_pair(DimuonArgs<T> const& a, int64_t event, int64_t k) {
+    int64_t const at = a.pair_offsets[event] + k, stop = a.offsets[event + 1];
     Tally rest = tally(a, event, 0, 1);
+    if (rest.pairs(a.charge_class) != a.pair_offsets[event + 1] - a.pair_offsets[event])
+        return false;
     int64_t i = a.offsets[event];
     for (;; ++i) {
+        if (i >= stop) return false;
         if (!passes(a, i)) continue;
         int const sign = charge_sign(a, i);
         rest.add(sign, -1);
@@ -214,19 +222,24 @@ __device__ void observe_pair(DimuonArgs<T> const& a, int64_t event, int64_t k) {
         k -= row;
     }
     int64_t j = i + 1;
-    for (;; ++j)
+    for (;; ++j) {
+        if (j >= stop) return false;
         if (passes(a, j) && charges_match(a, i, j) && k-- == 0) break;
+    }
     observe(a, at, event, i, j);
+    return true;
 }
 
 template <class T>
-__global__ void observe_all(DimuonArgs<T> a) {
+__global__ void observe_all(DimuonArgs<T> a, int32_t* changed) {
     each_item(
         a.n_events, [&](int64_t event) { return long_event(a.offsets, event); },
         [&](int64_t event) { return a.pair_offsets[event + 1] - a.pair_offsets[event]; },
-        [&](int64_t event, int64_t k) { observe_pair(a, event, k); },
+        [&](int64_t event, int64_t k) {
+            if (!observe_pair(a, event, k)) say_changed(changed);
+        },
         [&](int64_t event) {
-            int64_t const stop = a.offsets[event + 1];
+            int64_t const stop = a.offsets[event + 1], limit = a.pair_offsets[event + 1];
             int64_t at = a.pair_offsets[event];
             for (int64_t i = a.offsets[event]; i < stop; ++i) {
                 if (!passes(a, i)) continue;
@@ -235,10 +248,12 @@ __global__ void observe_all(DimuonArgs<T> a) {
                     bool const match = j < stop && passes(a, j) && charges_match(a, i, j);
                     unsigned const matches = __ballot_sync(all_lanes, match);
                     unsigned const before = matches & ((1u << lane_index()) - 1);
-                    if (match) observe(a, at + __popc(before), event, i, j);
+                    if (match && at + __popc(before) < limit)
+                        observe(a, at + __popc(before), event, i, j);
                     at += __popc(matches);
                 }
             }
+            if (lane_index() == 0 && at != limit) say_changed(changed);
         });
 }
 
@@ -267,9 +282,9 @@ void dimuon(DimuonArgs<T> const& a, Stream stream) {
     if (a.n_events == 0) return;
     int64_t const blocks = blocks_for(a.n_events, block_threads);
     if (a.pairs == Pairs::leading)
-        FASTJAG_LAUNCH(observe_leading<T>, blocks, block_threads, 0, stream, a);
+        FASTJAG_LAUNCH(observe_leading<T>, blocks, block_threads, 0, stream, a, stream.changed);
     else
-        FASTJAG_LAUNCH(observe_all<T>, blocks, block_threads, 0, stream, a);
+        FASTJAG_LAUNCH(observe_all<T>, blocks, block_threads, 0, stream, a, stream.changed);
 }
 
 template <class T>

@@ -38,4 +38,10 @@ __device__ inline int64_t global_thread() { return int64_t{blockIdx.x} * blockDi
 __device__ inline int64_t all_threads() { return int64_t{gridDim.x} * blockDim.x; }
 __device__ inline int64_t lane_index() { return threadIdx.x % 32; }
 
+// A second pass has found other numbers than the first one counted (Stream::changed). Any number
+// of threads may say so.
+__device__ inline void say_changed(int32_t* changed) {
+    if (changed) atomicExch(changed, 1);
+}
+
 }  // namespace fastjag

@@ -37,6 +37,7 @@ template <class T>
 struct Nearest {
     static constexpr bool counts = false;
     NearestArgs<T> const& a;
+    int32_t* changed;  // never
 
     template <int64_t Lanes>
     __device__ void run(int64_t event, int64_t i) const {
@@ -67,6 +68,7 @@ template <class T>
 struct CountInCone {
     static constexpr bool counts = true;
     NearestArgs<T> const& a;
+    int32_t* changed;  // never
 
     template <int64_t Lanes>
     __device__ void run(int64_t event, int64_t i) const {
@@ -85,12 +87,14 @@ template <class T>
 struct FillInCone {
     static constexpr bool counts = false;
     NearestArgs<T> const& a;
+    int32_t* changed;
 
     template <int64_t Lanes>
     __device__ void run(int64_t event, int64_t i) const {
         int64_t const left = i - a.left_offsets[0];
         double const radius2 = square(a.radius[left]);
         int64_t at = a.pair_offsets[left];
+        int64_t const limit = a.pair_offsets[left + 1];
         visit_right<Lanes>(a, event, i, [&](int64_t j, double distance2) {
             bool const inside = distance2 < radius2;
             unsigned others = inside, before = 0;
@@ -98,18 +102,20 @@ struct FillInCone {
                 others = __ballot_sync(all_lanes, inside);
                 before = others & ((1u << lane_index()) - 1);
             }
-            if (inside) {
-                a.index[at + __popc(before)] = j;
-                a.delta_r[at + __popc(before)] = static_cast<T>(std::sqrt(distance2));
+            int64_t const to = at + __popc(before);
+            if (inside && to < limit) {
+                a.index[to] = j;
+                a.delta_r[to] = static_cast<T>(std::sqrt(distance2));
             }
             at += __popc(others);
         });
+        if ((Lanes == 1 || lane_index() == 0) && at != limit) say_changed(changed);
     }
 };
 
 template <class T, template <class> class Work>
-__global__ void each_left(NearestArgs<T> a) {
-    Work<T> const work{a};
+__global__ void each_left(NearestArgs<T> a, int32_t* changed) {
+    Work<T> const work{a, changed};
     if (work.counts && global_thread() == 0) a.pair_offsets[0] = 0;
     each_item(
         a.n_events,
@@ -130,20 +136,20 @@ template <class T>
 void nearest(NearestArgs<T> const& a, Stream stream) {
     if (a.n_events == 0) return;
     int64_t const blocks = blocks_for(a.n_events, block_threads);
-    FASTJAG_LAUNCH((each_left<T, Nearest>), blocks, block_threads, 0, stream, a);
+    FASTJAG_LAUNCH((each_left<T, Nearest>), blocks, block_threads, 0, stream, a, nullptr);
 }
 
 template <class T>
 void in_cone_count(NearestArgs<T> const& a, Stream stream) {
     int64_t const blocks = blocks_for(a.n_events, block_threads);
-    FASTJAG_LAUNCH((each_left<T, CountInCone>), blocks, block_threads, 0, stream, a);
+    FASTJAG_LAUNCH((each_left<T, CountInCone>), blocks, block_threads, 0, stream, a, nullptr);
 }
 
 template <class T>
 void in_cone(NearestArgs<T> const& a, Stream stream) {
     if (a.n_events == 0) return;
     int64_t const blocks = blocks_for(a.n_events, block_threads);
-    FASTJAG_LAUNCH((each_left<T, FillInCone>), blocks, block_threads, 0, stream, a);
+    FASTJAG_LAUNCH((each_left<T, FillInCone>), blocks, block_threads, 0, stream, a, stream.changed);
 }
 
 #define FASTJAG_NEAREST(T)                                      \

@@ -32,9 +32,10 @@ __global__ void count_kept(SelectArgs a) {
 // ---- compact -----------------------------------------------------------------------------------
 
 // A block takes a group of events. What is kept of them lies together, as they do, so that their
-// borders do not matter: warps take equal parts of the particles, and count before they write.
+// borders do not matter: warps take equal parts of the particles, and count before they write. If
+// the mask has changed since it was counted, nothing is written behind the group's output.
 template <class U>
-__global__ void compact_values(CompactArgs a, int64_t group) {
+__global__ void compact_values(CompactArgs a, int64_t group, int32_t* changed) {
     constexpr int most_rows = 4;  // of 32 particles for each warp, all read at once
     FASTJAG_SHARED(int, counts);  // of the warps, in two turns: one barrier is enough
     auto const* const values = static_cast<U const*>(a.values);
@@ -45,6 +46,7 @@ __global__ void compact_values(CompactArgs a, int64_t group) {
         int64_t const last = first + group < a.n_events ? first + group : a.n_events;
         int64_t const begin = a.offsets[first], end = a.offsets[last];
         U* out = static_cast<U*>(a.out) + a.out_offsets[first];
+        U* const limit = static_cast<U*>(a.out) + a.out_offsets[last];
         for (int64_t tile = begin & ~31; tile < end; turn = warps - turn) {
             int64_t const wanted = (end - tile + blockDim.x - 1) / blockDim.x;
             int const rows = static_cast<int>(wanted < most_rows ? wanted : most_rows);
@@ -70,11 +72,13 @@ __global__ void compact_values(CompactArgs a, int64_t group) {
             }
 #pragma unroll
             for (int k = 0; k < most_rows; ++k) {
-                if (kept[k] >> lane_index() & 1) to[__popc(kept[k] & below)] = x[k];
+                U* const at = to + __popc(kept[k] & below);
+                if (kept[k] >> lane_index() & 1 && at < limit) *at = x[k];
                 to += __popc(kept[k]);
             }
             tile += rows * int64_t{blockDim.x};
         }
+        if (threadIdx.x == 0 && out != limit) say_changed(changed);
     }
 }
 
@@ -113,7 +117,8 @@ __global__ void order_by_rank(OrderArgs<T> a) {
         if (end - start > most_ranked) return;
         T const own = a.key[i];
         int rank = 0;
-        for (int64_t j = start; j < end; ++j) rank += comes_before(a.key[j], j, own, i);
+        for (int64_t j = start; j < end; ++j)
+            if (j != i) rank += comes_before(a.key[j], j, own, i);  // the key may have changed
         a.order[start - a.offsets[0] + rank] = i;
     });
 }
@@ -189,19 +194,19 @@ void compact(CompactArgs const& a, Stream stream) {
     switch (a.itemsize) {
         case 1:
             FASTJAG_LAUNCH((compact_values<uint8_t>), blocks, block_threads, shared, stream, a,
-                           group);
+                           group, stream.changed);
             return;
         case 2:
             FASTJAG_LAUNCH((compact_values<uint16_t>), blocks, block_threads, shared, stream, a,
-                           group);
+                           group, stream.changed);
             return;
         case 4:
             FASTJAG_LAUNCH((compact_values<uint32_t>), blocks, block_threads, shared, stream, a,
-                           group);
+                           group, stream.changed);
             return;
         default:
             FASTJAG_LAUNCH((compact_values<uint64_t>), blocks, block_threads, shared, stream, a,
-                           group);
+                           group, stream.changed);
     }
 }
 

@@ -22,14 +22,21 @@
 
 namespace fastjag {
 
+// How a long call ends before it is done (parallel.hpp), and what it throws then.
+struct Interrupt;
+struct Interrupted {};
+
 // How many threads a kernel may use; kernels fall back to one below their grain.
 struct Threads {
     int count = 1;
+    Interrupt* interrupt = nullptr;
 };
 
-// A CUDA stream: kernels given one run on its GPU, behind what it already holds.
+// A CUDA stream: kernels given one run on its GPU, behind what it already holds. In a second pass
+// that finds other numbers than the first one counted, a word of the GPU becomes 1 (null: none).
 struct Stream {
     void* handle = nullptr;
+    int32_t* changed = nullptr;
 };
 
 namespace FASTJAG_ISA {

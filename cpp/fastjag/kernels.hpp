@@ -4,7 +4,10 @@
 //  - Pointers and int64 sizes only; inputs first, outputs last; a null output is not computed.
 //  - `offsets` has n_events + 1 entries; event i owns particles offsets[i] .. offsets[i+1] - 1 of
 //    the content. Offsets are validated before they get here; offsets[0] need not be 0.
-//  - The caller provides outputs and scratch; a kernel's own work neither allocates nor throws.
+//  - The caller provides outputs and scratch; but for sorting, a kernel's own work allocates
+//    nothing. Kernels in two passes throw where the second finds other numbers than the first
+//    counted, as inputs may be written by other threads; they never write more. All may throw
+//    Interrupted.
 //  - Given a Stream, all pointers are to memory of its GPU, but for small arrays of structs
 //    (columns, axes), which stay on the host. Kernels return before they are done; a launch that
 //    fails throws CudaError. Those that write offsets write counts only, for `scan` to add up.

@@ -2,17 +2,40 @@
 #pragma once
 
 #include <pybind11/numpy.h>
+#include <unistd.h>
 
 #include <string>
 
 #include "dtype.hpp"
+#include "parallel.hpp"
 
 namespace fastjag {
 
 using Array = pybind11::array;
 
 using Where = int;  // the last argument of every function: number of threads
-inline Threads place(Where threads) { return {threads}; }
+
+// Whether a signal's handler raised an exception, which is then set. Only the main thread answers
+// signals; others do not wait for the interpreter.
+inline bool signalled() {
+#if defined(__linux__)
+    if (getpid() != gettid()) return false;
+#endif
+    pybind11::gil_scoped_acquire const held;
+    return PyErr_CheckSignals() != 0;
+}
+
+// Where a call runs, as long as it does.
+class Place {
+  public:
+    explicit Place(int threads) : threads_(threads) {}
+    operator Threads() { return {threads_, &interrupt_}; }
+
+  private:
+    int threads_;
+    Interrupt interrupt_{&signalled};
+};
+inline Place place(Where threads) { return Place(threads); }
 
 inline void check_layout(Array const& a) {
     constexpr int wanted = Array::c_style + int{pybind11::detail::npy_api::NPY_ARRAY_ALIGNED_};

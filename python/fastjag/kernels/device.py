@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -34,6 +36,14 @@ class Cpu:
         """The last argument of a kernel: how many threads it may use."""
         return get_num_threads(threads)
 
+    @contextmanager
+    def second_pass(self, threads: int | None) -> Iterator[Any]:
+        """The last argument of a kernel that fills what another has counted.
+
+        RuntimeError where it finds other numbers: inputs changed in between.
+        """
+        yield self.where(threads)  # kernels themselves raise it
+
     @staticmethod
     def asarray(values: Any) -> Array:
         """``values`` on this device."""
@@ -65,6 +75,15 @@ class Gpu:
         """The last argument of a kernel: the handle of the stream."""
         get_num_threads(threads)  # what is wrong on the CPU is wrong here
         return int(self.xp.cuda.get_current_stream().ptr)
+
+    @contextmanager
+    def second_pass(self, threads: int | None) -> Iterator[Any]:
+        changed = self.zeros(1, np.int32)
+        yield self.where(threads), changed
+        if int(changed[0]):
+            raise RuntimeError(
+                "mask or columns changed while they were read: another thread writes into them"
+            )
 
     @staticmethod
     def asarray(values: Any) -> Any:

@@ -54,12 +54,13 @@ def dimuon(
     integers = {"event": np.int64, "first": np.int64, "second": np.int64, "charge": np.int32}
     result = {name: device.empty(n, integers.get(name, pt.dtype)) for name in fields}
     get = result.get  # None: not computed
-    device.kernels.dimuon(
-        offsets, pt, eta, phi, charges, mask, particle_mass, charge_class, mode, pair_offsets,
-        choice, get("event"), get("first"), get("second"), get("charge"), get("mass"), get("pt"),
-        get("eta"), get("phi"), get("delta_r"), get("delta_pt"), get("delta_eta"),
-        get("delta_phi"), where,
-    )  # fmt: skip
+    with device.second_pass(threads) as where:
+        device.kernels.dimuon(
+            offsets, pt, eta, phi, charges, mask, particle_mass, charge_class, mode, pair_offsets,
+            choice, get("event"), get("first"), get("second"), get("charge"), get("mass"),
+            get("pt"), get("eta"), get("phi"), get("delta_r"), get("delta_pt"), get("delta_eta"),
+            get("delta_phi"), where,
+        )  # fmt: skip
     return pair_offsets, result
 
 

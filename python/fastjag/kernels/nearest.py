@@ -49,7 +49,8 @@ def in_cone(
     device.add_up(pair_offsets)
     n_pairs = int(pair_offsets[-1])
     index, delta_r = device.empty(n_pairs, np.int64), device.empty(n_pairs, eta.dtype)
-    device.kernels.in_cone(*left, *right, radii, pair_offsets, index, delta_r, where)
+    with device.second_pass(threads) as where:
+        device.kernels.in_cone(*left, *right, radii, pair_offsets, index, delta_r, where)
     return pair_offsets, index, delta_r
 
 

@@ -29,7 +29,8 @@ def compact(
     """One column without the particles that fail ``mask``; ``out_offsets`` from :func:`select`."""
     device = device_of(offsets=offsets, mask=mask, values=values)
     result: Array = device.empty(int(out_offsets[-1]), values.dtype)
-    device.kernels.compact(offsets, mask, out_offsets, values, result, device.where(threads))
+    with device.second_pass(threads) as where:
+        device.kernels.compact(offsets, mask, out_offsets, values, result, where)
     return result
 
 
@@ -54,5 +55,7 @@ def order(
     most = np.iinfo(np.int64).max if limit is None else at_least("limit", limit, 0)
     device = device_of(offsets=offsets, key=key)
     result: NDArray[np.int64] = device.empty(int(offsets[-1] - offsets[0]), np.int64)
+    if not device.is_cpu:  # no place stays empty, even if another thread changes the key meanwhile
+        result[:] = device.xp.arange(int(offsets[0]), int(offsets[-1]))
     device.kernels.order(offsets, key, most, result, device.where(threads))
     return result
