@@ -164,4 +164,6 @@ def test_parallel_hpp(thread_sanitizer, tmp_path):
     assert build.returncode == 0, build.stderr
     done = subprocess.run([program], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.split() == ["elements", "events", "balance", "fairness", "exceptions"]
+    assert done.stdout.split() == [
+        "elements", "events", "balance", "fairness", "exceptions", "interrupts",
+    ]  # fmt: skip

@@ -130,6 +130,65 @@ void exceptions() {
     }
 }
 
+// All parts end soon after it says so, and what is done until then was done in order.
+void interrupts() {
+    for (int threads : {1, 3}) {
+        static std::atomic<int> asked;
+        asked = 0;
+        Interrupt never([] { return false; }), later([] { return ++asked == 3; });
+        std::vector<int64_t> sums(4, 0);
+        int64_t const n = 20 * stride;
+        parallel_elements(n, {threads, &never}, [&](int64_t begin, int64_t end, int part) {
+            sums[static_cast<size_t>(part)] += end - begin;
+        });
+        REQUIRE(std::accumulate(sums.begin(), sums.end(), int64_t{0}) == n);
+        std::atomic<int> bodies{0};
+        bool ended = false;
+        try {
+            parallel_elements(2000 * stride, {threads, &later}, [&](int64_t, int64_t, int) {
+                ++bodies;
+                std::this_thread::sleep_for(std::chrono::milliseconds(5));
+            });
+        } catch (Interrupted const&) {
+            ended = true;
+        }
+        REQUIRE(ended && asked == 3 && bodies < 1500);
+        // The calling thread asks while it waits for the others, too.
+        asked = 0;
+        Interrupt waiting([] { return ++asked == 2; });
+        ended = false;
+        try {
+            run_parts(
+                threads,
+                [&](int part) {
+                    while (part < threads - 1 && !waiting.stopped())
+                        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+                },
+                &waiting);
+        } catch (Interrupted const&) {
+            ended = true;
+        }
+        REQUIRE(ended == (threads > 1));
+    }
+    // Offsets of counts that come in pieces.
+    std::vector<int64_t> counts(100, stride / 7);
+    auto const offsets = offsets_of(counts);
+    for (int threads : {1, 2, 5}) {
+        Interrupt never([] { return false; });
+        std::vector<int64_t> found(101, -1);
+        count_into_offsets(offsets.data(), 100, 1, {threads, &never}, found.data(),
+                           [&](int64_t begin, int64_t end) {
+                               for (int64_t i = begin; i < end; ++i)
+                                   found[static_cast<size_t>(i + 1)] = i % 3;
+                           });
+        int64_t sum = 0;
+        for (int64_t i = 0; i <= 100; ++i) {
+            REQUIRE(found[static_cast<size_t>(i)] == sum);
+            sum += i % 3;
+        }
+    }
+}
+
 int main() {
     elements();
     std::puts("elements");
@@ -141,4 +200,6 @@ int main() {
     std::puts("fairness");
     exceptions();
     std::puts("exceptions");
+    interrupts();
+    std::puts("interrupts");
 }

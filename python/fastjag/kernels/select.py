@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastjag.arrays import Array, Offsets, at_least
-from fastjag.kernels.device import device_of
+from fastjag.kernels.device import Gpu, device_of
 
 
 def select(offsets: Offsets, mask: NDArray[np.bool_], *, threads: int | None = None) -> Offsets:
@@ -55,7 +55,7 @@ def order(
     most = np.iinfo(np.int64).max if limit is None else at_least("limit", limit, 0)
     device = device_of(offsets=offsets, key=key)
     result: NDArray[np.int64] = device.empty(int(offsets[-1] - offsets[0]), np.int64)
-    if not device.is_cpu:  # no place stays empty, even if another thread changes the key meanwhile
+    if isinstance(device, Gpu):  # no place stays empty, even if another thread changes the key meanwhile
         result[:] = device.xp.arange(int(offsets[0]), int(offsets[-1]))
     device.kernels.order(offsets, key, most, result, device.where(threads))
     return result
