@@ -55,7 +55,7 @@ def order(
     most = np.iinfo(np.int64).max if limit is None else at_least("limit", limit, 0)
     device = device_of(offsets=offsets, key=key)
     result: NDArray[np.int64] = device.empty(int(offsets[-1] - offsets[0]), np.int64)
-    if isinstance(device, Gpu):  # no place stays empty, even if another thread changes the key meanwhile
+    if isinstance(device, Gpu):  # no place stays empty, even if another thread changes the key
         result[:] = device.xp.arange(int(offsets[0]), int(offsets[-1]))
     device.kernels.order(offsets, key, most, result, device.where(threads))
     return result
