@@ -38,7 +38,7 @@ ARGUED = 0.1  # share of the sample that may be left out as equivalent
 
 #: Modules that mutants are made of, and what tests them.
 TESTS = {
-    "statistics/likelihood.py": ("statistics", "likelihood", "toy_pvalues"),
+    "statistics/likelihood.py": ("likelihood", "statistics"),
     "statistics/pvalues.py": ("toy_pvalues", "statistics"),
     "statistics/windows.py": ("statistics",),
     "statistics/backgrounds.py": ("backgrounds", "peaks"),

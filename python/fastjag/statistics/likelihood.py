@@ -7,14 +7,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.polynomial import legendre
 from numpy.typing import ArrayLike, NDArray
+from scipy import special
 
 from fastjag.arrays import at_least
 from fastjag.statistics.deviations import p_value
 from fastjag.statistics.windows import Floats, Window
 
-_FIRST = 1e-6  # the least barrier to begin with, in numbers of events
+_FIRST = 1e-3  # barrier to begin with, in numbers of events
 _BARRIER = 0.1  # how much less of the barrier each stage of the fit leaves
-_STEPS = 400  # Newton steps before a spectrum counts as not converged; usual are 20 to 60
+_STEPS = 1000  # Newton steps before a spectrum counts as not converged; usual are 10 to 60
 _TOLERANCE = 1e-13  # of -ln L, times the number of events
 _CHUNK = 4096  # spectra at a time: their matrices stay in the cache
 
@@ -137,7 +138,7 @@ def background_error(
     # An expectation at the border of zero would be known exactly.
     expected = np.maximum(theta @ design.T, 1e-3)
     weight = np.broadcast_to(np.asarray(scale, np.float64) / expected, expected.shape)
-    information = np.einsum("...b,bi,bj->...ij", weight, design, design, optimize=True)
+    information = np.einsum("...b,bi,bj->...ij", weight, design, design)
     rows = legendre.legvander(unit_mass(masses, window), theta.shape[-1] - 1)
     spread = np.linalg.solve(information, np.broadcast_to(
         rows.T, (*theta.shape[:-1], *rows.T.shape)))  # fmt: skip
@@ -236,10 +237,9 @@ def excess(
 
 def _deviance(expected: Floats, n: Floats, scale: Floats) -> Floats:
     """-ln L of scaled Poisson counts, but for what does not depend on the expectation."""
-    positive = np.where(expected > 0, expected, 1)
-    terms = expected - np.where(n > 0, n * np.log(positive), 0)
-    total: Floats = (scale * terms).sum(axis=-1)
-    return total
+    # Rounding may leave an empty bin's expectation below zero.
+    terms = expected - special.xlogy(n, np.maximum(expected, np.finfo(np.float64).tiny))
+    return np.asarray((scale * terms).sum(axis=-1))
 
 
 def _fit(
@@ -261,8 +261,7 @@ def _fit(
     theta[:, 0] = 1  # flat: positive in every bin
     converged = np.zeros(spectra, bool)
     filled = (n > 0).all(axis=1)
-    # An event of each bin, but not too little to be seen; filled bins need none.
-    barrier = np.where(filled, 0.0, np.clip(1 / events[:, 0], _FIRST, 1))
+    barrier = np.where(filled, 0.0, _FIRST)  # filled bins need none
     expected_all = theta @ design.T
     if start is not None:  # a barrier would have to come back from the border
         near = filled & (start @ design.T > 0).all(axis=1)
