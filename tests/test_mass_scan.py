@@ -102,6 +102,8 @@ def test_real_collisions(real_data):
         ),
         ({"low": 1, "high": 100, "degree": 2}, "degree must be an integer >= 3, got 2"),
         ({"low": 1, "high": np.inf}, "low 1, high inf"),
+        ({"low": 1, "high": 100, "discovery": np.nan}, "discovery must be above 0, .* got nan"),
+        ({"low": 1, "high": 100, "discovery": 0}, "discovery must be above 0, .* got 0"),
         ({"low": 1, "high": 100, "resolution": 1.0}, "resolution 1"),
     ],
 )
@@ -204,8 +206,16 @@ def test_an_edge_is_no_peak():
     assert not scan.usable[across].any()
     assert (scan.Z[~scan.usable] == 0).all()
     assert (scan.S[~scan.usable] == 0).all()
+    assert (scan.error[~scan.usable] == 0).all()
+    np.testing.assert_allclose(
+        scan.B[~scan.usable],
+        np.lib.stride_tricks.sliding_window_view(scan.expected, 4).sum(axis=1)[12:][: len(scan.Z)][
+            ~scan.usable
+        ],
+    )
     assert scan.peaks == []
     assert finite(scan)
+    assert scan.expected.max() < 3 * scan.counts.max()
 
 
 def test_nothing_bypasses_the_toys():
@@ -242,6 +252,16 @@ def test_an_excess_over_many_events():
     assert np.median(Z) == pytest.approx(4.4, abs=0.6)
     assert found >= 6  # three sigma globally are 3.7 locally
     assert np.median(pulls) == pytest.approx(0, abs=0.5)
+
+
+def test_toys_have_the_shape_of_the_data():
+    """Where narrow sidebands are used, and where none are, toys have no notches that data have not."""
+    edges, expected = spectrum(SHAPES["turn-on"], 3e7, 0.05)
+    for seed in range(3):
+        counts = np.random.default_rng(seed).poisson(expected)
+        scan = scan_counts(counts, edges, toys=1)
+        assert not scan.usable.all()
+        assert np.abs((scan.expected - expected) / np.sqrt(expected)).max() < 6
 
 
 def test_global_p_is_uniform():

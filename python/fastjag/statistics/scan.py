@@ -267,6 +267,8 @@ def scan_counts(
         raise ValueError(f"sb_bins = {sb_bins}: a background needs sidebands of {FEWEST_BINS} bins")
     at_least("degree", degree, 3)
     at_least("toys", toys, 1)
+    if not 0 < discovery < np.inf:
+        raise ValueError(f"discovery must be above 0, in standard deviations, got {discovery!r}")
     edges, counts = np.asarray(edges, np.float64), np.asarray(counts, np.float64)
     if edges.ndim != 1 or counts.shape != (max(len(edges) - 1, 0),):
         raise ValueError(
@@ -305,8 +307,9 @@ def scan_counts(
         if len(kept) < len(found):
             found = kept
             continue
-        best = _best(scanner, Z, found)
-        if best in added or result.global_Z(Z[best]) < discovery:
+        free = _free(scanner, Z, found, added)
+        best = int(free.argmax())
+        if free[best] < _LOCAL or result.global_Z(free[best]) < discovery:
             break
         added.add(best)
         found = joined(found, first[best], first[best] + sr_bins)
@@ -314,8 +317,8 @@ def scan_counts(
         inside = scanner.inside(low, high)
         at = int(inside[Z[inside].argmax()])
         result.peaks.append(
-            Peak(_summit(result.mass, Z, at, inside), Z[at], float(result.global_Z(Z[at])), result.S[at], B[at],
-                 edges[low], edges[high])
+            Peak(_summit(result.mass, Z, at, inside), Z[at], float(result.global_Z(Z[at])),
+                 result.S[at], B[at], edges[low], edges[high])
         )  # fmt: skip
     return result
 
@@ -364,13 +367,14 @@ def _summit(mass: Floats, Z: Floats, at: int, inside: NDArray[np.int64]) -> floa
     return float(mass[at] * (mass[at + 1] / mass[at]) ** np.clip(shift, -0.5, 0.5))
 
 
-def _best(scanner: _Scanner, Z: Floats, found: list[tuple[int, int]]) -> int:
-    """The most significant window whose signal region holds no bin of a known peak."""
+def _free(scanner: _Scanner, Z: Floats, found: list[tuple[int, int]], tried: set[int]) -> Floats:
+    """Z of the windows not tried whose signal region holds no bin of a known peak, 0 of others."""
     begin = scanner.first_signal
     free = np.ones(len(Z), bool)
+    free[list(tried)] = False
     for first, last in found:
         free &= (begin + scanner.sr_bins <= first) | (begin >= last)
-    return int(np.where(free, Z, -1).argmax())
+    return np.where(free, Z, 0.0)
 
 
 def _toys(scanner: _Scanner, expected: Floats, toys: int, seed: int) -> tuple[Floats, float]:
