@@ -51,7 +51,7 @@ TESTS = {
     "statistics/baseline.py": ("scan_parts", "mass_scan"),
     "statistics/elsewhere.py": ("scan_parts", "mass_scan"),
     "analyses/gammajet/response.py": ("gammajet_response",),
-    "analyses/triggerrate/rates.py": ("rates_skims", "rates"),
+    "analyses/triggerrate/rates.py": ("rates_borders", "rates_skims", "rates"),
     "baskets.py": ("baskets", "io", "io_errors"),
     "reader.py": ("io", "io_errors", "baskets"),
     "histograms.py": ("histogram", "histogram_cuts"),

@@ -117,6 +117,11 @@ class TestCore:
         assert np.isnan(response.core(x, np.zeros(2000)).mean)
         assert np.isnan(response.core(x, -np.ones(2000)).mean)
         assert np.isnan(response.core(np.ones(100)).mean)
+        # Those in the range cancel, though all of them do not.
+        ends = np.linspace(-1, 1, 20)
+        x = np.concatenate([ends, ends, [9.0], [-9.0]])
+        w = np.repeat([1.0, -1.0, 0.5], [20, 20, 2])
+        assert np.isnan(response.core(x, w).mean)
         assert np.isnan(response.core([]).mean)
         # Half of all events are in the range, which has too few then.
         assert np.isnan(response.core(np.append(np.tile([-9.0, 9.0], 6), [0.0] * 3)).mean)

@@ -8,6 +8,7 @@ from jet_samples import FEW, events_file, jet_folder, tiny_events, write_tiny  #
 from fastjag.analyses.jettrack import JetReader, read_tensors, tagging, to_jetntuple, write_tensors
 from fastjag.analyses.jettrack.tensors import Table
 from fastjag.files import ReadError
+from fastjag.models.ensembles import validation_part
 from fastjag.toys.jetfiles import write_jets
 
 
@@ -114,3 +115,40 @@ def test_errors(events_file, tmp_path):  # noqa: F811
     )  # fmt: skip
     with pytest.raises(ReadError, match=r"t.root.*: event numbers must be below 2\^48"):
         to_jetntuple(path, tmp_path / "c.root")
+
+
+def test_validation_keeps_copies_together():
+    """The part that ends training early holds no copies of what is trained on."""
+    rng = np.random.default_rng(5)
+    group = rng.integers(0, 60, 900)
+    codes, weights = (group % 3).astype(np.int64), rng.random(900)
+    held = validation_part(codes, 0.2, np.random.default_rng(1), weights, group + 7)
+    assert 0.1 < held.mean() < 0.3
+    assert not set(group[held]) & set(group[~held])
+    assert set(codes[held]) == set(codes[~held]) == {0, 1, 2}
+    again = validation_part(codes, 0.2, np.random.default_rng(1), weights, group + 7)
+    np.testing.assert_array_equal(held, again)
+    with pytest.raises(ValueError, match="3 groups cannot be split so that both parts have events"):
+        validation_part(codes, 0.2, np.random.default_rng(1), weights, codes)
+
+
+def test_models_are_told(monkeypatch):
+    """Both hand their groups on, of the events that they train on."""
+    from fastjag.models import deepsets, ensembles
+
+    seen = []
+
+    def part(codes, share, rng, weights, groups=None):
+        seen.append(groups)
+        raise StopIteration
+
+    rng = np.random.default_rng(6)
+    y, w, group = rng.integers(0, 2, 50), rng.normal(1, 1, 50), np.arange(50) // 2
+    monkeypatch.setattr(ensembles, "validation_part", part)
+    monkeypatch.setattr(deepsets, "validation_part", part)
+    with pytest.raises(StopIteration):
+        ensembles.BoostedTrees(rounds=5, negative="drop").fit(rng.random((50, 2)), y, w, group)
+    with pytest.raises(StopIteration):
+        deepsets.DeepSets({"a": ("pt",)}, (), negative="drop").fit({}, y, w, groups=group)
+    for groups in seen:
+        np.testing.assert_array_equal(groups, group[w >= 0])

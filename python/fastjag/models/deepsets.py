@@ -129,11 +129,13 @@ class DeepSets(Classifier):
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
+        groups: ArrayLike | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         progress: bool | None = None,
     ) -> DeepSets:
         """Learn from events, (n,) classes and (n,) signed weights.
 
+        Events with the same number in ``groups``, (n,), are on one side of the validation.
         ``checkpoint`` names a file that is written as training goes on; where it holds a state of
         the same parameters and data, training goes on from there. A file that cannot be read is an
         error, one of another training is overwritten.
@@ -150,7 +152,8 @@ class DeepSets(Classifier):
         if not 0 <= self.weight_decay < math.inf:
             raise ValueError(f"weight_decay must be a number >= 0, got {self.weight_decay!r}")
         rng = np.random.default_rng(self.seed)
-        held = validation_part(known.codes, self.validation, rng, known.weights)
+        together = None if groups is None else np.asarray(groups)[known.rows]
+        held = validation_part(known.codes, self.validation, rng, known.weights, together)
         self.standards_ = Standards(self.inputs, self.flat)
         n = self.standards_.n_events(X)
         if n != len(np.asarray(y)):

@@ -79,8 +79,14 @@ class _Trees(Classifier):
     model_: Any
     negative: str
 
-    def fit(self, X: Table, y: ArrayLike, sample_weight: ArrayLike | None = None) -> _Trees:
-        """Learn from (n, F) features, (n,) classes and (n,) signed weights."""
+    def fit(
+        self, X: Table, y: ArrayLike, sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> _Trees:  # fmt: skip
+        """Learn from (n, F) features, (n,) classes and (n,) signed weights.
+
+        Events with the same number in ``groups``, (n,), are on one side of early stopping.
+        """
         table = self._table(X, reset=True)
         labels = class_labels(y)
         if len(table) != len(labels):
@@ -91,7 +97,9 @@ class _Trees(Classifier):
         there = ~np.isnan(table)
         lowest = np.min(table, axis=0, where=there, initial=np.inf)
         self.fill_ = np.where(there.any(axis=0), lowest, 0.0) - 1
+        self._together = None if groups is None else np.asarray(groups)[known.rows]
         self._train(self._filled(table), known.codes, known.weights)
+        del self._together
         return self
 
     def predict_proba(self, X: Table) -> Floats:
@@ -311,7 +319,8 @@ class BoostedTrees(_Trees):
         device = training_device(self.device, "xgboost")
         at_least("rounds", self.rounds, 1)
         at_least("early_stopping_rounds", self.early_stopping_rounds, 1)
-        held = validation_part(codes, self.validation, np.random.default_rng(self.seed), weights)
+        rng = np.random.default_rng(self.seed)
+        held = validation_part(codes, self.validation, rng, weights, self._together)
         train = xgboost.QuantileDMatrix(table[~held], codes[~held], weight=weights[~held])
         valid = xgboost.QuantileDMatrix(table[held], codes[held], weight=weights[held], ref=train)
         self.losses_: dict[str, dict[str, list[float]]] = {}
@@ -353,9 +362,11 @@ class BoostedTrees(_Trees):
 
 
 def validation_part(
-    codes: NDArray[np.int64], share: float, rng: np.random.Generator, weights: Floats
-) -> NDArray[np.bool_]:
+    codes: NDArray[np.int64], share: float, rng: np.random.Generator, weights: Floats,
+    groups: ArrayLike | None = None,
+) -> NDArray[np.bool_]:  # fmt: skip
     """Mask of a random ``share`` of each class, one event or more; ValueError for single events.
+    With ``groups``, numbers of shape (n,), of a share of the groups: copies stay together.
 
     Events of weight 0 say nothing about a loss, and a part that holds only them has none: they are
     left to the training.
@@ -363,6 +374,17 @@ def validation_part(
     if not 0 < share < 1:
         raise ValueError(f"validation must be a share between 0 and 1, got {share!r}")
     held = np.zeros(len(codes), bool)
+    if groups is not None:
+        _, group = np.unique(np.asarray(groups), return_inverse=True)
+        n = int(group.max()) + 1
+        for _ in range(100):
+            held = rng.permutation(n)[group] < max(1, round(share * n))
+            there = [np.unique(codes[part & (weights > 0)]) for part in (held, ~held)]
+            if all(len(found) == int(codes.max()) + 1 for found in there):
+                return np.asarray(held)
+        raise ValueError(
+            f"{n} groups cannot be split so that both parts have events of all classes"
+        )
     for code in range(int(codes.max()) + 1):
         members = rng.permutation(np.flatnonzero((codes == code) & (weights > 0)))
         if len(members) < 2:

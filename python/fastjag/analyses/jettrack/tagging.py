@@ -140,7 +140,7 @@ def train(
                          f"training needs 20 of both at least")  # fmt: skip
     picked = Table({n: v[rows] for n, v in table.columns.items()}, table.source)
     held = held_out(picked, test, seed)
-    copies = origins(picked)[1]
+    origin, copies = origins(picked)
     weights = same_spectrum(picked["fj_pt"], labels)
     if min(np.bincount(labels[part], minlength=2).min() for part in (held, ~held)) < 5:
         raise ValueError(f"{table.source}: too few jets for a test share of {test}")
@@ -157,7 +157,7 @@ def train(
         started = time.perf_counter()
         model, scores, features = train_one[name](
             picked, labels, weights, held, seed=seed, threads=threads, device=device,
-            epochs=epochs, rounds=rounds, slots=slots, progress=progress,
+            epochs=epochs, rounds=rounds, slots=slots, progress=progress, groups=origin[~held],
         )  # fmt: skip
         result.models[name] = {
             **roc(scores, result.labels, result.weights, copies[held]), "scores": scores, "features": features,
@@ -186,7 +186,7 @@ def _boosted_trees(
         rounds=options["rounds"], seed=options["seed"], threads=options["threads"],
         device=options["device"],
     )  # fmt: skip
-    model.fit(matrix[~held], labels[~held], weights[~held])
+    model.fit(matrix[~held], labels[~held], weights[~held], groups=options["groups"])
     return model, np.asarray(model.predict_proba(matrix[held])[:, 1]), list(columns)
 
 
@@ -231,7 +231,8 @@ def _deep_sets(
         inputs, tuple(flat), phi=(64, 64), rho=(64, 32), epochs=options["epochs"],
         seed=options["seed"], device=options["device"],
     )  # fmt: skip
-    model.fit(part(~held), labels[~held], weights[~held], progress=options["progress"])
+    model.fit(part(~held), labels[~held], weights[~held], groups=options["groups"],
+              progress=options["progress"])  # fmt: skip
     scores = np.asarray(model.predict_proba(part(held))[:, 1])
     return model, scores, [n for names in inputs.values() for n in names] + list(flat)
 

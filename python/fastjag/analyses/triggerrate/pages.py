@@ -19,6 +19,7 @@ from fastjag.analyses.triggerrate.rates import (
     Window,
     fit_pileup,
     measure,
+    rate_of,
     write_csv,
 )
 from fastjag.arrays import at_least, needs, real
@@ -118,6 +119,7 @@ def from_files(
     """Count triggers in files, and write rates to ``out`` (see :func:`write`); ``about`` is what
     the settings in the report say besides.
     """
+    rate_of(0, 1, dead_time=dead_time)  # an error before hours of counting
     with results_directory(out) as directory:
         mask = None if golden is None else LumiMask(golden)
         counts = count_triggers(files, triggers, step=step, progress=progress)

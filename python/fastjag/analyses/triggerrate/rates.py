@@ -61,9 +61,10 @@ class Window:
     @property
     def sections(self) -> tuple[int, int]:
         """First and last section; of a whole run, what no section is outside of."""
-        if self.first is None or self.last is None:
-            return 0, 2**32 - 1
-        return self.first, self.last
+        return (
+            0 if self.first is None else self.first,
+            2**32 - 1 if self.last is None else self.last,
+        )
 
     @staticmethod
     def parse(text: str) -> Window:
