@@ -41,6 +41,8 @@ from fastjag.commands import (
 )
 from fastjag.output import results_directory
 
+_LISTED = 10  # branches that are left out, in the terminal
+
 app = App(
     help="Jagged collider events to tensors, observables and histograms.",
     no_args_is_help=True,
@@ -149,6 +151,11 @@ def convert(
         table.add_row(name, f"{n:,}")
     console.print(table)
     _print_skipped([(s.file, s.reason) for s in result.skipped])
+    left_out = dict.fromkeys((b.branch, b.reason) for b in result.left_out)  # of all files
+    for branch, reason in list(left_out)[:_LISTED]:
+        remark("left out", f"{branch}: {reason}")
+    if len(left_out) > _LISTED:
+        remark("left out", f"{len(left_out) - _LISTED} more branches, listed in {out}/convert.json")
     console.print(f"{len(result.columns)} columns; results in {out}", soft_wrap=True)
 
 

@@ -7,17 +7,20 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 from unicodedata import normalize
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
-from fastjag.analyses.tables import FORMATS, needs_of, table_writer
+from fastjag.analyses.tables import FORMATS, Lists, needs_of, table_writer
 from fastjag.arrays import Array, near_misses
 from fastjag.files import Files, find_files
-from fastjag.io import Batch, Skipped, iterate
+from fastjag.io import Batch, LeftOut, Skipped, iterate
+from fastjag.jagged import Jagged
 from fastjag.output import results_directory, write_json
 
 __all__ = ["FORMATS", "Conversion", "Pad", "convert", "output_names"]
@@ -59,6 +62,7 @@ class Conversion:
     events: dict[str, int] = field(default_factory=dict)  #: output file to number of events
     columns: dict[str, str] = field(default_factory=dict)  #: name to "flat", "jagged" or "padded"
     skipped: list[Skipped] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)  #: branches, with the reasons
 
 
 def convert(
@@ -82,7 +86,12 @@ def convert(
     ``Muon_pt`` of shape (n_events, width), filled with ``fill`` and cut off at the width; other
     collections stay jagged: lists in Parquet, content ``Jet_pt`` and ``Jet_offsets`` (from 0,
     n_events + 1) in HDF5 and NPZ. ``nMuon`` holds each collection's number of particles before
-    any cut-off. NPZ is written in one shard per batch, so that memory stays bounded.
+    any cut-off; a branch of that name stays what it is, and padded collections have their numbers
+    in ``Muon_counts`` then. NPZ is written in one shard per batch, so that memory stays bounded.
+
+    Every column has the name of its branch: that of a path with slashes where a file needs it. Which
+    column is what is the same for all batches of a file. Branches that columns cannot hold, such as
+    lists of lists, are listed in ``left_out`` of the result and of ``convert.json``.
 
     Columns whose type cannot hold ``fill`` are padded as float32 (float64 from 8 bytes).
 
@@ -93,21 +102,31 @@ def convert(
     pad = dict(pad or {})
     found = find_files(files)
     result = Conversion()
-    with results_directory(out, _earlier) as directory:
-        names = list(columns) if columns is not None else None
-        for (path, tree), stem in zip(found, output_names([f for f, _ in found]), strict=True):
-            batches = iterate(
-                path if tree is None else f"{path}:{tree}", names,
-                step=step, on_error=on_error, progress=progress,
-            )  # fmt: skip
-            with table_writer(format, directory, stem) as writer:
-                for batch in batches:
-                    flat, jagged = _columns(batch, pad, fill, result.columns)
-                    writer.append(flat, jagged)
-            result.skipped += batches.skipped
-            result.events[stem] = batches.n_events
-        total = sum(result.events.values())
-        if total == 0:
+    names = output_names([path for path, _ in found])
+    result.events = dict.fromkeys(names, 0)
+    collections: dict[str, Any] = {}
+    batches = iterate(
+        found, None if columns is None else list(columns), step=step, on_error=on_error,
+        progress=progress,
+    )  # fmt: skip
+    with results_directory(out, _earlier) as directory, closing(batches), ExitStack() as stack:
+        place = -1
+        for batch in batches:
+            if batch.source.start == 0:  # of the next file
+                stack.close()
+                place = _place(batch, found, place + 1)
+                writer = table_writer(format, directory, names[place])
+                stack.enter_context(writer)
+                layout = _Layout(batch, pad, fill)
+                for name, kind in layout.kinds.items():
+                    if kind not in (known := result.columns.setdefault(name, kind)):
+                        result.columns[name] = f"{known} or {kind}"
+                collections |= layout.summary()
+            writer.append(*layout.columns(batch))
+            result.events[names[place]] += len(batch)
+        stack.close()
+        result.skipped, result.left_out = batches.skipped, batches.left_out
+        if batches.n_events == 0:
             reasons = "; ".join(s.reason for s in result.skipped)
             raise ValueError("the files hold no events" + (f" ({reasons})" if reasons else ""))
         outputs = sorted(p.name for p in directory.iterdir() if not p.name.startswith("."))
@@ -117,12 +136,14 @@ def convert(
                 "outputs": outputs,
                 "fastjag": version,
                 "format": format,
-                "files": dict(zip(result.events, [f for f, _ in found], strict=True)),
+                "files": {name: path for name, (path, _) in zip(names, found, strict=True)},
                 "events": result.events,
                 "columns": result.columns,
+                "collections": collections,
                 "pad": {name: asdict(p) for name, p in pad.items()},
                 "fill": fill,
                 "skipped": [asdict(s) for s in result.skipped],
+                "left_out": [asdict(branch) for branch in result.left_out],
             },
         )
     return result
@@ -133,8 +154,19 @@ def _earlier(out: Path) -> set[str]:
     try:
         listed = json.loads((out / "convert.json").read_text())["outputs"]
         return {name for name in listed if Path(name).name == name}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return set()
+
+
+def _place(batch: Batch, found: Sequence[tuple[str, str | None]], start: int) -> int:
+    """Of a batch's file in the list; those between have no events, or were skipped."""
+    source = batch.source
+    own = [source.tree, source.tree.partition(";")[0]]
+    return next(
+        i for i, (path, tree) in enumerate(found)
+        if i >= start and path == source.file
+        and (tree is None or tree.strip("/") in own or tree.strip("/").partition(";")[0] in own)
+    )  # fmt: skip
 
 
 def output_names(paths: Sequence[str]) -> list[str]:
@@ -174,35 +206,72 @@ def _folded(name: str) -> str:
     return normalize("NFC", normalize("NFC", name).casefold())
 
 
-def _columns(
-    batch: Batch, pad: Mapping[str, Pad], fill: float, kinds: dict[str, str]
-) -> tuple[dict[str, Array], dict[str, tuple[Array, dict[str, Array]]]]:
-    for name in pad:
-        if name not in batch.collections:
-            raise ValueError(
-                f"{batch.source.file}: no collection {name!r} to pad among the branches read: "
-                f"{near_misses(name, batch.collections)}"
-            )
-    flat: dict[str, Array] = dict(batch.flat)
-    jagged: dict[str, tuple[Array, dict[str, Array]]] = {}
-    kinds.update(dict.fromkeys(flat, "flat"))
-    for name, particles in batch.collections.items():
-        flat[f"n{name}"] = particles.counts
-        kinds[f"n{name}"] = "flat"
-        for column in particles.columns:
-            # A branch without a prefix is a collection of its own, with one column of its name.
-            full = name if column == name else f"{name}_{column}"
-            if name in pad:
-                dtype = particles[column].dtype
-                with np.errstate(all="ignore"):
-                    holds = dtype.kind == "f" or np.asarray(fill).astype(dtype) == fill
-                floats = np.float64 if dtype.itemsize == 8 else np.float32
-                flat[full] = particles.pad(
-                    pad[name].width, column, fill=fill, by=pad[name].by,
-                    dtype=None if holds else floats,
-                ).values  # fmt: skip
-                kinds[full] = "padded"
+class _Layout:
+    """The output columns of one file: of its first batch, which all its batches are like.
+
+    Every branch keeps its name. Numbers of particles and offsets get names that no branch has.
+    """
+
+    def __init__(self, batch: Batch, pad: Mapping[str, Pad], fill: float) -> None:
+        for name in pad:
+            if name not in batch.collections:
+                raise ValueError(
+                    f"{batch.source.file}: no collection {name!r} to pad among the branches read: "
+                    f"{near_misses(name, batch.collections)}"
+                )
+        self.pad, self.fill = pad, fill
+        self.branches = {
+            name: {column: batch.branch(name, column) for column in particles.columns}
+            for name, particles in batch.collections.items()
+        }
+        taken = {*batch.flat, *(b for own in self.branches.values() for b in own.values())}
+        self.kinds = dict.fromkeys(batch.flat, "flat")
+        self.counts: dict[str, str] = {}
+        self.offsets: dict[str, str] = {}
+        for name, own in self.branches.items():
+            if f"n{name}" not in taken:
+                self.counts[name] = _free(f"n{name}", taken)
+            elif name in pad:  # it may be another number than that of the particles
+                self.counts[name] = _free(f"{name}_counts", taken)
+            if name not in pad:
+                self.offsets[name] = _free(f"{name}_offsets", taken)
+            self.kinds |= dict.fromkeys(own.values(), "padded" if name in pad else "jagged")
+        self.kinds |= dict.fromkeys(self.counts.values(), "flat")
+
+    def columns(self, batch: Batch) -> tuple[dict[str, Array], Lists]:
+        """Flat ones, and jagged ones by the name of their offsets."""
+        flat, jagged = dict(batch.flat), {}
+        for name, particles in batch.collections.items():
+            if name in self.counts:
+                flat[self.counts[name]] = particles.counts
+            own = self.branches[name]
+            if name in self.pad:
+                flat |= {own[c]: self._padded(particles, c, self.pad[name]) for c in own}
             else:
-                jagged.setdefault(name, (particles.offsets, {}))[1][full] = particles[column]
-                kinds[full] = "jagged"
-    return flat, jagged
+                columns = {branch: particles[column] for column, branch in own.items()}
+                jagged[self.offsets[name]] = (particles.offsets, columns)
+        return flat, jagged
+
+    def _padded(self, particles: Jagged, column: str, pad: Pad) -> Array:
+        dtype = particles[column].dtype
+        with np.errstate(all="ignore"):
+            holds = dtype.kind == "f" or np.asarray(self.fill).astype(dtype) == self.fill
+        floats = np.float64 if dtype.itemsize == 8 else np.float32
+        return particles.pad(
+            pad.width, column, fill=self.fill, by=pad.by, dtype=None if holds else floats
+        ).values
+
+    def summary(self) -> dict[str, Any]:
+        """Which columns are a collection's."""
+        return {
+            name: {"counts": self.counts.get(name), "offsets": self.offsets.get(name),
+                   "columns": list(own.values())}
+            for name, own in self.branches.items()
+        }  # fmt: skip
+
+
+def _free(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name += "_"
+    taken.add(name)
+    return name

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from fastjag.output import new_file, writing
 
 FORMATS = ("parquet", "hdf5", "npz")
 
-#: Collection to its offsets and its columns by full name.
+#: Name of the offsets of a collection to them and to its columns by name.
 Lists = Mapping[str, tuple[Array, Mapping[str, Array]]]
 
 
@@ -88,8 +88,8 @@ class _Parquet(NewParquet):
         arrays = {}
         for name, values in flat.items():
             array = pa.array(values.reshape(-1))
-            if values.ndim > 1:
-                array = pa.FixedSizeListArray.from_arrays(array, math.prod(values.shape[1:]))
+            for size in reversed(values.shape[1:]):
+                array = pa.FixedSizeListArray.from_arrays(array, size)
             arrays[name] = array
         for offsets, columns in lists.values():
             for name, values in columns.items():
@@ -101,27 +101,32 @@ class _Hdf5:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._new: NewHdf5 | None = None
+        self._names: dict[str, str] = {}
 
     def append(self, flat: Mapping[str, Array], lists: Lists) -> None:
         if self._new is None:
             self._new = NewHdf5(self.path)
+            self._names = _hdf5_names(
+                [*flat, *lists, *(name for _, columns in lists.values() for name in columns)]
+            )
         for name, values in flat.items():
             self._append(self._new, name, values)
-        for collection, (offsets, columns) in lists.items():
-            key = f"{collection}_offsets"
-            there = key in self._new.file
-            last = int(self._new.file[key][-1]) if there else 0
+        for key, (offsets, columns) in lists.items():
+            there = self._names[key] in self._new.file
+            last = int(self._new.file[self._names[key]][-1]) if there else 0
             self._append(self._new, key, (offsets + last)[1 if there else 0 :])
             for name, values in columns.items():
                 self._append(self._new, name, values)
 
-    @staticmethod
-    def _append(new: NewHdf5, name: str, values: Array) -> None:
+    def _append(self, new: NewHdf5, column: str, values: Array) -> None:
+        name = self._names[column]
         if name not in new.file:
-            new.file.create_dataset(
+            data = new.file.create_dataset(
                 name, data=values, maxshape=(None, *values.shape[1:]), compression="lzf",
                 chunks=(max(1, 65536 // max(1, values[:1].size)), *values.shape[1:]),
             )  # fmt: skip
+            if name != column:
+                data.attrs["name"] = column
         else:
             data = new.file[name]
             data.resize(len(data) + len(values), axis=0)
@@ -147,12 +152,16 @@ class _Npz:
         self.shard = 0
 
     def append(self, flat: Mapping[str, Array], lists: Lists) -> None:
-        arrays: dict[str, Any] = dict(flat)
-        for collection, (offsets, columns) in lists.items():
-            arrays[f"{collection}_offsets"] = offsets
-            arrays |= columns
-        with new_file(f"{self.path}-{self.shard:04d}.npz") as partial:
-            np.savez_compressed(partial, **arrays)
+        arrays = dict(flat)
+        for key, (offsets, columns) in lists.items():
+            arrays |= {key: offsets, **columns}
+        with (
+            new_file(f"{self.path}-{self.shard:04d}.npz") as partial,
+            ZipFile(partial, "w", ZIP_DEFLATED) as file,
+        ):
+            for name, values in arrays.items():  # numpy.savez cannot call one "file"
+                with file.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                    np.lib.format.write_array(entry, values, allow_pickle=False)
         self.shard += 1
 
     def __enter__(self) -> Self:
@@ -160,6 +169,32 @@ class _Npz:
 
     def __exit__(self, *_: object) -> None:
         pass
+
+
+def _hdf5_names(columns: Iterable[str]) -> dict[str, str]:
+    """Column to its dataset: its name, if HDF5 can have it beside the others.
+
+    A name with slashes is one of a dataset in groups, so that x and x/y cannot be both.
+    """
+    own = list(columns)
+    above = {}
+    for column in own:
+        parts = column.split("/")
+        above[column] = {"/".join(parts[:i]) for i in range(1, len(parts))}
+    names: dict[str, str] = {}
+    taken = set(own)
+    groups = {group for some in above.values() for group in some}
+    for column in own:
+        parts = column.split("/")
+        if above[column] & taken or "\0" in column or not {"", "."}.isdisjoint(parts):
+            name = column.replace("/", "_").replace("\0", "_").strip(".") or "_"
+            while name in taken | groups:
+                name += "_"
+            taken.add(name)
+            names[column] = name
+        else:
+            names[column] = column
+    return names
 
 
 TableWriter = _Parquet | _Hdf5 | _Npz
