@@ -54,7 +54,9 @@ TESTS = {
     "analyses/triggerrate/rates.py": ("rates_borders", "rates_skims", "rates"),
     "baskets.py": ("baskets", "io", "io_errors"),
     "reader.py": ("io", "io_errors", "baskets"),
-    "histograms.py": ("histogram", "histogram_cuts"),
+    "histograms.py": ("histogram", "histogram_cuts", "nan_hist"),
+    "nan_hist.py": ("nan_hist",),
+    "root_hist.py": ("root_hist",),
 }
 
 # What stands between two operands, and what is put there.

@@ -85,7 +85,7 @@ def histogram(
     inner = tuple(slice(0, len(e) + 1) for e in edges)  # every slot but the NaN one
     view = result.view(flow=True)
     if variances is None:
-        view += sums[inner].astype(view.dtype, copy=False)
+        view += sums[inner]
     else:
         view["value"] += sums[inner]
         view["variance"] += variances[inner]
@@ -329,7 +329,7 @@ def _axis(hist: Any, axis: Any) -> tuple[Any, NDArray[np.float64]]:
         n_bins, low, high = axis
         if n_bins < 1 or not low < high:
             raise ValueError(f"axis must be (n_bins, low, high) with low < high, got {axis!r}")
-        if not -np.inf < low < high < np.inf:
+        if not np.isfinite([low, high]).all():
             raise ValueError(f"low and high of an axis must be finite, got {axis!r}")
         if n_bins > MOST_BINS:
             raise ValueError(f"an axis can have up to {MOST_BINS:,} bins, got {n_bins}")
