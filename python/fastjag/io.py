@@ -162,10 +162,15 @@ def iterate(
     Parameters
     ----------
     files
-        A path, glob pattern or directory, or several; ``file.root:tree`` names the tree. Remote
-        files (``root://``, ``https://``) as uproot reads them.
+        A path, glob pattern or directory, or several; ``file.root:tree``, a pair (file, tree) or a
+        mapping of files to trees names the tree (with ``;cycle`` where an older one is meant).
+        Remote files (``root://``, ``https://``) as uproot reads them.
     columns
-        Branch names in NanoAOD form, or shell patterns (``"Muon_*"``). Default: all branches.
+        Branch names in NanoAOD form, their paths in the tree (``e1/x``), or shell patterns
+        (``"Muon_*"``); what is the name of a branch is no pattern. The last part of a path is
+        enough where no other branch has it. Default: all branches. Default and patterns take what
+        arrays can hold, and list the rest in ``.left_out`` of the returned iterator, each with its
+        reason; a name that cannot be read is an error.
     step
         Events per batch, or its size in memory, such as "100 MB". Peak memory is about three
         steps (one in use, one being read, decompression), however many files there are.
@@ -185,8 +190,13 @@ def iterate(
     Yields
     ------
     Batch
-        In the order of files and events; a batch never crosses files. Branches with one list per
-        event are grouped by their prefix: ``Muon_pt`` is ``batch.Muon["pt"]``.
+        In the order of files and events; a batch never crosses files. Branches with one list of
+        numbers per event are columns of collections, named by their prefix: ``Muon_pt`` is
+        ``batch.Muon["pt"]``. Which are one collection is decided once for the tree and all of its
+        events, by their counter or their lengths (docs/reading.md); it does not depend on
+        ``columns`` or ``step``. Others are arrays of shape (n_events,), or (n_events, 3) for
+        ``x[3]``. Energies are in GeV in all branches of formats that ``fastjag.schemas`` knows;
+        all else is as stored.
 
     Raises
     ------
