@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -81,7 +81,10 @@ class Baskets:
         body = packed[n_key:]
         if len(body) != n_object:
             self.unpacked = _at_least(self.unpacked, n_object)
-            unpack(body, self.unpacked[:n_object])
+            try:
+                unpack(body, self.unpacked[:n_object])
+            except ValueError as error:
+                raise ValueError(f"basket {basket} of {self.stored.name}: {error}") from None
             body = self.unpacked[:n_object]
         return body, stop, n_key
 
@@ -192,9 +195,9 @@ class Columns:
 
     def __init__(self, path: str, branches: Sequence[Stored], threads: int) -> None:
         self.branches = branches
-        counters = {b.counter.name: b.counter for b in branches if b.counter}
+        counters = {_key(b.counter): b.counter for b in branches if b.counter}
         self.file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        self.counters = {name: _Column(b, self.file) for name, b in counters.items()}
+        self.counters = {key: _Column(b, self.file) for key, b in counters.items()}
         self.columns = [(_Lists if b.header else _Column)(b, self.file) for b in branches]
         # Decompression, reading and NumPy's copies release the GIL.
         self.pool = ThreadPoolExecutor(threads, "fastjag-baskets") if threads > 1 else None
@@ -206,16 +209,24 @@ class Columns:
 
     def read(self, start: int, stop: int) -> list[tuple[Offsets | None, Array]]:
         """(offsets or None, values) of each branch; ``start`` is the ``stop`` of the last call."""
-        bounds = {n: _offsets(c.read(start, stop, None), n) for n, c in self.counters.items()}
+        bounds = {
+            key: _offsets(column.read(start, stop, None), column.stored.name)
+            for key, column in self.counters.items()
+        }
         run = map if self.pool is None else self.pool.map
 
         def one(branch: Stored, column: _Column | _Lists) -> tuple[Offsets | None, Array]:
             if isinstance(column, _Lists):
                 return column.read(start, stop)
-            offsets = bounds[branch.counter.name] if branch.counter else None
+            offsets = bounds[_key(branch.counter)] if branch.counter else None
             return offsets, column.read(start, stop, offsets)
 
         return list(run(one, self.branches, self.columns))
+
+
+def _key(stored: Stored) -> Hashable:
+    """Of a branch: two of one name have their baskets at different places."""
+    return stored.name, *stored.seeks[:1]
 
 
 def _offsets(counts: Array, name: str) -> Offsets:

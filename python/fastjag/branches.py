@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from fastjag.arrays import near_misses
+from fastjag.baskets import Stored
 from fastjag.files import first_line
 
 
@@ -145,6 +146,8 @@ def _kind(branch: Any, pick: Sequence[str]) -> Kind:
     """Of a branch of a TTree, or of one of its leaves."""
     import uproot
 
+    if reason := not_all_there(branch):
+        raise Unfit(reason)
     interpretation = interpretation_of(branch)
     if isinstance(interpretation, uproot.interpretation.identify.UnknownInterpretation):
         raise Unfit(f"uproot cannot interpret it ({interpretation.reason})")
@@ -208,6 +211,18 @@ def _range(text: str) -> tuple[float, float, int]:
     return numbers[0], numbers[1], bits if 2 <= bits <= 32 else 32
 
 
+def not_all_there(branch: Any) -> str:
+    """Why a branch does not hold all entries of its tree; empty where it does."""
+    name, n, of_tree = branch.member("fFileName", none_if_missing=True), 0, branch.tree.num_entries
+    if name:
+        return f"its data are in another file ({name})"
+    try:
+        n = branch.entry_offsets[-1]
+    except ValueError as error:
+        return first_line(error)
+    return "" if n >= of_tree else f"it has {n} of the tree's {of_tree} entries"
+
+
 def _shape(numbers: Any, pick: Sequence[str], branch: Any) -> tuple[int, ...]:
     """Of what an entry holds: () for one number."""
     dtype = numbers.to_dtype
@@ -255,3 +270,35 @@ def _columns(
         yield from _columns(form.content, pick, form.form_key or counter, True)
     else:
         yield pick, Unfit("lists of lists" if form.is_list else f"objects ({form.type})"), None
+
+
+def stored_baskets(branch: Any, pick: Sequence[str] = ()) -> Stored | None:
+    """Where the values of a branch of numbers or lists of them lie; None for all other kinds."""
+    import uproot
+
+    kind, counter, header = interpretation_of(branch), None, 0
+    if type(kind) is uproot.interpretation.jagged.AsJagged:
+        # The parts of split objects name a counter, too, which is no branch of numbers.
+        counts = getattr(branch.count_branch, "interpretation", None)
+        counted = type(counts) is uproot.interpretation.numerical.AsDtype
+        if counted == bool(kind.header_bytes):
+            return None
+        if counted and not not_all_there(branch.count_branch):
+            counter = stored_baskets(branch.count_branch)
+        if counted and counter is None:
+            return None
+        kind, header = kind.content, int(kind.header_bytes)
+    if type(kind) is not uproot.interpretation.numerical.AsDtype or branch.embedded_baskets:
+        return None
+    leaf = pick[0] if pick else None
+    before, after = (d[leaf] if leaf else d for d in (kind.from_dtype, kind.to_dtype))
+    if before.base.kind not in "iufb" or before.shape != after.shape:
+        return None
+    entries = branch.entry_offsets
+    seeks, sizes = (
+        branch.member(name)[: len(entries) - 1].tolist() for name in ("fBasketSeek", "fBasketBytes")
+    )
+    native = after.base.newbyteorder("=")
+    return Stored(
+        branch.name, kind.from_dtype, seeks, sizes, entries, counter, header, leaf, native
+    )

@@ -15,7 +15,7 @@ from fastjag import rntuple, transport
 from fastjag.arrays import Array, Offsets, near_misses
 from fastjag.baskets import Columns, Stored
 from fastjag.batches import Batch, Place, Source
-from fastjag.branches import Branch, Kind, LeftOut, Names, Unfit, interpretation_of
+from fastjag.branches import Branch, Kind, LeftOut, Names, Unfit, stored_baskets
 from fastjag.compression import bound_uproot
 from fastjag.files import ReadError, first_line
 from fastjag.groups import Groups
@@ -45,10 +45,9 @@ class Reader:
             # No caches: what was read must be free to go when its batch goes.
             # The path is no text, in which uproot would look for colons.
             self.file = uproot.open({path: None}, object_cache=None, array_cache=None, **deadlines)
-        except Exception as raised:
-            if (error := transport.explained(raised, path)) is not raised:
-                raise error from raised
-            raise ReadError(f"{path}: not a readable ROOT file: {first_line(error)}") from error
+        except Exception as error:
+            unreadable = ReadError(f"{path}: not a readable ROOT file: {first_line(error)}")
+            raise transport.explained(error, path, unreadable) from error
         try:
             self.tree_name, key = self._find_tree(tree, schema)
             by_tree = {s.tree: s for s in SCHEMAS}
@@ -68,10 +67,9 @@ class Reader:
             self.file.close()
             if isinstance(error, ReadError) or not isinstance(error, Exception):
                 raise
-            if (explained := transport.explained(error, path)) is not error:
-                raise explained from error
             where = f"{path}:{tree}" if tree else path
-            raise ReadError(f"{where}: no readable tree: {first_line(error)}") from error
+            unreadable = ReadError(f"{where}: no readable tree: {first_line(error)}")
+            raise transport.explained(error, path, unreadable) from error
 
     def _opened(self, key: str) -> Any:
         """The tree, by uproot; an RNTuple is checked."""
@@ -167,9 +165,9 @@ class Reader:
         budget = n_bytes(step)
         per_event = self.stored_bytes(names) / max(1, self.n_entries)
         if per_event == 0:  # not every writer records sizes: look at the first events instead
-            first = Source(self.path, self.tree_name, 0, min(1000, self.n_entries))
-            with closing(self._parts(names, first.stop)) as parts:
-                per_event = self._batch(next(parts), first).nbytes / first.stop
+            n = min(1000, self.n_entries)
+            with closing(self.batches(names, n)) as batches:
+                per_event = next(batches).nbytes / n
         return max(1, int(budget / max(1.0, per_event)))
 
     def stored_bytes(self, names: Sequence[str]) -> int:
@@ -177,7 +175,7 @@ class Reader:
         sizes = [getattr(self.branch(n).stored, "uncompressed_bytes", 0) for n in names]
         return sum(sizes) if all(sizes) else 0
 
-    def batches(self, names: Sequence[str], step: int) -> Iterator[Batch]:
+    def batches(self, names: Sequence[str], step: int) -> Generator[Batch]:
         """Batches in order; baskets that two of them share are decompressed once."""
         start = 0
         try:
@@ -187,18 +185,33 @@ class Reader:
                     source = Source(self.path, self.tree_name, start, start + n)
                     yield self._batch(columns, source)
                     start += n
-            if start < self.n_entries:
-                raise ValueError(f"the branches end there, the tree has {self.n_entries} entries")
         except (ReadError, GeneratorExit):
             raise
         except Exception as error:
-            if (explained := transport.explained(error, self.path)) is not error:
-                raise explained from error
-            raise ReadError(
-                f"{self.path}:{self.tree_name}: entries from {start} cannot be read "
-                f"(branches {', '.join(names[:9])}{', ...' * (len(names) > 9)}): "
-                f"{first_line(error)}"
-            ) from error
+            failure = self._failure(error, start, names)
+            if not isinstance(failure, transport.ServerError):
+                for name in names:  # uproot does not say which it was
+                    if self.stored_branch(self.branch(name)) is None:
+                        self.by_uproot(name, start, min(start + step, self.n_entries))
+            raise failure from error
+
+    def _failure(self, error: Exception, start: int, names: Sequence[str]) -> Exception:
+        return transport.explained(error, self.path, ReadError(
+            f"{self.path}:{self.tree_name}: entries from {start} cannot be read "
+            f"(branches {', '.join(names[:9])}{', ...' * (len(names) > 9)}): {first_line(error)}"
+        ))  # fmt: skip
+
+    def by_uproot(self, name: str, start: int, stop: int) -> Parts:
+        """Entries of one branch, not yet in GeV; a ReadError names it."""
+        branch = self.branch(name)
+        stored = self.tree[branch.stored] if self.rntuple else branch.stored
+        try:
+            array = stored.array(entry_start=start, entry_stop=stop, library="ak")
+            for field in branch.pick:
+                array = array[field]
+            return awkward_column(array, name)
+        except Exception as error:
+            raise self._failure(error, start, [name]) from error
 
     def _parts(self, names: Sequence[str], step: int) -> Generator[dict[str, Parts]]:
         """The columns of ``step`` entries after the other."""
@@ -218,8 +231,8 @@ class Reader:
                     parts |= zip(known, read, strict=True)
                 for layer in foreign:
                     parts |= next(layer, {})
-                if len(parts) < len(names):
-                    return
+                if gone := [name for name in names if name not in parts]:
+                    raise ValueError(f"{gone[0]} ends there, the tree at {self.n_entries}")
                 yield {name: parts[name] for name in names}
 
     def _foreign(
@@ -269,7 +282,7 @@ class Reader:
         """
         if self.rntuple or "://" in self.path:
             return None
-        return _stored(column.stored, column.pick)
+        return stored_baskets(column.stored, column.pick)
 
     def _lengths(self, branch: Branch) -> Hashable:
         """Of the lists of one branch in all events: a hash, as there may be billions."""
@@ -300,8 +313,7 @@ class Reader:
                 yield from (columns.read(*some)[0][0] for some in ranges)
             return
         for start, stop in ranges:
-            array = branch.stored.array(entry_start=start, entry_stop=stop, library="ak")
-            yield awkward_column(array, branch.name)[0]
+            yield self.by_uproot(branch.name, start, stop)[0]
 
     def _batch(self, arrays: Mapping[str, Parts], source: Source) -> Batch:
         parts: dict[str, Parts] = {}
@@ -344,36 +356,6 @@ class Reader:
             name: Jagged(offsets, columns) for name, (offsets, columns, _) in groups.items()
         }
         return collections, flat, names
-
-
-def _stored(branch: Any, pick: Sequence[str] = ()) -> Stored | None:
-    import uproot
-
-    kind, counter, header = interpretation_of(branch), None, 0
-    if type(kind) is uproot.interpretation.jagged.AsJagged:
-        # The parts of split objects name a counter, too, which is no branch of numbers.
-        counts = getattr(branch.count_branch, "interpretation", None)
-        counted = type(counts) is uproot.interpretation.numerical.AsDtype
-        if counted == bool(kind.header_bytes):
-            return None
-        counter = _stored(branch.count_branch) if counted else None
-        if counted and counter is None:
-            return None
-        kind, header = kind.content, int(kind.header_bytes)
-    if type(kind) is not uproot.interpretation.numerical.AsDtype or branch.embedded_baskets:
-        return None
-    leaf = pick[0] if pick else None
-    before, after = (d[leaf] if leaf else d for d in (kind.from_dtype, kind.to_dtype))
-    if before.base.kind not in "iufb" or before.shape != after.shape:
-        return None
-    entries = branch.entry_offsets
-    seeks, sizes = (
-        branch.member(name)[: len(entries) - 1].tolist() for name in ("fBasketSeek", "fBasketBytes")
-    )
-    native = after.base.newbyteorder("=")
-    return Stored(
-        branch.name, kind.from_dtype, seeks, sizes, entries, counter, header, leaf, native
-    )
 
 
 def n_bytes(step: str) -> int:

@@ -195,14 +195,17 @@ def _server(url: str) -> tuple[str, int]:
     return host, port
 
 
-def explained(error: Exception, path: str) -> Exception:
-    """What a library says of a stalled transfer, in words that name the server."""
-    if "://" not in path or isinstance(error, ServerError):
+def explained(error: Exception, path: str, otherwise: Exception | None = None) -> Exception:
+    """What a library says of a stalled transfer, in words that name the server.
+
+    All other errors are ``otherwise``, or what they are.
+    """
+    if isinstance(error, ServerError):
         return error
     text = str(error)
     expired = "Operation expired" in text or "Socket timeout" in text  # as XRootD has it
-    if not expired and not isinstance(error, TimeoutError):
-        return error
+    if "://" not in path or not (expired or isinstance(error, TimeoutError)):
+        return otherwise or error
     host, port = _server(path)
     found = ServerError(
         f"{path}: the server {host}:{port} sent nothing for {stall_timeout():g} s "

@@ -15,7 +15,6 @@ from fastjag import kernels
 from fastjag.arrays import Array, Offsets, added_up
 from fastjag.baskets import Baskets, Stored
 from fastjag.branches import Branch
-from fastjag.interchange import awkward_column
 from fastjag.kernels.threads import get_num_threads
 from fastjag.reader import Parts, Reader
 
@@ -172,7 +171,7 @@ class _Foreign:
     """Any other branch that is one number or one list per event: uproot reads its baskets."""
 
     def __init__(self, reader: Reader, name: str, column: Branch) -> None:
-        self.name, self.pick = name, column.pick
+        self.reader, self.name = reader, name
         self.branch: Any = reader.tree[column.stored] if reader.rntuple else column.stored
         branch = self.branch
         self.counters = Counters()
@@ -194,10 +193,8 @@ class _Foreign:
             chosen = entries[bounds[run[0]] : bounds[run[-1] + 1]]
             runs.append((int(chosen[0]), int(chosen[-1]) + 1, chosen))
         for start, stop, chosen in runs or [(0, 0, entries)]:
-            array = self.branch.array(entry_start=start, entry_stop=stop, library="ak")
-            for field in self.pick:
-                array = array[field]
-            pieces.append(_picked(*awkward_column(array, self.name), chosen - start))
+            parts = self.reader.by_uproot(self.name, start, stop)
+            pieces.append(_picked(*parts, chosen - start))
         self._count(hit)
         values = np.concatenate([values for _, values in pieces])
         if pieces[0][0] is None:
