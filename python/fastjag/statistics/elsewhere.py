@@ -17,8 +17,8 @@ def calibrated_log_p(Z: ArrayLike, maxima: Floats, upcrossings: float) -> Floats
     """Logarithm of the probability that background alone shows at least this Z anywhere.
 
     (k + 1) / (n + 1) where k of the n ``maxima`` of toys are as large. Beyond the tenth largest (for
-    fewer than 100 toys the largest tenth) p falls on from there as the expected number of excursions
-    does, local p + upcrossings * exp(-(Z² - 1) / 2) (E. Gross, O. Vitells, EPJC 70:525, 2010): its
+    fewer than 100 toys the largest tenth) p falls on from 10 / (n + 1), its mean there, as the expected
+    number of excursions does, local p + upcrossings * exp(-(Z² - 1) / 2) (E. Gross, O. Vitells, EPJC 70:525, 2010): its
     shape is theirs, its size that of the toys.
     """
     z = np.asarray(Z, np.float64)
@@ -29,9 +29,7 @@ def calibrated_log_p(Z: ArrayLike, maxima: Floats, upcrossings: float) -> Floats
     last = ordered[n - k]
     shares = np.log((above + 1) / (n + 1))
     beyond = (
-        np.log((k + 1) / (n + 1))
-        + _log_excursions(z, upcrossings)
-        - _log_excursions(last, upcrossings)
+        np.log(k / (n + 1)) + _log_excursions(z, upcrossings) - _log_excursions(last, upcrossings)
     )
     return np.asarray(np.where(z > last, beyond, shares))
 
