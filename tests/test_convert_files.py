@@ -79,7 +79,7 @@ def test_every_column_of_every_file(real_data, tmp_path, monkeypatch, file):
             fits = {k: b for k, b in reader.stored.items() if not isinstance(b.kind, TypeError)}
             expected = {k: plainly(b, reader, None) for k, b in fits.items()}
             scales = {k: reader.schema.scale(k) for k in fits}
-            paths, stored = set(reader._paths), {reader.stored[k].path for k in fits}
+            paths, stored = set(reader.names.by_path), {reader.stored[k].path for k in fits}
         if not fits or not n:
             continue
         wide = len(fits) > 300
