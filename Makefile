@@ -73,7 +73,7 @@ bench: $(VENV)/.bench
 
 wheel: $(VENV)/.created
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist -Cbuild-dir=build/wheel \
-	  -Ccmake.define.FASTJAG_CUDA=$(CUDA) .
+	  -Ccmake.define.FASTJAG_CUDA=$(CUDA) -Ccmake.define.FASTJAG_CUDA_ARCHITECTURES=all .
 
 $(VENV)/.created:
 	$(PYTHON) -m venv $(VENV)

@@ -36,6 +36,15 @@ class TestAggregate:
             expected = reference.aggregate(offsets, values, name)
             np.testing.assert_array_equal(found[name], expected.astype(found[name].dtype), name)
 
+    @pytest.mark.parametrize("name", kernels.STATISTICS)
+    def test_one_alone(self, kernels, name):
+        """Nothing else is computed on the way to it."""
+        offsets, values = np.array([0, 2, 2, 3, 43]), np.arange(43.0) % 7
+        found = kernels.aggregate(offsets, values, [name])
+        assert list(found) == [name]
+        expected = reference.aggregate(offsets, values, name)
+        np.testing.assert_allclose(found[name], expected.astype(found[name].dtype), rtol=1e-14)
+
     @given(jagged_arrays(dtypes=FLOATS), st.sampled_from(SUMS))
     def test_float_sums(self, kernels, parts, name):
         offsets, (values,) = parts

@@ -5,6 +5,9 @@ import pickle
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 from on_device import moved
 from strategies import assert_same
@@ -45,6 +48,55 @@ class TestResult:
             assert other.fields == pairs.fields
             assert_same(other.mass, pairs.mass)
             assert_same(other.offsets, pairs.offsets)
+
+    @pytest.mark.parametrize("n", [0, 1, 50])
+    def test_tables_of_other_libraries(self, n):
+        pairs = fj.dimuon(fj.Jagged(np.arange(n + 1) * 2, {
+            "pt": np.arange(2.0 * n), "eta": np.zeros(2 * n, "f4"), "phi": np.ones(2 * n),
+            "charge": np.tile([1, -1], n),
+        }))  # fmt: skip
+        for frame in (pd.DataFrame(pairs), pl.DataFrame(pairs), pa.table(pairs).to_pandas()):
+            assert list(frame.columns) == list(kernels.FIELDS)
+            assert len(frame) == len(pairs) == n
+            for name in pairs if n else ():  # empty columns have no dtype in some versions
+                assert_same(frame[name].to_numpy(), pairs[name])
+        assert pd.DataFrame(pairs, columns=["mass"]).shape == (n, 1)
+
+    def test_some_of_the_pairs(self, device):
+        muons = fj.Jagged([0, 3, 3, 5], {
+            "pt": [5.0, 4, 3, 2, 1], "eta": np.arange(5.0), "phi": np.zeros(5), "charge": np.ones(5, "i4"),
+        })  # fmt: skip
+        pairs = fj.dimuon(muons.to(device), "any", pairs="all")
+        assert pairs.offsets.tolist() == [0, 3, 3, 4]
+        mask = pairs.mass > pairs.mass.min()
+        for chosen, rows, offsets in (
+            (mask, np.flatnonzero(moved(mask, "cpu")), None),
+            ([False, True, True, False], [1, 2], [0, 2, 2, 2]),
+            (slice(1, 4), [1, 2, 3], [0, 2, 2, 3]),
+            (slice(-1, None), [3], [0, 0, 0, 1]),
+            (slice(3, 1), [], [0, 0, 0, 0]),
+            (slice(None), [0, 1, 2, 3], [0, 3, 3, 4]),
+        ):
+            some = pairs[chosen]
+            assert len(some) == len(rows)
+            for name in pairs:
+                assert some[name].tolist() == to_host(pairs[name])[list(rows)].tolist()
+            if offsets:
+                assert some.offsets.tolist() == offsets
+        with pytest.raises(ValueError, match="the mask has 3 entries, but there are 4 pairs"):
+            _ = pairs[[True, False, True]]
+        for other in ([0, 1], 2, slice(None, None, 2)):
+            with pytest.raises((TypeError, ValueError), match=r"what picks pairs|are picked by"):
+                _ = pairs[other]
+
+    def test_is_itself_only(self):
+        pairs = fj.dimuon(two())
+        assert pairs == pairs  # noqa: PLR0124
+        assert pairs != fj.dimuon(two())
+        assert {pairs: 1}[pairs] == 1
+        assert dict(pairs).keys() == set(kernels.FIELDS)
+        with pytest.raises(ValueError, match="read-only"):
+            pairs.offsets[-1] = 10**12
 
     @pytest.mark.parametrize(
         ("dtypes", "expected"),

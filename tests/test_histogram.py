@@ -169,6 +169,15 @@ class TestHistogram:
         assert found[0][1] == pytest.approx(math.fsum(weights), rel=4e-15)
         assert found[1][1] == pytest.approx(math.fsum(weights**2), rel=4e-15)
 
+    def test_a_word_that_is_just_full(self, kernels):
+        """Sums on a GPU have two words: 2^32 - 1 in the lower one is not yet carried."""
+        small = (2.0**32 - 1) * 2.0 ** -np.arange(40, 72)  # one of them is so many units
+        x = np.repeat(np.arange(len(small)) + 0.5, 2)
+        weights = np.column_stack([np.ones(len(small)), small]).ravel()
+        found = kernels.histogram([x], [np.arange(len(small) + 1.0)], weights=weights)
+        np.testing.assert_array_max_ulp(found[0][1:-2], 1 + small)
+        np.testing.assert_array_max_ulp(found[1][1:-2], 1 + small**2)
+
     @pytest.mark.parametrize("dtype", FLOATS)
     def test_same_on_any_number_of_threads(self, dtype):
         rng = np.random.default_rng(4)
@@ -257,13 +266,7 @@ class TestHist:
     def test_regular_is_linspace(self, as_axis, dtype):
         """A Regular axis of hist rounds its edges otherwise, and keeps no upper edge."""
         rng = np.random.default_rng(13)
-        axes = [
-            (3, -6.49, 10.77),
-            (100, 0, 200),
-            (1, -0.1, 0.3),
-            (7, 1e15, 1e15 + 3),
-            (9, -1e5, 1e-5),
-        ]
+        axes = [(3, -6.49, 10.77), (100, 0, 200), (1, -0.1, 0.3), (7, 1e15, 1e15 + 3)]
         for _ in range(60):
             low, high = np.sort(np.round(rng.choice(20_001, 2, replace=False) / 100 - 100, 2))
             axes.append((int(rng.integers(1, 200)), low, high))

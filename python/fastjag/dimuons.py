@@ -2,63 +2,97 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, overload
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from fastjag import kernels
-from fastjag.arrays import Array, Offsets, as_float, as_mask, as_number, near_misses
+from fastjag.arrays import (
+    Array,
+    Offsets,
+    as_column,
+    as_float,
+    as_mask,
+    as_number,
+    check_length,
+    near_misses,
+    read_only,
+)
+from fastjag.devices import beside
 from fastjag.jagged import as_jagged
 
 #: Muon mass [GeV], PDG.
 MUON_MASS = 0.1056583755
 
 
-class Dimuons:
+class Dimuons(dict[str, Array]):
     """One row per pair: the observables of :func:`dimuon` as attributes or by name.
 
     ``offsets`` (int64, n_events + 1) says which pairs belong to which event of the input.
+    ``len(pairs)`` is the number of pairs. ``pairs[mask]``, with one bool per pair, and
+    ``pairs[start:stop]`` are some of the pairs of the same events. Otherwise it is a dict of its
+    columns, and goes where those go: ``pandas.DataFrame(pairs)``, ``polars.DataFrame(pairs)``,
+    ``pyarrow.table(pairs)``.
     """
 
-    __slots__ = ("_fields", "offsets")
+    __slots__ = ("offsets",)
+    offsets: Offsets
 
-    def __init__(self, offsets: Offsets, fields: dict[str, Array]) -> None:
-        self.offsets = offsets
-        self._fields = fields
+    # A table is itself and no other one; equal columns are for numpy.array_equal.
+    __eq__ = object.__eq__
+    __ne__ = object.__ne__
+    __hash__ = object.__hash__  # type: ignore[assignment]
+
+    def __init__(self, offsets: Offsets, fields: Mapping[str, Array]) -> None:
+        super().__init__(fields)
+        self.offsets = read_only(offsets)
 
     @property
     def fields(self) -> tuple[str, ...]:
-        return tuple(self._fields)
+        return tuple(self)
 
     def __len__(self) -> int:
         return int(self.offsets[-1])
 
-    def __getitem__(self, name: str) -> Array:
-        try:
-            return self._fields[name]
-        except KeyError:
-            raise KeyError(f"no field {name!r}: {near_misses(name, self._fields)}") from None
+    @overload
+    def __getitem__(self, key: str) -> Array: ...
+    @overload
+    def __getitem__(self, key: slice | NDArray[Any] | Sequence[bool]) -> Dimuons: ...
+    def __getitem__(self, key: Any) -> Array | Dimuons:
+        if isinstance(key, str):
+            return super().__getitem__(key)
+        if isinstance(key, slice) and key.step in (None, 1):
+            start, stop, _ = key.indices(len(self))
+            offsets = self.offsets.clip(start, max(start, stop)) - start
+            return Dimuons(offsets, {name: values[key] for name, values in self.items()})
+        mask = as_column(beside(self.offsets, np.asarray(key)) if isinstance(key, list) else key,
+                         "what picks pairs")  # fmt: skip
+        if mask.dtype != np.bool_:
+            raise TypeError(
+                "pairs are picked by a name, a mask of bools or a slice of step 1, got "
+                f"{type(key).__name__} of {mask.dtype}: take columns first, "
+                'pairs["mass"][indices]'
+            )
+        check_length(mask, "the mask", len(self), "pairs")
+        offsets = kernels.select(self.offsets, mask)
+        return Dimuons(offsets, {name: values[mask] for name, values in self.items()})
+
+    def __missing__(self, name: str) -> Array:
+        raise KeyError(f"no field {name!r}: {near_misses(name, self.fields)}")
 
     def __getattr__(self, name: str) -> Array:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        try:
-            return self._fields[name]
-        except KeyError:
-            raise AttributeError(f"no field {name!r}: {near_misses(name, self._fields)}") from None
+        if name.startswith("_") or name not in self:
+            raise AttributeError(f"no field {name!r}: {near_misses(name, self.fields)}")
+        return self[name]
 
-    def keys(self) -> tuple[str, ...]:
-        """Names of the fields, so that ``dict(pairs)`` works."""
-        return self.fields
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._fields)
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Dimuons, (self.offsets, dict(self))
 
     def __repr__(self) -> str:
         events = len(self.offsets) - 1
-        return f"<Dimuons: {len(self)} pairs of {events} events: {', '.join(self._fields)}>"
+        return f"<Dimuons: {len(self)} pairs of {events} events: {', '.join(self)}>"
 
 
 def dimuon(
