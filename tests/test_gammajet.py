@@ -152,34 +152,6 @@ class TestResponse:
         mpf = response.extrapolate(rows["alpha"], rows["mpf"], edges=ALPHA_EDGES)
         assert abs(mpf.slope) < 4 * mpf.slope_error
 
-    def test_cumulative_bins_with_their_covariance_give_the_same_line(self):
-        rows = toys.draw(20_000, seed=5)
-        lines = [
-            response.extrapolate(
-                rows["alpha"], rows["balance"], rows["photon_pt"], edges=ALPHA_EDGES, cumulative=c
-            )
-            for c in (False, True)
-        ]
-        np.testing.assert_allclose(lines[0], lines[1], rtol=1e-8)
-
-    def test_profile_is_that_of_a_loop(self):
-        rng = np.random.default_rng(1)
-        x, y, w = rng.uniform(0, 4, 500), rng.normal(size=500), rng.normal(1, 1, 500)
-        y[7] = np.nan
-        found = response.profile(x, y, w, edges=[0, 1, 2, 3, 5, 6])
-        for i, (low, high) in enumerate(zip([0, 1, 2, 3], [1, 2, 3, 5], strict=True)):
-            here = (x >= low) & (x < high) & np.isfinite(y)
-            mean = np.average(y[here], weights=w[here])
-            error = np.sqrt((w[here] ** 2 * (y[here] - mean) ** 2).sum()) / w[here].sum()
-            assert found.mean[i] == pytest.approx(mean)
-            assert found.error[i] == pytest.approx(error)
-            assert found.entries[i] == here.sum()
-        assert np.isnan(found.mean[4])
-        with pytest.raises(ValueError, match="edges must rise"):
-            response.profile(x, y, edges=[0, 0])
-        with pytest.raises(ValueError, match="weights"):
-            response.profile(x, y, w[:3])
-
     def test_core_is_blind_to_a_tail(self):
         rng = np.random.default_rng(2)
         pulls, means = [], []
@@ -193,21 +165,6 @@ class TestResponse:
         assert 0.75 < np.std(pulls) < 1.3
         assert abs(np.mean(means, 0)[0]) < 0.005  # the arithmetic mean moves by 0.04
         assert np.isnan(response.core(clean[:5]).mean)
-
-    def test_weighted_ks(self):
-        rng = np.random.default_rng(3)
-        x, y = rng.normal(size=300), rng.normal(size=400)
-        from scipy.stats import ks_2samp
-
-        plain = response.weighted_ks(x, y)
-        assert plain.statistic == pytest.approx(ks_2samp(x, y).statistic)
-        assert plain.p == pytest.approx(ks_2samp(x, y, method="asymp").pvalue, abs=0.02)
-        # A sample with each event twice as two halves is the same sample.
-        twice = response.weighted_ks(np.repeat(x, 2), y, np.full(600, 0.5))
-        assert twice.statistic == pytest.approx(plain.statistic)
-        ps = [response.weighted_ks(rng.normal(size=200), rng.normal(size=200),
-                                   rng.exponential(size=200)).p for _ in range(200)]  # fmt: skip
-        assert 0.3 < np.mean(ps) < 0.7
 
 
 class TestStitching:

@@ -20,6 +20,24 @@ def test_edges_of_the_calibration():
 
 
 class TestProfile:
+    def test_profile_is_that_of_a_loop(self):
+        rng = np.random.default_rng(1)
+        x, y, w = rng.uniform(0, 4, 500), rng.normal(size=500), rng.normal(1, 1, 500)
+        y[7] = np.nan
+        found = response.profile(x, y, w, edges=[0, 1, 2, 3, 5, 6])
+        for i, (low, high) in enumerate(zip([0, 1, 2, 3], [1, 2, 3, 5], strict=True)):
+            here = (x >= low) & (x < high) & np.isfinite(y)
+            mean = np.average(y[here], weights=w[here])
+            error = np.sqrt((w[here] ** 2 * (y[here] - mean) ** 2).sum()) / w[here].sum()
+            assert found.mean[i] == pytest.approx(mean)
+            assert found.error[i] == pytest.approx(error)
+            assert found.entries[i] == here.sum()
+        assert np.isnan(found.mean[4])
+        with pytest.raises(ValueError, match="edges must rise"):
+            response.profile(x, y, edges=[0, 0])
+        with pytest.raises(ValueError, match="weights"):
+            response.profile(x, y, w[:3])
+
     def test_borders(self):
         """The low edge belongs to a bin, the high one to the next; what is outside is left out."""
         x = [-1.0, 0.0, 0.5, 1.0, 2.0, 3.0, np.inf, np.nan]
@@ -102,8 +120,9 @@ class TestCore:
         assert chi2 == pytest.approx(expected, rel=1e-6)
         assert dof == 9
         # Ten events in each bin, or nothing is said.
-        assert response._core_chi2(y[:120], np.ones(120), 0.0, 1.0, 1.5)[1] == 9
-        assert response._core_chi2(y[:119], np.ones(119), 0.0, 1.0, 1.5)[1] == 0
+        for w in (2.0, 0.1):
+            assert response._core_chi2(y[:121], np.full(121, w), 0.0, 1.0, 1.5)[1] == 9
+            assert response._core_chi2(y[:119], np.full(119, w), 0.0, 1.0, 1.5)[1] == 0
         assert np.isnan(response._core_chi2(y[:119], np.ones(119), 0.0, 1.0, 1.5)[0])
 
     def test_too_few(self):
@@ -125,6 +144,40 @@ class TestCore:
         assert np.isnan(response.core([]).mean)
         # Half of all events are in the range, which has too few then.
         assert np.isnan(response.core(np.append(np.tile([-9.0, 9.0], 6), [0.0] * 3)).mean)
+
+    def test_small_weights(self):
+        x = np.random.default_rng(4).normal(0.0, 1.0, 2000)
+        np.testing.assert_allclose(
+            response.core(x, np.full(2000, 1e-5)), response.core(x), rtol=1e-3
+        )
+
+    def test_it_settles(self, monkeypatch):
+        """It stops where mean and width change by less than 0.005 widths together, not before."""
+        plain, calls = response._truncated, []
+
+        def counted(*arguments):
+            calls.append(plain(*arguments))
+            return calls[-1]
+
+        monkeypatch.setattr(response, "_truncated", counted)
+        rng = np.random.default_rng(11)
+        lengths = []
+        for _ in range(60):
+            calls.clear()
+            response.core(rng.normal(1, 0.1, 3000))
+            moves = [abs(shift) + abs(growth - 1) for shift, growth, _ in calls]
+            assert all(m >= 5e-3 for m in moves[:-1])
+            assert moves[-1] < 5e-3 or len(calls) == 8
+            lengths.append(len(calls))
+        assert np.mean(lengths) < 6
+
+    def test_middle_by_hand(self):
+        """Median and half of the central 68.2 %, negative weights being none."""
+        x = np.array([4.0, 1.0, 9.0, 2.0, 3.0])
+        middle, width = response._middle(x, np.array([0.2, 0.1, -5.0, 0.2, 0.5]))
+        assert middle == pytest.approx(2 + (0.5 - 0.3) / 0.5)
+        low, high = 1 + (0.159 - 0.1) / 0.2, 3 + (0.841 - 0.8) / 0.2
+        assert width == pytest.approx((high - low) / 2)
 
     def test_what_is_no_number_is_left_out(self):
         x = np.random.default_rng(5).normal(0.9, 0.1, 1000)
@@ -166,6 +219,27 @@ class TestCore:
             assert low < mean < high
             assert high - low > 0.2
 
+    @pytest.mark.parametrize("weight", [1.0, 3.0, 0.5])
+    def test_humps_by_hand(self, monkeypatch, weight):
+        """5 standard deviations above the lowest bin between; bins of one, from -15 to 15."""
+        monkeypatch.setattr(response, "_middle", lambda x, w: (0.0, 3.0))
+
+        def found(*counts):
+            x = np.concatenate([np.full(n, at + 0.5) for at, n in counts])
+            return response.humps(x, np.full(len(x), weight))
+
+        # Empty bins have the error of one event: 26 / sqrt(26 + 1) is above 5, 25 / sqrt(26) not.
+        assert len(found((0, 100), (5, 26))) == 2
+        assert len(found((0, 100), (5, 25))) == 1
+        filled = [(at, 10) for at in range(1, 5)]
+        assert len(found((0, 100), *filled, (5, 49))) == 2  # 39 / sqrt(59)
+        assert len(found((0, 100), *filled, (5, 48))) == 1  # 38 / sqrt(58)
+        # A shoulder of a lower hump is none of its own.
+        assert len(found((0, 100), (5, 60), (6, 55))) == 2
+        # The middle one is found last: its borders are those to its neighbours.
+        ranges = found((0, 100), (1, 3), (2, 1), (3, 2), (4, 60), (5, 2), (6, 1), (7, 2), (8, 80))
+        assert ranges == [(-np.inf, 2.5), (6.5, np.inf), (2.5, 6.5)]
+
     @pytest.mark.parametrize("draw", ["normal", "exponential", "uniform", "laplace"])
     def test_one_hump(self, draw):
         """Fluctuations are no humps: 200 samples, with weights of either sign."""
@@ -205,6 +279,31 @@ class TestLine:
         assert found.chi2 == pytest.approx((residual**2).sum())
         assert found.dof == 2
 
+    def test_cumulative_bins_with_their_covariance_give_the_same_line(self):
+        rows = toys.draw(20_000, seed=5)
+        lines = [
+            response.extrapolate(
+                rows["alpha"],
+                rows["balance"],
+                rows["photon_pt"],
+                edges=(0, 0.1, 0.15, 0.2, 0.3, 0.4),
+                cumulative=c,
+            )
+            for c in (False, True)
+        ]
+        np.testing.assert_allclose(lines[0], lines[1], rtol=1e-8)
+
+    def test_no_scatter_and_little_weight(self):
+        """Bins without an error have no weight; small weights are as good as large ones."""
+        alpha = np.repeat([0.05, 0.15, 0.25], 30)
+        edges = [0, 0.1, 0.2, 0.3]
+        assert np.isnan(response.extrapolate(alpha, np.ones(90), edges=edges).intercept)
+        r = 1 - alpha + np.random.default_rng(1).normal(0, 0.1, 90)
+        small, large = (
+            response.extrapolate(alpha, r, np.full(90, w), edges=edges) for w in (1e-3, 5)
+        )
+        np.testing.assert_allclose(small, large, rtol=1e-9)
+
     def test_bins_of_few_events_do_not_count(self):
         alpha = np.repeat([0.05, 0.15, 0.25], [20, 20, 19])
         r = 1 + np.tile([-0.1, 0.1], 30)[:59]
@@ -213,9 +312,37 @@ class TestLine:
         assert np.isfinite(response.extrapolate(alpha, r, edges=edges).intercept)
         alone = response.extrapolate(alpha[:39], r[:39], edges=edges)
         assert np.isnan(alone.intercept)
+        assert alone.dof == 0
 
 
 class TestKolmogorovSmirnov:
+    def test_weighted_ks(self):
+        rng = np.random.default_rng(3)
+        x, y = rng.normal(size=300), rng.normal(size=400)
+        from scipy.stats import ks_2samp
+
+        plain = response.weighted_ks(x, y)
+        assert plain.statistic == pytest.approx(ks_2samp(x, y).statistic)
+        assert plain.p == pytest.approx(ks_2samp(x, y, method="asymp").pvalue, abs=0.02)
+        # A sample with each event twice as two halves is the same sample.
+        twice = response.weighted_ks(np.repeat(x, 2), y, np.full(600, 0.5))
+        assert twice.statistic == pytest.approx(plain.statistic)
+        ps = [response.weighted_ks(rng.normal(size=200), rng.normal(size=200),
+                                   rng.exponential(size=200)).p for _ in range(200)]  # fmt: skip
+        assert 0.3 < np.mean(ps) < 0.7
+
+    def test_by_hand(self):
+        """Equal values step together; p is that of the effective numbers of entries."""
+        u, v = np.array([1.0, 2, 3, 0.5]), np.array([2.0, 1, 0.25])
+        found = response.weighted_ks([1, 2, 2, 5], [2, 4, 0.5], u, v)
+        # Cumulative after 0.5, 1, 2, 4, 5 of the first and the second.
+        a = np.array([0, 1, 6, 6, 6.5]) / 6.5
+        b = np.array([0.25, 0.25, 2.25, 3.25, 3.25]) / 3.25
+        assert found.statistic == pytest.approx(np.abs(a - b).max())
+        n, m = 6.5**2 / (1 + 4 + 9 + 0.25), 3.25**2 / (4 + 1 + 0.0625)
+        expected = stats.kstwobign.sf(np.abs(a - b).max() * np.sqrt(n * m / (n + m)))
+        assert found.p == pytest.approx(expected)
+
     def test_weights_that_add_up_to_nothing(self):
         for a, b in (([1, -1], [1, 1]), ([1, 1], [1, -1]), ([-1, 0], [1, 1]), ([1, 1], [0, -1])):
             found = response.weighted_ks([1, 2], [1, 3], a, b)

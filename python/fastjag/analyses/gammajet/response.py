@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from math import erf, exp, log, sqrt
 from typing import NamedTuple
 
@@ -170,18 +171,17 @@ def humps(values: ArrayLike, weights: ArrayLike | None = None) -> list[tuple[flo
     counts = np.histogram(x, edges, weights=w)[0]
     # Empty bins know little, not everything: one event of mean weight is their error.
     variance = np.maximum(np.histogram(x, edges, weights=w**2)[0], np.mean(w**2))
-    tops = [int(counts.argmax())]
-    dips: list[int] = []
-    for i in np.argsort(-counts, kind="stable"):
+    tops: list[int] = []
+    for i in np.argsort(-counts, kind="stable").tolist():
         between = [_lowest(counts, i, top) for top in tops]
         rise = [(counts[i] - counts[k]) / sqrt(variance[i] + variance[k]) for k in between]
-        if min(rise) > 5:
-            dips.append(_lowest(counts, i, min(tops, key=lambda top: abs(top - i))))
-            tops.append(int(i))
-    borders = [-np.inf, *sorted((edges[k] + edges[k + 1]) / 2 for k in dips), np.inf]
-    middles = (edges[1:] + edges[:-1]) / 2
-    place = [int(np.searchsorted(borders, middles[top])) for top in tops]
-    return [(float(borders[k - 1]), float(borders[k])) for k in place]
+        if all(r > 5 for r in rise):
+            tops.append(i)
+    ordered = sorted(tops)
+    dips = [_lowest(counts, i, j) for i, j in pairwise(ordered)]
+    borders = [-np.inf, *(float(edges[k] + edges[k + 1]) / 2 for k in dips), np.inf]
+    ranges = dict(zip(ordered, pairwise(borders), strict=True))
+    return [ranges[top] for top in tops]
 
 
 def _lowest(counts: Floats, i: int, j: int) -> int:
