@@ -39,6 +39,8 @@ _READS = {  # what is not named here reads from all before it
     "significance": ["prepare", "flow", "samples", "check", "classify"],
 }
 
+_RESULTS = 2  # what 0.1.0 left is made again: no noise on integers, no standardisation, no checks
+
 
 @dataclass(frozen=True)
 class Search:
@@ -77,7 +79,7 @@ class Search:
             },
             "scan": {k: settings[k] for k in ("scan", "seed")},
             "flow": {k: settings[k] for k in ("features", "seed", "train_on", "flow")}
-            | {"window": {k: v for k, v in window.items() if k != "sr_edges"}},
+            | {"window": {k: v for k, v in window.items() if k != "sr_edges"}, "version": _RESULTS},
             "samples": {"sr_edges": window["sr_edges"], "degree": asked["degree"],
                         "peaks": asked["peaks"]},
             "classify": {"classifier": settings["classifier"]},
