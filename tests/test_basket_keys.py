@@ -102,6 +102,8 @@ class TestKeys:
             read(opened, data, seeks=[1])
         with pytest.raises(ValueError, match="the file ends within a basket of x"):
             read(opened, data[: HEAD - 1])
+        with pytest.raises(ValueError, match="no basket of x at byte 0"):
+            read(opened, data[:HEAD])
 
     def test_compressed_content_that_is_none(self, opened):
         """A size that differs from the content's says that it is compressed."""
@@ -164,6 +166,49 @@ class TestColumns:
         with pytest.raises(ValueError, match="x has not as many values as its entries until 3"):
             columns.read(0, 3)
         columns.close()
+
+    def test_a_basket_is_read_when_it_is_needed(self, tmp_path):
+        """What was read before damage is there."""
+        good = basket()
+        branch = Stored("x", np.dtype(">i4"), [0, len(good)], [len(good)] * 2, [0, 2, 4], None)
+        columns = self.columns(tmp_path, good + bytes(len(good)), branch)
+        np.testing.assert_array_equal(columns.read(0, 2)[0][1], [1, 2])
+        with pytest.raises(ValueError, match=f"no basket of x at byte {len(good)}"):
+            columns.read(2, 4)
+        columns.close()
+
+    def test_vectors(self, tmp_path):
+        """Lists of std::vector: 10 bytes before each, and the table of where they begin."""
+        body = bytes(10) + np.array([1, 2], ">i4").tobytes() + bytes(10)
+        table = np.array([3, 40, 58, 0], ">i4").tobytes()
+        data = basket(body + table, stop=len(body))
+        branch = stored(data, header=10)
+        columns = self.columns(tmp_path, data, branch)
+        ((offsets, values),) = columns.read(0, 2)
+        np.testing.assert_array_equal(offsets, [0, 2, 2])
+        np.testing.assert_array_equal(values, [1, 2])
+        with pytest.raises(ValueError, match="x has not as many lists as its entries until 3"):
+            columns.read(2, 3)
+        columns.close()
+        columns = self.columns(tmp_path, data, branch)
+        for start, counts, content in ((0, [2], [1, 2]), (1, [0], [])):
+            ((offsets, values),) = columns.read(start, start + 1)
+            np.testing.assert_array_equal(np.diff(offsets), counts)
+            np.testing.assert_array_equal(values, content)
+        columns.close()
+        # A basket that nobody has asked for is not read.
+        two = Stored("x", branch.dtype, [0, len(data)], [len(data)] * 2, [0, 2, 4], None, 10)
+        columns = self.columns(tmp_path, data + bytes(len(data)), two)
+        np.testing.assert_array_equal(columns.read(0, 2)[0][1], [1, 2])
+        columns.close()
+
+    def test_dtypes(self):
+        packed = np.dtype([("a", ">i4"), ("b", ">f8", (2,))])
+        plain = Stored("x", packed, [], [], [0], None, leaf="b")
+        assert (plain.native, plain.shape) == (np.dtype("f8"), (2,))
+        assert Stored("x", packed, [], [], [0], None, leaf="a").native == np.dtype("i4")
+        other = Stored("x", np.dtype(">u4"), [], [], [0], None, to=np.dtype("f8"))
+        assert (other.native, other.shape) == (np.dtype("f8"), ())
 
     def lists(self, tmp_path, counts, values):
         """A branch of lists, and its counter."""
