@@ -80,6 +80,15 @@ class TestOnce:
             with pytest.raises(ValueError, match=r"link\.root .*without a tree and .* 'Runs'"):
                 find_files(given)
 
+    @pytest.mark.parametrize("other", ["/Events", "Events;1", "Events;2", "Events/"])
+    def test_one_tree_by_other_names(self, folder, other):
+        for first, second in (("Events", other), (other, "Events")):
+            with pytest.warns(UserWarning, match=rf"{AGAIN}a\.root:{second}$"):
+                found = find_files([("a.root", first), ("a.root", second)])
+            assert found == [("a.root", first)]
+        both = [("a.root", "Events;1"), ("a.root", "Events;2"), ("a.root", "Event")]
+        assert find_files(both) == both  # who names two cycles wants both
+
     def test_missing_files(self, folder):
         """Who reads them says that they are missing."""
         with pytest.warns(UserWarning, match=AGAIN):

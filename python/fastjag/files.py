@@ -80,8 +80,9 @@ def _once(found: list[tuple[str, str | None]]) -> list[tuple[str, str | None]]:
     for path, tree in found:
         _as_text(path)
         trees = known.setdefault(identity(path), {})
-        if tree in trees:
-            other = "" if trees[tree] == path else f" (as {trees[tree]})"
+        before = next((other for other in trees if _same_tree(tree, other)), tree)
+        if before in trees:
+            other = "" if trees[before] == path else f" (as {trees[before]})"
             repeated.append(f"{path}{':' + tree if tree else ''}{other}")
         elif trees and None in (tree, *trees):
             named = tree or next(t for t in trees if t)
@@ -98,6 +99,14 @@ def _once(found: list[tuple[str, str | None]]) -> list[tuple[str, str | None]]:
             f"given more than once, counted once: {', '.join(repeated[:5])}{more}", stacklevel=3
         )
     return kept
+
+
+def _same_tree(left: str | None, right: str | None) -> bool:
+    """Whether two names mean one tree: Events, /Events and, as its newest or an older save, Events;1."""
+    if left is None or right is None:
+        return left is right
+    (a, _, m), (b, _, n) = (name.strip("/").partition(";") for name in (left, right))
+    return a == b and (m == n or not (m and n))
 
 
 def _as_text(item: object) -> str:
