@@ -196,6 +196,14 @@ def test_null_expectation_of_many():
             np.testing.assert_allclose(many[i], single, rtol=1e-9)
 
 
+def test_an_expectation_of_few():
+    left, right = np.zeros(N_LEFT), np.zeros(len(WINDOW.right) - 1)
+    left[:2] = 3, 1
+    found = np.r_[*map(np.atleast_1d, null_expectation(left, 0, right, window=WINDOW, degree=2))]
+    assert found.sum() == pytest.approx(4, rel=1e-6)
+    assert 0 <= found.min() < 1e-6
+
+
 @pytest.mark.parametrize("scaled", [False, True])
 def test_background_error(scaled):
     """The inverse of the expected information, bin by bin; and what toys scatter by."""

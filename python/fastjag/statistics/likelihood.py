@@ -15,7 +15,7 @@ from fastjag.statistics.windows import Floats, Window
 
 _FIRST = 1e-3  # barrier to begin with, in numbers of events
 _BARRIER = 0.1  # how much less of the barrier each stage of the fit leaves
-_STEPS = 1000  # Newton steps before a spectrum counts as not converged; usual are 10 to 60
+_STEPS = 400  # Newton steps before a spectrum counts as not converged; usual are 10 to 60
 _TOLERANCE = 1e-13  # of -ln L, times the number of events
 _CHUNK = 4096  # spectra at a time: their matrices stay in the cache
 
@@ -239,7 +239,7 @@ def _deviance(expected: Floats, n: Floats, scale: Floats) -> Floats:
     """-ln L of scaled Poisson counts, but for what does not depend on the expectation."""
     # Rounding may leave an empty bin's expectation below zero.
     terms = expected - special.xlogy(n, np.maximum(expected, np.finfo(np.float64).tiny))
-    return np.asarray((scale * terms).sum(axis=-1))
+    return np.asarray((scale * terms).sum(axis=1))
 
 
 def _fit(
