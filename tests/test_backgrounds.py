@@ -142,6 +142,7 @@ def test_peaks_are_part_of_the_background():
     x = (m - 10.5) / 5.5
     rows = np.stack([x**0, x, 1.5 * x * x - 0.5, *(per_bin * p(m) / p.events for p in peaks)])
     np.testing.assert_allclose(fit.error(m), np.sqrt((rows**2).sum(axis=0)), rtol=1e-9)
+    np.testing.assert_array_equal(fit.error(m.reshape(2, 2)), fit.error(m).reshape(2, 2))
     drawn = fit.draw(20_000, 3, 5, 16)
     share = fit.between(6.6, 7.4) / fit.between(5, 16)
     assert np.mean(abs(drawn - 7) < 0.4) == pytest.approx(share, abs=0.015)
