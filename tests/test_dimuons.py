@@ -70,7 +70,7 @@ class TestResult:
         assert pairs.offsets.tolist() == [0, 3, 3, 4]
         mask = pairs.mass > pairs.mass.min()
         for chosen, rows, offsets in (
-            (mask, np.flatnonzero(moved(mask, "cpu")), None),
+            (mask, np.flatnonzero(to_host(mask)), None),
             ([False, True, True, False], [1, 2], [0, 2, 2, 2]),
             (slice(1, 4), [1, 2, 3], [0, 2, 2, 3]),
             (slice(-1, None), [3], [0, 0, 0, 1]),
