@@ -34,7 +34,21 @@ class TestNumberOfThreads:
         fj.set_num_threads(None)
         assert fj.get_num_threads() == 4
 
-    @pytest.mark.parametrize(("value", "expected"), [("", 6), ("many", 6), ("0", 1), ("3", 3)])
+    @pytest.mark.parametrize(
+        ("value", "expected"),
+        [
+            ("", 6),
+            ("many", 6),
+            ("0", 1),
+            ("3", 3),
+            (" 3 ", 3),
+            ("²", 6),
+            ("9" * 12, 4096),
+            ("9" * 5000, 6),
+            ("-2", 6),
+            ("1e3", 6),
+        ],
+    )
     def test_other_programs_may_write_anything(
         self, threads_restored, monkeypatch, value, expected
     ):

@@ -29,9 +29,9 @@ def _positive(value: object, name: str) -> int:
     except ValueError:
         threads = 0
     if threads < 1:
-        raise ValueError(f"{name} must be a positive integer, got {value!r}")
+        raise ValueError(f"{name} must be a positive integer, got {value!r:.60}")
     if threads > MOST:
-        raise ValueError(f"{name} must be at most {MOST}, got {value!r}")
+        raise ValueError(f"{name} must be at most {MOST}, got {value!r:.60}")
     return threads
 
 
@@ -84,8 +84,10 @@ def get_num_threads(threads: int | None = None) -> int:
         return _positive(os.environ["FASTJAG_NUM_THREADS"], "FASTJAG_NUM_THREADS")
     if _forked:
         return 1
-    if os.environ.get("OMP_NUM_THREADS", "").split(",")[0].isdigit():
-        return max(1, int(os.environ["OMP_NUM_THREADS"].split(",")[0]))
+    # Other programs' variable may hold anything: what is no number of threads counts for nothing.
+    asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    if asked.isdecimal() and len(asked) < 20:
+        return min(max(1, int(asked)), MOST)
     return _available()
 
 
