@@ -4,16 +4,13 @@
 //  - Pointers and int64 sizes only; inputs first, outputs last; a null output is not computed.
 //  - `offsets` has n_events + 1 entries; event i owns particles offsets[i] .. offsets[i+1] - 1 of
 //    the content. Offsets are validated before they get here; offsets[0] need not be 0.
-//  - The caller provides outputs and scratch; but for sorting, a kernel's own work allocates
-//    nothing. Kernels in two passes throw where the second finds other numbers than the first
-//    counted, as inputs may be written by other threads; they never write more. All may throw
-//    Interrupted.
+//  - The caller provides outputs and scratch; only `order` allocates. Second passes never write
+//    more than was counted, and throw if they find other numbers. All may throw Interrupted.
 //  - Given a Stream, all pointers are to memory of its GPU, but for small arrays of structs
 //    (columns, axes), which stay on the host. Kernels return before they are done; a launch that
 //    fails throws CudaError. Those that write offsets write counts only, for `scan` to add up.
 //  - The meaning of every kernel is defined by the function of the same name in reference.py.
 #pragma once
-
 #include <cstdint>
 
 #include "config.hpp"
