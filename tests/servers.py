@@ -32,7 +32,8 @@ class _Handler(BaseHTTPRequestHandler):
         if server.requests > server.silent_after:
             server.stopped.wait()
             return
-        wanted = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+        asked = self.headers.get("Range", "") if server.ranges else ""
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d+)", asked)
         first, last = map(int, wanted.groups()) if wanted else (0, len(data) - 1)
         body = data[first : last + 1]
         self.send_response(206 if wanted else 200)
@@ -53,14 +54,15 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def http_server(files, *, silent_after=10**9, half_after=10**9, pause=0, piece=1 << 30, status=0):
+def http_server(files, *, silent_after=10**9, half_after=10**9, pause=0, piece=1 << 30, status=0,
+                ranges=True):  # fmt: skip
     """Serves {"/name": bytes}; its URL.
 
     From some number of requests on it says nothing, or stops in the middle of an answer; it may
-    pause after each piece of an answer, or answer everything with one status.
+    pause after each piece of an answer, answer everything with one status, or know no ranges.
     """
     with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as server:
-        server.files, server.requests, server.status = files, 0, status
+        server.files, server.requests, server.status, server.ranges = files, 0, status, ranges
         server.silent_after, server.half_after = silent_after, half_after
         server.pause, server.piece = pause, piece
         server.stopped = threading.Event()

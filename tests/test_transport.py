@@ -100,6 +100,13 @@ class TestHttp:
             assert list(batches) == []
             assert "Error" in batches.skipped[0].reason
 
+    def test_no_ranges(self, content):
+        with (
+            http_server({"/a.root": content.read_bytes()}, ranges=False) as (url, _),
+            pytest.raises(ServerError, match=rf"^{url}/a\.root: the server sends no byte ranges"),
+        ):
+            read(f"{url}/a.root")
+
 
 class TestReach:
     @pytest.mark.parametrize("scheme", ["root", "roots", "xroot"])

@@ -80,7 +80,8 @@ def options(path: str) -> dict[str, Any]:
 class _Raising:
     """A file system of fsspec that raises what went wrong in the middle of several ranges.
 
-    fsspec puts the errors among the results, where uproot takes them for bytes.
+    fsspec puts the errors among the results, where uproot takes them for bytes, and gives the whole
+    file where a server knows no ranges.
     """
 
     def __init__(self, fs: Any) -> None:
@@ -89,12 +90,20 @@ class _Raising:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._fs, name)
 
-    async def _cat_ranges(self, **ranges: Any) -> list[Any]:
-        found: list[Any] = await self._fs._cat_ranges(**ranges)
-        for error in found:
-            if isinstance(error, Exception):
-                raise error
-        return found
+    def cat_file(self, path: str, start: int, end: int) -> Any:
+        return _ranged(self._fs.cat_file(path, start=start, end=end), path, start, end)
+
+    async def _cat_ranges(self, paths: list[str], starts: list[int], ends: list[int]) -> list[Any]:
+        found = await self._fs._cat_ranges(paths=paths, starts=starts, ends=ends)
+        return [_ranged(*some) for some in zip(found, paths, starts, ends, strict=True)]
+
+
+def _ranged(data: Any, path: str, start: int, end: int) -> Any:
+    if isinstance(data, Exception):
+        raise data
+    if len(data) > end - start:
+        raise ServerError(f"{path}: the server sends no byte ranges: copy the file and read that")
+    return data
 
 
 @cache
