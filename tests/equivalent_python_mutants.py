@@ -27,4 +27,29 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "curvature += 1e-14 * np.trace(curvature, axis1=1, axis2=2)[:, None, None] * np.eye(terms)",
         "curvature += 1e-14 / np.trace(curvature, axis1=1, axis2=2)[:, None, None] * np.eye(terms)",
     ): "the last bits that keep the matrix from being singular do not move the optimum",
+    (
+        "statistics/crystalball.py",
+        "height = np.where(t < -self.alpha_left, tails[0],",
+        "height = np.where(t <= -self.alpha_left, tails[0],",
+    ): "where a tail begins it is as high as the core",
+    (
+        "statistics/crystalball.py",
+        "np.where(t > self.alpha_right, tails[1], core))  # fmt: skip",
+        "np.where(t >= self.alpha_right, tails[1], core))  # fmt: skip",
+    ): "where a tail begins it is as high as the core",
+    (
+        "statistics/crystalball.py",
+        "area = np.where(t < -self.alpha_left, left, np.where(t > self.alpha_right, right, core))",
+        "area = np.where(t <= -self.alpha_left, left, np.where(t > self.alpha_right, right, core))",
+    ): "where a tail begins it is as high as the core",
+    (
+        "statistics/crystalball.py",
+        "area = np.where(t < -self.alpha_left, left, np.where(t > self.alpha_right, right, core))",
+        "area = np.where(t < -self.alpha_left, left, np.where(t >= self.alpha_right, right, core))",
+    ): "where a tail begins it is as high as the core",
+    (
+        "statistics/backgrounds.py",
+        "below = self._below(middle) < wanted",
+        "below = self._below(middle) <= wanted",
+    ): "one of two neighbouring numbers, of which a random one is asked for",
 }
