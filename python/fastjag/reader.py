@@ -204,9 +204,15 @@ class Reader:
     def by_uproot(self, name: str, start: int, stop: int) -> Parts:
         """Entries of one branch, not yet in GeV; a ReadError names it."""
         branch = self.branch(name)
-        stored = self.tree[branch.stored] if self.rntuple else branch.stored
+        entries = {"entry_start": start, "entry_stop": stop, "library": "ak"}
         try:
-            array = stored.array(entry_start=start, entry_stop=stop, library="ak")
+            if self.rntuple:  # not by its name, which uproot would split at dots
+                array = self.tree.arrays(
+                    filter_field=lambda field: field.top_level and field.name == branch.stored,
+                    how=dict, **entries,
+                )[branch.stored]  # fmt: skip
+            else:
+                array = branch.stored.array(**entries)
             for field in branch.pick:
                 array = array[field]
             return awkward_column(array, name)

@@ -171,9 +171,8 @@ class _Foreign:
     """Any other branch that is one number or one list per event: uproot reads its baskets."""
 
     def __init__(self, reader: Reader, name: str, column: Branch) -> None:
-        self.reader, self.name = reader, name
-        self.branch: Any = reader.tree[column.stored] if reader.rntuple else column.stored
-        branch = self.branch
+        self.reader, self.name, self.branch = reader, name, column.stored
+        branch: Any = column.stored
         self.counters = Counters()
         firsts = getattr(branch, "entry_offsets", None)
         self.sizes: Sequence[int] = []
