@@ -120,3 +120,28 @@ def test_real_collisions(real_data, tmp_path):
     assert all(p["Z_global"] > 5 for p in found["peaks"])
     assert found["elsewhere"]["Z_global"] < 3
     assert found["n_pairs"] == 58_374
+
+
+def test_skims_of_other_kinds(real_data, tmp_path):
+    """Windows at resonances and beside them, one-sided ones, few events: pictures of all."""
+    pytest.importorskip("matplotlib")
+    import fastjag as fj
+    from fastjag.analyses.dimuon.mass_pictures import scanned
+    from fastjag.output import write_json
+    from fastjag.plots import save
+
+    branches = [f"Muon_{name}" for name in ("pt", "eta", "phi", "charge")]
+    (batch,) = fj.iterate(real_data / "agc_open-data-example.root", branches, step=1_000_000)
+    mass = fj.dimuon(batch.Muon, "opposite").mass.astype(float)
+    for low, high, most in [(60, 120, None), (2.2, 4.2, None), (5, np.inf, None), (0, 16, None),
+                            (8, 12, None), (5, 16, 60), (0.2, 2, None), (9.4, 9.5, 20)]:  # fmt: skip
+        skim = mass[(mass > low) & (mass < high)][:most]
+        found = scan_spectrum(skim, ScanSettings(toys=3), 1)
+        write_json(tmp_path / "scan.json", found)
+        found = json.loads((tmp_path / "scan.json").read_text())
+        assert all(np.isfinite(peak["Z"]) for peak in found["peaks"])
+        if (low, high) in ((60, 120), (0, 16)):
+            assert found["peaks"]
+        picture = scanned(found)
+        if most:  # the least that there may be to draw
+            save(picture, tmp_path / f"{low}.png")
