@@ -10,7 +10,7 @@ CUDA_ARCHITECTURES ?= 80-real;90
 KERNEL_TESTS := $(addprefix tests/test_,$(addsuffix .py,padding aggregate select dimuon nearest \
   histogram histogram_cuts jagged pyramid))
 
-.PHONY: demo test lint sanitize cuda mutants mutants-python bench wheel clean
+.PHONY: demo test lint sanitize cuda mutants mutants-python docs-numbers bench wheel clean
 
 demo: $(VENV)/.search
 	$(BIN)/fastjag info
@@ -66,6 +66,10 @@ SEED ?= 1
 NUMBER ?= 200
 mutants-python: $(VENV)/.test
 	$(BIN)/python tests/mutants_python.py $(SEED) $(NUMBER) $(MODULES)
+
+# Numbers of README.md that a command gives, and their picture.
+docs-numbers: $(VENV)/.search
+	$(BIN)/python benchmarks/docs_numbers.py
 
 # Some only: make bench BENCH='spectrum histogram'
 bench: $(VENV)/.bench

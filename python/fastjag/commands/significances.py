@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich import box
-from rich.markup import escape
 from rich.table import Table
 
 from fastjag.analyses.dimuon.verdicts import mark
@@ -35,11 +34,11 @@ def significances(rows: Sequence[Mapping[str, Any]]) -> Table:
         rate = row["rate"]
         cells += [fixed(row["S"], 1), fixed(row["B"], 1), "" if rate is None else f"{rate:.2%}"]
         last = i + 1 == len(shown) or shown[i + 1][1]["pairs"] != row["pairs"]
-        table.add_row(*map(escape, cells), end_section=last)
+        table.add_row(*cells, end_section=last)
     said = [f"! beside Z: {why}" for why in dict.fromkeys(mark(row)[2:] for _, row in shown) if why]
     if any(row["agrees"] is False for _, row in shown):
         said.append(_DISAGREE)
-    table.caption = escape("\n".join(said)) or None
+    table.caption = "\n".join(said) or None
     table.caption_style = "bold red"
     return table
 
