@@ -31,6 +31,8 @@ ON_DEMAND = {
     "fastjag.interchange": {"torch"},
     "fastjag.transport": {"aiohttp", "XRootD"},  # of files on servers
     "fastjag.analyses.diphoton.clustering": {"fastjet"},  # of simulations, not of studies
+    "fastjag.analyses.settings": {"yaml"},  # configurations of searches
+    "fastjag.models.device": {"torch", "xgboost"},  # of those that train
     "fastjag.models.ensembles": {"imblearn"},  # one of its kinds of forests
 }
 # Their modules come with others, or are a choice of the user (treefile: std::vector by ROOT).
