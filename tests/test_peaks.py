@@ -150,6 +150,7 @@ def test_covariance_is_that_of_the_columns():
     counts = np.random.default_rng(3).poisson(smooth() + in_bins(CrystalBall(13, 0.2, events=500)))
     fit = fitted(counts, most=1).chosen
     (peak,) = fit.peaks
+    assert peak.mean == pytest.approx(13, abs=0.1)  # the better of the two starts
     design = np.column_stack([
         np.polynomial.legendre.legvander((UPSILON.centers - 10.5) / 5.5, 5),
         in_bins(peak._replace(events=1.0)),
@@ -169,13 +170,18 @@ def test_covariance_is_that_of_the_columns():
 
 
 def test_dips_are_no_peaks():
-    """Where the counts are too low at one place a peak of negative events would improve most."""
-    counts = smooth()
-    counts[8:12] *= 0.6
-    found = fitted(counts, degree=1, most=1)
-    (peak,) = found.fits[1].peaks
-    assert peak.events >= 0
-    assert found.fits[1].chi2 <= found.fits[0].chi2
+    """Beside an empty bin a peak of negative events would improve most: none is left of it."""
+    counts = np.round(smooth())
+    counts[15] = 0
+    plain, other = fitted(counts, most=1, level=1.0).fits
+    (peak,) = other.peaks
+    assert peak.events == 0
+    assert other.chi2 == pytest.approx(plain.chi2, rel=1e-9)
+    np.testing.assert_allclose(other.coefficients, plain.coefficients, rtol=1e-9)
+    assert (other.covariance[6] == 0).all()
+    assert (other.covariance[:, 6] == 0).all()
+    scale = plain.dof / other.dof
+    np.testing.assert_allclose(other.covariance[:6, :6], plain.covariance * scale, rtol=1e-6)
 
 
 def test_an_exact_polynomial_has_no_peak():
@@ -215,6 +221,11 @@ class TestStarts:
 
     def test_the_two_highest(self):
         found = self.starts({5: 60, 15: 40, 40: 80})
+        assert found == [UPSILON.centers[40], UPSILON.centers[5]]
+
+    def test_neighbours_count(self):
+        """Three bins of 40 stand out more than one of 70."""
+        found = self.starts({5: 70, 39: 40, 40: 42, 41: 40})
         assert found == [UPSILON.centers[40], UPSILON.centers[5]]
 
     def test_ends_of_sidebands(self):
