@@ -151,19 +151,19 @@ class TestOnce:
 class TestNames:
     def test_no_utf_8(self, folder):
         """Results and messages could not hold the name."""
-        odd = os.fsdecode(b"caf\xe9.root")
+        odd = os.fsdecode(b"\xe9.root")
         try:
             (folder / odd).write_text("")
         except OSError:  # some file systems have no such names
             odd_is_there = False
         else:
             odd_is_there = True
-        message = r"file name b'.*caf\\xe9\.root' is no UTF-8"
+        message = r"file name b'.*\\xe9\.root' is no UTF-8"
         for given in [odd, folder / odd, [odd, "a.root"], *[".", "*.root"] * odd_is_there]:
             with pytest.raises(ValueError, match=message):
                 find_files(given)
-        (folder / "café.root").write_text("")
-        assert find_files("café.root") == [("café.root", None)]
+        (folder / "é.root").write_text("")
+        assert find_files("é.root") == [("é.root", None)]
 
     @pytest.mark.parametrize("given", [None, 3, b"a.root", [None], ["a.root", b"b.root"], [["a"]]])
     def test_what_is_no_path(self, given):
