@@ -351,9 +351,9 @@ class Jagged:
     def from_awkward(cls, array: Any, columns: str | Iterable[str] | None = None) -> Jagged:
         """From an awkward array of records, such as ``ak.zip`` or a NanoEvents collection.
 
-        Offsets are copied, columns are not where awkward holds them in one piece; event masks (ListArray)
-        and reordered particles (IndexedArray) are gathered. ``columns`` picks some of the fields.
-        Missing values (option types) and deeper nesting are refused.
+        The columns are not copied where awkward holds them in one piece, offsets are; event masks
+        (ListArray) and reordered particles (IndexedArray) are gathered. ``columns`` picks some of
+        the fields. Missing values (option types) and deeper nesting are refused.
         """
         names = [columns] if isinstance(columns, str) else columns
         return cls(*interchange.from_awkward(array, None if names is None else list(names)))
