@@ -41,6 +41,21 @@ class TestSkims:
         assert rates[1].seconds == pytest.approx(2 * SECTION_SECONDS)
         assert [(r.first, r.last) for r in rates] == [(1, 7), (5, 6), (9, 9)]
 
+    def test_files_without_events(self, skim, tmp_path):
+        """In any order; and alone, where the trigger must be there all the same."""
+        none = write_events(tmp_path / "none.root", [], [], [(5, 1), (5, 2)],
+                            HLT_A=np.zeros(0, bool))  # fmt: skip
+        bare = write_events(tmp_path / "bare.root", [], [], [(6, 1)])
+        for files in ([skim, none, bare], [bare, none, skim]):
+            counts = count_triggers(files, ["HLT_A"])
+            assert counts.complete
+            assert [(r.run, r.counts, r.sections) for r in measure(counts)] == [
+                (1, 1, 3), (2, 0, 2), (3, 0, 1), (5, 0, 2), (6, 0, 1)]  # fmt: skip
+        (rate,) = measure(count_triggers(none, ["HLT_*"]))
+        assert (rate.trigger, rate.run, rate.counts, rate.sections) == ("HLT_A", 5, 0, 2)
+        with pytest.raises(ReadError, match=r"none.root.*no branch 'HLT_B': did you mean 'HLT_A'"):
+            count_triggers(none, ["HLT_B"])
+
     def test_windows_without_events(self, skim):
         counts = count_triggers(skim, ["HLT_A"])
         (rate,) = measure(counts, [Window(1, 2, 6)])

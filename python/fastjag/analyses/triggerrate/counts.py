@@ -63,8 +63,8 @@ def count_triggers(
     file that cannot be read is an error: rates of its sections would come out too low.
 
     Raises ReadError for missing branches (with near misses), for branches that are no bits, and
-    for patterns that match other triggers in one file than in those before; ValueError where no
-    event is left.
+    for patterns that match other triggers in one file than in those before; ValueError where there
+    is neither an event nor a section.
     """
     if not triggers:
         raise ValueError("triggers must name at least one branch, such as 'HLT_IsoMu24'")
@@ -74,10 +74,14 @@ def count_triggers(
     for batch in batches:
         run, section = _keys(batch)
         totals.add(run, section, _bits(batch, totals.names))
-    if batches.n_events == 0:
-        raise ValueError("the files hold no events")
     paths = list(dict.fromkeys(path for path, _ in batches.files))
-    return totals.counts(_add_sections(totals, paths), paths)
+    if batches.n_events == 0 and paths:  # a skim that kept nothing: its sections count 0
+        with (reader := Reader(*batches.files[0], None)).file:
+            totals.names = reader.branches(columns[2:])
+    complete = _add_sections(totals, paths)
+    if not totals.keys:
+        raise ValueError("the files hold no events")
+    return totals.counts(complete, paths)
 
 
 class _Totals:
