@@ -100,6 +100,8 @@ def test_no_two_branches_have_one_place():
             for order in (names, names[::-1]):
                 places = Tree({name: lists[name] for name in order}).places()
                 assert len(set(places.values())) == len(names), places
+                length = {(places[name][0], lists[name][1]) for name in names}
+                assert len(length) == len({collection for collection, _ in places.values()})
 
 
 def test_names_without_a_prefix():

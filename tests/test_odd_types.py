@@ -17,6 +17,8 @@ from fastjag.io import ReadError
 from fastjag.reader import Reader
 from fastjag.schemas import Schema
 from fastjag.selection import Step, survivors
+from fastjag.selection.bubbling import _Alive
+from fastjag.selection.columns import Columns
 
 PATH = Path(__file__).parent / "data" / "odd_types.root"
 N = 200
@@ -216,3 +218,17 @@ def test_errors_of_trees_are_told_once(monkeypatch):
         patch.setattr(Reader, "_find_tree", mock.Mock(side_effect=IndexError("odd")))
         with pytest.raises(ReadError, match=r"odd_types.root: no readable tree: IndexError: odd"):
             Reader(str(PATH), None, None)
+
+
+def test_columns_of_a_collection_share_their_offsets():
+    """Which of several equal arrays is kept: comparing them again and again takes time."""
+    reader = Reader(str(PATH), None, None)
+    with reader.file:
+        names = ["A_x", "A_y", "n"]
+        columns = Columns(reader, names)
+        alive = _Alive(reader, columns, 0, N)
+        alive.cut(Step("some", ["n"], lambda events: events["n"] > 1), ["n"])
+        alive.of(names)
+        columns.close()
+        assert alive.loaded["A_x"][1][0] is alive.loaded["A_y"][1][0]
+        assert alive.loaded["n"][1][0] is None
