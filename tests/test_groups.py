@@ -84,6 +84,10 @@ def test_lists_of_one_counter_stay_together():
     # e1.hits is a branch's or another counter's name already.
     split = {"e1.v": (None, 1), "e1.hits.id": ("h", 2), "e1.hits.x": ("h", 2)}
     assert Tree(split).groups.place("e1.hits.x") == ("e1.hits", "x")
+    deep = {"e1.v": (None, 1), "e1.hits.id": ("h", 2), "e1.hits.pos.x": ("h", 2)}
+    assert Tree(deep).places() == {
+        "e1.v": ("e1", "v"), "e1.hits.id": ("e1.hits", "id"), "e1.hits.pos.x": ("e1.hits", "pos.x"),
+    }  # fmt: skip
     taken = Tree({**split, "e1.hits": (None, 3)}).places()
     assert taken["e1.hits.x"] == ("e1.hits.id", "e1.hits.x")
     assert taken["e1.hits"] == ("e1.hits", "e1.hits")
