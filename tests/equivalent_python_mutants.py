@@ -52,4 +52,14 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "below = self._below(middle) < wanted",
         "below = self._below(middle) <= wanted",
     ): "one of two neighbouring numbers, of which a random one is asked for",
+    (
+        "statistics/backgrounds.py",
+        "extremes = np.r_[first, last, turning[(turning > first) & (turning < last)]]",
+        "extremes = np.r_[first, last, turning[(turning >= first) & (turning < last)]]",
+    ): "the ends of the range are among the extremes anyhow",
+    (
+        "statistics/backgrounds.py",
+        "extremes = np.r_[first, last, turning[(turning > first) & (turning < last)]]",
+        "extremes = np.r_[first, last, turning[(turning > first) & (turning <= last)]]",
+    ): "the ends of the range are among the extremes anyhow",
 }
