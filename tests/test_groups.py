@@ -71,6 +71,13 @@ def test_the_prefix_goes_to_the_shorter_names():
         "hits_LAr_edep": ("hits_LAr", "edep"), "hits_LAr_x": ("hits_LAr", "x"),
         "hits_edep": ("hits", "edep"), "hits_x": ("hits", "x"),
     }  # fmt: skip
+    single = Tree({"hits_LAr_edep": ("a", 2), "hits_edep": ("b", 1)}).places()
+    assert single == {"hits_LAr_edep": ("hits_LAr_edep",) * 2, "hits_edep": ("hits", "edep")}
+    whole = {"hits_LAr": ("a", 2), "hits_LAr_x": ("a", 2), "hits_edep": ("b", 1)}
+    assert Tree(whole).places() == {
+        "hits_LAr": ("hits_LAr", "hits_LAr"), "hits_LAr_x": ("hits_LAr", "hits_LAr_x"),
+        "hits_edep": ("hits", "edep"),
+    }  # fmt: skip
     same = {name: (counter, 1) for name, (counter, _) in lists.items()}
     assert Tree(same).groups.place("hits_LAr_x") == ("hits", "LAr_x")
 
