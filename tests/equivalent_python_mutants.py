@@ -62,4 +62,9 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "extremes = np.r_[first, last, turning[(turning > first) & (turning < last)]]",
         "extremes = np.r_[first, last, turning[(turning > first) & (turning <= last)]]",
     ): "the ends of the range are among the extremes anyhow",
+    (
+        "analyses/gammajet/response.py",
+        "*, edges: ArrayLike = ALPHA_EDGES, cumulative: bool = False,",
+        "*, edges: ArrayLike = ALPHA_EDGES, cumulative: bool = True,",
+    ): "both ways give the same line, to rounding, as the fit has the whole covariance matrix",
 }
