@@ -83,7 +83,7 @@ def test_every_column_of_every_file(real_data, tmp_path, monkeypatch, file):
         if not fits or not n:
             continue
         if len(fits) > 300:  # opening one of these takes seconds
-            steps = [(7, 14, ("hdf5",)), ("100 MB", math.inf, ("parquet", "npz"))]
+            steps = [(7, 14, ("hdf5",)), ("100 MB", math.inf, ("parquet",))]
         else:
             steps = [(1, 20, FORMATS), (7, 49, FORMATS), ("100 MB", math.inf, FORMATS)]
             steps += [(1000, math.inf, ("hdf5",))] if n > 1000 else []
