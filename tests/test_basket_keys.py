@@ -276,6 +276,14 @@ class TestListBounds:
         with pytest.raises(ValueError, match="has offsets beyond its values"):
             self.bounds([3, first, second, 0], values)
 
+    @pytest.mark.parametrize(("first", "second"), [(39, 68), (50, 59)])
+    def test_one_byte_too_early(self, first, second):
+        """Of one-byte numbers, any length is a number of them."""
+        branch = Stored("x", np.dtype("i1"), [0], [0], [0, 2], None, header=10)
+        body = bytes(44) + np.asarray([3, first, second, 0], ">i4").tobytes()
+        with pytest.raises(ValueError, match="has offsets beyond its values"):
+            list_bounds(branch, 0, memoryview(body), 44, 50)
+
     def test_empty_lists_at_both_ends(self):
         starts, stops = self.bounds([3, 50, 60, 0], 20)
         np.testing.assert_array_equal(stops - starts, [0, 0])
