@@ -28,7 +28,7 @@ def search(folder: Path) -> str:
     fastjag("dimuon", "toys", folder / "toys.root", "--seed", SEED)
     fastjag("dimuon", "run", folder / "search.toml", "--out", folder / "search")
     results = json.loads((folder / "search" / "report" / "results.json").read_text())
-    rows = [row for row in results["table"] if row["pairs"].startswith("opposite")]
+    rows = [row for row in results["table"] if row["pairs"] == "OS"]
 
     def best(selection: str, *names: str, without: tuple[str, ...] = ()) -> Any:
         chosen = [
@@ -42,7 +42,7 @@ def search(folder: Path) -> str:
 
     feature = best("best cut", without=("classifier", "random"))
     classifier = best("best cut", "classifier")
-    same = max(row["Z"] for row in results["table"] if not row["pairs"].startswith("opposite"))
+    same = max(row["Z"] for row in results["table"] if row["pairs"] == "SS")
     return (
         f"*Toys of seed {SEED}, small presets: the excess has {best('inclusive')['Z']:.1f} sigma before "
         f"cuts, the best cut on a feature {feature['Z']:.1f} ({feature['discriminant']}), the best cut "
