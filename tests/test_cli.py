@@ -231,14 +231,6 @@ class TestErrors:
         assert run("convert", toy, bad / "cut.root", "--out", tmp_path)[0] == 1
         assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
 
-    def test_an_instruction_set_that_is_none(self):
-        done = subprocess.run(
-            [sys.executable, "-m", "fastjag", "info"], capture_output=True, text=True, check=False,
-            env={**os.environ, "FASTJAG_SIMD": "v9"},
-        )  # fmt: skip
-        message = "fastjag: error: FASTJAG_SIMD must be v2, v3 or v4, got 'v9'\n"
-        assert (done.returncode, done.stdout, done.stderr) == (1, "", message)
-
     def test_in_a_process_of_its_own(self, bad, tmp_path):
         command = [sys.executable, "-m", "fastjag", "spectrum", str(bad / "cut.root")]
         done = subprocess.run([*command, "--out", str(tmp_path / "out")], capture_output=True, text=True, check=False)  # fmt: skip

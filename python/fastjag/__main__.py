@@ -18,14 +18,9 @@ except ImportError as error:
 
     sys.exit(f"fastjag: error: {error}; the command line needs: {how_to_install('cli')}")
 
-try:
-    from fastjag import kernels
-except ImportError as error:  # FASTJAG_SIMD names no instruction set, or nothing was compiled
-    sys.exit(f"fastjag: error: {error}")
-
 import numpy as np
 
-from fastjag import __version__, extras
+from fastjag import __version__, extras, kernels
 from fastjag.commands import (
     App,
     FilesArgument,
