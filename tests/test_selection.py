@@ -111,7 +111,7 @@ def test_huge_ranges():
         (b"[" * 200_000, "is not JSON"),
         (b'{"1": \xff}', "is not JSON: 'utf-8' codec"),
         (b"\x1f\x8b\x08\x00not gzip", "is not JSON: gzip cannot decompress it"),
-        (gzip.compress(b'{"1": [[1, 5]]}')[:-9], "is not JSON: gzip cannot decompress it"),
+        (gzip.compress(b'{"1": [[1, 5]]}', mtime=0)[:-9], "is not JSON: gzip cannot decompress it"),
     ],
 )
 def test_more_malformed_files(tmp_path, content, message):
