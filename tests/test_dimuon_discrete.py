@@ -118,6 +118,9 @@ def test_draws_have_the_noise_of_data():
     assert (n_jets == np.rint(n_jets)).all()
     assert 0 <= n_jets.min() <= n_jets.max() == events.features["n_jets"].max()
     np.testing.assert_array_equal(n_jets, some.inverse(drawn)["n_jets"])
+    other = some.with_noise(drawn, " validation")
+    np.testing.assert_array_equal(some.inverse(other)["n_jets"], n_jets)
+    assert (other[:, 2] != values[:, 2]).mean() > 0.9
     # So the table of what was drawn gives the same values again.
     again = some.transform(some.inverse(values), rng.uniform(5, 16, 3000))
     np.testing.assert_allclose(again.values[:, 1:], values[again.kept][:, 1:], atol=1e-9)
@@ -139,7 +142,7 @@ def test_draws_have_the_noise_of_data():
             return np.random.default_rng(seed).uniform(low, high, n)
 
     _, null = draw_null([Normal()], some, Flat(), seed=1)
-    np.testing.assert_array_equal(null, some.with_noise(null))
+    np.testing.assert_array_equal(null, some.with_noise(null, " null 1"))
 
 
 FEATURES = ("dimu_pt", "n_muons", "n_jets", TRIGGER)

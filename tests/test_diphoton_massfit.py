@@ -180,3 +180,32 @@ def test_picture(tmp_path):
     assert "mean 125.00 GeV (fixed)" in top.get_legend().get_title().get_text()
     shown = bottom.lines[0].get_ydata()  # the points of the lower panel
     np.testing.assert_allclose(shown, fit.counts - fit.background)
+
+
+def drawn(seed, n=20_000, signal=600):
+    """A falling spectrum between 105 and 160 GeV with a peak at 125 GeV."""
+    rng = np.random.default_rng(seed)
+    m = 105 + rng.exponential(30, 3 * n)
+    return np.r_[m[m < 160][:n], rng.normal(125, 2, signal)]
+
+
+@pytest.mark.parametrize(("seed", "valid"), [(1, True), (2, False), (4, False)])
+def test_an_error_below_the_least_possible_is_not_valid(seed, valid):
+    """The Crystal Ball's Hesse matrix may be that of no minimum: 1348 +- 2 events where 600 are."""
+    fit = fit_mass(drawn(seed), signal="crystal-ball")
+    assert fit.valid is valid
+    assert (fit.errors["events"] > 40) is valid
+
+
+@pytest.mark.parametrize("fixed", [{"mean": 140.0, "sigma": 2.0}, {"sigma": 10.0}])
+def test_fixed_values_are_not_moved(fixed):
+    """Limits are for what is fitted."""
+    fit = fit_mass(drawn(7), fixed=fixed)
+    for name, value in fixed.items():
+        assert fit.values[name] == fit.tested[name] == value
+
+
+@pytest.mark.parametrize("fixed", [{"sigma": 0.0}, {"sigma": -1.0}, {"mean": np.nan}])
+def test_fixed_values_that_are_none(fixed):
+    with pytest.raises(ValueError, match=f"fixed {next(iter(fixed))} must be a positive number"):
+        fit_mass(drawn(7), fixed=fixed)

@@ -249,3 +249,24 @@ def test_enough_filled():
     assert enough_filled(left, right, 2).tolist() == [True, False]
     assert enough_filled(left, right, 3).tolist() == [False, False]
     assert enough_filled(left, right, 0).all()
+
+
+@pytest.mark.parametrize("unit", [1e-6, 0.01, 10.0, 1e6])
+def test_nothing_depends_on_the_unit_of_weights(unit):
+    """Empty bins once had the scale of weights of 1: then Z grew from 0.5 to 20 with the unit."""
+    rng = np.random.default_rng(1)
+    window = Window(5, 9, 10.6, 16, sr_edges=12)
+    left, right = (rng.poisson(1.0, len(edges) - 1) for edges in (window.left, window.right))
+    assert (left == 0).any()
+    assert (right == 0).any()
+
+    def of(c):
+        weighted = (left * c, 20 * c, right * c)
+        return significance(
+            *weighted, window=window, degree=3, variances=tuple(part * c for part in weighted)
+        )
+
+    one, other = of(1.0), of(unit)
+    np.testing.assert_allclose(one.Z, 1.0666, atol=1e-4)
+    np.testing.assert_allclose(other.Z, one.Z, rtol=1e-9)
+    np.testing.assert_allclose([other.S / unit, other.B / unit], [one.S, one.B], rtol=1e-9)

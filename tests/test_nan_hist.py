@@ -81,6 +81,31 @@ COPIES = {
 }
 
 
+class TestVariances:
+    """Of counts that were added up they are the counts; those of scaled counts are not known."""
+
+    def test_sums(self):
+        a, b = filled(), filled()
+        for h in (a + b, sum([a, b]), sum([a, b], start=a * 0 + a)):
+            expected = None if h.variances() is None else h.values()
+            np.testing.assert_array_equal(h.variances(), expected)
+        np.testing.assert_array_equal((a + b).variances(), 2 * a.values())
+        a += b
+        np.testing.assert_array_equal(a.variances(), 2 * b.values())
+        plain = hist.Hist(AXES).fill([0.5])
+        np.testing.assert_array_equal((b + plain).variances(), b.values() + np.eye(4)[0])
+
+    def test_of_what_is_not_known(self):
+        a = filled()
+        assert (a * 2).variances() is None
+        assert (a + a * 2).variances() is None
+        assert (a - a).variances() is None
+
+    def test_weights(self):
+        a = filled(weighted=True)
+        np.testing.assert_array_equal((a + a).variances(), 2 * a.variances())
+
+
 class TestCopies:
     @pytest.mark.parametrize("ndim", [1, 2])
     @pytest.mark.parametrize("name", COPIES)

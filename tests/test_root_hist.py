@@ -70,6 +70,13 @@ def test_of_fastjag(tmp_path, ndim, weighted):
     np.testing.assert_array_equal(variances, h.variances(flow=True))
 
 
+def test_sums_over_files(tmp_path):
+    parts = [fj.histogram([0.5, 1.5, 1.7], (3, 0, 3)) for _ in range(3)]
+    write_histograms(tmp_path / "h.root", {"h": sum(parts)})
+    values, variances, _, _ = back(tmp_path / "h.root", "h")
+    assert values[1:-1].tolist() == variances[1:-1].tolist() == [3, 6, 0]
+
+
 def test_labels_and_uniform_bins(tmp_path):
     h = hist.Hist(hist.axis.Regular(10, 0, 5, name="m", label="mass [GeV]"), name="the title")
     write_histograms(tmp_path / "h.root", {"h": h.fill([1.0])})
@@ -85,7 +92,7 @@ def test_labels_and_uniform_bins(tmp_path):
     ("name", "h", "error", "message"),
     [
         ("m", hist.Hist(AXES[0], storage=hist.storage.Mean()), ValueError, "'m' has storage Mean"),
-        ("s", hist.Hist(AXES[0]).fill([1.0]) * 2, ValueError, "'s' was scaled without sums of sq"),
+        ("s", hist.Hist(AXES[0]).fill([1.0]) * 2, ValueError, "'s' was added up or scaled without"),
         (
             "d",
             hist.Hist(*(hist.axis.Regular(2, 0, 1, name=n) for n in "abcd")),

@@ -162,8 +162,9 @@ def iterate(
     Parameters
     ----------
     files
-        A path, glob pattern or directory, or several; ``file.root:tree``, a pair (file, tree) or a
-        mapping of files to trees names the tree (with ``;cycle`` where an older one is meant).
+        A path, glob pattern or directory, or several; ``file.root:tree``, pairs (file, tree) in a
+        list, or a mapping of files to trees names the tree (with ``;cycle`` where an older one is
+        meant).
         Remote files (``root://``, ``https://``) as uproot reads them.
     columns
         Branch names in NanoAOD form, their paths in the tree (``e1/x``), or shell patterns

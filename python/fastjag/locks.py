@@ -57,7 +57,7 @@ def _acquired(folder: Path) -> int:
     for _ in range(100):
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+            lock = _opened(path)
         except FileNotFoundError:
             continue  # another process has just removed the empty folder
         except OSError as error:
@@ -81,6 +81,16 @@ def _acquired(folder: Path) -> int:
             return lock
         os.close(lock)  # the one who held it has removed the file
     raise OSError(f"{folder}: cannot be locked: {path.name} disappears again and again")
+
+
+def _opened(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    except PermissionError:
+        # That of another user, whose process was killed: to lock it, reading is enough.
+        if path.exists() and os.access(path.parent, os.W_OK):
+            return os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        raise
 
 
 def _is_at(file: int, path: Path) -> bool:

@@ -20,7 +20,11 @@ class Hist(hist.Hist, family=hist):  # type: ignore[call-arg,misc]
 
     def __iadd__(self, other: Any) -> Self:
         mine, others = _nan(self), _nan(other)
+        known = self._knows_variances() and isinstance(other, hist.BaseHist)
+        known = known and other.variances() is not None
         result = super().__iadd__(other)
+        if known and self.storage_type is not hist.storage.Weight:
+            result._variance_known = True  # counts and counts are counts
         _set(result, mine if others is None else (mine or 0) + others)
         return result
 
@@ -41,6 +45,9 @@ class Hist(hist.Hist, family=hist):  # type: ignore[call-arg,misc]
         result = super().__itruediv__(other)
         _set(result, mine / other if mine is not None and isinstance(other, Real) else None)
         return result
+
+    def _knows_variances(self) -> bool:
+        return self.variances() is not None
 
     def __getitem__(self, index: Any) -> Any:
         return _own(super().__getitem__(index))

@@ -29,8 +29,8 @@ def plain(name: str, h: Any) -> Any:
     values, variances = h.values(flow=True), h.variances(flow=True)
     if variances is None:
         raise ValueError(
-            f"{where} was scaled without sums of squared weights, so that its errors are lost: "
-            f"fill it with weights (storage Weight)"
+            f"{where} was added up or scaled without sums of squared weights, so that its "
+            f"errors are lost: fill it with weights (storage Weight), or by fastjag.histogram"
         )
     weighted = h.storage_type is hist.storage.Weight
     storage = hist.storage.Weight() if weighted else hist.storage.Double()

@@ -262,7 +262,7 @@ class _Plan:
                         for start in range(0, reader.n_entries, self.batch_size):
                             stop = min(start + self.batch_size, reader.n_entries)
                             batch = _Alive(reader, columns, start, stop)
-                            yield from self._survivors(batch, cuts, output, cutflow)
+                            yield from self._survivors(batch, cuts, output, weights, cutflow)
                             advance((stop - start) / reader.n_entries)
                     finally:
                         columns.close()
@@ -283,17 +283,18 @@ class _Plan:
         batch: _Alive,
         cuts: list[tuple[Step, list[str]]],
         output: list[str],
+        weights: list[str],
         cutflow: list[Cut],
     ) -> Iterator[Selected]:
         for k in range(len(cuts) + 1):
             if k:
                 step, names = cuts[k - 1]
                 batch.cut(step, names)
-                batch.keep({n for _, later in cuts[k:] for n in later}.union(output, self.weights))
+                batch.keep({n for _, later in cuts[k:] for n in later}.union(output, weights))
             cutflow[k].events += len(batch.entries)
             if len(batch.entries) == 0:
                 return
-            cutflow[k].weighted += batch.total(self.weights)
+            cutflow[k].weighted += batch.total(weights)
         yield batch.of(output)
 
 

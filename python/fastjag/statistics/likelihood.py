@@ -206,8 +206,12 @@ def _counts(
         return n, np.ones_like(n), shape
     v = np.broadcast_to(stacked(variances, " variances"), (*shape, n.shape[-1])).reshape(n.shape)
     # Mean weight in a bin is v / n: as many events of that weight carry the same information.
+    # An empty bin would have held an event of the spectrum's mean weight: so nothing depends on
+    # the unit of the weights.
     filled = (n > 0) & (v > 0)
-    return n, np.where(filled, n / np.where(filled, v, 1), 1.0), shape
+    total, squares = (np.where(filled, part, 0).sum(axis=-1, keepdims=True) for part in (n, v))
+    mean = np.where(squares > 0, total / np.where(squares > 0, squares, 1), 1.0)
+    return n, np.where(filled, n / np.where(filled, v, 1), mean), shape
 
 
 def excess(

@@ -166,15 +166,16 @@ class Preprocessing:
                 z[:, i] = scale.forward(scale.inverse(z[:, i]))
         return z
 
-    def with_noise(self, values: ArrayLike) -> Floats:
+    def with_noise(self, values: ArrayLike, draw: str = "") -> Floats:
         """Draws of a flow (n, n_features) with discrete features spread over their cells as in data.
 
-        A flow's own draws are not uniform in a cell, by which a classifier would know them.
+        A flow's own draws are not uniform in a cell, by which a classifier would know them. Draws of
+        as many events share their noise unless ``draw`` names them apart.
         """
         z = np.array(values, np.float64)
         for i, (name, scale) in enumerate(self.scales.items()):
             if scale.step:
-                noise = _noise(self.seed, name, len(z))
+                noise = _noise(self.seed, name + draw, len(z))
                 z[:, i] = scale.forward(scale.smeared(scale.inverse(z[:, i]), noise))
         return z
 

@@ -147,7 +147,12 @@ def draw_samples(
             draws[kind].append(flow.sample(context, seed=number))
         draws["sideband"].append(flow.sample(preprocessing.scale_mass(beside), seed=numbers[4]))
         masses.append(mass)
-    stacked = {k: preprocessing.with_noise(np.concatenate(parts)) for k, parts in draws.items()}
+    # Those that classifiers are judged by are independent of those that they learn from.
+    apart = {"validation": " validation", "roc": " roc"}
+    stacked = {
+        k: preprocessing.with_noise(np.concatenate(parts), apart.get(k, ""))
+        for k, parts in draws.items()
+    }
     return Samples(
         fit, choice, stacked["sr"], stacked["validation"], stacked["roc"], np.concatenate(masses),
         stacked["sideband"], np.tile(beside, len(flows)),
@@ -182,7 +187,7 @@ def draw_null(
     values = np.empty((n, len(preprocessing.scales)))
     for i, flow in enumerate(flows):
         values[which == i] = flow.sample(context[which == i], seed=int(rng.integers(2**31)))
-    return mass, preprocessing.with_noise(values)
+    return mass, preprocessing.with_noise(values, f" null {seed}")
 
 
 def background_record(fit: BackgroundFit, choice: PeakChoice | None) -> dict[str, Any]:

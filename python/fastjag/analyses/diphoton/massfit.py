@@ -121,11 +121,13 @@ def fit_mass(
         raise ValueError(f"weights in the window add up to {counts.sum():g}")
     shape = list(_SHAPE)[: 2 if signal == "gaussian" else None]
     names = ["events", *shape, *(f"c{i}" for i in range(degree + 1))]
-    for name in fixed or {}:
+    for name, value in (fixed or {}).items():
         if name not in names[: 1 + len(shape)]:
             raise ValueError(
                 f"no parameter {name!r} to fix: {near_misses(name, names[: 1 + len(shape)])}"
             )
+        if not np.isfinite(value) or (name not in ("events", "mean") and value <= 0):
+            raise ValueError(f"fixed {name} must be a positive number, got {value!r}")
     model = _Model(edges, len(shape), degree)
 
     def cumulative(x: Floats, *parameters: float) -> Floats:
@@ -140,6 +142,7 @@ def fit_mass(
     for name in shape:
         minuit.limits[name] = _SHAPE[name][1:]
     for name, value in (fixed or {}).items():
+        minuit.limits[name] = None  # they are for what is fitted, and would move the value
         minuit.values[name] = value
         minuit.fixed[name] = True
     minuit.strategy = 1
@@ -160,6 +163,9 @@ def fit_mass(
     peaked = minuit if tested.keys() <= (fixed or {}).keys() else _refitted(cost, minuit, tested)
     gain = max(0.0, float(null.fval) - float(peaked.fval))
     defined = not ((counts <= 0) & filled).any()
+    possible = minuit.fixed["events"] or errors["events"] >= 0.8 * _least_error(
+        peak / values["events"] if values["events"] else peak, variances
+    )
     inside_limits = all(
         low + 1e-3 * (high - low) < values[n] < high - 1e-3 * (high - low)
         for n, (_, low, high) in _SHAPE.items()
@@ -168,9 +174,16 @@ def fit_mass(
     return MassFit(
         edges, counts, variances, polynomial, peak, values, errors, chi2,
         int(filled.sum()) - len(free),
-        defined and inside_limits and all(bool(fit.valid) for fit in (minuit, null, peaked)),
+        defined and inside_limits and possible and all(bool(fit.valid) for fit in (minuit, null, peaked)),
         math.copysign(math.sqrt(gain), peaked.values["events"]), tested, signal, degree,
     )  # fmt: skip
+
+
+def _least_error(density: Floats, variances: Floats) -> float:
+    """Of the number of events, if all else were known: the Cramér-Rao bound for Poisson bins."""
+    filled = variances > 0
+    information = float((density[filled] ** 2 / variances[filled]).sum())
+    return 1 / math.sqrt(information) if information > 0 else 0.0
 
 
 def _refitted(cost: Any, minuit: Any, fixed: Mapping[str, float]) -> Any:
