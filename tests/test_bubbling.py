@@ -308,6 +308,11 @@ class TestErrors:
         with pytest.raises(KeyError, match="'Photon_pt' is jagged"):
             list(survivors(file, [], weight="Photon_pt"))
 
+    def test_weights_by_a_pattern(self, file):
+        by_name, by_pattern = survivors(file, [], weight="met"), survivors(file, [], weight="me[t]")
+        assert [len(b) for b in by_name] == [len(b) for b in by_pattern]
+        assert by_name.cutflow[-1].weighted == by_pattern.cutflow[-1].weighted > 0
+
     def test_optional_columns(self, file):
         (batch,) = survivors(file, [], ["met"], optional=["truth", "w"])
         assert set(batch.flat) == {"met", "w"}

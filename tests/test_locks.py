@@ -350,3 +350,18 @@ class TestSwap:
         for message in messages.values():
             assert "failed; the new results are in .complete-" in message
             assert "and the next call for this folder moves them" in message
+
+
+def test_a_lock_that_another_user_left(tmp_path, monkeypatch):
+    """It can be read and not written; that is enough to hold it."""
+    (tmp_path / ".lock").write_text("{}")
+    opened = os.open
+
+    def by_another(path, flags, *mode):
+        if str(path).endswith(".lock") and flags & os.O_RDWR:
+            raise PermissionError(13, "Permission denied", path)
+        return opened(path, flags, *mode)
+
+    monkeypatch.setattr(os, "open", by_another)
+    with locks.locked(tmp_path), pytest.raises(BlockingIOError, match="writing results there"):
+        locks.locked(tmp_path).__enter__()

@@ -165,3 +165,17 @@ def test_what_a_web_server_says_of_a_file(tmp_path):
         server.shutdown()
         server.server_close()
     assert remotes._headers(url) == {}
+
+
+def test_results_that_are_there_need_no_lock(tmp_path, monkeypatch):
+    """Such as those in a folder that is read-only."""
+    settings = dict.fromkeys("ab", 1)
+    assert run(tmp_path, settings, ["b"], {}) == ["a", "b"]
+
+    def refused(folder):
+        raise PermissionError(f"{folder}: cannot be written")
+
+    monkeypatch.setattr("fastjag.analyses.stages.locked", refused)
+    assert run(tmp_path, settings, ["b"], {}) == []
+    with pytest.raises(PermissionError):
+        run(tmp_path, {**settings, "b": 2}, ["b"], {})
