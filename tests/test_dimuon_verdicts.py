@@ -102,7 +102,7 @@ def row(**changes):
 
 
 def text_of(rows):
-    console = Console(file=io.StringIO(), width=80)
+    console = Console(file=io.StringIO(), width=80, markup=False)  # as the command's
     console.print(significances(rows))
     return console.file.getvalue()
 

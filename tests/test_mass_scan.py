@@ -95,10 +95,10 @@ def test_real_collisions(real_data):
         ({"low": 0, "high": 10}, "low 0, high 10"),
         ({"low": 5, "high": 6}, "range 5 to 6 GeV has 12 bins of 1.50%, but a window needs 28"),
         ({"low": 1, "high": 100, "toys": 0}, "toys must be an integer >= 1, got 0"),
-        ({"low": 1, "high": 100, "sb_bins": 1}, "sb_bins must be an integer >= 2, got 1"),
+        ({"low": 1, "high": 100, "sb_bins": 1}, "sb_bins must be an integer >= 5, got 1"),
         (
             {"low": 1, "high": 100, "sb_bins": 4},
-            "sb_bins = 4: a background needs sidebands of 5 bins",
+            "sb_bins must be an integer >= 5, got 4",
         ),
         ({"low": 1, "high": 100, "degree": 2}, "degree must be an integer >= 3, got 2"),
         ({"low": 1, "high": np.inf}, "low 1, high inf"),

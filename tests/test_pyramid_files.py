@@ -257,7 +257,7 @@ class TestHdf5:
         from fastjag import arrays
 
         monkeypatch.setattr(arrays, "find_spec", lambda module: None)
-        with pytest.raises(ModuleNotFoundError, match=r"needs h5py, .*fastjag\[cli\]"):
+        with pytest.raises(ModuleNotFoundError, match=r"needs h5py, .*\[cli\]"):
             write(tmp_path / "m.h5")
 
 

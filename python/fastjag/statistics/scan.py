@@ -228,7 +228,7 @@ def mass_scan(
     Raises ValueError where the range is too short for one window.
     """
     at_least("sr_bins", sr_bins, 1)
-    at_least("sb_bins", sb_bins, 2)
+    at_least("sb_bins", sb_bins, FEWEST_BINS)
     mass = as_float(masses, "masses").astype(np.float64, copy=False)
     if not (0 < low < high < np.inf and 0 < resolution < 1):
         raise ValueError(
@@ -262,9 +262,7 @@ def scan_counts(
     ratios. Raises ValueError where they do not, and for negative or non-finite counts.
     """
     at_least("sr_bins", sr_bins, 1)
-    at_least("sb_bins", sb_bins, 2)
-    if sb_bins < FEWEST_BINS:
-        raise ValueError(f"sb_bins = {sb_bins}: a background needs sidebands of {FEWEST_BINS} bins")
+    at_least("sb_bins", sb_bins, FEWEST_BINS)  # that a background needs
     at_least("degree", degree, 3)
     at_least("toys", toys, 1)
     if not 0 < discovery < np.inf:
