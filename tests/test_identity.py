@@ -111,6 +111,18 @@ class TestNames:
         assert batch["e1.first.arr[3]"].shape == (400, 3)
         assert batch["e1.x"][2] != batch["e1./e1.run"][2]
 
+    @pytest.mark.parametrize("file", ["split_objects_s1_nodot", "split_objects_s99_dot"])
+    def test_paths_without_what_split_branches_repeat(self, cases, file):
+        """With a trailing dot or without, the object's member is e1/x."""
+        path = cases / "faults" / f"{file}.root"
+        (batch,) = fj.iterate(path, ["e1/x", "e2/run", "x"])
+        with uproot.open(path) as stored:
+            for name, branch in (("e1/x", "e1.x"), ("e2/run", "e2.run")):
+                tree = stored["Events"]
+                expected = tree[branch if "s99" in file else name].array(library="np")
+                np.testing.assert_array_equal(batch[name], expected)
+        assert batch["x"][:3].tolist() == [0, 1000, 2000]
+
     def test_names_with_pattern_characters(self, cases):
         path = cases / "faults" / "names_jag.root"
         for name in ("q[0]", "star_*", "quest_?", "Mu.pt", "Mu_pt", "Mu", "Mu_Mu", "_x", "é_x"):

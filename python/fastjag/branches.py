@@ -86,9 +86,11 @@ class Names:
         self.by_name: dict[str, Branch] = {}
         self.by_path: dict[str, Branch] = {}
         self._short: dict[str, list[Branch]] = {}  # by the last parts, as stored and public
+        self._plain: dict[str, list[Branch]] = {}  # by paths without repeated parents
         for branch in found:
             for short in {branch.own, public(branch.own)}:
                 self._short.setdefault(short, []).append(branch)
+            self._plain.setdefault(_plain(branch.path), []).append(branch)
             self.by_path.setdefault(branch.path, branch)
         for branch in found:
             short = public(branch.own)
@@ -102,12 +104,17 @@ class Names:
             self.by_name[name] = branch
 
     def find(self, name: str) -> Branch | None:
-        """By its name or its path, or by the last part of it if that is the only one."""
-        short = self._short.get(name, [])
+        """By its name or its path, or by the last part of it if that is the only one.
+
+        A path may leave out the names of objects that split branches repeat: ``e1/x`` is
+        ``e1./e1.x``.
+        """
+        short, plain = self._short.get(name, []), self._plain.get(name, [])
         return (
             self.by_name.get(name)
             or self.by_path.get(name)
             or (short[0] if len(short) == 1 else None)
+            or (plain[0] if len(plain) == 1 else None)
         )
 
     def matching(self, pattern: str) -> dict[str, Branch]:
@@ -129,6 +136,15 @@ class Names:
             listed = ", ".join(repr(branch.name) for branch in within[:20])
             return f"{name!r} holds several branches: {listed}"
         return f"no branch {name!r}: {near_misses(name, self.by_name)}"
+
+
+def _plain(path: str) -> str:
+    """``e1./e1.hits/e1.hits.x`` as ``e1/hits/x``."""
+    parts, parent = [], ""
+    for part in path.split("/"):
+        parts.append(part.removeprefix(parent).removesuffix("."))
+        parent = part if part.endswith(".") else f"{part}."
+    return "/".join(parts)
 
 
 def _branches(tree: Any) -> Iterator[Branch]:
