@@ -97,4 +97,9 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "largest = np.abs(step @ self.rows.T).max(axis=1)",
         "largest = np.abs(step @ self.rows.T).min(axis=1)",
     ): "how long steps may be is no matter of a convex optimum, only of their number",
+    (
+        "analyses/gammajet/response.py",
+        "last = np.append(np.diff(both[order]) > 0, True)",
+        "last = np.append(np.diff(both[order]) > 0, False)",
+    ): "in the end both distributions are 1, so that their distance there is 0",
 }

@@ -287,3 +287,19 @@ def test_a_bin_of_few_heavy_events_counts_for_little():
     assert of(400) > 1.1 * flat
     assert of(1) < 1.001 * flat
     assert of(400) > of(40) > of(4) > of(1)
+
+
+@pytest.mark.parametrize(("count", "variance"), [(0.0, 9.0), (5.0, 0.0)])
+def test_a_bin_whose_weights_say_nothing_has_the_mean_one(count, variance):
+    """Weights that cancel, or counts without variance: as an empty bin, and as the others."""
+    window = Window(5, 9, 10.6, 16, sr_edges=12)
+    left, right = (np.full(len(edges) - 1, 40.0) for edges in (window.left, window.right))
+    left[2] = count
+
+    def of(bin_variance):
+        variances = (3 * left, 600.0, 3 * right)
+        variances[0][2] = bin_variance
+        return significance(left, 200, right, window=window, degree=1, variances=variances).B
+
+    # All others have s = 3.
+    assert of(variance) == pytest.approx(float(of(3 * count)), rel=1e-9)

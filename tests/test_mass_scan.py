@@ -104,6 +104,7 @@ def test_real_collisions(real_data):
         ({"low": 1, "high": np.inf}, "low 1, high inf"),
         ({"low": 1, "high": 100, "discovery": np.nan}, "discovery must be above 0, .* got nan"),
         ({"low": 1, "high": 100, "discovery": 0}, "discovery must be above 0, .* got 0"),
+        ({"low": 1, "high": 100, "discovery": np.inf}, "discovery must be above 0, .* got inf"),
         ({"low": 1, "high": 100, "resolution": 1.0}, "resolution 1"),
     ],
 )
