@@ -131,6 +131,20 @@ for _ in range(200):
         assert not (tmp_path / "alone").exists()
         assert not list(tmp_path.glob("out/*"))
 
+    def test_a_folder_that_goes_while_it_is_made(self, tmp_path, monkeypatch):
+        """pathlib looks once more after "File exists", and the folder may be gone by then."""
+        made, mkdir = [], Path.mkdir
+
+        def gone(self, *arguments, **options):
+            made.append(self)
+            if len(made) == 1:
+                raise FileExistsError(errno.EEXIST, "File exists", str(self))
+            mkdir(self, *arguments, **options)
+
+        monkeypatch.setattr(Path, "mkdir", gone)
+        with locks.locked(tmp_path / "out"):
+            assert len(made) == 2
+
     def test_a_forked_process_does_not_keep_it(self, tmp_path):
         with locks.locked(tmp_path):
             pid = forked()

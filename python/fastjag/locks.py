@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import socket
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -51,15 +52,21 @@ def locked(folder: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def _acquired(folder: Path) -> int:
-    if folder.exists() and not folder.is_dir():
+    try:
+        mode = os.stat(folder).st_mode  # one look: between two of them it may go
+    except OSError:
+        mode = stat.S_IFDIR
+    if not stat.S_ISDIR(mode):
         raise NotADirectoryError(f"{folder}: exists and is not a directory")
     path = folder / _LOCK
-    for _ in range(100):
+    for attempt in range(100):
+        if attempt:
+            time.sleep(0.001)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             lock = _opened(path)
-        except FileNotFoundError:
-            continue  # another process has just removed the empty folder
+        except (FileNotFoundError, FileExistsError):
+            continue  # another process has just removed the empty folder; mkdir may have seen it
         except OSError as error:
             raise OSError(f"{folder}: cannot be written: {error.strerror or error}") from error
         try:
