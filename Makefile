@@ -7,8 +7,8 @@ SOURCES := CMakeLists.txt pyproject.toml $(wildcard cpp/*.cpp cpp/*.hpp cpp/*/*.
 # CUDA kernels: AUTO (where there is a compiler), ON or OFF; those in .venv for some GPUs only.
 CUDA ?= AUTO
 CUDA_ARCHITECTURES ?= 80-real;90
-KERNEL_TESTS := $(addprefix tests/test_,$(addsuffix .py,padding aggregate select dimuon nearest \
-  histogram histogram_cuts jagged pyramid))
+KERNEL_TESTS := tests/jagged/test_jagged.py $(addprefix tests/kernels/test_,$(addsuffix .py,padding \
+  aggregate select dimuon nearest histogram histogram_cuts pyramid))
 
 .PHONY: demo test lint sanitize cuda mutants mutants-python docs-numbers bench wheel clean
 
@@ -49,8 +49,9 @@ SANITIZED = LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-n
 sanitize: $(VENV)/.test
 	$(PIP) --no-deps --upgrade --target build/sanitize/site -Cbuild-dir=build/sanitize/cmake \
 	  -Ccmake.define.FASTJAG_SANITIZE=ON -Ccmake.define.FASTJAG_CUDA=OFF .
-	$(SANITIZED) $(KERNEL_TESTS) tests/test_sanitized.py
-	FASTJAG_SIMD=v2 $(SANITIZED) $(addprefix tests/test_,$(addsuffix .py,padding aggregate dimuon pyramid))
+	$(SANITIZED) $(KERNEL_TESTS) tests/kernels/test_sanitized.py
+	FASTJAG_SIMD=v2 $(SANITIZED) $(addprefix tests/kernels/test_,$(addsuffix .py,padding aggregate dimuon \
+	  pyramid))
 
 # The machine code of the CUDA kernels: registers, spills, occupancy and widths of accesses against
 # benchmarks/gpu_ceilings.json. Without a CUDA compiler it says so and does nothing.

@@ -24,8 +24,8 @@ import gpu_peers
 import numpy as np
 from gpu_jobs import Arrays, Job
 
-from fastjag import devices
-from fastjag.kernels.device import cuda_module
+from fastjag.core import devices
+from fastjag.kernels.gpu import cuda_module
 
 DOCS = Path(__file__).parents[1] / "docs"
 LIBRARIES = ("fastjag", "cupy-cuda13x", "torch", "fbgemm-gpu")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.polynomial import legendre
 from scipy.optimize import minimize
 
-from fastjag import plots
+from fastjag.reporting import plots
 from fastjag.statistics import Window, significance
 
 SPECTRA = json.loads((Path(__file__).parent / "published_spectra.json").read_text())

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from fastjag import devices, kernels
+from fastjag import kernels
+from fastjag.core import devices
 
 Arrays = dict[str, Any]
 

@@ -38,27 +38,35 @@ ARGUED = 0.1  # share of the sample that may be left out as equivalent
 
 #: Modules that mutants are made of, and what tests them.
 TESTS = {
-    "statistics/likelihood.py": ("likelihood", "statistics"),
-    "statistics/pvalues.py": ("toy_pvalues", "statistics"),
-    "statistics/windows.py": ("statistics",),
-    "statistics/backgrounds.py": ("backgrounds", "peaks"),
-    "statistics/peaks.py": ("peaks",),
-    "statistics/crystalball.py": ("peaks",),
-    "statistics/deviations.py": ("likelihood",),
-    "statistics/goodness.py": ("goodness",),
-    "statistics/scan.py": ("mass_scan", "scan_parts"),
-    "statistics/sidebands.py": ("scan_parts", "mass_scan"),
-    "statistics/baseline.py": ("scan_parts", "mass_scan"),
-    "statistics/elsewhere.py": ("scan_parts", "mass_scan"),
-    "analyses/gammajet/response.py": ("gammajet_response",),
-    "analyses/triggerrate/rates.py": ("rates_borders", "rates_skims", "rates"),
-    "baskets.py": ("baskets", "odd_types", "io", "io_errors"),
-    "branches.py": ("odd_types", "tree_names", "io", "identity"),
-    "groups.py": ("groups", "odd_types"),
-    "reader.py": ("odd_types", "tree_names", "io", "io_errors", "baskets"),
-    "histograms.py": ("histogram", "histogram_cuts", "nan_hist"),
-    "nan_hist.py": ("nan_hist",),
-    "root_hist.py": ("root_hist",),
+    "statistics/likelihood.py": ("statistics/likelihood", "statistics/statistics"),
+    "statistics/pvalues.py": ("statistics/toy_pvalues", "statistics/statistics"),
+    "statistics/windows.py": ("statistics/statistics",),
+    "statistics/backgrounds.py": ("statistics/backgrounds", "statistics/peaks"),
+    "statistics/peaks.py": ("statistics/peaks",),
+    "statistics/crystalball.py": ("statistics/peaks",),
+    "statistics/deviations.py": ("statistics/likelihood",),
+    "statistics/goodness.py": ("statistics/goodness",),
+    "statistics/scan.py": ("statistics/mass_scan", "statistics/scan_parts"),
+    "statistics/sidebands.py": ("statistics/scan_parts", "statistics/mass_scan"),
+    "statistics/baseline.py": ("statistics/scan_parts", "statistics/mass_scan"),
+    "statistics/elsewhere.py": ("statistics/scan_parts", "statistics/mass_scan"),
+    "analyses/gammajet/response.py": ("analyses/gammajet/response",),
+    "analyses/rates/rates.py": (
+        "analyses/rates/borders",
+        "analyses/rates/skims",
+        "analyses/rates/rates",
+    ),
+    "io/baskets.py": ("io/baskets", "io/odd_types", "io/io", "io/io_errors"),
+    "io/branches.py": ("io/odd_types", "io/tree_names", "io/io", "io/identity"),
+    "io/groups.py": ("io/groups", "io/odd_types"),
+    "io/reader.py": ("io/odd_types", "io/tree_names", "io/io", "io/io_errors", "io/baskets"),
+    "histograms/__init__.py": (
+        "kernels/histogram",
+        "kernels/histogram_cuts",
+        "histograms/nan_hist",
+    ),
+    "histograms/nan_hist.py": ("histograms/nan_hist",),
+    "io/root_hist.py": ("io/root_hist",),
 }
 
 # What stands between two operands, and what is put there.
@@ -192,7 +200,10 @@ class Worker:
 
 
 def tests_of(file: str) -> list[str]:
-    paths = [ROOT / "tests" / f"test_{name}.py" for name in TESTS[file]]
+    paths = [
+        ROOT / "tests" / folder / f"test_{name}.py"
+        for folder, _, name in (word.rpartition("/") for word in TESTS[file])
+    ]
     return [str(path) for path in paths if path.is_file()]
 
 

@@ -8,8 +8,9 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from fastjag import devices, kernels
-from fastjag.kernels import device
+from fastjag import kernels
+from fastjag.core import devices
+from fastjag.kernels import gpu
 
 # Arguments that are written; others are read, or stay on the host.
 OUTPUTS = {("padding", "out"), ("padding", "mask"), ("pyramid_gram", "out")}
@@ -21,7 +22,7 @@ def missing(name):
     """Why "cuda" or "cuda-emulated" cannot be tested, or nothing."""
     if name == "cuda":
         try:
-            device.cuda_module()
+            gpu.cuda_module()
             devices.cupy()
         except (RuntimeError, ModuleNotFoundError) as error:
             return str(error)
@@ -39,12 +40,12 @@ def emulated():
     import emulated_cupy
     from emulated_memory import emulation
 
-    before = device._cuda, devices._cupy
-    device._cuda, devices._cupy = emulation, emulated_cupy
+    before = gpu._cuda, devices._cupy
+    gpu._cuda, devices._cupy = emulation, emulated_cupy
     try:
         yield emulation
     finally:
-        device._cuda, devices._cupy = before
+        gpu._cuda, devices._cupy = before
 
 
 def moved(array, device):

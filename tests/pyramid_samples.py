@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import strategies as st
 
 import fastjag as fj
-from fastjag import reference
-from fastjag.devices import on_gpu, to_host
+from fastjag.core.devices import on_gpu, to_host
 from fastjag.jagged import as_jagged
+from fastjag.kernels import reference
 
 
 class PyramidMatchOnGpu(fj.PyramidMatch):

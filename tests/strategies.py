@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from fastjag.devices import to_host
+from fastjag.core.devices import to_host
 
 INTEGERS = ["?", "u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8"]
 FLOATS = ["f4", "f8"]

@@ -14,7 +14,7 @@ from strategies import assert_same
 
 import fastjag as fj
 from fastjag import kernels
-from fastjag.devices import to_host
+from fastjag.core.devices import to_host
 
 
 def two(**columns):

@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 
 import fastjag as fj
-from fastjag import io, plots, toys, treefile
+from fastjag import io, toys
+from fastjag.analyses.common.tables import write_parquet
 from fastjag.analyses.convert import convert
 from fastjag.analyses.diphoton.events import Events
-from fastjag.analyses.tables import write_parquet
-from fastjag.analyses.triggerrate.rates import Window, write_csv
-from fastjag.matrixfile import write_matrix
-from fastjag.output import WriteError, results_directory, write_json, write_text
-from fastjag.report import Report
+from fastjag.analyses.rates.rates import Window, write_csv
+from fastjag.io import treefile
+from fastjag.pyramid.matrixfile import write_matrix
+from fastjag.reporting import plots
+from fastjag.reporting.output import WriteError, results_directory, write_json, write_text
+from fastjag.reporting.report import Report
 from fastjag.toys.jetfiles import write_jets
 from fastjag.toys.triggers import write_triggers
 
@@ -168,7 +170,7 @@ def test_hdf5_at_every_size(tmp_path):
     code = """
 import resource, sys
 import numpy as np
-from fastjag.hdf5 import NewHdf5
+from fastjag.io.hdf5 import NewHdf5
 
 def write(n_bytes, check):
     resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, -1))

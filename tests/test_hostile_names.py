@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from fastjag import __main__ as cli
-from fastjag.analyses.tables import write_parquet
+from fastjag.analyses.common.tables import write_parquet
 from fastjag.commands import remark
-from fastjag.plots import figure, plain
+from fastjag.reporting.plots import figure, plain
 
 NAMES = ["a$b", r"$\frac{$", "$x$", "[red]y[/red]", "[/]", "z[0]", "_u", ":smile:", r"q\$", "p_{T"]
 

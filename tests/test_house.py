@@ -16,72 +16,42 @@ import fastjag
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "python" / "fastjag"
 
-# A module imports from lower rungs only. One with submodules stands on one rung as a whole.
+# A package imports from lower rungs only. Inside a package nothing imports in circles.
 LADDER = [
     {"__main__"},
     {"commands"},
     {"analyses"},
     {"__init__"},
-    {
-        "models",
-        "batch",
-        "plots",
-        "report",
-        "statistics",
-        "selection",
-        "io",
-        "toys",
-        "nystroem",
-        "treefile",
-    },
-    {"pyramid"},
-    {"reader", "matrixfile", "remotes"},
-    {"rntuple", "groups", "transport"},
-    {"branches", "batches"},
-    {"baskets", "files", "schemas", "progress", "exclusive", "hdf5"},
-    {"output"},
-    {"locks"},
-    {"histograms", "dimuons", "neighbours", "grids", "numba_support"},
-    {"jagged"},
-    {"interchange", "nan_hist", "root_hist"},
-    {"kernels"},
-    {"arrays", "compression"},
-    {"devices", "_cpu"},
-    {"extras"},
+    {"models", "toys", "statistics", "selection"},
+    {"pyramid", "io"},
+    {"dimuons", "neighbours"},
+    {"histograms", "jagged", "schemas"},
+    {"kernels", "reporting"},
+    {"core", "_cpu"},
 ]
 RUNG = {name: i for i, rung in enumerate(LADDER) for name in rung}
 
 # Where a library may be imported, at any depth; everything else asks these modules.
 HOMES = {
-    "awkward": {"io", "toys", "interchange"},
-    "uproot": {
-        "io",
-        "reader",
-        "branches",
-        "remotes",
-        "toys",
-        "treefile",
-        "compression",
-        "rntuple",
-        "transport",
-    },
-    "ROOT": {"treefile"},
-    "torch": {"models", "interchange", "analyses"},
+    "awkward": {"io", "toys", "jagged.interchange"},
+    "uproot": {"io", "toys"},
+    "ROOT": {"io.treefile"},
+    "torch": {"models", "jagged.interchange", "analyses"},
     "zuko": {"models"},
     "xgboost": {"models"},
-    "pyarrow": {"interchange", "analyses"},
-    "matplotlib": {"plots"},
-    "mplhep": {"plots"},
-    "dask": {"batch"},
-    "numba": {"numba_support"},
-    "cupy": {"devices"},
-    "sklearn": {"pyramid", "nystroem", "models", "analyses"},
+    "pyarrow": {"jagged.interchange", "analyses"},
+    "matplotlib": {"reporting.plots"},
+    "mplhep": {"reporting.plots"},
+    "numba": {"jagged.numba_support"},
+    "cupy": {"core.devices"},
+    "sklearn": {"pyramid", "models", "analyses"},
     "imblearn": {"models"},
     "iminuit": {"statistics", "analyses"},
     "pythia8mc": {"analyses"},
     "fastjet": {"analyses"},
     "scipy": {"pyramid", "models", "statistics", "analyses"},
 }
+
 HEAVY = ["awkward", "uproot", "hist", "boost_histogram", "matplotlib", "mplhep", "torch", "rich",
          "typer", "pyarrow", "h5py", "scipy", "sklearn", "xgboost", "zuko", "pandas", "vector", "numba",
          "imblearn", "iminuit", "pythia8mc", "fastjet", "ROOT"]  # fmt: skip
@@ -95,9 +65,17 @@ SOURCES = [
 ]
 
 
-def module_of(path):
-    """The name on the ladder: fastjag/toys/files.py is part of ``toys``."""
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+def dotted(path):
+    """fastjag/toys/files.py is ``toys.files``, a package's ``__init__`` the package itself."""
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+
+
+BY_NAME = {dotted(path): path for path in MODULES}
+
+
+def rung_of(name):
+    """The name on the ladder: ``toys.files`` is part of ``toys``."""
+    return name.split(".")[0]
 
 
 def imports_of(path):
@@ -110,42 +88,62 @@ def imports_of(path):
             yield from ((node.module, alias.name) for alias in node.names)
 
 
-def rungs_below(path):
-    """Names on the ladder that a file imports from."""
+def modules_below(path):
+    """Modules of the package that a file imports, those for the type checker included."""
     for module, name in imports_of(path):
-        parts = module.split(".")
-        if parts[0] == "fastjag":
-            parts += [name] if name else []
-            inner = parts[1] if len(parts) > 1 else "__init__"
+        if module.split(".")[0] == "fastjag":
+            inner = module.removeprefix("fastjag").lstrip(".")
+            full = f"{inner}.{name}".lstrip(".")
             # ``from fastjag import Jagged`` is a name of the package itself.
-            is_module = (PACKAGE / inner).is_dir() or (PACKAGE / f"{inner}.py").is_file()
-            yield inner if is_module or inner == "_cpu" else "__init__"
+            yield full if full in BY_NAME or full == "_cpu" else inner or "__init__"
+
+
+def circles():
+    """Sets of modules that import one another."""
+    graph = {name: set(modules_below(path)) & set(BY_NAME) for name, path in BY_NAME.items()}
+
+    def reach(start):
+        seen, todo = set(), [start]
+        while todo:
+            new = graph[todo.pop()] - seen
+            seen |= new
+            todo += new
+        return seen
+
+    reached = {name: reach(name) for name in graph}
+    return {
+        frozenset(other for other in reached[name] if name in reached[other])
+        for name in graph
+        if name in reached[name]
+    }
 
 
 class TestImports:
     @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
     def test_only_downwards(self, path):
-        own = module_of(path)
-        if own == "reference":  # what tests compare with: stands beside the ladder
-            assert set(rungs_below(path)) <= {"arrays"}
-            return
+        own = rung_of(dotted(path))
         assert own in RUNG, f"{own} has no rung on the ladder yet: give it one, here and in docs"
-        for other in rungs_below(path):
-            assert other != "reference", f"{own}: only tests compare with the reference"
-            if other != own:
-                assert other in RUNG, f"{own} imports {other}, which has no rung"
-                assert RUNG[other] > RUNG[own], f"{own} must not import {other}"
+        for other in modules_below(path):
+            assert other != "kernels.reference", f"{own}: only tests compare with the reference"
+            if rung_of(other) != own:
+                assert RUNG[rung_of(other)] > RUNG[own], f"{own} must not import {other}"
+
+    def test_no_circles(self):
+        left = {".".join(name.split(".")[:2]) for circle in circles() for name in circle}
+        assert left <= {"analyses.dimuon", "analyses.diphoton", "analyses.gammajet", "analyses.jets"}
 
     @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
     def test_libraries_at_home(self, path):
         for module, _ in imports_of(path):
             homes = HOMES.get(module.split(".")[0])
-            assert homes is None or module_of(path) in homes, f"{module} belongs into {homes}"
+            at_home = homes is None or any(f"{dotted(path)}.".startswith(f"{h}.") for h in homes)
+            assert at_home, f"{module} belongs into {homes}"
 
     def test_compiled_modules_are_seen_by_kernels_only(self):
-        users = {module_of(path) for path in MODULES if "_cpu" in set(rungs_below(path))}
+        users = {rung_of(dotted(path)) for path in MODULES if "_cpu" in modules_below(path)}
         assert users == {"kernels"}
-        assert {module_of(p) for p in MODULES if "fastjag._cuda" in p.read_text()} == {"kernels"}
+        cuda = {rung_of(dotted(path)) for path in MODULES if "fastjag._cuda" in path.read_text()}
+        assert cuda == {"kernels"}
 
     def test_import_loads_numpy_only(self):
         code = """
@@ -190,9 +188,9 @@ class TestFiles:
 
     def test_the_tests_above_see_the_sources(self):
         assert {"python", "cpp", "tests"} <= {p.relative_to(ROOT).parts[0] for p in SOURCES}
-        assert {"arrays", "kernels", "jagged"} <= {module_of(p) for p in MODULES}
-        jagged = set(rungs_below(PACKAGE / "jagged.py"))
-        assert jagged == {"interchange", "kernels", "arrays", "devices"}
+        assert {"core.arrays", "kernels.padding", "jagged"} <= set(BY_NAME)
+        jagged = {"jagged.interchange", "kernels", "core.arrays", "core.checks", "core.devices"}
+        assert set(modules_below(PACKAGE / "jagged" / "__init__.py")) == jagged
 
 
 class TestDocumentation:
@@ -231,10 +229,10 @@ def test_missing_libraries_are_named(monkeypatch, code, message):
     from importlib import util
 
     import fastjag as fj
-    from fastjag import arrays
+    from fastjag.core import checks
 
     found = util.find_spec
     missing = {"hist", "uproot", "awkward", "pyarrow", "torch"}
-    monkeypatch.setattr(arrays, "find_spec", lambda m: None if m in missing else found(m))
+    monkeypatch.setattr(checks, "find_spec", lambda m: None if m in missing else found(m))
     with pytest.raises(ModuleNotFoundError, match=message):
         eval(code, {"fj": fj})

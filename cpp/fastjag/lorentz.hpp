@@ -6,7 +6,7 @@
 // The elementary functions are our own because they must be free of branches and calls, so that
 // the compiler vectorises the loops that use them; glibc's versions only vectorise under
 // -ffast-math, which we refuse. Coefficients: Chebyshev fits by mpmath.chebyfit with 40 digits;
-// relative error of each fit below 1e-17, of each function a few 1e-16 (tests/test_dimuon.py).
+// relative error of each fit below 1e-17, of each function a few 1e-16 (tests/kernels/test_dimuon.py).
 // NaN in gives NaN out everywhere.
 #pragma once
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastjag.arrays import needs
-from fastjag.devices import CudaError
+from fastjag.core.checks import needs
+from fastjag.core.devices import CudaError
 from fastjag.dimuons import MUON_MASS, Dimuons, dimuon, pair_mass
 from fastjag.histograms import CutHistograms, histogram, histogram_cuts
 from fastjag.jagged import Jagged, Padded
@@ -22,14 +22,14 @@ from fastjag.neighbours import in_cone, nearest
 
 if TYPE_CHECKING:
     from fastjag.io import Batch, iterate
-    from fastjag.nystroem import Nystroem
     from fastjag.pyramid import PyramidMatch
+    from fastjag.pyramid.nystroem import Nystroem
 
 # What needs more than NumPy is imported when it is asked for.
 _LAZY = {
     "Batch": ("fastjag.io", "uproot", "io"),
     "iterate": ("fastjag.io", "uproot", "io"),
-    "Nystroem": ("fastjag.nystroem", "sklearn", "sklearn"),
+    "Nystroem": ("fastjag.pyramid.nystroem", "sklearn", "sklearn"),
     "PyramidMatch": ("fastjag.pyramid", "sklearn", "sklearn"),
 }
 

@@ -14,13 +14,13 @@ try:
     import typer
     from rich.table import Table
 except ImportError as error:
-    from fastjag.extras import how_to_install
+    from fastjag.core.extras import how_to_install
 
     sys.exit(f"fastjag: error: {error}; the command line needs: {how_to_install('cli')}")
 
 import numpy as np
 
-from fastjag import __version__, extras, kernels
+from fastjag import __version__, kernels
 from fastjag.commands import (
     App,
     FilesArgument,
@@ -39,7 +39,8 @@ from fastjag.commands import (
     simulate,
     step_of,
 )
-from fastjag.output import results_directory
+from fastjag.core import extras
+from fastjag.reporting.output import results_directory
 
 _LISTED = 10  # branches that are left out, in the terminal
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastjag import kernels
-from fastjag.arrays import (
+from fastjag.core.arrays import (
     Array,
     Offsets,
     as_column,
@@ -17,10 +17,10 @@ from fastjag.arrays import (
     as_mask,
     as_number,
     check_length,
-    near_misses,
     read_only,
 )
-from fastjag.devices import beside
+from fastjag.core.checks import near_misses
+from fastjag.core.devices import to_device_of
 from fastjag.jagged import as_jagged
 
 #: Muon mass [GeV], PDG.
@@ -67,7 +67,7 @@ class Dimuons(dict[str, Array]):
             start, stop, _ = key.indices(len(self))
             offsets = self.offsets.clip(start, max(start, stop)) - start
             return Dimuons(offsets, {name: values[key] for name, values in self.items()})
-        mask = as_column(beside(self.offsets, np.asarray(key)) if isinstance(key, list) else key,
+        mask = as_column(to_device_of(self.offsets, np.asarray(key)) if isinstance(key, list) else key,
                          "what picks pairs")  # fmt: skip
         if mask.dtype != np.bool_:
             raise TypeError(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastjag import kernels
-from fastjag.arrays import Array, Offsets, as_float
+from fastjag.core.arrays import Array, Offsets, as_float
 from fastjag.jagged import Jagged, as_jagged
 
 Side = tuple[Offsets, Array, Array]  # offsets, eta, phi

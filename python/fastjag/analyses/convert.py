@@ -16,12 +16,13 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
-from fastjag.analyses.tables import FORMATS, Lists, needs_of, table_writer
-from fastjag.arrays import Array, near_misses
-from fastjag.files import Files, find_files
+from fastjag.analyses.common.tables import FORMATS, Lists, needs_of, table_writer
+from fastjag.core.arrays import Array
+from fastjag.core.checks import near_misses
 from fastjag.io import Batch, LeftOut, Skipped, iterate
+from fastjag.io.files import Files, find_files
 from fastjag.jagged import Jagged
-from fastjag.output import results_directory, write_json
+from fastjag.reporting.output import results_directory, write_json
 
 __all__ = ["FORMATS", "Conversion", "Pad", "convert", "output_names"]
 

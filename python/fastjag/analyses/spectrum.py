@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from fastjag.arrays import needs, real
+from fastjag.core.checks import needs, real
 from fastjag.dimuons import dimuon
-from fastjag.files import Files, ReadError
 from fastjag.histograms import histogram
 from fastjag.io import Batch, Skipped, iterate, write_histograms
+from fastjag.io.files import Files, ReadError
 from fastjag.jagged import Jagged
-from fastjag.output import results_directory, write_json
-from fastjag.plots import mass_spectrum, save
-from fastjag.report import Report
+from fastjag.reporting.output import results_directory, write_json
+from fastjag.reporting.plots import mass_spectrum, save
+from fastjag.reporting.report import Report
 from fastjag.selection import as_flags, event_flags
 
 #: Mass windows [GeV] whose yields the summary lists.

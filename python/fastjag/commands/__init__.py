@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 from typer.core import TyperCommand
 
-from fastjag import extras
+from fastjag.core import extras
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -37,7 +37,7 @@ class _Command(TyperCommand):
 
 
 class App(typer.Typer):
-    """A group of commands that check what they need; ``fastjag.extras`` has the table."""
+    """A group of commands that check what they need; ``fastjag.core.extras`` has the table."""
 
     def command(self, *args: Any, **options: Any) -> Callable[[_Function], _Function]:
         return super().command(*args, **{"cls": _Command, **options})

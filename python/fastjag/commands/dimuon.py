@@ -37,8 +37,8 @@ def run(
     from fastjag.analyses.dimuon.config import Config
     from fastjag.analyses.dimuon.search import STAGES, Search
     from fastjag.analyses.dimuon.verdicts import summary
-    from fastjag.arrays import one_of
     from fastjag.commands.significances import significances
+    from fastjag.core.checks import one_of
 
     said: list[str] = []
     stages = STAGES[: STAGES.index(one_of("until", until, STAGES)) + 1]

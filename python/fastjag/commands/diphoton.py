@@ -52,7 +52,7 @@ def run(
     """All stages up to one; those whose results are there already are not run again."""
     from fastjag.analyses.diphoton.config import SAMPLE, Config
     from fastjag.analyses.diphoton.study import STAGES, Study
-    from fastjag.arrays import one_of
+    from fastjag.core.checks import one_of
     from fastjag.kernels import get_num_threads
 
     one_of("until", until, STAGES)

@@ -21,7 +21,7 @@ def run(
 ) -> None:
     """All stages up to one; those whose results are there already are not run again."""
     from fastjag.analyses.gammajet.run import STAGES, Config, GammaJet
-    from fastjag.arrays import one_of
+    from fastjag.core.checks import one_of
 
     one_of("until", until, STAGES)
     job = GammaJet(Config.read(config), out)
@@ -39,7 +39,7 @@ def demo(
 ) -> None:
     """Simulate data (response 0.97) and two overlapping samples (1.02), and measure both."""
     from fastjag.analyses.gammajet import toys
-    from fastjag.output import write_text
+    from fastjag.reporting.output import write_text
 
     out.mkdir(parents=True, exist_ok=True)
     toys.write(out / "data.root", events, response=0.97, seed=seed)

@@ -41,7 +41,7 @@ def _group() -> None:
 
 def _reader(files: list[str], jets: str, min_pt: float, max_abs_eta: float, step: str,
             skip_errors: bool, gen: bool = False) -> Any:  # fmt: skip
-    from fastjag.analyses.jettrack import JetReader
+    from fastjag.analyses.jets import JetReader
 
     return JetReader(
         files, jets=jets, min_pt=min_pt, max_abs_eta=max_abs_eta, gen=gen,
@@ -86,7 +86,7 @@ def ntuple(
     compression: Annotated[str, typer.Option(help="zlib, lz4, zstd or none.")] = "zlib",
 ) -> None:
     """PFNano files as one JetNtuple-format file, a row per jet."""
-    from fastjag.analyses.jettrack import to_jetntuple
+    from fastjag.analyses.jets import to_jetntuple
 
     to_jetntuple(files, path, copies=copies, seed=seed, compression=compression)
     console.print(f"{path}", soft_wrap=True)
@@ -107,8 +107,8 @@ def shapes(
     threads: ThreadsOption = None,
 ) -> None:
     """Spectra, multiplicities, girth, pTD, widths and mean images by flavour; dijet mass."""
-    from fastjag.analyses.jettrack import jet_shapes, pages
-    from fastjag.output import results_directory
+    from fastjag.analyses.jets import jet_shapes, pages
+    from fastjag.reporting.output import results_directory
 
     with results_directory(out) as directory:
         reader = _reader(files, jets, min_pt, max_abs_eta, step, skip_errors, gen)
@@ -134,7 +134,7 @@ def tensors(
     skip_errors: SkipOption = False,
 ) -> None:
     """Zero-padded features of the leading constituents, tracks and vertices, for training."""
-    from fastjag.analyses.jettrack import write_tensors
+    from fastjag.analyses.jets import write_tensors
 
     reader = _reader(files, jets, min_pt, max_abs_eta, step, skip_errors)
     written = write_tensors(
@@ -167,8 +167,8 @@ def tracks(
     threads: ThreadsOption = None,
 ) -> None:
     """The d_xy spectrum of tracks in jets and elsewhere, by flavour of the jets."""
-    from fastjag.analyses.jettrack import TrackSelection, pages, track_spectrum
-    from fastjag.output import results_directory
+    from fastjag.analyses.jets import TrackSelection, pages, track_spectrum
+    from fastjag.reporting.output import results_directory
 
     with results_directory(out) as directory:
         result = track_spectrum(
@@ -197,9 +197,9 @@ def train(
     threads: ThreadsOption = None,
 ) -> None:
     """Taggers from padded tensors, tested on events they have not seen."""
-    from fastjag.analyses.jettrack import pages, read_tensors, tagging
-    from fastjag.arrays import one_of
-    from fastjag.output import results_directory
+    from fastjag.analyses.jets import pages, read_tensors, tagging
+    from fastjag.core.checks import one_of
+    from fastjag.reporting.output import results_directory
 
     one_of("target", target, tuple(tagging.TARGETS))  # now: reading tensors takes long
     for model in models or []:
@@ -224,6 +224,6 @@ def demo(
     seed: SeedOption = 1,
 ) -> None:
     """All of the above on toy jets, in less than a minute."""
-    from fastjag.analyses.jettrack.demo import run
+    from fastjag.analyses.jets.demo import run
 
     run(out, jets, seed, __version__, told=lambda text: console.print(text, soft_wrap=True))

@@ -12,7 +12,7 @@ from fastjag import __version__
 from fastjag.commands import App, FilesArgument, OutOption, StepOption, console, remark, step_of
 
 if TYPE_CHECKING:
-    from fastjag.analyses.triggerrate.pages import Result
+    from fastjag.analyses.rates.pages import Result
 
 app = App(
     help="Trigger rates from NanoAOD files or by hand, and how they grow with pileup.",
@@ -53,8 +53,8 @@ def count(
     out: OutOption = Path("rates"),
 ) -> None:
     """Counts of trigger bits per luminosity section, rates with errors, rate against pileup."""
-    from fastjag.analyses.triggerrate import pages
-    from fastjag.analyses.triggerrate.rates import Window, read_windows
+    from fastjag.analyses.rates import pages
+    from fastjag.analyses.rates.rates import Window, read_windows
 
     chosen = [Window.parse(text) for text in window or []]
     chosen += read_windows(windows) if windows else []
@@ -80,9 +80,9 @@ def fit(
     out: OutOption = Path("rates"),
 ) -> None:
     """The same from a table of rates, for example entered by hand from a monitoring page."""
-    from fastjag.analyses.triggerrate import pages
-    from fastjag.analyses.triggerrate.rates import read_rates
-    from fastjag.output import results_directory
+    from fastjag.analyses.rates import pages
+    from fastjag.analyses.rates.rates import read_rates
+    from fastjag.reporting.output import results_directory
 
     with results_directory(out) as directory:
         result = pages.evaluate(read_rates(table), pages.Target(at, bunches, factor))
@@ -96,7 +96,7 @@ def demo(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the toys.")] = 1,
 ) -> None:
     """Toy files of six runs: 0.41 and 0.09 Hz per unit of pileup, 20.5 and 4.5 Hz at 50."""
-    from fastjag.analyses.triggerrate import pages
+    from fastjag.analyses.rates import pages
 
     _show(pages.demo(out, seed=seed, version=__version__), out)
 

@@ -9,7 +9,7 @@ from rich import box
 from rich.table import Table
 
 from fastjag.analyses.dimuon.verdicts import mark
-from fastjag.report import fixed
+from fastjag.reporting.report import fixed
 
 _DISAGREE = "! beside toy p: it disagrees with the asymptotic p of Z; trust the toys"
 

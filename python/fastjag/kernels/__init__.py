@@ -6,8 +6,8 @@ so that every device gives the same messages.
 """
 
 from fastjag.kernels.aggregate import STATISTICS, aggregate
-from fastjag.kernels.device import cuda_module
 from fastjag.kernels.dimuon import FIELDS, dimuon, pair_mass
+from fastjag.kernels.gpu import cuda_module
 from fastjag.kernels.histogram import histogram
 from fastjag.kernels.histogram_cuts import histogram_cuts
 from fastjag.kernels.nearest import in_cone, nearest

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from fastjag.arrays import Array, Offsets, near_misses
-from fastjag.kernels.device import device_of
+from fastjag.core.arrays import Array, Offsets
+from fastjag.core.checks import near_misses
+from fastjag.kernels.gpu import device_of
 
 STATISTICS = ("count", "sum", "mean", "std", "min", "max", "argmin", "argmax", "any", "all")
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fastjag.arrays import Array, Offsets, near_misses, one_of
-from fastjag.kernels.device import device_of
+from fastjag.core.arrays import Array, Offsets
+from fastjag.core.checks import near_misses, one_of
+from fastjag.kernels.gpu import device_of
 
 FIELDS = ("event", "first", "second", "charge", "mass", "pt", "eta", "phi",
           "delta_r", "delta_pt", "delta_eta", "delta_phi")  # fmt: skip

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastjag.arrays import Array
-from fastjag.kernels.device import Cpu, Gpu, device_of
+from fastjag.core.arrays import Array
+from fastjag.kernels.gpu import Cpu, Gpu, device_of
 from fastjag.kernels.threads import get_num_threads
 
 GRAIN = 400_000  # entries below which the kernel does not start another thread

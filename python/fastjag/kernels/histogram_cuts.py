@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fastjag.arrays import Array
-from fastjag.kernels.device import device_of
+from fastjag.core.arrays import Array
+from fastjag.kernels.gpu import device_of
 from fastjag.kernels.histogram import CHUNK, GRAIN, Axis, scratch_of
 from fastjag.kernels.threads import get_num_threads
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastjag.arrays import Array, Offsets
-from fastjag.devices import on_gpu
-from fastjag.kernels.device import device_of
+from fastjag.core.arrays import Array, Offsets
+from fastjag.core.devices import on_gpu
+from fastjag.kernels.gpu import device_of
 
 Side = tuple[Offsets, Array, Array]
 

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastjag.arrays import Array, Offsets, at_least, one_of, out_array
-from fastjag.kernels.device import device_of
+from fastjag.core.arrays import Array, Offsets, out_array
+from fastjag.core.checks import at_least, one_of
+from fastjag.kernels.gpu import device_of
 
 MAPPED = 32 << 20  # bytes from which malloc asks the system for pages of their own
 

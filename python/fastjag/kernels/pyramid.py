@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastjag import _cpu
-from fastjag.arrays import Array, Offsets
-from fastjag.devices import to_host
-from fastjag.kernels.device import Cpu, Gpu, device_of
+from fastjag.core.arrays import Array, Offsets
+from fastjag.core.devices import to_host
+from fastjag.kernels.gpu import Cpu, Gpu, device_of
 
 # A feature that fewer of the columns have is cheaper as a list of them than as a bit plane.
 LEAST_FREQUENT = 1 / 256

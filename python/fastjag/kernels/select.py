@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastjag.arrays import Array, Offsets, at_least
-from fastjag.kernels.device import Gpu, device_of
+from fastjag.core.arrays import Array, Offsets
+from fastjag.core.checks import at_least
+from fastjag.kernels.gpu import Gpu, device_of
 
 
 def select(offsets: Offsets, mask: NDArray[np.bool_], *, threads: int | None = None) -> Offsets:

@@ -10,7 +10,7 @@ import xgboost
 from numpy.typing import NDArray
 
 from fastjag.kernels import get_num_threads
-from fastjag.progress import progress_bar
+from fastjag.reporting.progress import progress_bar
 
 Floats = NDArray[np.float64]
 

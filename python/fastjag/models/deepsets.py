@@ -20,13 +20,13 @@ import torch
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
-from fastjag.arrays import at_least
+from fastjag.core.checks import at_least
 from fastjag.models.device import training_device
 from fastjag.models.ensembles import validation_part
 from fastjag.models.sets import Floats, Standards, Tensors
 from fastjag.models.weights import Classifier, Training, training_weights
-from fastjag.output import new_file
-from fastjag.progress import progress_bar
+from fastjag.reporting.output import new_file
+from fastjag.reporting.progress import progress_bar
 
 _PREDICTED = 8192  # events at a time
 _EVERY = 5.0  # seconds between checkpoints

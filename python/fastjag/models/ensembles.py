@@ -19,7 +19,7 @@ from sklearn.ensemble import AdaBoostClassifier, RandomForestClassifier
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fastjag.arrays import at_least, needs
+from fastjag.core.checks import at_least, needs
 from fastjag.kernels import get_num_threads
 from fastjag.models.device import training_device
 from fastjag.models.weights import (

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from fastjag.arrays import one_of
+from fastjag.core.checks import one_of
 from fastjag.models.device import training_device
 from fastjag.models.training import PRESETS, FlowSettings, Training, new_network, read, write
 

@@ -19,11 +19,11 @@ from sklearn.linear_model import SGDClassifier
 from sklearn.svm import SVC
 from sklearn.utils.validation import check_is_fitted
 
-from fastjag.arrays import at_least, near_misses
+from fastjag.core.checks import at_least, near_misses
 from fastjag.jagged import Jagged
 from fastjag.models.weights import Classifier, Floats, balanced_draw, training_weights
-from fastjag.progress import progress_bar
 from fastjag.pyramid import PyramidMatch
+from fastjag.reporting.progress import progress_bar
 
 # With coefficients averaged over the steps, no schedule is needed that would have to know how many
 # events are still to come. Rows have norms up to the root of the number of types.

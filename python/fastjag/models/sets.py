@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fastjag.arrays import Array, near_misses
+from fastjag.core.arrays import Array
+from fastjag.core.checks import near_misses
 from fastjag.jagged import Jagged, Padded, as_jagged
 
 Floats = NDArray[np.float64]

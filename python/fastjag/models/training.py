@@ -12,10 +12,10 @@ from typing import Any
 import torch
 import zuko
 
-from fastjag.arrays import at_least
+from fastjag.core.checks import at_least
 from fastjag.models.stacked import StackedFlows
-from fastjag.output import new_file
-from fastjag.progress import progress_bar
+from fastjag.reporting.output import new_file
+from fastjag.reporting.progress import progress_bar
 
 _EVERY = 5.0  # seconds between checkpoints
 

@@ -11,10 +11,11 @@ import numpy as np
 import xgboost
 from numpy.typing import ArrayLike, NDArray
 
-from fastjag.arrays import as_mask, at_least, check_length, one_of
+from fastjag.core.arrays import as_mask, check_length
+from fastjag.core.checks import at_least, one_of
 from fastjag.kernels import get_num_threads
 from fastjag.models.device import training_device
-from fastjag.progress import progress_bar
+from fastjag.reporting.progress import progress_bar
 
 Floats = NDArray[np.float64]
 

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from fastjag.arrays import check_length, one_of
+from fastjag.core.arrays import check_length
+from fastjag.core.checks import one_of
 
 Floats = NDArray[np.float64]
 

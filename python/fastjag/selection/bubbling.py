@@ -14,15 +14,16 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastjag.arrays import Array, Offsets, added_up, as_column, as_mask, at_least, needs
-from fastjag.batches import Batch, Place, Source
-from fastjag.branches import LeftOut
-from fastjag.exclusive import Exclusive
-from fastjag.files import Files, ReadError, find_files, first_line
+from fastjag.core.arrays import Array, Offsets, as_column, as_mask, offsets_of
+from fastjag.core.checks import at_least, needs
+from fastjag.io.batches import Batch, Place, Source
+from fastjag.io.branches import LeftOut
+from fastjag.io.exclusive import Exclusive
+from fastjag.io.files import Files, ReadError, find_files, first_line
+from fastjag.io.reader import Parts, Reader
 from fastjag.jagged import Jagged
 from fastjag.kernels import gather
-from fastjag.progress import progress_bar
-from fastjag.reader import Parts, Reader
+from fastjag.reporting.progress import progress_bar
 from fastjag.schemas import Schema
 from fastjag.selection.columns import Columns, Counters, Entries
 
@@ -375,7 +376,7 @@ class _Alive:
                     values = values[events]
                 else:
                     if id(offsets) not in shrunk:
-                        shrunk[id(offsets)] = added_up(offsets[events + 1] - offsets[events])
+                        shrunk[id(offsets)] = offsets_of(offsets[events + 1] - offsets[events])
                     new = shrunk[id(offsets)]
                     values = gather(offsets[events], new, values)
                     offsets = new

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastjag import kernels
-from fastjag.arrays import Array, Offsets, added_up
-from fastjag.baskets import Baskets, Stored
-from fastjag.branches import Branch
+from fastjag.core.arrays import Array, Offsets, offsets_of
+from fastjag.io.baskets import Baskets, Stored
+from fastjag.io.branches import Branch
+from fastjag.io.reader import Parts, Reader
 from fastjag.kernels.threads import get_num_threads
-from fastjag.reader import Parts, Reader
 
 Entries = NDArray[np.int64]
 
@@ -108,7 +108,7 @@ class _Own:
         if self.stored.counter is None and not self.stored.header:
             return None, _joined([values for _, values in pieces], native)
         counts = _joined([n for n, _ in pieces if n is not None], np.empty(0, np.int64))
-        return added_up(counts), _joined([values for _, values in pieces], native)
+        return offsets_of(counts), _joined([values for _, values in pieces], native)
 
     def _piece(self, basket: int, entries: Entries) -> tuple[Array | None, Array]:
         """(counts or None, values) of entries of one basket."""
@@ -139,7 +139,7 @@ class _Own:
         if whole and not self.stored.header and int(n_bytes.sum()) == stops[-1] - starts[0]:
             return counts, np.frombuffer(data[starts[0] : stops[-1]], dtype).astype(native)
         content = np.frombuffer(data, np.uint8)
-        values = kernels.gather(starts, added_up(n_bytes), content, threads=1).view(dtype)
+        values = kernels.gather(starts, offsets_of(n_bytes), content, threads=1).view(dtype)
         return counts, values.astype(native, copy=False)
 
     def _bounds(
@@ -149,7 +149,7 @@ class _Own:
         n = end - first
         if len(self.body) == self.stop and self.lengths is not None:  # ROOT may leave offsets out
             counts = self.lengths.read(np.arange(first, end))[1]
-            offsets = added_up(counts.astype(np.int64)) * self.stored.dtype.itemsize
+            offsets = offsets_of(counts.astype(np.int64)) * self.stored.dtype.itemsize
         else:
             table = np.frombuffer(self.body[self.stop :], ">i4")
             if len(table) < n + 2 or table[0] != n + 1:
@@ -199,7 +199,7 @@ class _Foreign:
         if pieces[0][0] is None:
             return None, values
         counts = np.concatenate([np.diff(o) for o, _ in pieces if o is not None])
-        return added_up(counts), values
+        return offsets_of(counts), values
 
     def _count(self, hit: NDArray[np.intp]) -> None:
         for basket in hit[hit > self.seen].tolist() if self.sizes else ():
@@ -212,7 +212,7 @@ class _Foreign:
 def _picked(offsets: Offsets | None, values: Array, entries: Entries) -> Parts:
     if offsets is None:
         return None, values[entries]
-    new = added_up(offsets[entries + 1] - offsets[entries])
+    new = offsets_of(offsets[entries + 1] - offsets[entries])
     return new, kernels.gather(offsets[entries], new, values)
 
 

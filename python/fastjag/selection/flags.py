@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastjag.arrays import Array
-from fastjag.batches import Batch
-from fastjag.files import ReadError
+from fastjag.core.arrays import Array
+from fastjag.io.batches import Batch
+from fastjag.io.files import ReadError
 
 
 def as_flags(values: Array, name: str, where: object) -> NDArray[np.bool_]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastjag.arrays import as_column, check_length
+from fastjag.core.arrays import as_column, check_length
 
 #: Numbers of runs and sections are below these: NanoAOD has 32 bits for each.
 _RUNS, _SECTIONS = 2**31, 2**32

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.polynomial import legendre
 from numpy.typing import ArrayLike, NDArray
 
-from fastjag.arrays import at_least
+from fastjag.core.checks import at_least
 from fastjag.statistics.crystalball import CrystalBall
 from fastjag.statistics.likelihood import background, design_matrix, mass_of, unit_mass
 from fastjag.statistics.windows import Floats, Window

@@ -9,7 +9,7 @@ from numpy.polynomial import legendre
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from fastjag.arrays import at_least
+from fastjag.core.checks import at_least
 from fastjag.statistics.deviations import p_value
 from fastjag.statistics.windows import Floats, Window
 

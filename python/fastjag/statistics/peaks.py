@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import optimize, signal, special
 
-from fastjag.arrays import at_least
+from fastjag.core.checks import at_least
 from fastjag.statistics.backgrounds import (
     BackgroundFit,
     fit_background,

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from fastjag.arrays import as_float, at_least
-from fastjag.progress import progress_bar
+from fastjag.core.arrays import as_float
+from fastjag.core.checks import at_least
+from fastjag.reporting.progress import progress_bar
 from fastjag.statistics.deviations import Z_of_log_p, log_p, p_value
 from fastjag.statistics.likelihood import enough_filled, null_expectation, significance
 from fastjag.statistics.windows import Floats, Window

@@ -9,8 +9,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
 from fastjag import kernels
-from fastjag.arrays import as_float, at_least
-from fastjag.progress import progress_bar
+from fastjag.core.arrays import as_float
+from fastjag.core.checks import at_least
+from fastjag.reporting.progress import progress_bar
 from fastjag.statistics.baseline import candidates, ends, joined, stitched
 from fastjag.statistics.deviations import Z_of_log_p
 from fastjag.statistics.elsewhere import calibrated_log_p, counting_Z

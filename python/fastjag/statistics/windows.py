@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastjag import kernels
-from fastjag.arrays import as_float, at_least, check_length
+from fastjag.core.arrays import as_float, check_length
+from fastjag.core.checks import at_least
 
 Floats: TypeAlias = NDArray[np.float64]
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastjag import kernels
-from fastjag.arrays import Array, Offsets
+from fastjag.core.arrays import Array, Offsets
 from fastjag.dimuons import MUON_MASS
 from fastjag.jagged import Jagged
 from fastjag.toys.kinematics import (

@@ -15,10 +15,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from fastjag.arrays import Array, near_misses, needs, one_of
+from fastjag.core.arrays import Array
+from fastjag.core.checks import near_misses, needs, one_of
 from fastjag.jagged import Jagged
-from fastjag.output import new_file
-from fastjag.progress import progress_bar
+from fastjag.reporting.output import new_file
+from fastjag.reporting.progress import progress_bar
 from fastjag.toys.events import CHUNK, Maker
 from fastjag.toys.parameters import BRANCHES, ToyParameters
 

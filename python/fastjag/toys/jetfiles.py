@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from fastjag.arrays import at_least, near_misses, needs, one_of
+from fastjag.core.checks import at_least, near_misses, needs, one_of
 from fastjag.jagged import Jagged
-from fastjag.output import new_file
+from fastjag.reporting.output import new_file
 from fastjag.toys.files import _Bar
 from fastjag.toys.jetntuple import jet_rows
 from fastjag.toys.jets import JetToyParameters, generate_jets

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fastjag.arrays import Array, Offsets, added_up
+from fastjag.core.arrays import Array, Offsets, offsets_of
 from fastjag.jagged import Jagged
 from fastjag.neighbours import in_cone
 
@@ -203,7 +203,7 @@ def _gen(jets: Jagged, candidates: Jagged, owner: Array, rng: np.random.Generato
     matched[:1] = True
     source = np.maximum.accumulate(np.where(matched, np.arange(n), 0))
     smear = rng.normal(1, 0.08, len(at)).clip(0.5, 1.5)
-    offset: Offsets = added_up(np.bincount(jet, minlength=n))
+    offset: Offsets = offsets_of(np.bincount(jet, minlength=n))
     delta_eta = candidates["eta"][at] - jets["eta"][jet]
     delta_phi = _wrapped(candidates["phi"][at] - jets["phi"][jet])
     columns = {

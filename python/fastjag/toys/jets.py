@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fastjag.arrays import Array, Offsets, added_up
+from fastjag.core.arrays import Array, Offsets, offsets_of
 from fastjag.jagged import Jagged
 
 #: Events per chunk: the unit of random streams, of memory and of baskets.
@@ -87,7 +87,7 @@ def _chunk(index: int, seed: int, p: JetToyParameters) -> dict[str, Any]:
     pthat = low * (high / low) ** rng.random(n)
     n_jets = 2 + np.minimum(rng.poisson(1.3, n), 8)
     of_jet = np.repeat(np.arange(n), n_jets)
-    jets = added_up(n_jets)
+    jets = offsets_of(n_jets)
     target = _target_pt(rng, pthat, jets, of_jet)
     flavour, traits = _flavours(rng, len(target))
     _, multiplicity, width, displaced, length, vertices = traits.T
@@ -102,7 +102,7 @@ def _chunk(index: int, seed: int, p: JetToyParameters) -> dict[str, Any]:
     inside |= _impact(
         rng, inside["pt"], inside["charge"], displaced[jet_of] * p.displaced, length[jet_of]
     )
-    axis = _sum(inside, added_up(counts))
+    axis = _sum(inside, offsets_of(counts))
 
     n_outside = rng.poisson(p.pileup, n)
     outside = _candidates(rng, 0.2 + rng.exponential(0.7, n_outside.sum()))
@@ -117,7 +117,7 @@ def _chunk(index: int, seed: int, p: JetToyParameters) -> dict[str, Any]:
     columns = {name: np.empty(offsets[-1], _dtype(name)) for name in inside}
     for name, values in columns.items():
         values[place[0]], values[place[1]] = inside[name], outside[name]
-    links = added_up(in_event)
+    links = offsets_of(in_event)
     first_jet = np.repeat(jets[:-1], in_event)
     jet_columns = {
         **axis, "pt": target, "area": rng.normal(0.5, 0.01, len(target)),
@@ -201,7 +201,7 @@ def _candidates(rng: Any, pt: Array) -> dict[str, Array]:
 
 def _constituents(rng: Any, target: Array, counts: Array, width: Array) -> dict[str, Array]:
     """Shares of the jet's pt; angles to the parton fall with pt and end at the cone."""
-    starts = added_up(counts)[:-1]
+    starts = offsets_of(counts)[:-1]
     share = rng.gamma(0.35, 1, counts.sum())
     share /= np.repeat(np.add.reduceat(share, starts), counts)
     softest = 0.2
@@ -239,7 +239,7 @@ def _sum(c: dict[str, Array], offsets: Offsets) -> dict[str, Array]:
 
 def _merged(first: Array, second: Array) -> tuple[Offsets, tuple[Array, Array]]:
     """Offsets of lists that hold the first ones' entries, then the second ones'; their places."""
-    a, b = added_up(first), added_up(second)
+    a, b = offsets_of(first), offsets_of(second)
     return a + b, (
         np.arange(a[-1]) + np.repeat(b[:-1], first),
         np.arange(b[-1]) + np.repeat(a[1:], second),
@@ -278,7 +278,7 @@ def _vertices(
     }  # fmt: skip
     per_event = np.bincount(of_jet[owner], minlength=len(jets) - 1)
     return Jagged(
-        added_up(per_event),
+        offsets_of(per_event),
         {k: v.astype(np.float32) for k, v in columns.items()}
         | {"jetIdx": (owner - jets[of_jet[owner]]).astype(np.int32)},
     )

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastjag.arrays import Array
+from fastjag.core.arrays import Array
 from fastjag.dimuons import MUON_MASS
 from fastjag.toys.parameters import Lobe, ToyParameters
 

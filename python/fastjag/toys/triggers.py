@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastjag.arrays import at_least, needs
-from fastjag.output import new_file
+from fastjag.core.checks import at_least, needs
+from fastjag.reporting.output import new_file
 
 SECONDS = 2**18 / 11245.5  # of a luminosity section
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fastjag.analyses.common.settings import beside, known, read_toml, table
 from fastjag.analyses.dimuon.observables import HARDEST_JET, OBSERVABLES, is_column
 from fastjag.analyses.dimuon.scan import ScanSettings, scan_settings
 from fastjag.analyses.dimuon.sections import SECTIONS, completed
-from fastjag.analyses.settings import beside, known, read_toml, table
-from fastjag.arrays import near_misses, one_of
+from fastjag.core.checks import near_misses, one_of
 from fastjag.statistics import Window
 
 #: As ``muon_id``: no identification is asked for (files may have none).

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastjag.analyses.dimuon.mass_pictures import CLASSES, COLOURS
-from fastjag.plots import figure, panels, plain
+from fastjag.reporting.plots import figure, panels, plain
 from fastjag.statistics import log_p
 
 SHARE = "Share of sideband pairs that passes"

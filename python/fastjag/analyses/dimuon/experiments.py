@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from fastjag.analyses.dimuon.preprocess import Floats, Preprocessing
 from fastjag.models.flow import ConditionalFlow
 from fastjag.models.trees import FoldScores, TreeSettings, fold_scores
-from fastjag.output import new_file
-from fastjag.progress import progress_bar
+from fastjag.reporting.output import new_file
+from fastjag.reporting.progress import progress_bar
 
 _BOOTSTRAP, _NULL = 1, 2  # kinds of experiments, for their random numbers
 _NULL_SEEDS = 100_000  # classifiers of null runs: seeds from here on

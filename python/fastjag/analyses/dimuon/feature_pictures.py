@@ -9,7 +9,7 @@ import numpy as np
 
 from fastjag.analyses.dimuon.mass_pictures import CLASSES, COLOURS
 from fastjag.analyses.dimuon.preprocess import Floats
-from fastjag.plots import panels, plain
+from fastjag.reporting.plots import panels, plain
 
 UNITS = {"pt": "GeV", "mass": "GeV", "deltapT": "GeV", "ip3d": "cm", "phi": "rad", "deltaR": ""}
 

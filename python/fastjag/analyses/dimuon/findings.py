@@ -20,7 +20,7 @@ from fastjag.analyses.dimuon.preprocess import Floats
 from fastjag.analyses.dimuon.samples import Events
 from fastjag.analyses.dimuon.sections import COARSE
 from fastjag.analyses.dimuon.verdicts import failed, fit_numbers
-from fastjag.progress import progress_bar
+from fastjag.reporting.progress import progress_bar
 from fastjag.statistics import (
     Significance,
     ToyCurve,

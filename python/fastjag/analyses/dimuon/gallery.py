@@ -18,8 +18,8 @@ from fastjag.analyses.dimuon.observables import OBSERVABLES
 from fastjag.analyses.dimuon.preprocess import Floats
 from fastjag.analyses.dimuon.samples import Events
 from fastjag.analyses.dimuon.verdicts import picture_title
-from fastjag.plots import save
-from fastjag.progress import progress_bar
+from fastjag.reporting.plots import save
+from fastjag.reporting.progress import progress_bar
 
 if TYPE_CHECKING:
     from fastjag.analyses.dimuon.search import Search

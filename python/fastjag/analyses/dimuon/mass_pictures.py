@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastjag.analyses.dimuon.preprocess import Floats
-from fastjag.plots import figure, panels
+from fastjag.reporting.plots import figure, panels
 from fastjag.statistics import (
     BackgroundFit,
     Window,

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from fastjag.arrays import Array, one_of
+from fastjag.core.arrays import Array
+from fastjag.core.checks import one_of
 from fastjag.dimuons import dimuon
 from fastjag.jagged import Jagged
 

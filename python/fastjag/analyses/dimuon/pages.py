@@ -11,10 +11,10 @@ from fastjag.analyses.dimuon.gallery import CAPTIONS, Findings, draw
 from fastjag.analyses.dimuon.mass_pictures import whole_edges
 from fastjag.analyses.dimuon.preprocess import Floats
 from fastjag.analyses.dimuon.verdicts import mark, picture_title, summary
-from fastjag.arrays import needs
+from fastjag.core.checks import needs
 from fastjag.io import write_histograms
-from fastjag.output import results_directory, write_json
-from fastjag.report import Report, fixed
+from fastjag.reporting.output import results_directory, write_json
+from fastjag.reporting.report import Report, fixed
 from fastjag.statistics import log_p, p_text
 
 if TYPE_CHECKING:

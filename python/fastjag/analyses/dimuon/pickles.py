@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from fastjag.arrays import Array, Offsets, near_misses
-from fastjag.files import ReadError, first_line
+from fastjag.core.arrays import Array, Offsets
+from fastjag.core.checks import near_misses
 from fastjag.io import Batch, Source
+from fastjag.io.files import ReadError, first_line
 from fastjag.jagged import Jagged
 from fastjag.schemas import NANOAOD
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fastjag.analyses.common.tables import NewParquet
 from fastjag.analyses.dimuon import pickles
 from fastjag.analyses.dimuon.config import ANY, Config
 from fastjag.analyses.dimuon.observables import (
@@ -20,13 +21,13 @@ from fastjag.analyses.dimuon.observables import (
     branches_of,
     pair_columns,
 )
-from fastjag.analyses.tables import NewParquet
-from fastjag.arrays import Array, near_misses, needs
-from fastjag.files import ReadError, find_files
+from fastjag.core.arrays import Array
+from fastjag.core.checks import near_misses, needs
 from fastjag.io import Batch, Skipped, iterate
-from fastjag.output import results_directory, write_json
-from fastjag.progress import progress_bar
-from fastjag.reader import Reader
+from fastjag.io.files import ReadError, find_files
+from fastjag.io.reader import Reader
+from fastjag.reporting.output import results_directory, write_json
+from fastjag.reporting.progress import progress_bar
 from fastjag.selection import LumiMask, as_flags, event_flags
 
 #: The tables: opposite-sign and same-sign pairs.

@@ -15,7 +15,8 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastjag.arrays import as_float, check_length, near_misses
+from fastjag.core.arrays import as_float, check_length
+from fastjag.core.checks import near_misses
 
 Floats = NDArray[np.float64]
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fastjag.analyses.dimuon.config import Config
 from fastjag.analyses.dimuon.preprocess import Floats, Preprocessing
-from fastjag.arrays import near_misses, needs
+from fastjag.core.checks import near_misses, needs
 from fastjag.models.flow import ConditionalFlow
 from fastjag.statistics import (
     BackgroundFit,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastjag.analyses.dimuon.preprocess import Floats
-from fastjag.arrays import near_misses
+from fastjag.core.checks import near_misses
 from fastjag.statistics import mass_scan
 
 #: Masses [GeV] of what decays to two muons and is seen (Particle Data Group, 2024).

@@ -12,13 +12,13 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fastjag.analyses.common.stages import Stages, file_digest, input_digests
 from fastjag.analyses.dimuon import steps
 from fastjag.analyses.dimuon.config import Config
 from fastjag.analyses.dimuon.preprocess import Floats, Preprocessing
 from fastjag.analyses.dimuon.samples import Events, read_background
 from fastjag.analyses.dimuon.verdicts import verdicts
-from fastjag.analyses.stages import Stages, file_digest, input_digests
-from fastjag.arrays import near_misses
+from fastjag.core.checks import near_misses
 from fastjag.models import flow, trees
 from fastjag.models.device import training_device
 from fastjag.models.flow import ConditionalFlow

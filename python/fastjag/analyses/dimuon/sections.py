@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastjag.arrays import at_least, near_misses
+from fastjag.core.checks import at_least, near_misses
 
 #: Grids of sideband rates of the publication.
 COARSE = (1.0, 0.25, 0.1, 0.05, 0.01, 0.005, 0.001)

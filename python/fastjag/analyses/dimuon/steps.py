@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastjag.analyses.common.tables import write_parquet
 from fastjag.analyses.dimuon import prepare as preparing
 from fastjag.analyses.dimuon import scan as scanning
 from fastjag.analyses.dimuon.check import closure
@@ -35,10 +36,9 @@ from fastjag.analyses.dimuon.samples import (
     draw_null,
     draw_samples,
 )
-from fastjag.analyses.tables import write_parquet
-from fastjag.arrays import needs
+from fastjag.core.checks import needs
 from fastjag.models import flow as flows
-from fastjag.output import new_file, results_directory, write_json
+from fastjag.reporting.output import new_file, results_directory, write_json
 
 if TYPE_CHECKING:
     from fastjag.analyses.dimuon.search import Search

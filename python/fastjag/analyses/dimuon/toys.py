@@ -18,11 +18,11 @@ from fastjag.analyses.dimuon.observables import pair_columns
 from fastjag.analyses.dimuon.preprocess import Preprocessing
 from fastjag.analyses.dimuon.samples import Events, draw_samples
 from fastjag.analyses.dimuon.sections import FINE
-from fastjag.arrays import at_least
+from fastjag.core.checks import at_least
 from fastjag.models.flow import fit_flows
 from fastjag.models.training import FlowSettings
 from fastjag.models.trees import TreeSettings, fold_scores
-from fastjag.output import write_text
+from fastjag.reporting.output import write_text
 from fastjag.statistics import Significance, Window, significance
 
 _DEGREE = 5

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastjag.arrays import near_misses
+from fastjag.core.checks import near_misses
 from fastjag.jagged import Jagged
 
 Floats = NDArray[np.float64]

@@ -27,8 +27,8 @@ from fastjag.analyses.diphoton.evaluation import (
 )
 from fastjag.analyses.diphoton.events import Events
 from fastjag.analyses.diphoton.recipes import MODELS, in_own_frame, pyramid_sets, recipes
-from fastjag.arrays import near_misses, needs
-from fastjag.progress import progress_bar
+from fastjag.core.checks import near_misses, needs
+from fastjag.reporting.progress import progress_bar
 
 
 @dataclass(frozen=True)

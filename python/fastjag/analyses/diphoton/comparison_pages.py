@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from fastjag.plots import figure, plain, save
-from fastjag.report import Report
+from fastjag.reporting.plots import figure, plain, save
+from fastjag.reporting.report import Report
 
 Numbers = Mapping[str, Any]
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fastjag.analyses.common.settings import known, read_toml
+from fastjag.analyses.common.settings import table as settings_table
 from fastjag.analyses.diphoton.massfit import SIGNALS
 from fastjag.analyses.diphoton.recipes import MODELS
 from fastjag.analyses.diphoton.samples import read_samples
 from fastjag.analyses.diphoton.selections import selection_of
-from fastjag.analyses.settings import known, read_toml
-from fastjag.analyses.settings import table as settings_table
-from fastjag.arrays import near_misses, one_of
+from fastjag.core.checks import near_misses, one_of
 
 #: The configuration for the sample that comes with fastjag.
 SAMPLE = Path(__file__).parent / "sample" / "sample.toml"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastjag.arrays import at_least
+from fastjag.core.checks import at_least
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]

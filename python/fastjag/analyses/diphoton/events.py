@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from fastjag.analyses.tables import NewParquet
-from fastjag.arrays import Array, as_event_indices, needs
+from fastjag.analyses.common.tables import NewParquet
+from fastjag.core.arrays import Array, as_event_indices
+from fastjag.core.checks import needs
 from fastjag.jagged import Jagged
-from fastjag.output import new_file
+from fastjag.reporting.output import new_file
 
 #: Kinds of particles, as the ATLAS 2020 release names them.
 PARTICLES = ("photon", "lep", "jet", "tau", "largeRjet")

@@ -13,7 +13,7 @@ from fastjag.analyses.diphoton import observables, shapes
 from fastjag.analyses.diphoton.columnstats import STATISTICS, Floats, column_statistics
 from fastjag.analyses.diphoton.events import Events
 from fastjag.analyses.diphoton.observables import View
-from fastjag.arrays import near_misses
+from fastjag.core.checks import near_misses
 from fastjag.jagged import Padded
 
 #: What only simulation knows: never a feature.

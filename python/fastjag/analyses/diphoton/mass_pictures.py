@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastjag.analyses.diphoton.massfit import MassFit
-from fastjag.plots import figure
+from fastjag.reporting.plots import figure
 
 
 def mass_spectrum(fit: MassFit, title: str = "") -> Any:

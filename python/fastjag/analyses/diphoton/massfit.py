@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastjag.arrays import as_float, at_least, check_length, near_misses, needs, one_of
+from fastjag.core.arrays import as_float, check_length
+from fastjag.core.checks import at_least, near_misses, needs, one_of
 
 Floats = NDArray[np.float64]
 

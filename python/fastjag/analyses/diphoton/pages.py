@@ -18,9 +18,9 @@ from fastjag.analyses.diphoton.massfit import PUBLISHED_EVENTS, MassFit, fit_mas
 from fastjag.analyses.diphoton.pictures import CAPTIONS, peak, pictures, spectrum
 from fastjag.analyses.diphoton.selections import selection_of, unconverted_central
 from fastjag.analyses.diphoton.skim import DATA
-from fastjag.output import results_directory, write_json
-from fastjag.plots import save
-from fastjag.report import Report
+from fastjag.reporting.output import results_directory, write_json
+from fastjag.reporting.plots import save
+from fastjag.reporting.report import Report
 from fastjag.statistics import bad_fits, fit_warning
 
 if TYPE_CHECKING:

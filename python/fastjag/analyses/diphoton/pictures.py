@@ -9,7 +9,7 @@ import numpy as np
 
 from fastjag.analyses.diphoton.events import Events
 from fastjag.analyses.diphoton.massfit import MassFit
-from fastjag.plots import figure, plain
+from fastjag.reporting.plots import figure, plain
 
 # Petroff's colours (arXiv:2107.02270), which those who see few colours can tell apart.
 COLOURS = ("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70")

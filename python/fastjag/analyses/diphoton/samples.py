@@ -10,9 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from fastjag.analyses.settings import read_toml
-from fastjag.arrays import near_misses
-from fastjag.reader import Reader
+from fastjag.analyses.common.settings import read_toml
+from fastjag.core.checks import near_misses
+from fastjag.io.reader import Reader
 
 #: Of whole releases [fb-1].
 LUMINOSITY = {"ATLAS mini": 10.064, "ATLAS analysis": 36.6}

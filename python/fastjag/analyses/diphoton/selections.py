@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastjag.analyses.diphoton.events import Events
-from fastjag.arrays import Array, near_misses, real
+from fastjag.core.arrays import Array
+from fastjag.core.checks import near_misses, real
 from fastjag.jagged import Jagged
 from fastjag.selection import Selected, Step, event_flags
 

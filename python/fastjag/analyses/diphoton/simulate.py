@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from fastjag.analyses.common.workers import worker_pool
 from fastjag.analyses.diphoton import detector
-from fastjag.analyses.workers import worker_pool
-from fastjag.arrays import at_least, near_misses, needs
+from fastjag.core.checks import at_least, near_misses, needs
+from fastjag.io.treefile import has_root, write_tree
 from fastjag.jagged import Jagged
 from fastjag.kernels import set_num_threads
-from fastjag.output import results_directory, write_json
-from fastjag.progress import progress_bar
-from fastjag.treefile import has_root, write_tree
+from fastjag.reporting.output import results_directory, write_json
+from fastjag.reporting.progress import progress_bar
 
 #: Events that one call of the generator makes, with a seed of their own.
 CHUNK = 1000

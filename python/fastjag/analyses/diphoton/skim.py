@@ -14,18 +14,19 @@ from typing import Any
 import numpy as np
 
 from fastjag import __version__
+from fastjag.analyses.common.stages import file_digest, input_digest
 from fastjag.analyses.diphoton.events import Events, write_events
 from fastjag.analyses.diphoton.features import TRUTH
 from fastjag.analyses.diphoton.samples import LUMINOSITY, WEIGHTS, Sample, sample_in
 from fastjag.analyses.diphoton.selections import Selection, diphoton_mass
-from fastjag.analyses.stages import file_digest, input_digest
-from fastjag.arrays import Array, at_least
-from fastjag.files import Files, find_files, identity
+from fastjag.core.arrays import Array
+from fastjag.core.checks import at_least
+from fastjag.io.files import Files, find_files, identity
+from fastjag.io.reader import Reader
 from fastjag.jagged import Jagged
-from fastjag.locks import locked
-from fastjag.output import write_json
-from fastjag.progress import progress_bar
-from fastjag.reader import Reader
+from fastjag.reporting.locks import locked
+from fastjag.reporting.output import write_json
+from fastjag.reporting.progress import progress_bar
 from fastjag.selection import Counters, Cut, Selected, survivors
 
 #: The class whose events are collisions: they count once each.

@@ -13,6 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from fastjag.analyses.common.stages import Stages, file_digest, input_digests
+from fastjag.analyses.common.tables import write_parquet
+from fastjag.analyses.common.workers import worker_pool
 from fastjag.analyses.diphoton.columnstats import Floats
 from fastjag.analyses.diphoton.comparison import compare
 from fastjag.analyses.diphoton.config import Config
@@ -21,13 +24,10 @@ from fastjag.analyses.diphoton.features import aggregates
 from fastjag.analyses.diphoton.samples import read_samples
 from fastjag.analyses.diphoton.selections import selection_of
 from fastjag.analyses.diphoton.skim import skim
-from fastjag.analyses.stages import Stages, file_digest, input_digests
-from fastjag.analyses.tables import write_parquet
-from fastjag.analyses.workers import worker_pool
-from fastjag.arrays import at_least, needs
-from fastjag.files import find_files
+from fastjag.core.checks import at_least, needs
+from fastjag.io.files import find_files
 from fastjag.models.device import training_device
-from fastjag.output import results_directory, write_json
+from fastjag.reporting.output import results_directory, write_json
 
 STAGES = ("select", "features", "train", "report")
 

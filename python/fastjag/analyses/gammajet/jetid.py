@@ -12,9 +12,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastjag.arrays import Array
-from fastjag.batches import Batch
-from fastjag.files import ReadError
+from fastjag.core.arrays import Array
+from fastjag.io.batches import Batch
+from fastjag.io.files import ReadError
 
 _Cuts = tuple[tuple[str, str, float], ...]
 _BARREL = ("chMultiplicity", ">", 0.0), ("constituents", ">", 1.0)

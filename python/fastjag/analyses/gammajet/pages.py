@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastjag.analyses.gammajet.response import extrapolate, profile, weighted_ks
-from fastjag.arrays import Array
-from fastjag.output import results_directory, write_json
-from fastjag.plots import figure, plain, save
-from fastjag.report import Report
+from fastjag.core.arrays import Array
+from fastjag.reporting.output import results_directory, write_json
+from fastjag.reporting.plots import figure, plain, save
+from fastjag.reporting.report import Report
 from fastjag.statistics import bad_fits, fit_warning
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, stats
 
-from fastjag.arrays import check_length
+from fastjag.core.arrays import check_length
 
 Floats = NDArray[np.float64]
 

@@ -13,15 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastjag.analyses.common.settings import beside, filled, known, listed, read_toml, table
+from fastjag.analyses.common.stages import Stages, input_digests
+from fastjag.analyses.common.tables import write_parquet
 from fastjag.analyses.gammajet.response import ALPHA_EDGES, PT_EDGES, core, extrapolate, profile
 from fastjag.analyses.gammajet.selection import Selection, columns_of, select
 from fastjag.analyses.gammajet.stitching import KINDS, continuity, stitched
-from fastjag.analyses.settings import beside, filled, known, listed, read_toml, table
-from fastjag.analyses.stages import Stages, input_digests
-from fastjag.analyses.tables import write_parquet
-from fastjag.arrays import Array, needs, one_of, real
+from fastjag.core.arrays import Array
+from fastjag.core.checks import needs, one_of, real
 from fastjag.io import iterate
-from fastjag.output import results_directory, write_json
+from fastjag.reporting.output import results_directory, write_json
 
 STAGES = ("select", "response", "report")
 ESTIMATORS = ("balance", "mpf")

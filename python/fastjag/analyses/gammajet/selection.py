@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from fastjag.analyses.gammajet import jetid
 from fastjag.analyses.gammajet.stitching import photon_parton_delta_r
-from fastjag.arrays import Array, near_misses, one_of, real
-from fastjag.batches import Batch
-from fastjag.files import ReadError
+from fastjag.core.arrays import Array
+from fastjag.core.checks import near_misses, one_of, real
+from fastjag.io.batches import Batch
+from fastjag.io.files import ReadError
 from fastjag.jagged import Jagged
 from fastjag.selection import as_flags, event_flags
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastjag.batches import Batch
-from fastjag.files import ReadError
+from fastjag.io.batches import Batch
+from fastjag.io.files import ReadError
 from fastjag.neighbours import nearest
 
 Floats = NDArray[np.float64]

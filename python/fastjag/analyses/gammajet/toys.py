@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastjag.analyses.gammajet.selection import MET_FILTERS, responses
-from fastjag.arrays import at_least, one_of
+from fastjag.core.checks import at_least, one_of
 from fastjag.io import iterate, write_events
 from fastjag.jagged import Jagged
 

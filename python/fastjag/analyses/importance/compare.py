@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastjag.analyses.importance import methods as of
 from fastjag.analyses.importance.taylor import Coefficients, TaylorHistory, taylor_coefficients
-from fastjag.arrays import needs, one_of
-from fastjag.files import first_line
-from fastjag.progress import progress_bar
+from fastjag.core.checks import needs, one_of
+from fastjag.io.files import first_line
+from fastjag.reporting.progress import progress_bar
 
 Floats = NDArray[np.float64]
 

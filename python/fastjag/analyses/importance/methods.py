@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastjag.arrays import at_least, needs
-from fastjag.progress import progress_bar
+from fastjag.core.checks import at_least, needs
+from fastjag.reporting.progress import progress_bar
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from fastjag.analyses.importance.methods import mean_and_spread
-from fastjag.progress import progress_bar
+from fastjag.reporting.progress import progress_bar
 
 Floats = NDArray[np.float64]
 

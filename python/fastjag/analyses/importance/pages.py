@@ -8,15 +8,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from fastjag.analyses.common.tables import write_parquet
 from fastjag.analyses.importance import pictures
 from fastjag.analyses.importance.compare import METHODS, Importances, compare_importances
 from fastjag.analyses.importance.tables import Table, read_table, toy_table
-from fastjag.analyses.tables import write_parquet
-from fastjag.arrays import needs
-from fastjag.files import first_line
-from fastjag.output import results_directory, write_json
-from fastjag.plots import save
-from fastjag.report import Report
+from fastjag.core.checks import needs
+from fastjag.io.files import first_line
+from fastjag.reporting.output import results_directory, write_json
+from fastjag.reporting.plots import save
+from fastjag.reporting.report import Report
 
 _CAPTIONS = {
     "importances": "Scores of each method over its largest one, features by their mean. Features "

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastjag.analyses.importance.compare import Importances
-from fastjag.plots import figure, plain
+from fastjag.reporting.plots import figure, plain
 
 _COLOURS = ("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300")
 _TERMS = 20  # Taylor coefficients shown

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastjag.arrays import near_misses, needs
-from fastjag.files import first_line
+from fastjag.core.checks import near_misses, needs
+from fastjag.io.files import first_line
 
 Floats = NDArray[np.float64]
 

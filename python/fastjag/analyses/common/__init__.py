@@ -1,0 +1,1 @@
+"""What all analyses share: settings, stages, tables, processes."""

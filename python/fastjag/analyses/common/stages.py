@@ -1,0 +1,189 @@
+"""Stages of an analysis: run one after another, skipped where their result is there already."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from stat import S_ISREG
+from typing import Any, NamedTuple
+
+from fastjag import __version__
+from fastjag.core.checks import one_of
+from fastjag.io.files import find_files
+from fastjag.io.remotes import remote_state
+from fastjag.reporting.locks import locked
+from fastjag.reporting.output import settle, write_json
+
+_WHOLE = 1 << 26  # files up to 64 MiB are read as a whole
+_BLOCKS, _BLOCK = 64, 1 << 20
+_MARKER = "stage.json"
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Named steps in their order, each with a folder of its own below ``out``.
+
+    ``steps`` maps a name to the function that fills ``out / name``; ``settings`` gives all of a
+    configuration that the result of a stage depends on. ``stage.json`` keeps their hash, those of
+    the files that the stage left, and one of the files that the stages it reads from had left: a
+    result is used again only for the same settings and inputs, and only if it is whole.
+
+    A step writes by :func:`fastjag.reporting.output.results_directory`: an earlier result stays until the new
+    one stands, and what the new one has not goes after that.
+    """
+
+    out: Path
+    steps: Mapping[str, Callable[[], None]]
+    settings: Callable[[str], Mapping[str, Any]]
+    #: The stages that a stage reads from; one that is not named here reads from all before it.
+    reads: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def run(self, wanted: Iterable[str], told: Callable[[str], None] | None = None) -> None:
+        """Run these stages and those they need that have no result; ``told`` hears of each."""
+        names = list(self.steps)
+        sources = {n: self.reads.get(n, names[:i]) for i, n in enumerate(names)}
+        todo = {one_of("stage", stage, names) for stage in wanted}
+        for stage in reversed(names):
+            if stage in todo:
+                todo.update(sources[stage])
+        # Results that are there need no lock, and may lie where nobody can write.
+        there = [n for n in names if n in todo and self._state_of(n, sources[n]) is None]
+        if len(there) == len(todo):
+            for stage in there:
+                if told:
+                    told(f"{stage}: is there")
+            return
+        with locked(self.out):
+            self._run(todo, sources, told)
+
+    def _state_of(self, stage: str, sources: Sequence[str]) -> str | None:
+        return self._missing(stage, self._key(stage), self._inputs(sources))
+
+    def _run(
+        self,
+        todo: set[str],
+        sources: Mapping[str, Sequence[str]],
+        told: Callable[[str], None] | None,
+    ) -> None:
+        names = list(self.steps)
+        for stage in names:
+            settle(self.out / stage)
+        for stage in names:
+            if stage not in todo:
+                continue
+            key, inputs = self._key(stage), self._inputs(sources[stage])
+            reason = self._missing(stage, key, inputs)
+            if reason is None:
+                if told:
+                    told(f"{stage}: is there")
+                continue
+            if told:
+                told(f"{stage}: running" + (f" ({reason})" if reason else ""))
+            folder = self.out / stage
+            # What an older result left must not be taken for a part of the new one; folders below
+            # are a stage's own, such as files that it need not read again.
+            old = {name: _state(folder / name) for name in _read_marker(folder).files}
+            self.steps[stage]()
+            for name, state in old.items():
+                if Path(name).name == name and state and _state(folder / name) == state:
+                    (folder / name).unlink()
+            write_json(folder / _MARKER, _Marker(key, inputs, _digests(folder))._asdict())
+
+    def _missing(self, stage: str, key: str, inputs: str) -> str | None:
+        """Why a stage has to run: "" if there is no result for these settings, None if it need not."""
+        found = _read_marker(self.out / stage)
+        if found.key != key:
+            return ""
+        if found.inputs != inputs:
+            return "what it is made from has changed"
+        for name, digest in found.files.items():
+            try:
+                if file_digest(self.out / stage / name) != digest:
+                    return f"{name} has changed"
+            except OSError:
+                return f"{name} is missing"
+        return None
+
+    def _inputs(self, sources: Iterable[str]) -> str:
+        """Hash of the results that a stage reads."""
+        files = {source: _read_marker(self.out / source).files for source in sources}
+        return blake2b(json.dumps(files, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+    def _key(self, stage: str) -> str:
+        settings = {"stage": stage, "fastjag": __version__, **self.settings(stage)}
+        text = json.dumps(settings, sort_keys=True, default=str)
+        return blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+class _Marker(NamedTuple):
+    """What ``stage.json`` holds."""
+
+    key: str = ""  #: of settings
+    inputs: str = ""  #: of the results that it was made from
+    files: Mapping[str, str] = {}  #: name to digest
+
+
+def _read_marker(folder: Path) -> _Marker:
+    """An empty one where there is none, or anything but what a run writes."""
+    try:
+        found = _Marker(**json.loads((folder / _MARKER).read_text()))
+        texts = [found.key, found.inputs, *found.files, *found.files.values()]
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return _Marker()
+    return found if all(isinstance(text, str) for text in texts) else _Marker()
+
+
+def _state(path: Path) -> tuple[int, ...] | None:
+    """Changes when a file is replaced; None for what is no file."""
+    try:
+        found = path.lstat()
+    except (OSError, ValueError):  # a name with a null character
+        return None
+    if not S_ISREG(found.st_mode):
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """Of all files but the marker and hidden ones, such as locks."""
+    names = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file())
+    return {
+        str(name): file_digest(folder / name)
+        for name in names
+        if str(name) != _MARKER and not any(part.startswith(".") for part in name.parts)
+    }
+
+
+def file_digest(path: str | os.PathLike[str]) -> str:
+    """Hash of a file's content; of its size and 64 MiB spread over it, where it is larger."""
+    digest = blake2b(digest_size=16)
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        digest.update(size.to_bytes(8, "little"))
+        if size <= _WHOLE:
+            digest.update(file.read())
+        else:
+            for i in range(_BLOCKS):
+                file.seek(i * (size - _BLOCK) // (_BLOCKS - 1))
+                digest.update(file.read(_BLOCK))
+    return digest.hexdigest()
+
+
+def input_digests(files: Iterable[str | os.PathLike[str]]) -> list[str]:
+    """What is in input files and patterns, for ``settings``."""
+    return [input_digest(path) for path, _ in find_files([os.fspath(f) for f in files])]
+
+
+def input_digest(path: str) -> str:
+    """Hash of what is in a ROOT file, which may be a remote one.
+
+    That of a remote file is made of what its server and its header say: identifier, size and time of
+    the last change. OSError naming a file that cannot be reached.
+    """
+    if "://" not in path:
+        return file_digest(path)
+    return blake2b(json.dumps([path, remote_state(path)]).encode(), digest_size=16).hexdigest()

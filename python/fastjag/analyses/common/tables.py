@@ -1,0 +1,221 @@
+"""Tables on disk: Parquet, HDF5 and NPZ files that grow batch by batch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from zipfile import ZIP_DEFLATED, ZipFile
+
+import numpy as np
+
+from fastjag.core.arrays import Array
+from fastjag.core.checks import needs, one_of
+from fastjag.io.hdf5 import NewHdf5
+from fastjag.reporting.output import new_file, writing
+
+FORMATS = ("parquet", "hdf5", "npz")
+
+#: Name of the offsets of a collection to them and to its columns by name.
+Lists = Mapping[str, tuple[Array, Mapping[str, Array]]]
+
+
+def write_parquet(path: str | os.PathLike[str], columns: Any) -> None:
+    """A table of pyarrow, or columns by name, as one Parquet file."""
+    needs("pyarrow", "arrow")
+    import pyarrow as pa
+
+    table = columns if isinstance(columns, pa.Table) else pa.table(dict(columns))
+    with new_file(path) as partial, NewParquet(partial) as file:
+        file.write(table)
+
+
+class NewParquet:
+    """A Parquet file that grows table by table, as a context; the first one fixes the columns.
+
+    ``path`` is where to write (:func:`fastjag.reporting.output.new_file`). Without any table there is no file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        needs("pyarrow", "arrow")
+        self.path, self.rows = path, 0
+        self._file: Any = None
+        self._writer: Any = None
+
+    def write(self, table: Any) -> None:
+        import pyarrow.parquet as pq
+
+        if self._writer is None:
+            # Opened here: pyarrow takes no names that are not UTF-8.
+            self._file = open(self.path, "wb")  # noqa: SIM115
+            self._writer = pq.ParquetWriter(self._file, table.schema, compression="zstd")
+        schema = self._writer.schema
+        if table.schema != schema:
+            table = table.select(schema.names).cast(schema)
+        with writing(self.path):
+            self._writer.write_table(table)
+        self.rows += table.num_rows
+
+    def close(self) -> None:
+        if self._writer is not None:
+            with writing(self.path), self._file:
+                self._writer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            self.close()
+        except OSError:
+            if error is None:  # otherwise that one came first
+                raise
+
+
+# ---- columns and lists --------------------------------------------------------------------------
+
+
+class _Parquet(NewParquet):
+    def append(self, flat: Mapping[str, Array], lists: Lists) -> None:
+        import pyarrow as pa
+
+        arrays = {}
+        for name, values in flat.items():
+            array = pa.array(values.reshape(-1))
+            for size in reversed(values.shape[1:]):
+                array = pa.FixedSizeListArray.from_arrays(array, size)
+            arrays[name] = array
+        for offsets, columns in lists.values():
+            for name, values in columns.items():
+                arrays[name] = pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(values))
+        self.write(pa.table(arrays))
+
+
+class _Hdf5:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._new: NewHdf5 | None = None
+        self._names: dict[str, str] = {}
+
+    def append(self, flat: Mapping[str, Array], lists: Lists) -> None:
+        if self._new is None:
+            self._new = NewHdf5(self.path)
+            self._names = _hdf5_names(
+                [*flat, *lists, *(name for _, columns in lists.values() for name in columns)]
+            )
+        for name, values in flat.items():
+            self._append(self._new, name, values)
+        for key, (offsets, columns) in lists.items():
+            there = self._names[key] in self._new.file
+            last = int(self._new.file[self._names[key]][-1]) if there else 0
+            self._append(self._new, key, (offsets + last)[1 if there else 0 :])
+            for name, values in columns.items():
+                self._append(self._new, name, values)
+
+    def _append(self, new: NewHdf5, column: str, values: Array) -> None:
+        name = self._names[column]
+        if name not in new.file:
+            data = new.file.create_dataset(
+                name, data=values, maxshape=(None, *values.shape[1:]), compression="lzf",
+                chunks=(max(1, 65536 // max(1, values[:1].size)), *values.shape[1:]),
+            )  # fmt: skip
+            if name != column:
+                data.attrs["name"] = column
+        else:
+            data = new.file[name]
+            data.resize(len(data) + len(values), axis=0)
+            data[len(data) - len(values) :] = values
+        new.check()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._new is not None:
+            self._new.__exit__(kind, error, traceback)
+
+
+class _Npz:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.shard = 0
+
+    def append(self, flat: Mapping[str, Array], lists: Lists) -> None:
+        arrays = dict(flat)
+        for key, (offsets, columns) in lists.items():
+            arrays |= {key: offsets, **columns}
+        with (
+            new_file(f"{self.path}-{self.shard:04d}.npz") as partial,
+            ZipFile(partial, "w", ZIP_DEFLATED) as file,
+        ):
+            for name, values in arrays.items():  # numpy.savez cannot call one "file"
+                with file.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                    np.lib.format.write_array(entry, values, allow_pickle=False)
+        self.shard += 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def _hdf5_names(columns: Iterable[str]) -> dict[str, str]:
+    """Column to its dataset: its name, if HDF5 can have it beside the others.
+
+    A name with slashes is one of a dataset in groups, so that x and x/y cannot be both.
+    """
+    own = list(columns)
+    above = {}
+    for column in own:
+        parts = column.split("/")
+        above[column] = {"/".join(parts[:i]) for i in range(1, len(parts))}
+    names: dict[str, str] = {}
+    taken = set(own)
+    groups = {group for some in above.values() for group in some}
+    for column in own:
+        parts = column.split("/")
+        if above[column] & taken or "\0" in column or not {"", "."}.isdisjoint(parts):
+            name = column.replace("/", "_").replace("\0", "_").strip(".") or "_"
+            while name in taken | groups:
+                name += "_"
+            taken.add(name)
+            names[column] = name
+        else:
+            names[column] = column
+    return names
+
+
+TableWriter = _Parquet | _Hdf5 | _Npz
+
+
+def table_writer(format: str, directory: Path, stem: str) -> TableWriter:
+    """Writes ``stem.parquet``, ``stem.h5`` or ``stem-0000.npz``, ...: a context with
+    ``append(flat, lists)`` for each batch, whose columns are always the same. Without any batch
+    there is no file.
+    """
+    needs_of(format)
+    if format == "parquet":
+        return _Parquet(directory / f"{stem}.parquet")
+    if format == "hdf5":
+        return _Hdf5(directory / f"{stem}.h5")
+    return _Npz(directory / stem)
+
+
+def needs_of(format: str) -> None:
+    """ValueError for a format that is none of FORMATS, ModuleNotFoundError naming what it needs."""
+    one_of("format", format, FORMATS)
+    if format != "npz":
+        needs(*{"parquet": ("pyarrow", "arrow"), "hdf5": ("h5py", "cli")}[format])

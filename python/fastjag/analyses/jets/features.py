@@ -1,0 +1,171 @@
+"""What networks and plots need of jets: particle features, shapes of jets, images, padded tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from fastjag.analyses.jets.reading import JetBatch
+from fastjag.core.arrays import Array
+from fastjag.core.checks import near_misses
+from fastjag.jagged import Jagged, Padded
+
+#: Slots per jet of CERN open data record 12102 (HiggsToBB): candidates, tracks, vertices.
+SLOTS = {"pfcand": 100, "track": 60, "sv": 5}
+
+#: Features of every candidate.
+FEATURES = ("delta_eta", "delta_phi", "log_pt", "log_e", "log_pt_rel", "log_e_rel", "delta_r", "charge",
+            "is_charged_hadron", "is_neutral_hadron", "is_photon", "is_electron", "is_muon")  # fmt: skip
+#: And of those with a track, where the file has impact parameters.
+IMPACT_FEATURES = ("tanh_d0", "d0_error", "tanh_dz", "dz_error")
+
+_KINDS = {"is_charged_hadron": (211,), "is_neutral_hadron": (130,), "is_photon": (22,),
+          "is_electron": (11,), "is_muon": (13,)}  # fmt: skip
+
+IMAGE_PIXELS = 33
+IMAGE_HALF_WIDTH = 0.4
+
+
+def particle_features(batch: JetBatch) -> Jagged:
+    """The constituents with their features as float32 columns, and their pt [GeV].
+
+    Columns are `FEATURES`, and `IMPACT_FEATURES` where there are impact parameters: delta_eta and
+    delta_phi (candidate minus jet), logarithms of pt and E [GeV] and of their shares of the jet's,
+    delta_r, charge, one flag per kind of candidate, tanh of d0 and dz [cm] and their errors, 0 for
+    candidates without a track (H. Qu, C. Li, S. Qian, arXiv:2202.03772, table 2).
+    """
+    c = batch.constituents
+    jet = np.repeat(np.arange(len(c)), c.counts)
+    eta = c["delta_eta"] + batch.jets["eta"][jet]
+    pt, mass = c["pt"], c["mass"]
+    energy = np.sqrt(np.square(pt * np.cosh(eta)) + np.square(mass))
+    jets = batch.jets
+    jet_energy = np.hypot(jets["pt"].astype(np.float64) * np.cosh(jets["eta"]), jets["mass"])
+    with np.errstate(divide="ignore"):
+        log_pt, log_e = np.log(pt), np.log(energy)
+        jet_log_pt, jet_log_e = (np.log(x).astype(np.float32) for x in (jets["pt"], jet_energy))
+    columns: dict[str, Array] = {
+        "pt": pt, "delta_eta": c["delta_eta"], "delta_phi": c["delta_phi"], "log_pt": log_pt,
+        "log_e": log_e, "log_pt_rel": log_pt - jet_log_pt[jet], "log_e_rel": log_e - jet_log_e[jet],
+        "delta_r": np.hypot(c["delta_eta"], c["delta_phi"]), "charge": c["charge"],
+    }  # fmt: skip
+    ids = np.abs(c["pdg_id"])
+    columns |= {name: np.isin(ids, kinds) for name, kinds in _KINDS.items()}
+    if "d0" in c:
+        columns |= {"tanh_d0": np.tanh(c["d0"]), "d0_error": c["d0_error"],
+                    "tanh_dz": np.tanh(c["dz"]), "dz_error": c["dz_error"]}  # fmt: skip
+    return Jagged(c.offsets, {k: v.astype(np.float32, copy=False) for k, v in columns.items()})
+
+
+def tensor(
+    batch: JetBatch, slots: int = SLOTS["pfcand"], features: Iterable[str] | None = None
+) -> Padded:
+    """(n_jets, slots, F) float32 and mask: each jet's constituents of highest pt, zeros after.
+
+    ``features`` default to all that :func:`particle_features` has for the file.
+    """
+    particles = particle_features(batch)
+    names = [n for n in particles.columns if n != "pt"] if features is None else list(features)
+    for name in names:
+        if name not in particles:
+            raise ValueError(f"no feature {name!r}: {near_misses(name, particles.columns)}")
+    return particles.pad(slots, names, by="pt")
+
+
+def shapes(batch: JetBatch) -> dict[str, Array]:
+    """Shapes of jets from their constituents, arrays of shape (n_jets,), float64; jets without
+    constituents have NaN.
+
+    girth
+        sum of pt_i delta_R_i / pt_jet with delta_R in rapidity and phi.
+    pt_d
+        sqrt(sum pt²) / sum pt.
+    axis2
+        Smaller of the two widths of the pt²-weighted distribution in (eta, phi)
+        (CMS-PAS-JME-13-002).
+    multiplicity, charged_multiplicity, neutral_multiplicity
+        Numbers of constituents.
+    """
+    c, jets = batch.constituents, batch.jets
+    jet = np.repeat(np.arange(len(c)), c.counts)
+    n = len(c)
+
+    def total(values: Array) -> Array:
+        return np.bincount(jet, values, n)
+
+    pt, mass, delta_eta, delta_phi = (
+        c[name].astype(np.float64) for name in ("pt", "mass", "delta_eta", "delta_phi")
+    )
+    eta = delta_eta + jets["eta"].astype(np.float64)[jet]
+    jet_y = _rapidity(*(jets[name].astype(np.float64) for name in ("pt", "eta", "mass")))
+    delta_y = _rapidity(pt, eta, mass) - jet_y[jet]
+    charged = c["charge"] != 0
+    with np.errstate(invalid="ignore", divide="ignore"):
+        sum_pt, sum_pt2 = total(pt), total(pt * pt)
+        mean_eta, mean_phi = (total(pt * pt * x) / sum_pt2 for x in (delta_eta, delta_phi))
+        u, v = delta_eta - mean_eta[jet], delta_phi - mean_phi[jet]
+        uu, vv, uv = (total(pt * pt * x) / sum_pt2 for x in (u * u, v * v, u * v))
+        smaller = (uu + vv - np.hypot(uu - vv, 2 * uv)) / 2
+        girth = total(pt * np.hypot(delta_y, delta_phi)) / jets["pt"]
+        result = {
+            "girth": np.where(c.counts > 0, girth, np.nan),
+            "pt_d": np.sqrt(sum_pt2) / sum_pt,
+            "axis2": np.sqrt(np.maximum(smaller, 0)),
+        }
+    return result | {
+        "multiplicity": c.counts.astype(np.float64),
+        "charged_multiplicity": total(charged),
+        "neutral_multiplicity": total(~charged),
+    }
+
+
+def _rapidity(pt: Array, eta: Array, mass: Array) -> Array:
+    return np.asarray(np.arcsinh(pt * np.sinh(eta) / np.hypot(pt, mass)))
+
+
+def images(batch: JetBatch) -> Array:
+    """(n_jets, 33, 33) float32: pt of the constituents per pixel as a share of the jet's.
+
+    First axis delta_eta, second delta_phi, from -0.4 to 0.4 around the jet; what is outside is
+    left out.
+    """
+    c = batch.constituents
+    jet = np.repeat(np.arange(len(c)), c.counts)
+    scale = IMAGE_PIXELS / (2 * IMAGE_HALF_WIDTH)
+    row, column = (
+        np.floor((c[name].astype(np.float64) + IMAGE_HALF_WIDTH) * scale).astype(np.int64)
+        for name in ("delta_eta", "delta_phi")
+    )
+    inside = (row >= 0) & (row < IMAGE_PIXELS) & (column >= 0) & (column < IMAGE_PIXELS)
+    pixel = (jet * IMAGE_PIXELS + row) * IMAGE_PIXELS + column
+    share = c["pt"].astype(np.float64) / batch.jets["pt"].astype(np.float64)[jet]
+    size = len(c) * IMAGE_PIXELS**2
+    filled = np.bincount(pixel[inside], share[inside], size)
+    return filled.reshape(len(c), IMAGE_PIXELS, IMAGE_PIXELS).astype(np.float32)
+
+
+def padded_columns(batch: JetBatch, slots: Mapping[str, int] = SLOTS) -> dict[str, Any]:
+    """Columns in the form of record 12102: one array per feature, zero-padded by descending pt.
+
+    ``pfcand_*`` (n_jets, 100) of all constituents, ``track_*`` (n_jets, 60) of the charged ones,
+    ``sv_*`` (n_jets, 5) of the secondary vertices where the file has them; ``n_pfcands``,
+    ``n_tracks`` and ``n_sv`` count before the cut-off; ``fj_*`` are columns of the jets.
+    """
+    particles = particle_features(batch)
+    tracks = particles.keep(batch.constituents["charge"] != 0)
+    lists = {"pfcand": particles, "track": tracks}
+    if batch.vertices is not None:
+        lists["sv"] = batch.vertices
+    columns: dict[str, Any] = {}
+    for name, values in (batch.jets | shapes(batch)).items():
+        columns[name if name in ("run", "lumi", "event", "origin") else f"fj_{name}"] = values
+    for name, particles_of in lists.items():
+        columns["n_sv" if name == "sv" else f"n_{name}s"] = particles_of.counts.astype(np.int32)
+        names = list(particles_of.columns)
+        values = particles_of.pad(slots[name], names, by="pt").values
+        columns |= {
+            f"{name}_{n}": np.ascontiguousarray(values[..., i]) for i, n in enumerate(names)
+        }
+    return columns

@@ -1,0 +1,352 @@
+"""Jets with their constituents, batch by batch, from JetNtuple and PFNano files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from fastjag.core.arrays import Array, Offsets, offsets_of
+from fastjag.core.checks import near_misses, one_of, real
+from fastjag.io import Batch, Skipped, Source, iterate
+from fastjag.io.files import Files, ReadError, find_files
+from fastjag.io.reader import Reader
+from fastjag.jagged import Jagged
+
+#: Jet collections of PFNano: jets, links to candidates, links to vertices.
+_PFNANO = {"AK4": ("Jet", "JetPFCands", "JetSVs"), "AK8": ("FatJet", "FatJetPFCands", "FatJetSVs")}
+COLLECTIONS = tuple(_PFNANO)
+
+#: Of candidates without a track, in PFNano's d0, dz and their errors.
+NO_TRACK = -1.0
+
+_VERTEX = ("pt", "mass", "deltaR", "ntracks", "dxy", "dxysig", "d3d", "d3dsig", "costhetasvpv")
+_SHAPES = ("jetGirth", "QG_ptD", "QG_axis2", "jetMult", "jetChargedMult", "jetNeutralMult")
+_ROWS = ["jetPt", "jetEta", "jetPhi", "jetMass", "PF_pt", "PF_dEta", "PF_dPhi", "PF_mass", "PF_id",
+         "PF_fromAK4Jet"]  # fmt: skip
+_ROW_EXTRAS = [
+    "eventWeight",
+    "run",
+    "lumi",
+    "event",
+    "originEvent",
+    "hadronFlav",
+    "physFlav",
+    *_SHAPES,
+]
+_GEN = ["jetGenMatch", "genJetPt", "genJetPF_pT", "genJetPF_dR", "genJetPF_mass", "genJetPF_id"]
+_IMPACT = {"d0": "d0", "d0Err": "d0_error", "dz": "dz", "dzErr": "dz_error"}
+
+
+@dataclass(frozen=True)
+class JetBatch:
+    """Some jets; constituents, vertices and gen particles have one list per jet.
+
+    ``jets`` has float columns pt, eta, phi, mass, weight (1 where the file has none), and, where
+    the file has them, run, lumi, event, origin (the event's number in the file that a copy was made
+    from, else the same as event), hadron_flavour (5 b, 4 c, 0 others), parton_flavour (0 undefined)
+    and stored shapes such as jetGirth. ``constituents`` has pt, delta_eta, delta_phi (candidate
+    minus jet), mass, pdg_id and charge, and of PFNano d0, d0_error, dz, dz_error [cm], which are 0
+    with errors 0 where ``has_track`` is not set.
+    """
+
+    jets: dict[str, Array]
+    constituents: Jagged
+    source: Source
+    vertices: Jagged | None = None
+    gen: Jagged | None = None
+
+    def __len__(self) -> int:
+        return len(self.constituents)
+
+    def select(self, mask: Array) -> JetBatch:
+        """The jets that pass a boolean mask."""
+        if mask.all():
+            return self
+        rows = np.flatnonzero(mask)
+        return replace(
+            self,
+            jets={name: column[rows] for name, column in self.jets.items()},
+            constituents=self.constituents[rows],
+            vertices=None if self.vertices is None else self.vertices[rows],
+            gen=None if self.gen is None else self.gen[rows],
+        )
+
+
+class JetReader:
+    """Iterates :class:`JetBatch` over files, with bounded memory.
+
+    Parameters
+    ----------
+    files
+        As :func:`fastjag.iterate` takes them: JetNtuple (tree ``AK4jets/jetTree``) or PFNano (tree
+        ``Events`` with JetPFCands), told apart by the first file.
+    jets
+        "AK4" or "AK8" (PFNano only).
+    min_pt, max_abs_eta
+        Selection of jets [GeV].
+    gen
+        Gen particles as well (JetNtuple): empty lists for jets without a gen jet, where the file
+        repeats the list of an earlier jet.
+
+    Raises ReadError naming branches that are missing, and links that point to no jet or candidate.
+    """
+
+    def __init__(
+        self,
+        files: Files,
+        *,
+        jets: str = "AK4",
+        min_pt: float = 0.0,
+        max_abs_eta: float = float("inf"),
+        gen: bool = False,
+        step: int | str = "100 MB",
+        on_error: str = "raise",
+        progress: bool | None = None,
+    ) -> None:
+        self.collection = one_of("jets", jets, COLLECTIONS)
+        self.files = find_files(files)
+        self.min_pt = real("min_pt", min_pt, least=0)
+        self.max_abs_eta = real("max_abs_eta", max_abs_eta, above=0, finite=False)
+        self.format = _format(*self.files[0], self.collection)
+        if self.format == "JetNtuple":
+            if self.collection != "AK4":
+                raise ValueError(f"{self.files[0][0]}: a JetNtuple has AK4 jets only")
+            columns, optional = _ROWS + (_GEN if gen else []), list(_ROW_EXTRAS)
+            self._read = _from_rows
+        else:
+            if gen:
+                raise ValueError(f"{self.files[0][0]}: gen particles are read from JetNtuples only")
+            columns, optional = _pfnano_columns(self.collection)
+            self._read = _PFNano(self.collection)
+        found = [path if tree is None else f"{path}:{tree}" for path, tree in self.files]
+        self._batches = iterate(
+            found, columns, optional=optional, step=step, on_error=on_error, progress=progress
+        )
+        self.n_jets = 0  #: read
+        self.n_selected = 0
+
+    @property
+    def skipped(self) -> list[Skipped]:
+        return self._batches.skipped
+
+    def __iter__(self) -> Iterator[JetBatch]:
+        for batch in self._batches:
+            found = self._read(batch)
+            self.n_jets += len(found)
+            jets = found.jets
+            found = found.select(
+                (jets["pt"] > self.min_pt) & (np.abs(jets["eta"]) < self.max_abs_eta)
+            )
+            self.n_selected += len(found)
+            if len(found):
+                yield found
+
+    def check_not_empty(self) -> None:
+        """Raises ValueError, saying what was there, where no jet was selected."""
+        if self.n_selected:
+            return
+        reasons = "; ".join(s.reason for s in self.skipped)
+        what = f"none of {self.n_jets:,} jets passes pt > {self.min_pt:g} GeV, |eta| < " \
+               f"{self.max_abs_eta:g}" if self.n_jets else "the files hold no jets"  # fmt: skip
+        raise ValueError(what + (f" ({reasons})" if reasons else ""))
+
+
+def _format(path: str, tree: str | None, collection: str) -> str:
+    reader = Reader(path, tree, None)
+    with reader.file:
+        if {"jetPt", "PF_pt"} <= set(reader.stored):
+            return "JetNtuple"
+        links = _PFNANO[collection][1] + "_pFCandsIdx"
+        if links in reader.stored:
+            return "PFNano"
+        raise ReadError(
+            f"{path}:{reader.tree_name}: neither a JetNtuple (branches jetPt, PF_pT) nor PFNano "
+            f"(branch {links}): {near_misses(links, reader.stored)}"
+        )
+
+
+# ---- JetNtuple --------------------------------------------------------------------------------
+
+
+def _from_rows(batch: Batch) -> JetBatch:
+    flat = batch.flat
+    jets = {name: flat[f"jet{name.title()}"] for name in ("pt", "eta", "phi", "mass")}
+    jets["weight"] = flat.get("eventWeight", np.ones(len(batch), np.float32))
+    for name, stored in (("run", "run"), ("lumi", "lumi"), ("event", "event"),
+                         ("origin", "originEvent" if "originEvent" in flat else "event"),
+                         ("hadron_flavour", "hadronFlav"), ("parton_flavour", "physFlav")):  # fmt: skip
+        if stored in flat:
+            jets[name] = np.abs(flat[stored]) if "flavour" in name else flat[stored]
+    jets |= {name: flat[name] for name in _SHAPES if name in flat}
+    # The list is of the whole neighbourhood of the jet, in the order of the event's collection.
+    candidates = batch.PF.keep(batch.PF["fromAK4Jet"] == 1)
+    ids = candidates["id"]
+    constituents = Jagged(
+        candidates.offsets,
+        {"pt": candidates["pt"], "delta_eta": candidates["dEta"], "delta_phi": candidates["dPhi"],
+         "mass": candidates["mass"], "pdg_id": ids, "charge": charge_of(ids)},
+    )  # fmt: skip
+    gen = None
+    if "genJetPF" in batch.collections:
+        particles, matched = batch.genJetPF, flat["jetGenMatch"] == 1
+        jets["gen_match"], jets["gen_pt"] = matched, flat["genJetPt"]
+        fresh = particles.keep(np.repeat(matched, particles.counts))
+        gen = Jagged(fresh.offsets, {"pt": fresh["pT"], "delta_r": fresh["dR"], "mass": fresh["mass"],
+                                     "pdg_id": fresh["id"]})  # fmt: skip
+    return JetBatch(jets, constituents, batch.source, gen=gen)
+
+
+def charge_of(pdg_id: Array) -> Array:
+    """Charge of particle-flow candidates: +-211 is a hadron of that charge, 11 and 13 are negative."""
+    absolute = np.abs(pdg_id)
+    sign = np.sign(pdg_id).astype(np.int8)
+    return np.where(absolute == 211, sign, np.where((absolute == 11) | (absolute == 13), -sign, 0))
+
+
+# ---- PFNano -----------------------------------------------------------------------------------
+
+
+def _pfnano_columns(collection: str) -> tuple[list[str], list[str]]:
+    jets, links, vertices = _PFNANO[collection]
+    columns = [f"{jets}_{c}" for c in ("pt", "eta", "phi", "mass")]
+    columns += [f"{links}_jetIdx", f"{links}_pFCandsIdx"]
+    columns += [f"PFCands_{c}" for c in ("pt", "eta", "phi", "mass", "pdgId", "charge", *_IMPACT)]
+    optional = ["genWeight", "run", "luminosityBlock", "event"]
+    optional += [f"{jets}_{c}" for c in ("hadronFlavour", "partonFlavour")]
+    return columns, optional + [f"{vertices}_{c}" for c in ("jetIdx", *_VERTEX)]
+
+
+class _PFNano:
+    """Event -> jets -> candidates, through the index branches."""
+
+    def __init__(self, collection: str) -> None:
+        self.names = _PFNANO[collection]
+
+    def __call__(self, batch: Batch) -> JetBatch:
+        jets_name, links_name, vertices_name = self.names
+        for name in (jets_name, links_name, "PFCands"):
+            if name not in batch.collections:
+                raise ReadError(f"{batch.source}: {name} is no collection with a list per event")
+        jets, links, pf = (batch.collections[n] for n in (jets_name, links_name, "PFCands"))
+        candidate, offsets = _resolved(batch, links, jets, pf, links_name)
+        jet = np.repeat(np.arange(jets.n_particles), np.diff(offsets))
+        delta_phi = pf["phi"][candidate] - jets["phi"][jet]
+        columns = {
+            "pt": pf["pt"][candidate], "delta_eta": pf["eta"][candidate] - jets["eta"][jet],
+            "delta_phi": delta_phi - 2 * np.pi * np.rint(delta_phi / (2 * np.pi)),
+            "mass": pf["mass"][candidate], "pdg_id": pf["pdgId"][candidate],
+            "charge": pf["charge"][candidate],
+        }  # fmt: skip
+        columns["delta_phi"] = columns["delta_phi"].astype(columns["pt"].dtype)
+        columns |= tracked({new: pf[old][candidate] for old, new in _IMPACT.items()})
+        return JetBatch(
+            self._jet_columns(batch, jets), Jagged(offsets, columns), batch.source,
+            vertices=self._vertices(batch, jets, vertices_name),
+        )  # fmt: skip
+
+    def _jet_columns(self, batch: Batch, jets: Jagged) -> dict[str, Array]:
+        columns = {name: jets[name] for name in ("pt", "eta", "phi", "mass")}
+        event = np.repeat(np.arange(len(jets)), jets.counts)
+        weight = batch.flat.get("genWeight", np.ones(len(batch), np.float32))
+        columns["weight"] = weight[event]
+        for name, stored in (("run", "run"), ("lumi", "luminosityBlock"), ("event", "event"),
+                             ("origin", "event")):  # fmt: skip
+            if stored in batch.flat:
+                columns[name] = batch.flat[stored][event]
+        for name, stored in (
+            ("hadron_flavour", "hadronFlavour"),
+            ("parton_flavour", "partonFlavour"),
+        ):
+            if stored in jets:
+                columns[name] = np.abs(jets[stored].astype(np.int32))
+        return columns
+
+    def _vertices(self, batch: Batch, jets: Jagged, name: str) -> Jagged | None:
+        stored = batch.collections.get(name)
+        if stored is None or any(c not in stored for c in ("jetIdx", *_VERTEX)):
+            return None
+        order, offsets = _resolved(batch, stored, jets, None, name)
+        return Jagged(offsets, {c: stored[c][order] for c in _VERTEX})
+
+
+def tracked(impact: dict[str, Array]) -> dict[str, Array]:
+    """Impact parameters with 0 instead of the mark of candidates without a track; ``has_track``."""
+    has = (impact["d0"] != NO_TRACK) | (impact["d0_error"] != NO_TRACK)
+    cleaned = {name: np.where(has, values, values.dtype.type(0)) for name, values in impact.items()}
+    return cleaned | {"has_track": has}
+
+
+def _resolved(
+    batch: Batch, links: Jagged, jets: Jagged, pf: Jagged | None, name: str
+) -> tuple[Array, Offsets]:
+    """What each jet's links point to (flat indices of candidates, or of the links themselves), in
+    the order of the jets, and its offsets. Links to jet -1 are to none."""
+    event = np.repeat(np.arange(len(links)), links.counts)
+    jet: Any = links["jetIdx"].astype(np.int64)
+    keep = jet >= 0
+    _check(batch, name, "jetIdx", jet[keep], event[keep], jets)
+    if pf is None:
+        target = np.arange(links.n_particles)
+    else:
+        index = links["pFCandsIdx"].astype(np.int64)
+        _check(batch, name, "pFCandsIdx", index[keep], event[keep], pf)
+        target = pf.offsets[event] + index
+    jet = (jets.offsets[event] + jet)[keep]
+    if (jet[1:] < jet[:-1]).any():
+        order = np.argsort(jet, kind="stable")
+        return target[keep][order], offsets_of(np.bincount(jet, minlength=jets.n_particles))
+    return target[keep], offsets_of(np.bincount(jet, minlength=jets.n_particles))
+
+
+def _check(batch: Batch, name: str, column: str, index: Array, event: Array, to: Jagged) -> None:
+    wrong = (index < 0) | (index >= to.counts[event])
+    if wrong.any():
+        first = int(wrong.argmax())
+        where = int(event[first])
+        raise ReadError(
+            f"{batch.source}: {name}_{column} is {index[first]} in event {where}, which has "
+            f"{to.counts[where]}"
+        )
+
+
+# ---- events -----------------------------------------------------------------------------------
+
+
+def regroup(jets: dict[str, Array]) -> Offsets:
+    """Offsets of the events that jets belong to: neighbours with equal run, lumi and event.
+
+    Raises KeyError where one of the three is missing.
+    """
+    for name in ("run", "lumi", "event"):
+        if name not in jets:
+            raise KeyError(f"jets cannot be grouped into events: there is no column {name!r}")
+    columns = [jets[name] for name in ("run", "lumi", "event")]
+    n = len(columns[0])
+    if n == 0:
+        return np.zeros(1, np.int64)
+    new = np.zeros(n - 1, bool)
+    for column in columns:
+        new |= column[1:] != column[:-1]
+    return np.concatenate([[0], np.flatnonzero(new) + 1, [n]])
+
+
+def whole_events(batches: Iterator[JetBatch]) -> Iterator[Jagged]:
+    """Jets as a Jagged with one list per event (columns of ``JetBatch.jets``).
+
+    A batch may end within an event: its jets wait for the next one, so that no event is cut.
+    """
+    waiting: dict[str, Array] = {}
+    for batch in batches:
+        jets = batch.jets
+        if waiting:
+            jets = {name: np.concatenate([waiting[name], jets[name]]) for name in waiting}
+        offsets = regroup(jets)
+        last = int(offsets[-2])
+        waiting = {name: column[last:] for name, column in jets.items()}
+        if last:
+            yield Jagged(offsets[:-1], jets)
+    if waiting:
+        yield Jagged(regroup(waiting), waiting)

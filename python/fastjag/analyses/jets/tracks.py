@@ -1,0 +1,180 @@
+"""Tracks in jets: d_xy of those within delta_r < 0.5 of a jet, weighted, in one pass over the files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastjag.analyses.jets.reading import NO_TRACK
+from fastjag.core.arrays import Array
+from fastjag.core.checks import needs, real
+from fastjag.histograms import histogram
+from fastjag.io import Batch, Skipped, iterate
+from fastjag.io.files import Files, ReadError
+from fastjag.jagged import Jagged
+from fastjag.neighbours import nearest
+
+#: |d_xy| [cm]: bins, lowest and highest edge.
+AXIS = (60, 1e-4, 1e2)
+
+
+@dataclass(frozen=True)
+class TrackSelection:
+    """Which collections, which jets and which tracks."""
+
+    jets: str = "Jet"
+    tracks: str = "PFCands"
+    dxy: str = "d0"  #: column of the tracks [cm]
+    weight: str | None = None  #: event branch; default: genWeight where there is one
+    radius: float = 0.5
+    min_jet_pt: float = 0.0  #: GeV
+    min_track_pt: float = 0.0  #: GeV
+
+    def __post_init__(self) -> None:
+        real("radius", self.radius, above=0)
+        real("min_jet_pt", self.min_jet_pt, least=0)
+        real("min_track_pt", self.min_track_pt, least=0)
+
+
+@dataclass
+class TrackSpectrum:
+    """Histograms of |d_xy| by what the track is near to, and what was counted on the way."""
+
+    histograms: dict[str, Any]  #: "in jets", "elsewhere", and by flavour of the jet, if stored
+    counts: dict[str, int]
+    selection: TrackSelection
+    files: list[str]
+    weight: str  #: the branch that was used, or "none"
+    skipped: list[Skipped] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def in_jets(jets: Jagged, tracks: Jagged, radius: float, threads: int | None = None) -> Array:
+    """For each track the flat index of the nearest jet of its event, -1 if none is within ``radius``.
+
+    Each track belongs to one jet at most, so that histograms of tracks have independent entries;
+    :func:`fastjag.in_cone` gives the tracks of every cone, those of overlapping cones repeatedly.
+    """
+    index, delta_r = nearest(tracks, jets, threads=threads)
+    return np.where(delta_r < radius, index, -1)
+
+
+def track_spectrum(
+    files: Files,
+    selection: TrackSelection = TrackSelection(),
+    *,
+    step: int | str = "100 MB",
+    on_error: str = "raise",
+    progress: bool | None = None,
+    threads: int | None = None,
+) -> TrackSpectrum:
+    """Histogram |d_xy| of tracks in jets and elsewhere.
+
+    Tracks are the entries of the tracks' collection that have a d_xy (PFNano marks the others by
+    -1) and, if there is a column ``charge``, a charge.
+
+    Raises ValueError where no event or no track was selected, and what :func:`fastjag.iterate`
+    raises for branches that are missing.
+    """
+    needs("hist", "hist")
+    import hist
+
+    s = selection
+    axis = hist.axis.Regular(*AXIS, transform=hist.axis.transform.log, name="dxy",
+                             label=r"$|d_{xy}|$ [cm]")  # fmt: skip
+    columns = [f"{c}_{x}" for c in (s.jets, s.tracks) for x in ("pt", "eta", "phi")]
+    columns += [f"{s.tracks}_{s.dxy}"] + ([s.weight] if s.weight else [])
+    optional = [f"{s.tracks}_charge", f"{s.tracks}_{s.dxy}Err", f"{s.jets}_hadronFlavour"]
+    optional += [] if s.weight else ["genWeight"]
+    started = time.perf_counter()
+    result = TrackSpectrum({}, {}, s, [], s.weight or "none")
+    batches = iterate(
+        files, columns, optional=optional, step=step, on_error=on_error, progress=progress
+    )
+    for batch in batches:
+        weights = batch.flat.get(s.weight or "genWeight")
+        if weights is not None:
+            result.weight = s.weight or "genWeight"
+        for name, (values, w) in _select(batch, s, weights, result.counts, threads).items():
+            result.histograms[name] = histogram(
+                values, axis, weights=w, out=result.histograms.get(name), threads=threads
+            )
+    result.files, result.skipped = [f for f, _ in batches.files], batches.skipped
+    if batches.n_events == 0 or not result.counts["tracks in jets"]:
+        reasons = "; ".join(x.reason for x in batches.skipped)
+        what = "the files hold no events" if batches.n_events == 0 else (
+            f"no track is within {s.radius:g} of a jet: " + _listed(result.counts)
+        )  # fmt: skip
+        raise ValueError(what + (f" ({reasons})" if reasons else ""))
+    result.seconds = time.perf_counter() - started
+    return result
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{n:,} {name}" for name, n in counts.items())
+
+
+def _select(
+    batch: Batch, s: TrackSelection, weights: Array | None, counts: dict[str, int],
+    threads: int | None,
+) -> dict[str, tuple[Array, Array]]:  # fmt: skip
+    for name in (s.jets, s.tracks):
+        if name not in batch.collections:
+            raise ReadError(f"{batch.source}: {name} is no collection with a list per event")
+    jets, tracks = batch.collections[s.jets], batch.collections[s.tracks]
+    counts["events"] = counts.get("events", 0) + len(batch)
+    if s.min_jet_pt > 0:
+        jets = jets.keep(jets["pt"] > s.min_jet_pt, threads=threads)
+    counts["jets"] = counts.get("jets", 0) + jets.n_particles
+    dxy = tracks[s.dxy]
+    good = dxy != NO_TRACK
+    if f"{s.dxy}Err" in tracks:
+        good |= tracks[f"{s.dxy}Err"] != NO_TRACK  # a real track at -1 cm has an error
+    if "charge" in tracks:
+        good &= tracks["charge"] != 0
+    if s.min_track_pt > 0:
+        good &= tracks["pt"] > s.min_track_pt
+    tracks = tracks[["eta", "phi", s.dxy]].keep(good, threads=threads)
+    jet = in_jets(jets, tracks, s.radius, threads)
+    values = np.abs(tracks[s.dxy])
+    of_event = np.ones(len(batch), np.float32) if weights is None else weights
+    w = np.repeat(of_event, tracks.counts)
+    near = jet >= 0
+    chosen = {"in jets": near, "elsewhere": ~near}
+    if "hadronFlavour" in jets:
+        flavour = np.where(near, np.abs(jets["hadronFlavour"].astype(np.int32))[jet], -1) \
+            if jets.n_particles else np.full(len(jet), -1)  # fmt: skip
+        chosen |= {"in b jets": flavour == 5, "in c jets": flavour == 4,
+                   "in light jets": near & (flavour != 5) & (flavour != 4)}  # fmt: skip
+    counts["tracks"] = counts.get("tracks", 0) + len(values)
+    for name, mask in chosen.items():
+        counts[f"tracks {name}"] = counts.get(f"tracks {name}", 0) + int(np.count_nonzero(mask))
+    return {name: (values[mask], w[mask]) for name, mask in chosen.items()}
+
+
+def summary(result: TrackSpectrum) -> dict[str, Any]:
+    """What ``tracks.json`` holds."""
+    h = result.histograms["in jets"]
+    return {
+        "selection": asdict(result.selection),
+        "weight": result.weight,
+        "files": result.files,
+        "skipped": [asdict(x) for x in result.skipped],
+        "counts": result.counts,
+        "edges_cm": h.axes[0].edges,
+        "sums": {k: h.values(flow=True) for k, h in result.histograms.items()},
+        "variances": {k: h.variances(flow=True) for k, h in result.histograms.items()},
+        "seconds": result.seconds,
+    }
+
+
+def write(result: TrackSpectrum, out: Path, version: str) -> None:
+    """Picture (PNG, PDF), histograms (ROOT), summary (JSON) and report (HTML); all or nothing."""
+    from fastjag.analyses.jets import pages
+
+    pages.write_tracks(result, out, version)

@@ -1,0 +1,1 @@
+"""What every other module stands on: checks of arguments, arrays, devices, and libraries to install."""

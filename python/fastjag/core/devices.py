@@ -1,0 +1,116 @@
+"""Where arrays live: NumPy's on the CPU, CuPy's on a GPU. CuPy is imported when it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+DLPACK_CUDA = (2, 13)  # kDLCUDA, kDLCUDAManaged
+
+_cupy: Any = None
+
+
+class CudaError(RuntimeError):
+    """A CUDA kernel could not be launched, or failed; the message names kernel and cause."""
+
+
+def cupy() -> Any:
+    """CuPy; a ModuleNotFoundError says what to install."""
+    global _cupy
+    if _cupy is None:
+        try:
+            import cupy as found
+        except ImportError as error:
+            from fastjag.core.extras import how_to_install
+
+            raise ModuleNotFoundError(
+                "arrays on a GPU are CuPy's, which cannot be imported "
+                f"({error}): {how_to_install('cuda')}"
+            ) from None
+        _cupy = found
+    return _cupy
+
+
+def on_gpu(array: object) -> bool:
+    """Whether an array (CuPy, torch, numba, DLPack) lives on a GPU."""
+    if isinstance(array, np.ndarray):
+        return False
+    if hasattr(array, "__cuda_array_interface__"):
+        return True
+    return hasattr(array, "__dlpack_device__") and int(array.__dlpack_device__()[0]) in DLPACK_CUDA
+
+
+def as_cupy(array: Any) -> Any:
+    """What lives on a GPU as a CuPy array of the same memory; everything else as it is."""
+    if not on_gpu(array):
+        return array
+    if isinstance(array, cupy().ndarray):  # asarray would copy one from another GPU
+        return array
+    if hasattr(array, "__cuda_array_interface__"):
+        return cupy().asarray(array)
+    return cupy().from_dlpack(array)
+
+
+def place(array: Any) -> str:
+    """Where an array lives, in words."""
+    return f"on GPU {as_cupy(array).device.id}" if on_gpu(array) else "on the CPU"
+
+
+def check_together(what: str, arrays: Mapping[str, Any]) -> str:
+    """The one place where all these live; a ValueError names those that differ."""
+    places = {name: place(array) for name, array in arrays.items()}
+    if len(set(places.values())) > 1:
+        listed = ", ".join(f"{name} {where}" for name, where in places.items())
+        raise ValueError(f"{what} must be on one device, got {listed}")
+    return next(iter(places.values()))
+
+
+def namespace(array: object) -> ModuleType:
+    """NumPy or CuPy: what makes arrays beside this one."""
+    return cupy() if on_gpu(array) else np
+
+
+def empty(shape: int | tuple[int, ...], dtype: DTypeLike) -> Any:
+    """A CuPy array; a MemoryError names the size if there is no room for it."""
+    with _room_for(shape, dtype):
+        return cupy().empty(shape, dtype)
+
+
+def zeros(shape: int | tuple[int, ...], dtype: DTypeLike) -> Any:
+    """As :func:`empty`, of zeros."""
+    with _room_for(shape, dtype):
+        return cupy().zeros(shape, dtype)
+
+
+def to_gpu(array: Any) -> Any:
+    """The values of a NumPy array on the GPU; an array that is there already, as it is."""
+    if on_gpu(array):
+        return as_cupy(array)
+    with _room_for(array.shape, array.dtype):
+        return cupy().asarray(array)
+
+
+def to_host(array: Any) -> Any:
+    """A NumPy array of the same values."""
+    return as_cupy(array).get() if on_gpu(array) else array
+
+
+def to_device_of(array: Any, values: Any) -> Any:
+    """``values``, made by NumPy, on the device of ``array``."""
+    return to_gpu(values) if on_gpu(array) else values
+
+
+@contextmanager
+def _room_for(shape: int | tuple[int, ...], dtype: DTypeLike) -> Iterator[None]:
+    try:
+        yield
+    except MemoryError as error:
+        nbytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        raise MemoryError(
+            f"the GPU has no room for {nbytes:,} bytes: shape {shape}, {np.dtype(dtype)} ({error})"
+        ) from None

@@ -1,0 +1,320 @@
+"""The branches of one tree: which name means which, and what of them arrays can hold."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cached_property
+from typing import Any
+
+from fastjag.core.checks import near_misses
+from fastjag.io.baskets import Stored
+from fastjag.io.files import first_line
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A branch that a pattern (or the default, all) would have read if arrays could hold it."""
+
+    file: str
+    branch: str  #: its path in the tree
+    reason: str
+
+
+class Unfit(TypeError):
+    """Why a branch is neither numbers nor lists of numbers."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a branch has per event: one number, an array of ``shape``, or a list of numbers.
+
+    Lists with equal ``counter`` have equal lengths; ``counted`` are those that tell them.
+    """
+
+    counter: Hashable | None = None  #: None for what is no list
+    shape: tuple[int, ...] = ()
+    counted: bool = False  #: by another branch, or by offsets that can be read alone
+
+
+class Branch:
+    """A column of a tree: a branch, a leaf of one, or a part of an RNTuple's field.
+
+    ``name`` is how batches call it, ``path`` is unique in its tree, ``stored`` what uproot reads
+    and ``pick`` the fields to take from its records.
+    """
+
+    def __init__(
+        self, name: str, path: str, stored: Any, pick: tuple[str, ...] = (), kind: Any = None
+    ) -> None:
+        self.name, self.path, self.stored, self.pick = name, path, stored, pick
+        self.own = name  #: before it had to be told from others
+        self._given = kind
+
+    @cached_property
+    def kind(self) -> Kind | Unfit:
+        if self._given is not None:
+            return self._given  # type: ignore[no-any-return]
+        try:
+            return _kind(self.stored, self.pick)
+        except Unfit as reason:
+            return reason
+        except Exception as error:  # noqa: BLE001 - uproot's interpretations can raise anything
+            return Unfit(f"uproot cannot interpret it ({first_line(error)})")
+
+    @property
+    def is_list(self) -> bool:
+        return isinstance(self.kind, Kind) and self.kind.counter is not None
+
+
+class Names:
+    """The branches of a tree by their names.
+
+    A name is what ``public`` makes of the last part of a path, if that is the only one, else the
+    whole path. ``by_name`` has them in stored order. A branch of the same path as one before it
+    has no name, and is Unfit.
+    """
+
+    def __init__(self, tree: Any, public: Callable[[str], str]) -> None:
+        import uproot
+
+        rntuple = isinstance(tree, uproot.behaviors.RNTuple.HasFields)
+        found = list(_fields(tree) if rntuple else _branches(tree))
+        self.by_name: dict[str, Branch] = {}
+        self.by_path: dict[str, Branch] = {}
+        self._short: dict[str, list[Branch]] = {}  # by the last parts, as stored and public
+        self._plain: dict[str, list[Branch]] = {}  # by paths without repeated parents
+        for branch in found:
+            for short in {branch.own, public(branch.own)}:
+                self._short.setdefault(short, []).append(branch)
+            self._plain.setdefault(_plain(branch.path), []).append(branch)
+            self.by_path.setdefault(branch.path, branch)
+        for branch in found:
+            short = public(branch.own)
+            alone = len(self._short[short]) == 1 and self.by_path.get(short, branch) is branch
+            name = short if alone else branch.path
+            if name in self.by_name:
+                branch._given = Unfit("a branch before it has the same name")
+                while name in self.by_name:
+                    name += "'"
+            branch.name = name
+            self.by_name[name] = branch
+
+    def find(self, name: str) -> Branch | None:
+        """By its name or its path, or by the last part of it if that is the only one.
+
+        A path may leave out the names of objects that split branches repeat: ``e1/x`` is
+        ``e1./e1.x``.
+        """
+        short, plain = self._short.get(name, []), self._plain.get(name, [])
+        return (
+            self.by_name.get(name)
+            or self.by_path.get(name)
+            or (short[0] if len(short) == 1 else None)
+            or (plain[0] if len(plain) == 1 else None)
+        )
+
+    def matching(self, pattern: str) -> dict[str, Branch]:
+        """Branches by the name that matches: theirs, or else their path."""
+        found: dict[str, Branch] = {}
+        for name, branch in self.by_name.items():
+            known = next((n for n in (name, branch.path) if fnmatchcase(n, pattern)), None)
+            if known is not None:
+                found[known] = branch
+        return found
+
+    def unknown(self, name: str) -> str:
+        """Why there is no branch of this name."""
+        if name in self._short:
+            listed = ", ".join(repr(branch.path) for branch in self._short[name][:20])
+            return f"the branch name {name!r} is ambiguous: {listed}; use one of these paths"
+        within = [branch for path, branch in self.by_path.items() if path.startswith(f"{name}/")]
+        if within:
+            listed = ", ".join(repr(branch.name) for branch in within[:20])
+            return f"{name!r} holds several branches: {listed}"
+        return f"no branch {name!r}: {near_misses(name, self.by_name)}"
+
+
+def _plain(path: str) -> str:
+    """``e1./e1.hits/e1.hits.x`` as ``e1/hits/x``."""
+    parts, parent = [], ""
+    for part in path.split("/"):
+        parts.append(part.removeprefix(parent).removesuffix("."))
+        parent = part if part.endswith(".") else f"{part}."
+    return "/".join(parts)
+
+
+def _branches(tree: Any) -> Iterator[Branch]:
+    for path, branch in tree.iteritems(recursive=True, full_paths=True):
+        if len(branch.branches):
+            continue  # a group: its parts have the numbers
+        leaves = [leaf.member("fName") for leaf in branch.member("fLeaves")]
+        if len(leaves) < 2:
+            yield Branch(branch.name, path, branch)
+        for leaf in leaves if len(leaves) > 1 else ():
+            yield Branch(f"{branch.name}.{leaf}", f"{path}/{leaf}", branch, (leaf,))
+
+
+def _kind(branch: Any, pick: Sequence[str]) -> Kind:
+    """Of a branch of a TTree, or of one of its leaves."""
+    import uproot
+
+    if reason := not_all_there(branch):
+        raise Unfit(reason)
+    interpretation = interpretation_of(branch)
+    if isinstance(interpretation, uproot.interpretation.identify.UnknownInterpretation):
+        raise Unfit(f"uproot cannot interpret it ({interpretation.reason})")
+    if isinstance(interpretation, uproot.interpretation.jagged.AsJagged):
+        if not isinstance(interpretation.content, uproot.interpretation.numerical.Numerical):
+            raise Unfit(f"lists of objects ({branch.typename})")
+        if _shape(interpretation.content, (), branch):
+            raise Unfit(f"lists of arrays ({branch.typename})")
+        leaf = branch.count_leaf
+        return Kind(branch.cache_key if leaf is None else id(leaf), (), leaf is not None)
+    if isinstance(interpretation, uproot.interpretation.numerical.Numerical):
+        return Kind(None, _shape(interpretation, pick, branch))
+    if isinstance(interpretation, uproot.interpretation.strings.AsStrings):
+        raise Unfit(f"text ({branch.typename})")
+    if isinstance(interpretation, uproot.interpretation.objects.AsStridedObjects):
+        raise Unfit(f"objects ({branch.typename})")
+    columns = list(_columns(interpretation.awkward_form(branch.file), (), branch.cache_key))
+    _, kind, _ = columns[0] if len(columns) == 1 else (None, Unfit("objects"), None)
+    if isinstance(kind, Unfit):
+        raise Unfit(f"{kind} ({branch.typename})")
+    return kind
+
+
+# x[n][3]/d[0,100,12]: dimensions, then the range and bits of a Double32_t (or Float16_t, f).
+_TRUNCATED = re.compile(r"[^\[\]/]*((?:\[[^\]]*\])*)(?:/[fd]\[([^\]]*)\])?")
+_ANGLES = {"pi": 1.0, "2pi": 2.0, "2*pi": 2.0, "twopi": 2.0, "pi/2": 0.5, "pi/4": 0.25}
+
+
+def interpretation_of(branch: Any) -> Any:
+    """uproot's, but for Float16_t and Double32_t in arrays, whose dimensions it takes for ranges.
+
+    It reads values of ``x[n]/d[0,100,12]`` as if there were no range, which gives other numbers.
+    """
+    import uproot
+
+    numerical = uproot.interpretation.numerical
+    leaves = branch.member("fLeaves")
+    kind = leaves[0].classname if len(leaves) == 1 else ""
+    match = (
+        _TRUNCATED.fullmatch(leaves[0].member("fTitle")) if kind[-3:] in ("F16", "D32") else None
+    )
+    if match and match[1] and (match[2] or (kind == "TLeafF16" and branch.count_leaf is not None)):
+        dims = tuple(int(n) for n in re.findall(r"\[(\d+)\]", match[1]))
+        low, high, bits = _range(match[2]) if match[2] else (0.0, 0.0, 12)
+        numbers = (numerical.AsFloat16 if kind == "TLeafF16" else numerical.AsDouble32)(
+            low, high, bits, dims
+        )
+        jagged = uproot.interpretation.jagged.AsJagged
+        branch._interpretation = numbers if branch.count_leaf is None else jagged(numbers)
+    return branch.interpretation
+
+
+def _range(text: str) -> tuple[float, float, int]:
+    """Low, high and bits of ``-pi,pi,10``; bits are 32 where they are not given, as in ROOT."""
+    parts = [part.replace(" ", "") for part in text.split(",")]
+    numbers = []
+    for part in parts[:2]:
+        sign, size = (-1.0, part[1:]) if part[:1] == "-" else (1.0, part)
+        numbers.append(sign * (math.pi * _ANGLES[size] if size in _ANGLES else float(size)))
+    bits = int(parts[2]) if len(parts) > 2 else 32
+    return numbers[0], numbers[1], bits if 2 <= bits <= 32 else 32
+
+
+def not_all_there(branch: Any) -> str:
+    """Why a branch does not hold all entries of its tree; empty where it does."""
+    name, n, of_tree = branch.member("fFileName", none_if_missing=True), 0, branch.tree.num_entries
+    if name:
+        return f"its data are in another file ({name})"
+    try:
+        n = branch.entry_offsets[-1]
+    except ValueError as error:
+        return first_line(error)
+    return "" if n >= of_tree else f"it has {n} of the tree's {of_tree} entries"
+
+
+def _shape(numbers: Any, pick: Sequence[str], branch: Any) -> tuple[int, ...]:
+    """Of what an entry holds: () for one number."""
+    dtype = numbers.to_dtype
+    for name in pick:
+        dtype = dtype[name]
+    if dtype.base.kind not in "biuf" or dtype.base.itemsize not in (1, 2, 4, 8):
+        raise Unfit(f"no numbers that columns can hold ({branch.typename})")
+    return tuple(dtype.shape)
+
+
+def _fields(tree: Any) -> Iterator[Branch]:
+    """Columns of an RNTuple: the parts of records and of lists of records are columns, too."""
+    form, _ = tree.to_akform()
+    found = [
+        (len(pick), Branch(path := ".".join((field, *pick)), path, field, pick, kind), column)
+        for field, content in zip(form.fields, form.contents, strict=True)
+        for pick, kind, column in _columns(content, (), field)
+    ]
+    # A field may show a part of another one: the shorter name stands for the same numbers.
+    depths: dict[Hashable, int] = {}
+    for depth, _, column in found:
+        depths[column] = min(depth, depths.get(column, depth))
+    yield from (b for depth, b, column in found if column is None or depth == depths[column])
+
+
+def _columns(
+    form: Any, pick: tuple[str, ...], counter: Hashable, in_list: bool = False
+) -> Iterator[tuple[tuple[str, ...], Kind | Unfit, Hashable]]:
+    """What is in an awkward form: the way through its records, the kind, and whose buffer it is."""
+    if form.parameter("__array__") in ("string", "bytestring"):
+        yield pick, Unfit("text"), None
+    elif form.is_record:
+        for name, content in zip(form.fields, form.contents, strict=True):
+            yield from _columns(content, (*pick, name), counter, in_list)
+    elif form.is_option:
+        yield pick, Unfit("values may be missing"), None
+    elif form.is_numpy:
+        counted = in_list and form.form_key is not None  # in an RNTuple
+        kind = Kind(counter if in_list else None, tuple(form.inner_shape), counted)
+        fits = not (in_list and kind.shape)
+        yield pick, kind if fits else Unfit("lists of arrays"), form.form_key
+    elif form.is_regular and form.content.is_numpy and not in_list:
+        yield pick, Kind(None, (form.size, *form.content.inner_shape)), form.content.form_key
+    elif form.is_list and not form.is_regular and not in_list:
+        yield from _columns(form.content, pick, form.form_key or counter, True)
+    else:
+        yield pick, Unfit("lists of lists" if form.is_list else f"objects ({form.type})"), None
+
+
+def stored_baskets(branch: Any, pick: Sequence[str] = ()) -> Stored | None:
+    """Where the values of a branch of numbers or lists of them lie; None for all other kinds."""
+    import uproot
+
+    kind, counter, header = interpretation_of(branch), None, 0
+    if type(kind) is uproot.interpretation.jagged.AsJagged:
+        # The parts of split objects name a counter, too, which is no branch of numbers.
+        counts = getattr(branch.count_branch, "interpretation", None)
+        counted = type(counts) is uproot.interpretation.numerical.AsDtype
+        if counted == bool(kind.header_bytes):
+            return None
+        if counted and not not_all_there(branch.count_branch):
+            counter = stored_baskets(branch.count_branch)
+        if counted and counter is None:
+            return None
+        kind, header = kind.content, int(kind.header_bytes)
+    if type(kind) is not uproot.interpretation.numerical.AsDtype or branch.embedded_baskets:
+        return None
+    leaf = pick[0] if pick else None
+    before, after = (d[leaf] if leaf else d for d in (kind.from_dtype, kind.to_dtype))
+    if before.base.kind not in "iufb" or before.shape != after.shape:
+        return None
+    entries = branch.entry_offsets
+    seeks, sizes = (
+        branch.member(name)[: len(entries) - 1].tolist() for name in ("fBasketSeek", "fBasketBytes")
+    )
+    native = after.base.newbyteorder("=")
+    return Stored(
+        branch.name, kind.from_dtype, seeks, sizes, entries, counter, header, leaf, native
+    )

@@ -1,0 +1,374 @@
+"""One ROOT file: its tree, its branches, and its events as batches."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastjag.core.arrays import Array, Offsets
+from fastjag.core.checks import near_misses
+from fastjag.io import rntuple, transport
+from fastjag.io.baskets import Columns, Stored
+from fastjag.io.batches import Batch, Place, Source
+from fastjag.io.branches import Branch, Kind, LeftOut, Names, Unfit, stored_baskets
+from fastjag.io.compression import bound_uproot
+from fastjag.io.files import ReadError, first_line
+from fastjag.io.groups import Groups
+from fastjag.jagged import Jagged
+from fastjag.jagged.interchange import awkward_column
+from fastjag.kernels.threads import get_num_threads
+from fastjag.schemas import NANOAOD, SCHEMAS, Schema
+
+#: Offsets of lists, or None for one number per event, and the values.
+Parts = tuple[Offsets | None, Array]
+
+_TREES = ("TTree", "ROOT::RNTuple", "TNtuple", "TNtupleD", "ROOT::Experimental::RNTuple")
+
+
+class Reader:
+    """One open file: resolves tree, schema and branches, then reads ranges of entries."""
+
+    def __init__(self, path: str, tree: str | None, schema: Schema | None) -> None:
+        import uproot
+
+        bound_uproot()
+        self.path = path
+        if "://" not in path and not Path(path).is_file():
+            raise FileNotFoundError(f"{path}: no such file")
+        deadlines = transport.options(path)
+        try:
+            # No caches: what was read must be free to go when its batch goes.
+            # The path is no text, in which uproot would look for colons.
+            self.file = uproot.open({path: None}, object_cache=None, array_cache=None, **deadlines)
+        except Exception as error:
+            unreadable = ReadError(f"{path}: not a readable ROOT file: {first_line(error)}")
+            raise transport.explained(error, path, unreadable) from error
+        try:
+            self.tree_name, key = self._find_tree(tree, schema)
+            by_tree = {s.tree: s for s in SCHEMAS}
+            self.schema = schema or by_tree.get(self.tree_name, NANOAOD)
+            self.tree = self._opened(key)
+            self.rntuple = isinstance(self.tree, uproot.behaviors.RNTuple.HasFields)
+            #: By the names that batches use.
+            self.names = Names(self.tree, self.schema.public)
+            self.stored: Mapping[str, Branch] = self.names.by_name
+            #: What patterns would have taken if arrays could hold it.
+            self.left_out: list[LeftOut] = []
+            self.groups = Groups(
+                self.stored, self.schema.split, self.schema.one_length, self._lengths
+            )
+            self.n_entries = int(self.tree.num_entries)
+        except BaseException as error:
+            self.file.close()
+            if isinstance(error, ReadError) or not isinstance(error, Exception):
+                raise
+            where = f"{path}:{tree}" if tree else path
+            unreadable = ReadError(f"{where}: no readable tree: {first_line(error)}")
+            raise transport.explained(error, path, unreadable) from error
+
+    def _opened(self, key: str) -> Any:
+        """The tree, by uproot; an RNTuple is checked."""
+        import uproot
+
+        where = f"{self.path}:{self.tree_name}"
+        entry = self.file.key(key)  # a name in brackets would be split at its colons
+        rntuple.refuse_old(entry.fClassName, where)
+        tree = entry.get()
+        is_rntuple = isinstance(tree, uproot.behaviors.RNTuple.HasFields)
+        return rntuple.checked(tree, where) if is_rntuple else tree
+
+    def _find_tree(self, tree: str | None, schema: Schema | None) -> tuple[str, str]:
+        """The tree's name and its key in the file, which has a cycle."""
+        keys = [key for key, kind in self.file.classnames().items() if kind in _TREES]
+        newest: dict[str, str] = {}
+        for key in sorted(keys, key=lambda key: -int(key.rpartition(";")[2])):
+            newest.setdefault(key.rpartition(";")[0], key)
+        trees = list(dict.fromkeys(key.rpartition(";")[0] for key in keys))
+        if not trees:
+            raise ReadError(f"{self.path}: holds no TTree or RNTuple")
+        for wanted in [tree] if tree else [schema.tree] if schema else [s.tree for s in SCHEMAS]:
+            wanted = wanted.strip("/")
+            if wanted in newest:
+                return wanted, newest[wanted]
+            if wanted in keys:  # with a cycle, as in Events;2
+                name = wanted.rpartition(";")[0]
+                return (name if newest[name] == wanted else wanted), wanted
+        if tree or schema:
+            wanted = tree or (schema.tree if schema else "")
+            raise ReadError(f"{self.path}: no tree {wanted!r}: {near_misses(wanted, trees)}")
+        if len(trees) > 1:
+            raise ReadError(f"{self.path}: name one of its trees: {', '.join(trees)}")
+        return trees[0], newest[trees[0]]
+
+    def branches(self, columns: Sequence[str] | None) -> list[str]:
+        """Names of the branches asked for; patterns take what arrays can hold.
+
+        The rest of what they match goes to ``left_out``. Only what is no name is a pattern.
+        """
+        chosen: dict[str, None] = {}
+        left: list[Branch] = []
+        for name in ["*"] if columns is None else columns:
+            branch = self.names.find(name)
+            if branch is not None:
+                if isinstance(branch.kind, Unfit):
+                    raise ReadError(
+                        f"{self.path}:{self.tree_name}: branch {name!r} cannot be read: "
+                        f"{branch.kind}; accepted are numbers and lists of numbers"
+                    )
+                chosen[name] = None
+                continue
+            matches = self.names.matching(name)
+            if not matches:
+                raise ReadError(f"{self.path}:{self.tree_name}: {self.names.unknown(name)}")
+            unfit = {n: b for n, b in matches.items() if isinstance(b.kind, Unfit)}
+            chosen |= dict.fromkeys(known for known in matches if known not in unfit)
+            left += unfit.values()
+        left_out = self._leave_out(left)
+        if not chosen:
+            reasons = "; ".join(f"{b.branch}: {b.reason}" for b in left_out[:9])
+            raise ReadError(
+                f"{self.path}:{self.tree_name}: no branch of numbers matches"
+                + (f" ({reasons})" if reasons else "")
+            )
+        return list(chosen)
+
+    def optional(self, names: Iterable[str], others: Iterable[str]) -> list[str]:
+        """Those of these branches that are there, can be read, and are not among the others."""
+        known = {self.branch(name) for name in others}
+        there = {name: branch for name in names if (branch := self.names.find(name)) is not None}
+        self._leave_out(branch for branch in there.values() if isinstance(branch.kind, Unfit))
+        return [n for n, b in there.items() if not isinstance(b.kind, Unfit) and b not in known]
+
+    def _leave_out(self, branches: Iterable[Branch]) -> list[LeftOut]:
+        listed = [LeftOut(self.path, branch.path, str(branch.kind)) for branch in branches]
+        self.left_out += [b for b in dict.fromkeys(listed) if b not in self.left_out]
+        return listed
+
+    def branch(self, name: str) -> Branch:
+        """By a name that ``branches`` gave."""
+        branch = self.names.find(name)
+        assert branch is not None, name
+        return branch
+
+    def place(self, name: str) -> Place:
+        """(collection, column) of a list branch: the same in every batch, whatever else is read."""
+        return self.groups.place(self.branch(name).name)
+
+    def entries_per_step(self, names: Sequence[str], step: int | str) -> int:
+        if isinstance(step, int):
+            return step
+        budget = n_bytes(step)
+        per_event = self.stored_bytes(names) / max(1, self.n_entries)
+        if per_event == 0:  # not every writer records sizes: look at the first events instead
+            n = min(1000, self.n_entries)
+            with closing(self.batches(names, n)) as batches:
+                per_event = next(batches).nbytes / n
+        return max(1, int(budget / max(1.0, per_event)))
+
+    def stored_bytes(self, names: Sequence[str]) -> int:
+        """Of these branches, decompressed; 0 where the writer did not record it."""
+        sizes = [getattr(self.branch(n).stored, "uncompressed_bytes", 0) for n in names]
+        return sum(sizes) if all(sizes) else 0
+
+    def batches(self, names: Sequence[str], step: int) -> Generator[Batch]:
+        """Batches in order; baskets that two of them share are decompressed once."""
+        start = 0
+        try:
+            with closing(self._parts(names, step)) as parts:
+                for columns in parts:
+                    n = min(step, self.n_entries - start)
+                    source = Source(self.path, self.tree_name, start, start + n)
+                    yield self._batch(columns, source)
+                    start += n
+        except (ReadError, GeneratorExit):
+            raise
+        except Exception as error:
+            failure = self._failure(error, start, names)
+            if not isinstance(failure, transport.ServerError):
+                for name in names:  # uproot does not say which it was
+                    if self.stored_branch(self.branch(name)) is None:
+                        self.by_uproot(name, start, min(start + step, self.n_entries))
+            raise failure from error
+
+    def _failure(self, error: Exception, start: int, names: Sequence[str]) -> Exception:
+        return transport.explained(error, self.path, ReadError(
+            f"{self.path}:{self.tree_name}: entries from {start} cannot be read "
+            f"(branches {', '.join(names[:9])}{', ...' * (len(names) > 9)}): {first_line(error)}"
+        ))  # fmt: skip
+
+    def by_uproot(self, name: str, start: int, stop: int) -> Parts:
+        """Entries of one branch, not yet in GeV; a ReadError names it."""
+        branch = self.branch(name)
+        entries = {"entry_start": start, "entry_stop": stop, "library": "ak"}
+        try:
+            if self.rntuple:  # not by its name, which uproot would split at dots
+                array = self.tree.arrays(
+                    filter_field=lambda field: field.top_level and field.name == branch.stored,
+                    how=dict, **entries,
+                )[branch.stored]  # fmt: skip
+            else:
+                array = branch.stored.array(**entries)
+            for field in branch.pick:
+                array = array[field]
+            return awkward_column(array, name)
+        except Exception as error:
+            raise self._failure(error, start, [name]) from error
+
+    def _parts(self, names: Sequence[str], step: int) -> Generator[dict[str, Parts]]:
+        """The columns of ``step`` entries after the other."""
+        branches = {name: self.branch(name) for name in names}
+        with ExitStack() as stack:
+            own = {name: self.stored_branch(branch) for name, branch in branches.items()}
+            known = {name: stored for name, stored in own.items() if stored}
+            rest = {name: branch for name, branch in branches.items() if name not in known}
+            if known:
+                columns = Columns(self.path, list(known.values()), get_num_threads())
+                stack.enter_context(closing(columns))
+            foreign = [stack.enter_context(closing(layer)) for layer in self._foreign(rest, step)]
+            for start in range(0, self.n_entries, step):
+                parts: dict[str, Parts] = {}
+                if known:
+                    read = columns.read(start, min(start + step, self.n_entries))
+                    parts |= zip(known, read, strict=True)
+                for layer in foreign:
+                    parts |= next(layer, {})
+                if gone := [name for name in names if name not in parts]:
+                    raise ValueError(f"{gone[0]} ends there, the tree at {self.n_entries}")
+                yield {name: parts[name] for name in names}
+
+    def _foreign(
+        self, branches: Mapping[str, Branch], step: int
+    ) -> list[Generator[dict[str, Parts]]]:
+        """Columns that uproot reads, in as few passes as there are namesakes."""
+        layers: list[dict[str, Any]] = []  # uproot's object by the name of its result
+        for branch in branches.values():
+            stored = branch.stored
+            own = stored if isinstance(stored, str) else stored.name
+            if not any(layer.get(own) is stored for layer in layers):
+                free = next((layer for layer in layers if own not in layer), None)
+                if free is None:
+                    layers.append(free := {})
+                free[own] = stored
+        return [self._layer(layer, branches, step) for layer in layers]
+
+    def _layer(
+        self, layer: Mapping[str, Any], branches: Mapping[str, Branch], step: int
+    ) -> Generator[dict[str, Parts]]:
+        if self.rntuple:
+            chosen = {"filter_field": lambda field: field.top_level and field.name in layer}
+        else:
+            chosen = {"filter_branch": lambda branch: layer.get(branch.name) is branch}
+        own = {
+            name: (branch, key)
+            for name, branch in branches.items()
+            for key, stored in layer.items()
+            if branch.stored is stored
+        }
+        for arrays in self.tree.iterate(step_size=step, library="ak", how=dict, **chosen):
+            parts = {}
+            for name, (branch, key) in own.items():
+                array = arrays[key]
+                for field in branch.pick:
+                    array = array[field]
+                try:
+                    parts[name] = awkward_column(array, name)
+                except TypeError as error:
+                    raise ReadError(f"{self.path}:{self.tree_name}: {error}") from None
+            yield parts
+
+    def stored_branch(self, column: Branch) -> Stored | None:
+        """Where a branch of numbers or of lists of them lies; None for all other kinds.
+
+        Lists have a counter, or are a std::vector.
+        """
+        if self.rntuple or "://" in self.path:
+            return None
+        return stored_baskets(column.stored, column.pick)
+
+    def _lengths(self, branch: Branch) -> Hashable:
+        """Of the lists of one branch in all events: a hash, as there may be billions."""
+        digest = blake2b(digest_size=16)
+        stored = self.stored_branch(branch)
+        if stored is not None and stored.counter is not None:  # whose values nobody needs
+            with closing(Columns(self.path, [stored.counter], 1)) as columns:
+                for start in range(0, self.n_entries, 1_000_000):
+                    stop = min(start + 1_000_000, self.n_entries)
+                    ((_, counts),) = columns.read(start, stop)
+                    digest.update(counts.astype(np.int64).tobytes())
+            return digest.digest()
+        size = self.stored_bytes([branch.name])
+        step = int(max(1, 32e6 * self.n_entries // size)) if size else 20_000
+        for offsets in self._offsets(branch, stored, step):
+            digest.update(np.diff(offsets).astype(np.int64).tobytes())
+        return digest.digest()
+
+    def _offsets(self, branch: Branch, stored: Stored | None, step: int) -> Iterator[Any]:
+        """Of all lists of a branch, ``step`` entries at a time."""
+        if self.rntuple:
+            assert isinstance(branch.kind, Kind)
+            yield from rntuple.offsets(self.tree, str(branch.kind.counter))
+            return
+        ranges = [(i, min(i + step, self.n_entries)) for i in range(0, self.n_entries, step)]
+        if stored is not None:
+            with closing(Columns(self.path, [stored], 1)) as columns:
+                yield from (columns.read(*some)[0][0] for some in ranges)
+            return
+        for start, stop in ranges:
+            yield self.by_uproot(branch.name, start, stop)[0]
+
+    def _batch(self, arrays: Mapping[str, Parts], source: Source) -> Batch:
+        parts: dict[str, Parts] = {}
+        for name, (offsets, values) in arrays.items():
+            n = len(values if offsets is None else offsets[1:])
+            if n != source.stop - source.start:
+                raise ReadError(f"{source}: branch {name!r} has {n} entries there")
+            parts[name] = offsets, self.in_gev(name, values)
+        collections, flat, names = self.grouped(parts, source)
+        return Batch(collections, flat, source, names)
+
+    def in_gev(self, name: str, values: Array) -> Array:
+        if (factor := self.schema.scale(self.branch(name).name)) == 1.0:
+            return values
+        return values * (values.dtype.type(factor) if values.dtype.kind == "f" else factor)
+
+    def grouped(
+        self, parts: Mapping[str, Parts], source: Source
+    ) -> tuple[dict[str, Jagged], dict[str, Array], dict[Place, str]]:
+        """Collections, the branches with one number per event, and whose columns are which."""
+        flat: dict[str, Array] = {}
+        groups: dict[str, tuple[Array, dict[str, Array], str]] = {}
+        names: dict[Place, str] = {}
+        for name, (offsets, values) in parts.items():
+            if offsets is None:
+                flat[name] = values
+                continue
+            collection, column = self.place(name)
+            names[collection, column] = self.branch(name).name
+            known, columns, first = groups.setdefault(collection, (offsets, {}, name))
+            columns[column] = values
+            if known is not offsets and not np.array_equal(known, offsets):
+                event = int((np.diff(known) != np.diff(offsets)).argmax())
+                raise ReadError(
+                    f"{source}: {first!r} and {name!r} have different lengths in event {event}, "
+                    f"which lists of {collection} in {self.schema.name} files never have: the file "
+                    "is damaged, or of another format (schema=fastjag.schemas.NANOAOD reads any)"
+                )
+        collections = {
+            name: Jagged(offsets, columns) for name, (offsets, columns, _) in groups.items()
+        }
+        return collections, flat, names
+
+
+def n_bytes(step: str) -> int:
+    """A size such as '100 MB' in bytes."""
+    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([kKMGT]?)(i?)B\s*", step)
+    if not match or float(match[1]) <= 0:
+        raise ValueError(f"step must be a number of events or a size like '100 MB', got {step!r}")
+    base = 1024 if match[3] else 1000
+    return int(float(match[1]) * base ** " KMGT".index(match[2].upper() or " "))

@@ -1,0 +1,199 @@
+"""Jagged columns to and from awkward, Arrow and torch, without copies where layouts allow.
+
+The libraries are imported by the function that needs them, never at import time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from fastjag.core.arrays import Array, Offsets, as_column, as_offsets
+from fastjag.core.checks import near_misses, needs
+from fastjag.core.devices import on_gpu
+
+Parts = tuple[Offsets, dict[str, Array]]
+
+
+# ---- awkward ----------------------------------------------------------------------------------
+
+
+def from_awkward(array: Any, columns: list[str] | None) -> Parts:
+    import awkward as ak
+
+    layout = ak.to_layout(array)
+    if layout.backend.name != "cpu":
+        raise TypeError(f"awkward array on backend {layout.backend.name!r}; accepted is 'cpu'")
+    if not layout.fields:
+        raise TypeError(
+            f"expected an awkward array of records, got {ak.type(array)}; "
+            'name its column, for example ak.zip({"pt": array})'
+        )
+    for name in columns or ():
+        if name not in layout.fields:
+            raise KeyError(f"no field {name!r}: {near_misses(name, layout.fields)}")
+    names = columns or list(layout.fields)
+    layout = _materialised(ak, layout[names])
+    if layout.is_record:  # a record of lists: every field brings its own offsets
+        parts = [_flat_list(ak, layout.content(name), name) for name in names]
+        first = parts[0]
+        for name, (offsets, _) in zip(names, parts, strict=True):
+            if not np.array_equal(offsets, first[0]):
+                raise ValueError(f"fields {names[0]!r} and {name!r} have different lengths")
+        return first[0], {n: _values(p[1], n) for n, p in zip(names, parts, strict=True)}
+    offsets, content = _flat_list(ak, layout, "the array")
+    content = _plain(ak, content, "the particles")
+    if not content.is_record:
+        raise TypeError(f"expected lists of records, got {ak.type(array)}")
+    return offsets, {n: _values(_plain(ak, content.content(n), n), n) for n in names}
+
+
+def awkward_column(array: Any, name: str) -> tuple[Offsets | None, Array]:
+    """(offsets, values) of one column of lists, (None, values) of numbers per event."""
+    import awkward as ak
+
+    layout = _plain(ak, ak.to_layout(array), f"branch {name!r}")
+    text = layout.parameter("__array__") in ("string", "bytestring")
+    if layout.is_numpy or (layout.is_regular and layout.content.is_numpy and not text):
+        return None, np.asarray(ak.to_numpy(layout))
+    if not layout.is_list or text:
+        raise TypeError(
+            f"branch {name!r} has type {layout.form.type}; accepted are numbers and lists of them"
+        )
+    offsets, content = _flat_list(ak, layout, f"branch {name!r}")
+    return offsets, _values(content, name)
+
+
+def _materialised(ak: Any, layout: Any) -> Any:
+    """coffea's lazy columns, loaded (awkward < 2.8 has none)."""
+    return ak.materialize(layout, highlevel=False) if hasattr(ak, "materialize") else layout
+
+
+def _plain(ak: Any, layout: Any, name: str) -> Any:
+    """Without index and option wrappers; a real option type is refused."""
+    while True:
+        if layout.is_option:
+            missing = int(np.count_nonzero(layout.mask_as_bool(valid_when=False)))
+            if missing:
+                raise TypeError(
+                    f"{name} has {missing} missing values (option type); fill them with "
+                    "ak.fill_none or drop them with ak.drop_none first"
+                )
+            layout = layout.project()
+        elif layout.is_indexed:
+            layout = layout.project()
+        else:
+            return layout
+
+
+def _flat_list(ak: Any, layout: Any, name: str) -> tuple[Offsets, Any]:
+    """Offsets and content of one level of lists."""
+    layout = _plain(ak, layout, name)
+    if not layout.is_list:
+        raise TypeError(f"{name} is not jagged: its type is {layout.form.type}")
+    if not hasattr(layout, "offsets"):  # RegularArray, or the ListArray that an event mask leaves
+        layout = layout.to_ListOffsetArray64(True)
+    offsets, content = np.asarray(layout.offsets.data), layout.content
+    start = int(offsets[0]) if len(offsets) else 0
+    bounds = as_offsets(offsets, len(content))
+    return bounds - start if start else bounds, content[start : int(bounds[-1])]
+
+
+def _values(layout: Any, name: str) -> Array:
+    if layout.is_unknown:
+        return np.empty(0, np.float64)
+    if not layout.is_numpy or layout.data.ndim != 1:
+        raise TypeError(
+            f"column {name!r} has type {layout.form.type}; accepted are numbers, one list deep"
+        )
+    return as_column(np.asarray(layout.data), f"column {name!r}")
+
+
+def to_awkward(offsets: Offsets, columns: Mapping[str, Array], with_name: str | None) -> Any:
+    needs("awkward", "io")
+    _on_host(offsets, "awkward")
+    import awkward as ak
+
+    records = ak.contents.RecordArray(
+        [ak.contents.NumpyArray(values) for values in columns.values()],
+        list(columns),
+        length=int(offsets[-1]),
+        parameters=None if with_name is None else {"__record__": with_name},
+    )
+    layout = ak.contents.ListOffsetArray(ak.index.Index64(offsets.copy()), records)
+    behavior = None
+    if with_name is not None and with_name.startswith(("Momentum", "Vector")):
+        import vector
+
+        behavior = vector.backends.awkward.behavior
+    return ak.Array(layout, behavior=behavior)
+
+
+def _on_host(offsets: Offsets, library: str) -> None:
+    if on_gpu(offsets):
+        raise ValueError(
+            f"{library} arrays are made of columns on the CPU, but these are on a GPU: "
+            'call .to("cpu") first'
+        )
+
+
+# ---- Arrow ------------------------------------------------------------------------------------
+
+
+def from_arrow(array: Any) -> Parts:
+    import pyarrow as pa
+
+    if not isinstance(array, (pa.Array, pa.ChunkedArray)):
+        raise TypeError(f"expected an Arrow array, got {type(array).__name__}; pick a column")
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+        if isinstance(array, pa.ChunkedArray):  # more than fits one array, or none at all
+            array = pa.concat_arrays(array.chunks) if array.num_chunks else array
+    kind = array.type
+    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)) or not pa.types.is_struct(
+        kind.value_type
+    ):
+        raise TypeError(f"expected an Arrow list<struct<...>> array, got {kind}")
+    if array.null_count:
+        raise TypeError(f"the Arrow array has {array.null_count} null events; fill them first")
+    offsets = array.offsets.to_numpy()
+    start, stop = (int(offsets[0]), int(offsets[-1])) if len(offsets) else (0, 0)
+    particles = array.values.slice(start, stop - start)
+    if particles.null_count:
+        raise TypeError(f"the Arrow array has {particles.null_count} null particles")
+    columns = {}
+    for field, values in zip(kind.value_type, particles.flatten(), strict=True):
+        if values.null_count:
+            raise TypeError(f"column {field.name!r} has {values.null_count} nulls; fill them first")
+        if not (pa.types.is_primitive(values.type)):
+            raise TypeError(f"column {field.name!r} has type {values.type}; accepted are numbers")
+        columns[field.name] = values.to_numpy(zero_copy_only=not pa.types.is_boolean(values.type))
+    return offsets - start if start else offsets, columns
+
+
+def to_arrow(offsets: Offsets, columns: Mapping[str, Array]) -> Any:
+    needs("pyarrow", "arrow")
+    _on_host(offsets, "Arrow")
+    import pyarrow as pa
+
+    particles = pa.StructArray.from_arrays([pa.array(v) for v in columns.values()], list(columns))
+    # Arrow's buffers can be written: what kernels trust is copied.
+    return pa.LargeListArray.from_arrays(pa.array(offsets.copy()), particles)
+
+
+# ---- torch ------------------------------------------------------------------------------------
+
+
+def to_torch(offsets: Offsets, values: Array) -> Any:
+    needs("torch", "torch")
+    import torch
+
+    def tensor(array: Array) -> Any:
+        if on_gpu(array):
+            return torch.from_dlpack(array)  # CuPy and torch order their streams themselves
+        # torch has no read-only tensors: a copy keeps the promise of the array.
+        return torch.from_numpy(array if array.flags.writeable else array.copy())
+
+    return torch.nested.nested_tensor_from_jagged(tensor(values), tensor(offsets.copy()))

@@ -1,0 +1,1 @@
+"""What leaves the program: files that are whole or not there, pictures, pages, progress."""

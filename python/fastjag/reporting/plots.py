@@ -1,0 +1,132 @@
+"""Pictures in the style of the field (mplhep), as matplotlib figures without pyplot's state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastjag.reporting.output import new_file
+
+#: Dimuon resonances [GeV] (PDG), with the label that a picture shows.
+RESONANCES = (
+    (0.782, r"$\rho,\omega$"),
+    (1.019, r"$\phi$"),
+    (3.097, r"J/$\psi$"),
+    (3.686, r"$\psi$(2S)"),
+    (9.7, r"$\Upsilon$(1S,2S,3S)"),
+    (91.19, "Z"),
+)
+
+
+# The style's own mathtext asks for a "cursive" font that few machines have.
+_FONTS = {"font.size": 18, "legend.fontsize": 15, "mathtext.cal": "sans"}
+_ONCE = {"savefig.bbox": "standard"}  # the layout has room for all; "tight" would draw twice
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    import matplotlib.style
+    import mplhep
+
+    with matplotlib.style.context([mplhep.style.CMS, _FONTS, _ONCE]):
+        yield
+
+
+@contextmanager
+def figure(width: float = 10.0, height: float = 7.0) -> Iterator[tuple[Any, Any]]:
+    """(figure, axes) in mplhep's CMS style."""
+    from matplotlib.figure import Figure
+
+    with _style():
+        fig = Figure(figsize=(width, height), layout="constrained")
+        yield fig, fig.add_subplot()
+
+
+@contextmanager
+def panels(
+    n: int, columns: int, size: tuple[float, float] = (4.5, 3.8), font: float = 12, **shared: Any
+) -> Iterator[tuple[Any, list[Any]]]:
+    """(figure, n axes) in rows of ``columns``, each of ``size``, in a smaller font.
+
+    ``shared`` goes to ``Figure.subplots``, such as ``sharey=True``.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    columns = min(n, columns)
+    rows = -(-n // columns)
+    changes: Any = dict.fromkeys(
+        ("font.size", "axes.labelsize", "xtick.labelsize", "ytick.labelsize"), font
+    ) | {"legend.fontsize": 0.85 * font}
+    if n > 4:  # minor ticks are most of what there is to draw then
+        changes |= {"xtick.minor.visible": False, "ytick.minor.visible": False}
+    with _style(), matplotlib.rc_context(changes):
+        fig = Figure(figsize=(columns * size[0], rows * size[1]), layout="constrained")
+        axes = fig.subplots(rows, columns, squeeze=False, **shared).ravel().tolist()
+        for spare in axes[n:]:
+            spare.remove()
+        yield fig, axes[:n]
+
+
+def plain(name: str) -> str:
+    """A name from outside (column, class, trigger, file) as a label: no formula, never left out.
+
+    Matplotlib reads what stands between two $ as a formula, and leaves labels that begin with an
+    underscore out of legends.
+    """
+    text = name.replace("$", r"\$")
+    return f" {text}" if text.startswith("_") else text
+
+
+def save(fig: Any, *paths: Path) -> None:
+    """Write a figure, each path in the format of its ending."""
+    with _style():  # fonts are looked up when drawing
+        for path in paths:
+            # Of a file that it opens itself matplotlib forgets to close what a full disk refused.
+            with new_file(path) as partial, open(partial, "wb") as file:
+                fig.savefig(file, dpi=130, format=path.suffix.removeprefix("."))
+            fig.set_layout_engine("none")  # found by the first one: finding it again costs a second
+            fig.set_layout_engine("none")  # what took most of the time stays as it is
+
+
+def mass_spectrum(opposite: Any, same: Any, title: str) -> Any:
+    """Opposite- and same-sign pairs per GeV on logarithmic axes, with the resonances named."""
+    with figure(11, 7) as (fig, ax):
+        edges = opposite.axes[0].edges
+        widths = np.diff(edges)
+        for h, label, colour in ((opposite, "opposite sign", "#3f90da"), (same, "same sign", "k")):
+            density = h.values() / widths
+            error = np.sqrt(h.values()) / widths
+            ax.stairs(density, edges, color=colour, lw=1.4, label=f"{label}: {h.sum():,.0f}")
+            ax.fill_between(
+                edges, np.append(density - error, 0), np.append(density + error, 0),
+                step="post", color=colour, alpha=0.25, lw=0,
+            )  # fmt: skip
+        ax.set(xscale="log", yscale="log", xlim=(edges[0], edges[-1]))
+        ax.set(xlabel=r"$m_{\mu\mu}$ [GeV]", ylabel="Pairs / GeV")
+        _name_resonances(ax, opposite.values() / widths, edges)
+        ax.set_title(title, loc="left", fontsize=15)
+        ax.legend(loc="lower left", title="Pairs in range", title_fontsize=15)
+        ax.set_xticks(
+            [0.5, 1, 2, 5, 10, 20, 50, 100], ["0.5", "1", "2", "5", "10", "20", "50", "100"]
+        )
+    return fig
+
+
+def _name_resonances(ax: Any, density: Any, edges: Any) -> None:
+    filled = density[density > 0]
+    if not len(filled):
+        return
+    ax.set_ylim(filled.min() * 0.5, filled.max() * 10)
+    for mass, label in RESONANCES:
+        bin_ = int(np.searchsorted(edges, mass)) - 1
+        if not 0 <= bin_ < len(density):
+            continue
+        top = density[max(0, bin_ - 3) : bin_ + 4].max()
+        if top > 0:
+            beside = "left" if "2S)" in label and "psi" in label else "center"  # of the J/psi
+            ax.annotate(label, (mass, top * 2.5), ha=beside, fontsize=15)

@@ -1,0 +1,79 @@
+"""Self-contained HTML reports: text, tables and pictures in one file."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from fastjag.reporting.output import write_text
+
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
+       color: #1a1a1a; background: #fff }
+h1, h2 { line-height: 1.2 }
+table { border-collapse: collapse; margin: 1rem 0 }
+th, td { padding: .25rem .8rem; text-align: right; border-bottom: 1px solid #ddd }
+th:first-child, td:first-child { text-align: left }
+img { max-width: 100% }
+footer { color: #666; font-size: .85rem; margin-top: 3rem }
+"""
+
+
+class Report:
+    """Collects sections in order; :meth:`write` makes the page."""
+
+    def __init__(self, title: str, subtitle: str = "") -> None:
+        self.title = title
+        self.parts = [f"<h1>{escape(title)}</h1>", f"<p>{escape(subtitle)}</p>"]
+
+    def heading(self, text: str) -> None:
+        self.parts.append(f"<h2>{escape(text)}</h2>")
+
+    def text(self, text: str) -> None:
+        self.parts.append(f"<p>{escape(text)}</p>")
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        def line(cells: Sequence[Any], tag: str) -> str:
+            return "<tr>" + "".join(f"<{tag}>{escape(_shown(c))}</{tag}>" for c in cells) + "</tr>"
+
+        body = "".join(line(row, "td") for row in rows)
+        self.parts.append(f"<table>{line(columns, 'th')}{body}</table>")
+
+    def settings(self, values: Mapping[str, Any]) -> None:
+        self.table(("setting", "value"), list(values.items()))
+
+    def figure(self, png: Path, caption: str) -> None:
+        """A picture, embedded."""
+        data = base64.b64encode(png.read_bytes()).decode()
+        self.parts.append(
+            f'<figure><img alt="{escape(caption)}" src="data:image/png;base64,{data}">'
+            f"<figcaption>{escape(caption)}</figcaption></figure>"
+        )
+
+    def write(self, path: Path, footer: str) -> None:
+        write_text(
+            path,
+            f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
+            f"<title>{escape(self.title)}</title><style>{_STYLE}</style></head>"
+            f"<body>{''.join(self.parts)}<footer>{escape(footer)}</footer></body></html>\n",
+        )
+
+
+def fixed(value: float, digits: int) -> str:
+    """With so many decimals; what rounds to zero has no sign."""
+    return f"{round(value, digits) + 0.0:.{digits}f}"
+
+
+def _shown(value: Any) -> str:
+    if value is None or value in (float("inf"), float("-inf")):
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value + 0.0:.6g}"  # zero has no sign
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)

@@ -1,0 +1,182 @@
+"""Stages: what runs, what is skipped, and what runs again because of what it reads."""
+
+import json
+import os
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from fastjag import toys
+from fastjag.analyses.common.stages import Stages, input_digest, input_digests
+from fastjag.io import remotes
+from fastjag.io.files import ReadError
+from fastjag.reporting.output import results_directory
+
+
+def run(out, settings, wanted, reads):
+    ran = []
+
+    def step(name):
+        ran.append(name)
+        (out / name).mkdir(parents=True, exist_ok=True)
+        (out / name / "result").write_text(str(settings[name]))
+
+    steps = {name: lambda name=name: step(name) for name in settings}
+    Stages(out, steps, lambda name: {"is": settings[name]}, reads).run(wanted)
+    return ran
+
+
+def test_a_stage_depends_on_what_it_reads(tmp_path):
+    reads = {"b": ["a"], "c": ["a"]}  # d reads all
+    settings = dict.fromkeys("abcd", 1)
+    assert run(tmp_path, settings, ["c"], reads) == ["a", "c"]
+    assert run(tmp_path, settings, ["d"], reads) == ["b", "d"]
+    assert run(tmp_path, settings, ["d"], reads) == []
+    assert run(tmp_path, {**settings, "b": 2}, ["d"], reads) == ["b", "d"]
+    assert run(tmp_path, {**settings, "b": 2, "a": 3}, ["b"], reads) == ["a", "b"]
+    assert run(tmp_path, {**settings, "b": 2, "a": 3}, ["b"], reads) == []
+
+
+def test_without_it_everything_after_runs_again(tmp_path):
+    settings = dict.fromkeys("abc", 1)
+    assert run(tmp_path, settings, ["c"], {}) == ["a", "b", "c"]
+    assert run(tmp_path, {**settings, "a": 2}, ["c"], {}) == ["a", "b", "c"]
+    with pytest.raises(ValueError, match="stage must be 'a' or 'b' or 'c', got 'd'"):
+        run(tmp_path, settings, ["d"], {})
+
+
+def test_what_was_made_from_something_else_is_made_again(tmp_path):
+    """Also if the two were not replaced in one call."""
+    settings = dict.fromkeys("ab", 1)
+    assert run(tmp_path, settings, ["b"], {}) == ["a", "b"]
+    (tmp_path / "a" / "result").write_text("damaged")
+    assert run(tmp_path, {"a": 1, "b": 1}, ["a"], {}) == ["a"]
+    assert run(tmp_path, settings, ["b"], {}) == []  # a came back as it was
+    steps = {"a": lambda: (tmp_path / "a" / "result").write_text("another")}
+    (tmp_path / "a" / "result").unlink()
+    Stages(tmp_path, steps, lambda name: {"is": 1}).run(["a"])
+    assert run(tmp_path, settings, ["b"], {}) == ["b"]
+
+
+def test_nothing_of_an_older_result_stays(tmp_path):
+    def first():
+        (tmp_path / "a" / "kept").mkdir(parents=True)
+        for name in ("one", "two", "kept/three"):
+            (tmp_path / "a" / name).write_text(name)
+
+    Stages(tmp_path, {"a": first}, lambda name: {"is": 1}).run(["a"])
+    second = {"a": lambda: (tmp_path / "a" / "one").write_text("new")}
+    Stages(tmp_path, second, lambda name: {"is": 2}).run(["a"])
+    assert (tmp_path / "a" / "one").read_text() == "new"
+    assert not (tmp_path / "a" / "two").exists()
+    assert (tmp_path / "a" / "kept" / "three").exists()
+
+
+def test_an_earlier_result_stays_until_the_new_one_stands(tmp_path):
+    def good(directory):
+        for name in ("one", "two"):
+            (directory / name).write_text("good")
+
+    def bad(directory):
+        (directory / "one").write_text("bad")
+        raise RuntimeError
+
+    def stages(step, setting):
+        def run():
+            with results_directory(tmp_path / "a") as directory:
+                step(directory)
+
+        return Stages(tmp_path, {"a": run}, lambda name: {"is": setting})
+
+    stages(good, 1).run(["a"])
+    before = {p.name: p.read_text() for p in (tmp_path / "a").iterdir()}
+    assert sorted(before) == ["one", "stage.json", "two"]
+    with pytest.raises(RuntimeError):
+        stages(bad, 2).run(["a"])
+    assert {p.name: p.read_text() for p in (tmp_path / "a").iterdir()} == before
+    stages(lambda _: pytest.fail("it is there"), 1).run(["a"])
+    stages(lambda directory: (directory / "one").write_text("good"), 3).run(["a"])
+    assert sorted(os.listdir(tmp_path / "a")) == ["one", "stage.json"]
+
+
+GOOD = {"key": "k", "inputs": "i", "files": {"result": "d"}}
+
+
+@pytest.mark.parametrize("content", [
+    "", "\xff\xfe", "null", "3", '"text"', "[]", "{", "[" * 100_000, "{}", '{"a":' * 100_000,
+    *(json.dumps(GOOD | {key: value}) for key in GOOD
+      for value in (None, 3, 1.5, True, [], ["result"], {"result": 3}, {"result": None}, "x",
+                    {"../../mine": "d"}, {"..": "d"}, {"": "d"}, {"a\0b": "d"}, {"result": []})),
+    json.dumps({**GOOD, "more": 1}),
+])  # fmt: skip
+def test_a_marker_with_anything_in_it(tmp_path, content):
+    (tmp_path / "mine").write_text("mine")
+    out = tmp_path / "out"
+    (out / "a").mkdir(parents=True)
+    (out / "a" / "stage.json").write_bytes(content.encode("latin-1"))
+    assert run(out, {"a": 1}, ["a"], {}) == ["a"]
+    assert run(out, {"a": 1}, ["a"], {}) == []
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+def test_one_run_at_a_time(tmp_path):
+    def step():
+        (tmp_path / "a").mkdir()
+        with pytest.raises(BlockingIOError, match=f"{tmp_path}: process {os.getpid()} on .* is"):
+            run(tmp_path, {"b": 1}, ["b"], {})
+
+    Stages(tmp_path, {"a": step}, lambda name: {}).run(["a"])
+
+
+def test_a_remote_file_is_known_by_what_it_says(tmp_path, monkeypatch):
+    """Not by its name alone; local files are known by their content, wherever they are."""
+    paths = [toys.write(tmp_path / f"{i}.root", 10, seed=0, columns=["event"]) for i in "ab"]
+    urls = [f"file://{path}" for path in paths]
+    assert input_digests(urls) == input_digests(urls)
+    first = input_digest(urls[0])
+    assert first != input_digest(urls[1])
+    paths[0].write_bytes(paths[1].read_bytes())
+    assert input_digest(str(paths[0])) == input_digest(str(paths[1]))
+    assert input_digest(urls[0]) != first
+    with pytest.raises(
+        ReadError, match=r"file:///nowhere/x\.root: cannot be reached: FileNotFound"
+    ):
+        input_digest("file:///nowhere/x.root")
+
+
+def test_what_a_web_server_says_of_a_file(tmp_path):
+    """ETag and time of the last change, which tell of changed bytes that the header does not."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            self.send_response(200)
+            self.send_header("ETag", '"1"')
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        url = f"http://127.0.0.1:{server.server_port}/x.root"
+        assert remotes._headers(url) == {"ETag": '"1"', "Last-Modified": None}
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert remotes._headers(url) == {}
+
+
+def test_results_that_are_there_need_no_lock(tmp_path, monkeypatch):
+    """Such as those in a folder that is read-only."""
+    settings = dict.fromkeys("ab", 1)
+    assert run(tmp_path, settings, ["b"], {}) == ["a", "b"]
+
+    def refused(folder):
+        raise PermissionError(f"{folder}: cannot be written")
+
+    monkeypatch.setattr("fastjag.analyses.common.stages.locked", refused)
+    assert run(tmp_path, settings, ["b"], {}) == []
+    with pytest.raises(PermissionError):
+        run(tmp_path, {**settings, "b": 2}, ["b"], {})

@@ -1,0 +1,288 @@
+"""Skims: every file once, resumable; bad input is named, nothing lost; real files."""
+
+import json
+import pickle
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import awkward as ak
+import numpy as np
+import pytest
+import uproot
+from diphoton_files import BARE, by_hand, rows, write
+
+import fastjag as fj
+from fastjag.analyses.diphoton import samples, skim
+from fastjag.analyses.diphoton.selections import PRESETS, selection_of
+from fastjag.io.files import ReadError
+
+SAMPLE = Path(samples.__file__).parent / "sample"
+FILES = {
+    "gg": SAMPLE / "ggH125_gamgam.root",
+    "VBF": SAMPLE / "VBFH125_gamgam.root",
+    "tt": SAMPLE / "ttH125_gamgam.root",
+}
+
+
+class Elsewhere(ThreadPoolExecutor):
+    """Sends what another process would get."""
+
+    def submit(self, function, *arguments):
+        return super().submit(*pickle.loads(pickle.dumps((function, *arguments))))
+
+
+class TestSkim:
+    def test_shipped_sample(self, tmp_path):
+        """std::vector branches, several classes, in threads and one after the other."""
+        alone = skim.skim(FILES, tmp_path / "a", PRESETS["slides"], batch_size=500)
+        with Elsewhere(2) as pool:
+            pooled = skim.skim(
+                FILES, tmp_path / "b", PRESETS["slides"], batch_size=500, executor=pool
+            )
+        assert alone.summary()["classes"] == pooled.summary()["classes"]
+        a, b = alone.events(), pooled.events()
+        assert len(a) == len(b) == sum(alone.cutflow(c)[-1].events for c in FILES)
+        for name in a.flat:
+            np.testing.assert_array_equal(a.flat[name], b.flat[name])
+        assert a.classes == tuple(FILES)
+        for i, path in enumerate(FILES.values()):
+            with uproot.open(path) as file:
+                found = file["mini"].arrays(["photon_pt", "photon_eta", "photon_phi", "trigP"])
+            photons = ak.zip({k: found[f"photon_{k}"] for k in ("pt", "eta", "phi")}).to_list()
+            lists = [[{**p, "pt": p["pt"] / 1e3} for p in event] for event in photons]
+            passed = by_hand(PRESETS["slides"], lists, found["trigP"].to_list())
+            np.testing.assert_allclose(
+                a.flat["m_yy"][a.flat["label"] == i], [m for _, m in passed], rtol=2e-6
+            )
+        assert {"photon", "lep", "jet", "tau", "largeRjet"} == set(a.particles)
+        assert {"met_et", "met_phi", "weight", "label", "m_yy"} <= set(a.flat)
+
+    def test_finished_files_are_not_read_again(self, tmp_path, monkeypatch):
+        paths = [write(tmp_path / f"{i}.root", rows(np.random.default_rng(i), 200)) for i in (1, 2)]
+        read = []
+        original = skim.survivors
+        monkeypatch.setattr(
+            skim, "survivors", lambda path, *a, **k: read.append(path) or original(path, *a, **k)
+        )
+        first = skim.skim({"gg": paths}, tmp_path / "out", BARE)
+        assert read == paths
+        again = skim.skim({"gg": paths}, tmp_path / "out", BARE)
+        assert read == paths
+        assert again == first
+        # A damaged result, another file's content, other cuts: what they touch is done again.
+        damaged = Path(first.files[0].output)
+        damaged.write_bytes(damaged.read_bytes()[:-9])
+        skim.skim({"gg": paths}, tmp_path / "out", BARE)
+        assert read == [*paths, paths[0]]
+        write(paths[1], rows(np.random.default_rng(9), 200))
+        skim.skim({"gg": paths}, tmp_path / "out", BARE)
+        assert read == [*paths, paths[0], paths[1]]
+        skim.skim({"gg": paths}, tmp_path / "out", PRESETS["slides"])
+        assert read[4:] == paths
+
+    def test_goes_on_after_an_error(self, tmp_path):
+        good = write(tmp_path / "good.root", rows(np.random.default_rng(1), 200))
+        bad = Path(write(tmp_path / "bad.root", rows(np.random.default_rng(2), 200)))
+        whole = bytearray(bad.read_bytes())
+        with uproot.open(bad) as file:
+            seek = int(file["mini/photon_pt"].member("fBasketSeek")[0])
+        broken = whole.copy()
+        broken[seek + 3] ^= 0xFF  # the size in its key
+        bad.write_bytes(broken)
+        with pytest.raises(ReadError, match=r"bad\.root:mini\[0:200\]: cannot be read"):
+            skim.skim({"gg": [good, bad]}, tmp_path / "out", BARE)
+        left = sorted(p.name for p in (tmp_path / "out").iterdir())
+        assert left == ["gg-0000-good.json", "gg-0000-good.parquet"]
+        bad.write_bytes(whole)
+        assert len(skim.skim({"gg": [good, bad]}, tmp_path / "out", BARE).files) == 2
+
+    def test_data_have_weight_one(self, tmp_path):
+        content = rows(np.random.default_rng(1), 300)
+        path = write(tmp_path / "a.root", content, without=("mcWeight", "SumWeights"))
+        found = skim.skim({"data": path}, tmp_path / "out", BARE)
+        assert set(found.events().flat["weight"]) == {1.0}
+        assert found.cutflow()[0].weighted == 300
+
+    def test_a_file_counts_once(self, tmp_path):
+        path = write(tmp_path / "a.root", rows(np.random.default_rng(1), 50))
+        (tmp_path / "link.root").symlink_to(path)
+        once = skim.skim({"gg": path}, tmp_path / "once", BARE).cutflow("gg")
+        for i, files in enumerate(([path, f"{tmp_path}/./a.root"], f"{tmp_path}/*.root")):
+            with pytest.warns(UserWarning, match=r"once: .*root \(as .*root\)"):
+                found = skim.skim({"gg": files}, tmp_path / f"out{i}", BARE)
+            assert found.cutflow("gg") == once
+        with pytest.raises(ValueError, match=r"link\.root of class 'VBF' is .*a\.root of class"):
+            skim.skim({"gg": path, "VBF": tmp_path / "link.root"}, tmp_path / "out", BARE)
+
+    def test_truth_and_variations_are_left_out(self, tmp_path):
+        """Data have neither, and no other sample needs them because the first has them."""
+        content = rows(np.random.default_rng(1), 300)
+        photons = content["photon"]
+        more = {"truthMatched": photons.isTightID, "pt_syst": photons.pt}
+        for name, values in more.items():
+            photons = ak.with_field(photons, values, name)
+        rich = write(tmp_path / "rich.root", {**content, "photon": photons})
+        plain = write(tmp_path / "plain.root", content)
+        found = skim.skim({"gg": rich, "data": plain}, tmp_path / "out", BARE)
+        assert [c.events for c in found.cutflow("gg")] == [c.events for c in found.cutflow("data")]
+        columns = set(found.events().particles["photon"].columns)
+        assert {"pt", "isTightID", "ptcone30"} <= columns
+        assert not columns & set(more)
+
+    def test_nothing_passes(self, tmp_path):
+        some = write(tmp_path / "a.root", rows(np.random.default_rng(1), 300))
+        low = rows(np.random.default_rng(2), 300)
+        low["photon"] = ak.with_field(low["photon"], low["photon"].pt / 9, "pt")
+        none = write(tmp_path / "b.root", low)
+        found = skim.skim({"gg": some, "VBF": none}, tmp_path / "out", BARE)
+        assert found.empty == ("VBF",)
+        assert found.summary()["without events"] == ["VBF"]
+        assert len(found.events()) == found.cutflow("gg")[-1].events > 0
+        assert found.cutflow("VBF")[-1].events == 0
+        alone = skim.skim({"VBF": none}, tmp_path / "other", BARE)
+        assert skim.skim({"VBF": none}, tmp_path / "other", BARE) == alone
+        with pytest.raises(ValueError, match="no event passes the selection: all 300, two good"):
+            alone.events()
+        json.dumps(alone.summary())
+
+    def test_a_file_without_events(self, tmp_path):
+        empty = write(tmp_path / "empty.root", rows(np.random.default_rng(1), 0))
+        some = write(tmp_path / "a.root", rows(np.random.default_rng(1), 300))
+        found = skim.skim({"gg": [empty, some]}, tmp_path / "out", BARE)
+        assert found.files[0].output is None
+        assert len(found.events()) == found.files[1].cutflow[-1].events
+
+    def test_bad_input(self, tmp_path):
+        content = rows(np.random.default_rng(1), 50)
+        good = write(tmp_path / "good.root", content)
+        less = write(tmp_path / "less.root", content, without=("scaleFactor_PILEUP",))
+        other = write(
+            tmp_path / "other.root", rows(np.random.default_rng(1), 50, "analysis"), "analysis"
+        )
+        zero = write(tmp_path / "zero.root", {**content, "SumWeights": np.zeros(50)})
+        unknown = {**content, "channelNumber": np.full(50, 7, np.int32)}
+        bare = write(tmp_path / "bare.root", unknown, without=("XSection",))
+        for files, error, message in (
+            ([good, less], ReadError, r"less\.root:mini: no branch 'scaleFactor_PILEUP'"),
+            (
+                [good, other],
+                ValueError,
+                r"other\.root is ATLAS analysis, but .*good\.root is ATLAS",
+            ),
+            ([good, zero], ValueError, r"zero\.root: sum_of_weights is 0, so its events have no"),
+            ([good, bare], ValueError, r"bare\.root: cross_section is in neither"),
+        ):
+            with pytest.raises(error, match=message):
+                skim.skim({"gg": files}, tmp_path / "out", BARE)
+            assert list((tmp_path / "out").iterdir()) == []
+        with pytest.raises(ValueError, match="luminosity must be above 0"):
+            skim.skim({"gg": good}, tmp_path / "out", BARE, luminosity=-1)
+
+
+# One of two that skim into the same folders at the same time.
+AT_ONCE = """
+import sys, time
+from pathlib import Path
+from fastjag.analyses.diphoton import skim
+from diphoton_files import BARE
+folder, me, files = Path(sys.argv[1]), sys.argv[2], {"gg": sys.argv[3], "VBF": sys.argv[4]}
+for i in range(12):
+    (folder / f"{me}-{i}").touch()
+    while not (folder / f"{'ab'.replace(me, '')}-{i}").exists():
+        time.sleep(0.001)
+    try:
+        print(len(skim.skim(files, folder / str(i), BARE).events()), flush=True)
+    except BlockingIOError as error:
+        print(error, flush=True)
+"""
+
+
+def test_two_at_once(tmp_path):
+    """Both end well, or one says that the other is at it."""
+    paths = [write(tmp_path / f"{i}.root", rows(np.random.default_rng(i), 300)) for i in (1, 2)]
+    both = dict(zip(("gg", "VBF"), paths, strict=True))
+    expected = len(skim.skim(both, tmp_path / "alone", BARE).events())
+    processes = [
+        subprocess.Popen([sys.executable, "-c", AT_ONCE, tmp_path, me, *paths], cwd=Path(__file__).parents[2],
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for me in "ab"
+    ]  # fmt: skip
+    said = []
+    for process in processes:
+        out, error = process.communicate(timeout=120)
+        assert error == ""
+        said.append(out.splitlines())
+    assert [len(lines) for lines in said] == [12, 12]
+    for i, lines in enumerate(zip(*said, strict=True)):
+        assert str(expected) in lines
+        for line in lines:
+            told = rf"{tmp_path}/{i}: process \d+ on .* is writing results there; .*"
+            assert line == str(expected) or re.fullmatch(told, line)
+        names = sorted(p.name for p in (tmp_path / str(i)).iterdir())
+        assert [Path(n).suffix for n in names] == [".json", ".parquet"] * 2
+
+
+def test_another_version_reads_the_files_again(tmp_path, monkeypatch):
+    def keys():
+        skim.skim(FILES, tmp_path, PRESETS["slides"])
+        return {json.loads(p.read_text())["key"] for p in tmp_path.glob("*.json")}
+
+    first = keys()
+    assert len(first) == len(FILES)
+    assert keys() == first
+    monkeypatch.setattr(skim, "__version__", "0.0")
+    assert not first & keys()
+
+
+def test_a_failing_call_keeps_what_earlier_ones_left(tmp_path, monkeypatch):
+    one = {"gg": FILES["gg"]}
+    skim.skim(one, tmp_path, PRESETS["slides"])
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+
+    def fail(*_, **__):
+        raise ReadError("broken")
+
+    monkeypatch.setattr(skim, "_grouped", fail)
+    with pytest.raises(ReadError, match="broken"):
+        skim.skim(one, tmp_path, PRESETS["slides"], luminosity=3.0)
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+REAL = {
+    "nanoAOD_2015_CMS_Open_Data_ttbar": ("cutBased", {"exactly_two": False}),
+    "coffea_nano_dy": ("cutBased", {}),
+    "atlas_PHYSLITE_mc700322_100ev": (
+        "DFCommonPhotonsIsEMTight", {"exactly_two": False, "isolation": {"topoetcone20": 0.9}},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_photons(real_data, tmp_path, name):
+    """The same selection on NanoAOD and PHYSLITE, whose photons are not sorted, nor have E."""
+    path = real_data / f"{name}.root"
+    column, changes = REAL[name]
+    cuts = selection_of("slides", {
+        "trigger": None, "good_pt": 3.0, "min_pt": (5.0, 3.0), "min_pt_over_mass": (0.0, 0.0),
+        "mass": (0.0, 500.0), **changes,
+    })  # fmt: skip
+    found = skim.skim({"data": path}, tmp_path / "out", cuts, batch_size=33)
+    (batch,) = fj.iterate(path, ["Photon_*"], step=10**6)
+    photons = [
+        [dict(zip(batch.Photon.columns, row, strict=True)) for row in zip(*event, strict=True)]
+        for event in zip(
+            *(np.split(batch.Photon[c], batch.Photon.offsets[1:-1]) for c in batch.Photon.columns),
+            strict=True,
+        )
+    ]
+    passed = by_hand(cuts, photons, [True] * len(batch), column)
+    if not passed:
+        assert found.empty == ("data",)
+        return
+    events = found.events()
+    np.testing.assert_allclose(events.flat["m_yy"], [m for _, m in passed], rtol=1e-5)
+    pairs = events.particles["photon"]
+    np.testing.assert_allclose(pairs["E"], pairs["pt"] * np.cosh(pairs["eta"]), rtol=1e-5)

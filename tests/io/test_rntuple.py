@@ -1,0 +1,244 @@
+"""rntuple: no damage to an RNTuple gives other values, and formats that cannot be read say so."""
+
+import subprocess
+import sys
+
+import awkward as ak
+import numpy as np
+import pytest
+import uproot
+import xxhash
+from uproot.writing import _cascadentuple
+
+import fastjag as fj
+from fastjag.io import rntuple
+from fastjag.io.files import ReadError
+from fastjag.selection import Step, survivors
+
+
+def write(path, compression=None):
+    """Two clusters of lists and numbers; every page is followed by its checksum, as ROOT has it."""
+    rng = np.random.default_rng(3)
+    with uproot.recreate(path, compression=compression) as file:
+        for i in range(2):
+            counts = rng.integers(0, 4, 60)
+            n = int(counts.sum())
+            rows = ak.Array(
+                {"x": rng.normal(size=60).astype(np.float32), "good": rng.integers(0, 2, 60) > 0,
+                 "Muon_pt": ak.unflatten(rng.normal(size=n), counts),
+                 "Muon_charge": ak.unflatten(rng.integers(0, 2, n).astype(np.int32), counts)}
+            )  # fmt: skip
+            tree = file["Events"] if i else file.mkrntuple("Events", rows.layout.form)
+            tree.extend(rows)
+    return path
+
+
+@pytest.fixture
+def with_sums(monkeypatch):
+    """uproot leaves the checksums of pages out."""
+    add = _cascadentuple.NTuple.add_rblob
+
+    def with_sum(self, sink, data, size):
+        data = bytes(data)
+        return add(self, sink, data + xxhash.xxh3_64_intdigest(data).to_bytes(8, "little"), size)
+
+    monkeypatch.setattr(_cascadentuple.NTuple, "add_rblob", with_sum)
+    monkeypatch.setattr(
+        _cascadentuple.NTuple_PageDescription, "serialize",
+        lambda self: (-self.num_entries).to_bytes(4, "little", signed=True)
+        + self.locator.serialize(),
+    )  # fmt: skip
+
+
+def contents(path, how="iterate"):
+    """All values of a file by name, as bytes that compare."""
+    if how == "iterate":
+        batches = fj.iterate(path)
+    else:
+        batches = survivors(path, [Step("all", ["x"], lambda b: np.ones(len(b), bool))], "*")
+    found = {}
+    for batch in batches:
+        for name, values in batch.flat.items():
+            found[name] = found.get(name, b"") + values.tobytes()
+        for name, jagged in batch.collections.items():
+            for column in jagged.columns:
+                key = f"{name}:{column}"
+                found[key] = (
+                    found.get(key, b"") + jagged[column].tobytes() + jagged.counts.tobytes()
+                )
+    return found
+
+
+def attempt(path, how):
+    """(contents, "") or (None, message of the error): the only two ways to end."""
+    try:
+        return contents(path, how), ""
+    except ReadError as error:
+        return None, str(error)
+
+
+def outcomes(path, bad, places, how="iterate"):
+    """(errors, times nothing changed) of one damaged byte at each place; no other values."""
+    good, data = contents(path, how), path.read_bytes()
+    errors = same = 0
+    for at, change in places:
+        damaged = bytearray(data)
+        damaged[at] ^= change
+        bad.write_bytes(damaged)
+        found, message = attempt(bad, how)
+        assert found == good or str(bad) in message, f"byte {at} changed by {change}"
+        assert "\n" not in message
+        errors, same = errors + bool(message), same + (not message)
+    return errors, same
+
+
+def drawn(path, n, seed=1, without=()):
+    """(place, change) of ``n`` bytes of a file, drawn with a seed."""
+    rng = np.random.default_rng(seed)
+    places = np.setdiff1d(np.arange(path.stat().st_size), list(without))
+    places = rng.choice(places, min(n, len(places)), replace=False)
+    return [(int(at), int(rng.integers(1, 256))) for at in places]
+
+
+def pages_of(path):
+    """(place, bytes) of every page."""
+    with uproot.open(path) as file:
+        links = file["Events"].page_link_list
+        pages = [page for columns in links for column in columns for page in column.pages]
+        return [(page.locator.offset, page.locator.num_bytes) for page in pages]
+
+
+@pytest.mark.parametrize("how", ["iterate", "survivors"])
+@pytest.mark.parametrize("compression", [None, uproot.ZSTD(1)])
+class TestDamage:
+    def test_any_byte(self, tmp_path, with_sums, compression, how):
+        path = write(tmp_path / "a.root", compression)
+        errors, same = outcomes(path, tmp_path / "bad.root", drawn(path, 250), how)
+        # What stays the same: dates, titles, keys that nobody looks at, and free space.
+        assert errors > 60
+        assert errors + same == 250
+
+    def test_pages_and_their_checksums(self, tmp_path, with_sums, compression, how):
+        """Every one: in a page that is not compressed nothing else would notice."""
+        path = write(tmp_path / "a.root", compression)
+        rng = np.random.default_rng(2)
+        places = [
+            (int(at), int(rng.integers(1, 256)))
+            for start, n in pages_of(path)
+            for at in (
+                start,
+                start + n - 1,
+                start + n,
+                start + n + 7,
+                rng.integers(start, start + n),
+            )
+        ]
+        errors, same = outcomes(path, tmp_path / "bad.root", places, how)
+        assert (errors, same) == (len(places), 0)
+
+    def test_without_checksums_of_pages(self, tmp_path, compression, how):
+        """As uproot writes them: all but the pages is checked."""
+        path = write(tmp_path / "a.root", compression)
+        pages = {i for start, n in pages_of(path) for i in range(start, start + n)}
+        errors, same = outcomes(path, tmp_path / "b.root", drawn(path, 250, 3, pages), how)
+        assert errors > 60
+        assert errors + same == 250
+
+
+class TestFiles:
+    def test_written_by_root(self, real_data, tmp_path):
+        path = real_data / "Run2012BC_DoubleMuParked_Muons_1000evts_rntuple.root"
+        errors, same = outcomes(path, tmp_path / "bad.root", drawn(path, 400))
+        assert errors > 350
+        assert errors + same == 400
+
+    def test_records_and_vectors_of_structs(self, cases, tmp_path):
+        path = cases / "faults" / "rn.root"
+        pages = {i for start, n in pages_of(path) for i in range(start, start + n)}
+        errors, same = outcomes(path, tmp_path / "bad.root", drawn(path, 300, 1, pages))
+        assert errors > 100
+        assert errors + same == 300
+
+    def test_what_the_message_names(self, tmp_path, with_sums):
+        path = write(tmp_path / "a.root")
+        data = path.read_bytes()
+        with uproot.open(path) as file:
+            tree = file["Events"]
+            header, footer = tree.member("fSeekHeader"), tree.member("fSeekFooter")
+            lists = tree.footer.cluster_group_records[1].page_list_link.locator.offset
+            pages = tree.page_link_list[1]
+            column = [tree.field_records[c.field_id].field_name for c in tree.column_records]
+        cases = {
+            header + 60: r"a\.root:Events: the checksum of the header is wrong",
+            footer + 60: r"a\.root:Events: the checksum of the footer is wrong",
+            lists + 60: rf"a\.root.*the checksum of the list of pages at {lists} is wrong",
+        }
+        for i, name in enumerate(column):
+            start = pages[i].pages[0].locator.offset
+            named = name if not name.startswith("_") else r"Muon_(pt|charge)\._0"
+            cases[start] = rf"a\.root.*checksum of a page of '{named}' at byte {start} is wrong"
+        for at, message in cases.items():
+            damaged = bytearray(data)
+            damaged[at] ^= 4
+            path.write_bytes(damaged)
+            with pytest.raises(ReadError, match=message):
+                contents(path)
+
+    def test_without_assertions(self, tmp_path):
+        """uproot asserts some checksums, which python -O takes out."""
+        path = write(tmp_path / "a.root")
+        with uproot.open(path) as file:
+            places = [file["Events"].member(f"fSeek{part}") + 70 for part in ("Header", "Footer")]
+        code = (
+            "import fastjag as fj, sys; print(sum(b['x'].sum() for b in fj.iterate(sys.argv[1])))"
+        )
+        data = path.read_bytes()
+        for at in places:
+            damaged = bytearray(data)
+            damaged[at] ^= 1
+            path.write_bytes(damaged)
+            done = subprocess.run(
+                [sys.executable, "-O", "-c", code, path],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 1
+            assert "er is wrong" in done.stderr
+            assert done.stdout == ""
+
+
+class TestFormats:
+    def test_before_1_0(self, tmp_path):
+        with uproot.recreate(tmp_path / "a.root") as file:
+            file._cascading.add_object(
+                file.file.sink, rntuple.OLD, "Events", "", bytes(64), 64, replaces=None, big=None
+            )
+        with pytest.raises(ReadError, match=r"a\.root:Events: an RNTuple from before format 1\.0"):
+            list(fj.iterate(tmp_path / "a.root"))
+        batches = fj.iterate(tmp_path / "a.root", on_error="skip")
+        assert list(batches) == []
+        assert "write it again with ROOT" in batches.skipped[0].reason
+
+    @pytest.mark.parametrize("epoch", [0, 2])
+    def test_other_epochs(self, tmp_path, epoch):
+        with uproot.open(write(tmp_path / "a.root")) as file:
+            tree = file["Events"]
+            tree._members["fVersionEpoch"] = epoch
+            with pytest.raises(ReadError, match=rf"^here: RNTuple format {epoch}\.0\.0\.\d; 1 can"):
+                rntuple.checked(tree, "here")
+
+    @pytest.mark.parametrize("part", ["header", "footer"])
+    def test_unknown_features(self, tmp_path, part):
+        with uproot.open(write(tmp_path / "a.root")) as file:
+            tree = file["Events"]
+            getattr(tree, part).feature_flag = 4
+            with pytest.raises(ReadError, match=r"^here: .*not known \(flags 0x4\)"):
+                rntuple.checked(tree, "here")
+
+    def test_a_list_of_another_header(self, tmp_path):
+        with uproot.open(write(tmp_path / "a.root")) as file:
+            tree = file["Events"]
+            tree.page_list_envelopes[1].header_checksum += 1
+            with pytest.raises(ValueError, match="belongs to another header"):
+                rntuple.checked(tree, "here")

@@ -1,0 +1,143 @@
+"""PyramidMatch for sets on any device, and how its kernels use a GPU's memory."""
+
+import pickle
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from pyramid_samples import PyramidMatchOnGpu, many, unit_cube
+from strategies import assert_same
+from traffic import counted, sectors, worst_conflict
+
+import fastjag as fj
+from fastjag.core import devices
+
+MATCH = fj.PyramidMatch(6, unit_cube(2), shifts=1, categorical="type")
+
+
+class TestWhereResultsAre:
+    def test_matrices_and_neighbours_beside_the_sets(self, device):
+        X, Y = many(70), many(40, seed=2)
+        there = X.to(device), Y.to(device)
+        K = MATCH.gram(*there, dtype="u4")
+        index, similarity = MATCH.neighbors(*there)
+        for found in (K, index, similarity):
+            assert devices.on_gpu(found) == (device == "cuda")
+        assert_same(devices.to_host(K), MATCH.gram(X, Y, dtype="u4"))
+        expected = MATCH.neighbors(X, Y)
+        assert_same(devices.to_host(index), expected[0])
+        assert_same(devices.to_host(similarity), expected[1])
+
+    @pytest.mark.parametrize("dtype", ["u2", "u4", "f4", "f8"])
+    def test_into_an_array(self, device, dtype):
+        X = many(50)
+        out = devices.to_device_of(X.to(device).offsets, np.zeros((50, 50), dtype))
+        assert MATCH.gram(X.to(device), out=out) is out
+        assert_same(devices.to_host(out), MATCH.gram(X, dtype=dtype))
+
+    def test_file(self, device, tmp_path, monkeypatch):
+        monkeypatch.setattr("fastjag.pyramid.matrixfile._BAND_BYTES", 4 * 50 * 7)  # bands of 7 rows
+        X = many(50)
+        expected = MATCH.gram(X)
+        assert_same(np.asarray(MATCH.gram(X.to(device), out=tmp_path / "K.npy")), expected)
+        # What was begun on one device goes on on another.
+        with monkeypatch.context() as broken:
+            append, rows = fj.matrixfile._Npy.append, []
+
+            def fail(self, band):
+                if rows:
+                    raise OSError(28, "No space left on device")
+                rows.append(len(band))
+                append(self, band)
+
+            broken.setattr(fj.matrixfile._Npy, "append", fail)
+            with pytest.raises(OSError, match="7 of 50 rows are kept"):
+                MATCH.gram(X.to(device), out=tmp_path / "L.npy")
+        assert_same(np.asarray(MATCH.gram(X, out=tmp_path / "L.npy")), expected)
+        assert sorted(p.name for p in tmp_path.iterdir()) == ["K.npy", "L.npy"]
+
+    def test_fitted_on_one_device_used_on_another(self, device):
+        X, new = many(60), many(30, seed=2)
+        expected = MATCH.fit(X).transform(new)
+        fitted = pickle.loads(pickle.dumps(fj.PyramidMatch(**MATCH.get_params()).fit(X.to(device))))
+        for sets in (new, new.to(device)):
+            found = fitted.transform(sets)
+            for a, b in zip(
+                (found.indptr, found.indices, found.data),
+                (expected.indptr, expected.indices, expected.data),
+                strict=True,
+            ):
+                assert_same(a, b)
+        landmarks = fj.Nystroem(MATCH, 20).fit(X.to(device))
+        assert_same(landmarks.transform(new.to(device)), landmarks.transform(new))
+
+    def test_one_device(self, emulation):
+        X = many(20)
+        for sets in ((X, X.to("cuda")), (X.to("cuda"), X)):
+            with pytest.raises(ValueError, match=r"must be on one device, got X on .*, Y on .*"):
+                MATCH.gram(*sets)
+        with pytest.raises(ValueError, match="out is on the CPU"):
+            MATCH.gram(X.to("cuda"), out=np.empty((20, 20), "f4"))
+        with pytest.raises(ValueError, match="column 'a' must be finite, got nan in event 1"):
+            MATCH.gram(fj.Jagged([0, 1, 2], {"a": [0, np.nan], "type": [1, 2]}).to("cuda"))
+
+
+class TestKernels:
+    @pytest.mark.parametrize("n", [0, 1, 5, 255, 1025, 2100])
+    @pytest.mark.parametrize("k", [1, 4, 11])
+    def test_largest(self, kernels, n, k):
+        rng = np.random.default_rng(n)
+        values = rng.integers(-3, 3, (4, n)).astype("f4")  # many are equal; -0 is 0
+        values[:, ::2] *= -1
+        values[2:, 7::256] += 10  # all of the largest in columns that one thread reads
+        exclude = np.array([-1, 0, 7, n - 1])
+        for skip in (None, exclude):
+            index, found = kernels.largest(values, k, exclude=skip)
+            for i, row in enumerate(values):
+                order = [j for j in np.argsort(-row, kind="stable") if skip is None or j != skip[i]]
+                rest = [-1] * (k - len(order[:k]))
+                assert index[i].tolist() == order[:k] + rest
+                assert_same(found[i], np.array([*row[order[:k]], *[0] * len(rest)], "f4"))
+
+    @pytest.mark.parametrize("n_axes", [1, 63, 70])
+    def test_any_number_of_axes(self, kernels, n_axes):
+        """Two levels of 63 axes fill the code; with one, there may be more."""
+        rng = np.random.default_rng(n_axes)
+        offsets = np.array([0, 40, 40, 43])
+        axes = [kernels.Axis(rng.random(43), 0.0, 1.0, False) for _ in range(n_axes)]
+        levels = 1 if n_axes > 63 else 2
+        shifts = np.zeros((1, n_axes))
+        _, codes = kernels.pyramid_codes(offsets, axes, levels=levels, shifts=shifts, shifted=False)
+        bits = np.array([axis.values >= 0.5 for axis in axes])[: n_axes * (levels - 1)]
+        weights = np.uint64(1) << np.arange(len(bits), dtype=np.uint64)
+        expected = (bits.T * weights).sum(1, dtype=np.uint64)
+        for begin, end in pairwise(offsets):
+            assert_same(codes[begin:end], np.sort(expected[begin:end]))
+
+
+class TestOnGpu:
+    @pytest.mark.parametrize("schedule", ["forward", "reverse", 1, 2, 3, 4, 5])
+    @pytest.mark.parametrize("least", [0.0, 1 / 256, 2.0])
+    def test_whatever_the_schedule(self, emulation, monkeypatch, schedule, least):
+        monkeypatch.setattr("fastjag.kernels.pyramid.LEAST_FREQUENT", least)
+        emulation.set_schedule(schedule)
+        X, Y = many(90, mean=4), many(1100, seed=2, mean=1)
+        match = PyramidMatchOnGpu(7, unit_cube(2), shifts=2)
+        plain = fj.PyramidMatch(**match.get_params())
+        assert_same(match.gram(X, Y), plain.gram(X, Y))
+        assert_same(match.gram(Y, X[:9], dtype="u4"), plain.gram(Y, X[:9], dtype="u4"))
+        for a, b in zip(match.neighbors(X, k=7), plain.neighbors(X, k=7), strict=True):
+            assert_same(a, b)
+        assert (match.fit_transform(X) != plain.fit_transform(X)).nnz == 0
+        assert (match.transform(Y) != plain.transform(Y)).nnz == 0
+
+    @pytest.mark.parametrize("dtype", ["u2", "u4", "f4", "f8"])
+    def test_gram_uses_memory_well(self, emulation, dtype):
+        X, Y = many(2048, mean=2), many(64, seed=2, mean=4)
+        with counted(emulation) as rows:
+            found = PyramidMatchOnGpu(6, unit_cube(2)).gram(Y, X, dtype=dtype)
+        gram = [row for row in rows if "gram_rows" in row["kernel"]]
+        written, ideal, _ = sectors(gram, "gram_rows", "global write")
+        assert written == ideal == found.nbytes // 32
+        assert worst_conflict(row for row in gram if "atomic" not in row["kind"]) == 1
+        assert worst_conflict(gram) <= 2  # features from lists add where chance wills it
