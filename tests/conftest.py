@@ -1,6 +1,8 @@
 """Settings and fixtures shared by all tests."""
 
 import os
+import signal
+import sys
 from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
@@ -117,3 +119,22 @@ def threads_restored(monkeypatch):
     threads._cgroup_quota.cache_clear()
     yield threads
     threads._cgroup_quota.cache_clear()
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """(exit code, stdout, stderr) of a command, in this process."""
+    from fastjag import __main__ as cli  # needs the extras of the command line
+
+    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+    monkeypatch.setattr(cli.console, "_width", 200)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["fastjag", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return ended.value.code, *capsys.readouterr()
+
+    yield run
+    for number, handler in before.items():
+        signal.signal(number, handler)

@@ -104,3 +104,26 @@ def assert_same(found, expected):
     if found.dtype.kind == "f":
         number = ~np.isnan(found)
         np.testing.assert_array_equal(np.signbit(found[number]), np.signbit(expected[number]))
+
+
+EDGES = {
+    "regular": np.linspace(-1, 2, 8),
+    "one bin": np.array([0.0, 1.0]),
+    "rounded": np.arange(11) * 0.1,
+    "nearly regular": np.linspace(0, 1, 5) + np.array([0, 2e-3, -2e-3, 1e-3, 0]),
+    "variable": np.array([-3.0, -2.5, 0.0, 1e-9, 4.0]),
+    "infinite ends": np.array([-np.inf, -1.0, 0.5, np.inf]),
+    "log": np.logspace(-3, 3, 13),
+    "subnormal": np.arange(5) * 1e-310,
+    "huge": np.array([-1.7e308, 0.0, 1.7e308]),
+    "far from 0": 1e15 + np.arange(6) * 0.125,
+}
+
+
+def hostile_values(rng, edges, n=200):
+    """Values on every edge, one step beside it on both sides, and everything special."""
+    around = [np.nextafter(edges, -np.inf), edges, np.nextafter(edges, np.inf)]
+    finite = edges[np.isfinite(edges)]
+    special = [np.nan, np.inf, -np.inf, -0.0, 0.0, 5e-324, 1e308, -1e308]
+    inside = rng.uniform(finite[0] / 2, finite[-1] / 2, n) * 2.1
+    return np.concatenate([*around, special, inside])

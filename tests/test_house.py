@@ -130,7 +130,12 @@ class TestImports:
 
     def test_no_circles(self):
         left = {".".join(name.split(".")[:2]) for circle in circles() for name in circle}
-        assert left <= {"analyses.dimuon", "analyses.diphoton", "analyses.gammajet", "analyses.jets"}
+        assert left <= {
+            "analyses.dimuon",
+            "analyses.diphoton",
+            "analyses.gammajet",
+            "analyses.jets",
+        }
 
     @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
     def test_libraries_at_home(self, path):

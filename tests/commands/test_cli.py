@@ -12,29 +12,10 @@ import pytest
 import uproot
 
 import fastjag
-from fastjag import __main__ as cli
 from fastjag import toys
-from fastjag.__main__ import main
 
 COMMANDS = ("spectrum", "convert", "toys", "info")
 COLUMNS = ["Muon_pt", "Muon_eta", "Muon_phi", "Muon_charge"]
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """(exit code, stdout, stderr) of a command, in this process."""
-    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
-    monkeypatch.setattr(cli.console, "_width", 200)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["fastjag", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return ended.value.code, *capsys.readouterr()
-
-    yield run
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="module")

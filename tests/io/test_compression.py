@@ -98,7 +98,7 @@ class TestBlocks:
         (tmp_path / "bomb").write_bytes(block(codec, b"", 1000, packed))
         code = f"""
 import sys
-sys.path.insert(0, {__file__.rsplit("/", 2)[0]!r})
+sys.path.insert(0, {__file__.rsplit("/", 1)[0]!r})
 from test_compression import by_us, by_uproot
 data = open({str(tmp_path / "bomb")!r}, "rb").read()
 def mark():

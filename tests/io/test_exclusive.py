@@ -93,7 +93,7 @@ print(len(first) + sum(len(b) for b in batches))
 @pytest.mark.parametrize("kind", ["ahead", "plain", "survivors"])
 def test_a_fork(kind, threads, path):
     """The child says at once that it cannot go on; the parent reads on as if nothing happened."""
-    folder = __file__.rsplit("/", 2)[0]
+    folder = __file__.rsplit("/", 1)[0]
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", FORK, folder, kind, path, str(threads)],
         capture_output=True, text=True, check=False, timeout=200,

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import FLOATS, assert_same, column, hostile_layouts
-from test_histogram import EDGES, hostile_values
+from strategies import EDGES, FLOATS, assert_same, column, hostile_layouts, hostile_values
 
 import fastjag as fj
 from fastjag import kernels

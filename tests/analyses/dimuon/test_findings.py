@@ -5,34 +5,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from search_samples import PASSED, WANTED, WINDOW, scored
 
 pytest.importorskip("pyarrow")
 
 from fastjag.analyses.dimuon.bumps import cut_curve
-from fastjag.analyses.dimuon.findings import Scored, Wanted, bands, findings, grid
+from fastjag.analyses.dimuon.findings import Scored, bands, findings, grid
 from fastjag.analyses.dimuon.samples import Events, check_bands
 from fastjag.analyses.dimuon.sections import COARSE, FINE
 from fastjag.reporting.output import write_json
 from fastjag.statistics import Window, significance, toy_curve
-
-WINDOW = Window(5, 9, 10.6, 16, sr_edges=6)
-PASSED = {"closure": {"passes": True, "says": ""}, "background": {"passes": True, "says": ""}}
-WANTED = Wanted(WINDOW, 2, [2, 3], [6, 8], [1.0, 0.3, 0.1], toys=30, seed=4, progress=False)
-
-
-def scored(seed=1, n=3000, signal=80, hole=False):
-    rng = np.random.default_rng(seed)
-    mass = 5 + rng.exponential(7, 3 * n)
-    mass = mass[mass < 16][:n]
-    if hole:  # half of the signal region is missing
-        mass = mass[(mass < 9) | (mass >= 10.6) | (rng.random(len(mass)) < 0.5)]
-    score = np.clip(0.3 + 0.05 * rng.normal(size=len(mass)), 0.01, 0.99)
-    values = rng.normal(size=(len(mass), 2))
-    mass = np.r_[mass, rng.normal(9.8, 0.1, signal)]
-    score = np.r_[score, rng.uniform(0.3, 0.6, signal)]
-    values = np.r_[values, rng.normal([1.5, -1.0], 0.5, (signal, 2))]
-    events = Events(mass, {}, (mass < 9) | (mass >= 10.6))
-    return Scored.of(events, ("dimu_pt", "mu0_ip3d"), values, score, seed)
 
 
 @pytest.fixture(scope="module")

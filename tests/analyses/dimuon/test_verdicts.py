@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import uproot
 from rich.console import Console
-from test_dimuon_findings import PASSED, WANTED, scored
+from search_samples import PASSED, WANTED, scored
 from typer.testing import CliRunner
 
 pytest.importorskip("pyarrow")

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import uproot
+from gammajet_samples import selected
 
 import fastjag as fj
 from fastjag.analyses.gammajet import response, toys
@@ -18,16 +19,6 @@ from fastjag.analyses.gammajet.stitching import continuity, photon_parton_delta_
 from fastjag.io.files import ReadError
 
 ALPHA_EDGES = (0, 0.1, 0.15, 0.2, 0.3, 0.4)
-
-
-def selected(path, selection):
-    needed, optional = columns_of(selection)
-    cutflow = {}
-    parts = [
-        select(batch, selection, cutflow)
-        for batch in fj.iterate(str(path), needed, optional=optional, step=37)
-    ]
-    return {c: np.concatenate([p[c] for p in parts]) for c in parts[0]}, cutflow
 
 
 def by_awkward(events, selection):

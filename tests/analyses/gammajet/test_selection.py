@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import uproot
-from test_gammajet import selected
+from gammajet_samples import selected
 
 from fastjag.analyses.gammajet import toys
 from fastjag.analyses.gammajet.jetid import CHOICES, COLUMNS, tight_jets

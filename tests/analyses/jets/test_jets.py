@@ -11,7 +11,6 @@ import uproot
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jet_samples import FEW, N_JETS, events_file, jet_folder, rows_file, write_tiny  # noqa: F401
-from test_cli import run  # noqa: F401
 
 import fastjag as fj
 from fastjag import toys
@@ -337,7 +336,7 @@ class TestCommands:
     @pytest.mark.parametrize(
         "command", ["toys", "ntuple", "shapes", "tensors", "tracks", "train", "demo"]
     )
-    def test_help(self, run, command):  # noqa: F811
+    def test_help(self, run, command):
         code, out, _ = run("jets", command, "--help")
         assert code == 0
         assert f"Example: fastjag jets {command}" in out

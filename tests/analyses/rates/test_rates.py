@@ -9,9 +9,8 @@ import pytest
 import uproot
 from hypothesis import given
 from hypothesis import strategies as st
-from typer.testing import CliRunner
+from rate_samples import invoke, write_events
 
-from fastjag.__main__ import app
 from fastjag.analyses.rates import (
     SECTION_SECONDS,
     Rate,
@@ -30,19 +29,6 @@ from fastjag.selection import LumiMask
 from fastjag.toys.triggers import write_triggers
 
 TRIGGER = "HLT_Photon30EB"
-
-
-def write_events(path, run, section, blocks=None, **bits):
-    columns = {"run": np.asarray(run, np.uint32), "luminosityBlock": np.asarray(section, np.uint32)}
-    columns |= {name: np.asarray(b) for name, b in bits.items()}
-    with uproot.recreate(path) as file:
-        file.mktree("Events", {k: v.dtype for k, v in columns.items()})
-        file["Events"].extend(columns)
-        if blocks is not None:
-            runs, sections = (np.array(x, np.uint32) for x in zip(*blocks, strict=True))
-            file.mktree("LuminosityBlocks", {"run": runs.dtype, "luminosityBlock": runs.dtype})
-            file["LuminosityBlocks"].extend({"run": runs, "luminosityBlock": sections})
-    return path
 
 
 class TestNotes:
@@ -342,10 +328,6 @@ class TestTables:
             Window(1, 5)
         with pytest.raises(FileNotFoundError):
             read_rates(tmp_path / "none.csv")
-
-
-def invoke(*arguments):
-    return CliRunner().invoke(app, ["rates", *map(str, arguments)])
 
 
 class TestCommands:

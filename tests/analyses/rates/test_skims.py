@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from test_rates import invoke, write_events
+from rate_samples import invoke, write_events
 
 from fastjag.analyses.rates import (
     SECTION_SECONDS,
