@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from fastjag.core.checks import at_least
 from fastjag.core.devices import to_device_of, to_host
 from fastjag.jagged import as_jagged
-from fastjag.pyramid import PyramidMatch
+from fastjag.pyramid.kernel import PyramidMatch
 
 
 class Nystroem(TransformerMixin, BaseEstimator):  # type: ignore[misc]
