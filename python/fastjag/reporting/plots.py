@@ -11,6 +11,11 @@ import numpy as np
 
 from fastjag.reporting.output import new_file
 
+#: Colours of the field's palette (arXiv:2107.02270), by name and in the order of lines in a picture.
+BLUE, ORANGE, RED, GREY, VIOLET = "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6"
+BROWN, DARK_ORANGE, OLIVE, DARK_GREY, CYAN = "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"
+PALETTE = (BLUE, ORANGE, RED, GREY, VIOLET, BROWN, DARK_ORANGE, OLIVE, DARK_GREY, CYAN)
+
 #: Dimuon resonances [GeV] (PDG), with the label that a picture shows.
 RESONANCES = (
     (0.782, r"$\rho,\omega$"),
@@ -98,7 +103,7 @@ def mass_spectrum(opposite: Any, same: Any, title: str) -> Any:
     with figure(11, 7) as (fig, ax):
         edges = opposite.axes[0].edges
         widths = np.diff(edges)
-        for h, label, colour in ((opposite, "opposite sign", "#3f90da"), (same, "same sign", "k")):
+        for h, label, colour in ((opposite, "opposite sign", BLUE), (same, "same sign", "k")):
             density = h.values() / widths
             error = np.sqrt(h.values()) / widths
             ax.stairs(density, edges, color=colour, lw=1.4, label=f"{label}: {h.sum():,.0f}")

@@ -24,12 +24,33 @@ Lists = Mapping[str, tuple[Array, Mapping[str, Array]]]
 
 def write_parquet(path: str | os.PathLike[str], columns: Any) -> None:
     """A table of pyarrow, or columns by name, as one Parquet file."""
-    needs("pyarrow", "arrow")
-    import pyarrow as pa
-
-    table = columns if isinstance(columns, pa.Table) else pa.table(dict(columns))
     with new_file(path) as partial, NewParquet(partial) as file:
-        file.write(table)
+        file.write(columns)
+
+
+def read_parquet(
+    path: str | os.PathLike[str], columns: Iterable[str] | None = None, most: int | None = None
+) -> dict[str, Array]:
+    """Columns by name, of the first ``most`` rows; lists of one length have two dimensions."""
+    needs("pyarrow", "arrow")
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path, columns=None if columns is None else list(columns))
+    arrays = {}
+    for name in table.column_names:
+        column = table[name].slice(0, most).combine_chunks()
+        size = getattr(column.type, "list_size", None)
+        values = (column.flatten() if size else column).to_numpy(zero_copy_only=False)
+        arrays[name] = values.reshape(len(column), size) if size else values
+    return arrays
+
+
+def parquet_columns(path: str | os.PathLike[str]) -> list[str]:
+    """Names of the columns of a Parquet file."""
+    needs("pyarrow", "arrow")
+    import pyarrow.parquet as pq
+
+    return list(pq.read_schema(path).names)
 
 
 class NewParquet:
@@ -45,8 +66,12 @@ class NewParquet:
         self._writer: Any = None
 
     def write(self, table: Any) -> None:
+        """A table of pyarrow, or columns by name."""
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
+        if not isinstance(table, pa.Table):
+            table = pa.table(dict(table))
         if self._writer is None:
             # Opened here: pyarrow takes no names that are not UTF-8.
             self._file = open(self.path, "wb")  # noqa: SIM115
@@ -86,7 +111,7 @@ class _Parquet(NewParquet):
     def append(self, flat: Mapping[str, Array], lists: Lists) -> None:
         import pyarrow as pa
 
-        arrays = {}
+        arrays: dict[str, Any] = {}
         for name, values in flat.items():
             array = pa.array(values.reshape(-1))
             for size in reversed(values.shape[1:]):
@@ -95,7 +120,7 @@ class _Parquet(NewParquet):
         for offsets, columns in lists.values():
             for name, values in columns.items():
                 arrays[name] = pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(values))
-        self.write(pa.table(arrays))
+        self.write(arrays)
 
 
 class _Hdf5:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastjag.analyses.dimuon.mass_pictures import CLASSES, COLOURS
-from fastjag.reporting.plots import figure, panels, plain
+from fastjag.reporting.plots import BLUE, RED, figure, panels, plain
 from fastjag.statistics import log_p
 
 SHARE = "Share of sideband pairs that passes"
@@ -47,8 +47,8 @@ def classifier_losses(
     with panels(len(losses), 5, (3.9, 3.8), sharey=True) as (fig, axes):
         for i, (ax, curves) in enumerate(zip(axes, losses, strict=True)):
             rounds = 1 + np.arange(len(curves["train"]))
-            ax.plot(rounds, curves["train"], color="#3f90da", label="training")
-            ax.plot(rounds, curves["validation"], color="#bd1f01", label="validation")
+            ax.plot(rounds, curves["train"], color=BLUE, label="training")
+            ax.plot(rounds, curves["validation"], color=RED, label="validation")
             ax.axvline(best[i][0], color="0.5", ls=":", label="kept")
             ax.set_xlabel("Round")
             of_flow = f"flow {i // folds + 1}, " if len(losses) > folds else ""
@@ -118,7 +118,7 @@ def null_runs(null: Mapping[str, Any] | None) -> Any | None:
     with figure(10, 6.5) as (fig, ax):
         for level, shade in (("95", 0.2), ("68", 0.4)):
             ax.fill_between(null["wanted"], own[f"low{level}"], own[f"high{level}"], lw=0,
-                            color="#3f90da", alpha=shade, label=f"{level} % of the runs")  # fmt: skip
+                            color=BLUE, alpha=shade, label=f"{level} % of the runs")  # fmt: skip
         ax.plot(null["wanted"], own["median"], color="k", label="median")
         for z in (1.0, 1.645):
             ax.axhline(z, color="0.5", ls=":", lw=1)

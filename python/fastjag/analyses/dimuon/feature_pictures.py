@@ -9,7 +9,7 @@ import numpy as np
 
 from fastjag.analyses.dimuon.mass_pictures import CLASSES, COLOURS
 from fastjag.analyses.dimuon.preprocess import Floats
-from fastjag.reporting.plots import panels, plain
+from fastjag.reporting.plots import BLUE, panels, plain
 
 UNITS = {"pt": "GeV", "mass": "GeV", "deltapT": "GeV", "ip3d": "cm", "phi": "rad", "deltaR": ""}
 
@@ -141,7 +141,7 @@ def samples_and_data(
             expected = np.histogram(samples[:, i], edges)[0] * (len(data) / len(samples))
             counts = np.histogram(data[:, i], edges)[0]
             middle = (edges[1:] + edges[:-1]) / 2
-            top.stairs(expected, edges, color="#3f90da", fill=True, alpha=0.45, label="flows")
+            top.stairs(expected, edges, color=BLUE, fill=True, alpha=0.45, label="flows")
             top.errorbar(middle, counts, np.sqrt(counts), fmt="k.", label="data")
             top.set_ylim(0, 1.45 * max(counts.max(), expected.max(), 1))
             if p_values and name in p_values:
@@ -150,7 +150,7 @@ def samples_and_data(
             filled = expected > 0
             bottom.errorbar(middle[filled], counts[filled] / expected[filled],
                             np.sqrt(counts[filled]) / expected[filled], fmt="k.")  # fmt: skip
-            bottom.axhline(1, color="#3f90da")
+            bottom.axhline(1, color=BLUE)
             bottom.set(
                 ylim=(0.4, 1.6), xlabel=f"{plain(name)}, preprocessed", xlim=(edges[0], edges[-1])
             )
@@ -180,9 +180,7 @@ def corner(names: Sequence[str], samples: Floats, data: Floats) -> Any:
                     edges = np.linspace(ranges[row][0], ranges[row][1], 31)
                     expected = np.histogram(samples[:, row], edges)[0] / len(samples)
                     counts = np.histogram(data[:, row], edges)[0] / len(data)
-                    ax.stairs(
-                        expected, edges, color="#3f90da", fill=True, alpha=0.45, label="flows"
-                    )
+                    ax.stairs(expected, edges, color=BLUE, fill=True, alpha=0.45, label="flows")
                     ax.stairs(counts, edges, color="k", lw=1.4, label="data")
                     ax.set_ylim(0, 1.4 * max(expected.max(), counts.max()))
                     ax.set_yticks([])
@@ -212,7 +210,7 @@ def _contours(ax: Any, points: Floats, x: Floats, y: Floats, *, fill: bool) -> N
         return
     middle = ((xs[1:] + xs[:-1]) / 2, (ys[1:] + ys[:-1]) / 2)
     if fill:
-        shades = ("#d3e6f7", "#9fc8ec", "#3f90da")[: len(levels)]
+        shades = ("#d3e6f7", "#9fc8ec", BLUE)[: len(levels)]
         ax.contourf(*middle, smooth.T, [*levels, descending[0] * 1.001], colors=shades)
     else:
         ax.contour(*middle, smooth.T, levels, colors="k", linewidths=1)

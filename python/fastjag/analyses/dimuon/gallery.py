@@ -18,7 +18,7 @@ from fastjag.analyses.dimuon.observables import OBSERVABLES
 from fastjag.analyses.dimuon.preprocess import Floats
 from fastjag.analyses.dimuon.samples import Events
 from fastjag.analyses.dimuon.verdicts import picture_title
-from fastjag.reporting.plots import save
+from fastjag.reporting.plots import RED, save
 from fastjag.reporting.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def draw(found: Findings, directory: Path, progress: bool | None) -> list[str]:
             fig = make()
             if fig is not None:
                 if title := picture_title(name, found.checks):
-                    fig.suptitle(title, color="#bd1f01", fontsize=15, fontweight="bold")
+                    fig.suptitle(title, color=RED, fontsize=15, fontweight="bold")
                 save(fig, directory / f"{name}.png", directory / f"{name}.pdf")
                 drawn.append(name)
             advance(1)

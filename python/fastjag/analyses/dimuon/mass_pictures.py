@@ -9,7 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastjag.analyses.dimuon.preprocess import Floats
-from fastjag.reporting.plots import figure, panels
+from fastjag.reporting.plots import (
+    BLUE,
+    BROWN,
+    DARK_ORANGE,
+    GREY,
+    ORANGE,
+    RED,
+    VIOLET,
+    figure,
+    panels,
+)
 from fastjag.statistics import (
     BackgroundFit,
     Window,
@@ -19,8 +29,8 @@ from fastjag.statistics import (
     significance,
 )
 
-COLOURS = ("#3f90da", "#ffa90e", "#bd1f01", "#832db6", "#94a4a2", "#a96b59", "#e76300")
-CLASSES = {"OS": ("opposite sign", "#3f90da"), "SS": ("same sign", "#bd1f01")}
+COLOURS = (BLUE, ORANGE, RED, VIOLET, GREY, BROWN, DARK_ORANGE)
+CLASSES = {"OS": ("opposite sign", BLUE), "SS": ("same sign", RED)}
 MASS = r"$m_{\mu\mu}$ [GeV]"
 
 
@@ -56,7 +66,7 @@ def trigger_masses(
             grid = np.linspace(edges[0], edges[-1], 200)
             fit = fit_background(left, right, window=window, degree=degree)
             found = significance(left, signal, right, window=window, degree=degree)
-            ax.plot(grid, fit(grid), color="#bd1f01", lw=1.5)
+            ax.plot(grid, fit(grid), color=RED, lw=1.5)
             signal_lines(ax, window)
             ax.set_ylim(0, 1.6 * max(1, counts.max()))
             text = (
@@ -88,7 +98,7 @@ def scanned(scan: Mapping[str, Any]) -> Any:
     expected = np.array(scan["expected"])
     with panels(2, 1, (12, 4.6), font=16, sharex=True) as (fig, (top, bottom)):
         top.stairs(counts, edges, color="k", lw=1.2, label="opposite-sign pairs, before the cuts")
-        top.stairs(expected, edges, color="#bd1f01", lw=1.6, label="background: fits without peaks")
+        top.stairs(expected, edges, color=RED, lw=1.6, label="background: fits without peaks")
         top.set(xscale="log", yscale="log", ylabel="Pairs per bin", xlim=(edges[0], edges[-1]))
         filled = counts[counts > 0]
         highest = filled.max() if len(filled) else 1
@@ -96,11 +106,11 @@ def scanned(scan: Mapping[str, Any]) -> Any:
         # What could not be fitted has no significance.
         Z = np.array([np.nan if z is None else z for z in scan["Z"]])
         usable = np.isfinite(Z) & np.array(scan.get("usable", True))
-        bottom.plot(scan["mass"], np.where(usable, Z, np.nan), color="#3f90da", lw=1.5,
+        bottom.plot(scan["mass"], np.where(usable, Z, np.nan), color=BLUE, lw=1.5,
                     drawstyle="steps-mid")  # fmt: skip
         if not usable.all():
             bottom.fill_between(
-                scan["mass"], 0, 0.04, where=~usable, step="mid", color="#832db6", lw=0,
+                scan["mass"], 0, 0.04, where=~usable, step="mid", color=VIOLET, lw=0,
                 transform=bottom.get_xaxis_transform(), label="no usable background",
             )  # fmt: skip
             bottom.legend(loc="upper left", fontsize=12)
@@ -162,16 +172,16 @@ def background_fit(mass: Floats, fit: BackgroundFit, sampled: Floats, n_flows: i
     expected, error = fit(grid), fit.error(grid)
     inside = np.histogram(mass, w.signal)[0]
     with figure(11, 7.5) as (fig, ax):
-        ax.plot(grid, expected, color="#bd1f01", lw=2,
+        ax.plot(grid, expected, color=RED, lw=2,
                 label=rf"fit: $\chi^2$ / dof = {fit.chi2:.1f} / {fit.dof} "
                       f"{fit_warning(fit.chi2, fit.dof)}")  # fmt: skip
-        ax.fill_between(grid, expected - error, expected + error, color="#bd1f01", alpha=0.3, lw=0)
+        ax.fill_between(grid, expected - error, expected + error, color=RED, alpha=0.3, lw=0)
         ax.errorbar(w.centers, counts, np.sqrt(counts), fmt="k.", label="data in the sidebands")
         middle = (w.signal[1:] + w.signal[:-1]) / 2
         ax.errorbar(middle, inside, np.sqrt(inside), fmt="o", mfc="w", color="0.5", ms=6,
                     label="data in the signal region, not fitted")  # fmt: skip
         drawn = np.histogram(sampled, w.signal)[0] / n_flows
-        ax.stairs(drawn, w.signal, color="#3f90da", lw=2,
+        ax.stairs(drawn, w.signal, color=BLUE, lw=2,
                   label=f"masses drawn, {len(sampled) // n_flows:,} for each flow")  # fmt: skip
         signal_lines(ax, w)
         ax.set(xlabel=MASS, ylabel="Pairs per bin", xlim=(w.left[0], w.right[-1]))

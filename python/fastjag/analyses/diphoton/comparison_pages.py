@@ -8,14 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from fastjag.reporting.plots import figure, plain, save
+from fastjag.reporting.plots import PALETTE, figure, plain, save
 from fastjag.reporting.report import Report
 
 Numbers = Mapping[str, Any]
 
 # Petroff's ten (arXiv:2107.02270), which those who see few colours can tell apart.
-_COLOURS = ("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70",
-            "#717581", "#92dadd")  # fmt: skip
 _FEWEST = 10  # effective events in a bin of a calibration curve
 _SHOWN = 15  # features with the largest importances
 
@@ -160,7 +158,7 @@ def pictures(numbers: Numbers) -> Iterator[tuple[str, Any]]:
 def _accuracies(numbers: Numbers) -> Any:
     models = numbers["models"]
     with figure(10, 1.5 + 0.6 * len(models)) as (fig, ax):
-        for i, (colour, m) in enumerate(zip(_COLOURS, models.values(), strict=False)):
+        for i, (colour, m) in enumerate(zip(PALETTE, models.values(), strict=False)):
             a = m["balanced_accuracy"]
             ax.errorbar(a["mean"], i, xerr=a["error"] or 0, fmt="o", ms=9, color=colour, capsize=4)
         chance = 1 / len(numbers["classes"])
@@ -228,7 +226,7 @@ def _panels(numbers: Numbers, draw: Callable[[Any, str, Numbers], None]) -> Any:
             panel.set_title(plain(name), fontsize=17)
         names = fig.add_subplot(high, wide, n)
         names.axis("off")
-        for colour, model in zip(_COLOURS, numbers["models"], strict=False):
+        for colour, model in zip(PALETTE, numbers["models"], strict=False):
             names.plot([], [], color=colour, lw=3, label=model)
         names.legend(loc="center", fontsize=15)
     return fig
@@ -236,7 +234,7 @@ def _panels(numbers: Numbers, draw: Callable[[Any, str, Numbers], None]) -> Any:
 
 def _roc_panel(panel: Any, name: str, models: Numbers) -> None:
     panel.plot([0, 1], [0, 1], color="0.7", lw=1, ls=":")
-    for i, (colour, m) in enumerate(zip(_COLOURS, models.values(), strict=False)):
+    for i, (colour, m) in enumerate(zip(PALETTE, models.values(), strict=False)):
         curve = m["roc"][name]
         panel.plot(curve["background"], curve["signal"], color=colour, lw=1.6)
         if curve["auc"] is not None:
@@ -249,7 +247,7 @@ def _roc_panel(panel: Any, name: str, models: Numbers) -> None:
 
 def _calibration_panel(panel: Any, name: str, models: Numbers) -> None:
     panel.plot([0, 1], [0, 1], color="0.7", lw=1, ls=":")
-    for colour, m in zip(_COLOURS, models.values(), strict=False):
+    for colour, m in zip(PALETTE, models.values(), strict=False):
         curve = m["calibration"][name]
         known = np.asarray(curve["events"]) >= _FEWEST
         x, y, error = (np.asarray(curve[c])[known] for c in ("probability", "share", "error"))
@@ -270,7 +268,7 @@ def _importances(importances: Numbers) -> Any:
             }
             top = sorted(mean, key=lambda f: -mean[f])[:_SHOWN]
             height = 0.8 / len(gains)
-            for i, (colour, (model, gain)) in enumerate(zip(_COLOURS, gains.items(), strict=False)):
+            for i, (colour, (model, gain)) in enumerate(zip(PALETTE, gains.items(), strict=False)):
                 panel.barh(np.arange(len(top)) + (i + 0.5) * height - 0.4,
                            [gain[f]["mean"] for f in top], height, color=colour,
                            label=model)  # fmt: skip
@@ -291,7 +289,7 @@ def _particles(drops: Numbers) -> Any:
 
 def _bars(panel: Any, drops: Numbers, label: str) -> None:
     top = sorted(drops, key=lambda f: -drops[f]["mean"])[:_SHOWN]
-    panel.barh(range(len(top)), [drops[f]["mean"] for f in top], color=_COLOURS[0],
+    panel.barh(range(len(top)), [drops[f]["mean"] for f in top], color=PALETTE[0],
                xerr=[drops[f]["error"] or 0 for f in top], error_kw={"lw": 1.2})  # fmt: skip
     panel.axvline(0, color="0.4", lw=1)
     panel.set_xlabel(label, fontsize=15)
@@ -312,7 +310,7 @@ def _costs(numbers: Numbers) -> Any:
         for i, (unit, label) in enumerate((("seconds", "Seconds"), ("memory_MB", "Memory [MB]"))):
             panel = fig.add_subplot(1, 2, i + 1)
             for j, (colour, what) in enumerate(
-                zip(_COLOURS, ("training", "prediction"), strict=False)
+                zip(PALETTE, ("training", "prediction"), strict=False)
             ):
                 values = [m[f"{what}_{unit}"] or np.nan for m in models.values()]
                 panel.barh(np.arange(len(models)) + 0.4 * j - 0.2, values, 0.4, color=colour,

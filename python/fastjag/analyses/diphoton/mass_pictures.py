@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastjag.analyses.diphoton.massfit import MassFit
-from fastjag.reporting.plots import figure
+from fastjag.reporting.plots import BLUE, RED, figure
 
 
 def mass_spectrum(fit: MassFit, title: str = "") -> Any:
@@ -21,11 +21,11 @@ def mass_spectrum(fit: MassFit, title: str = "") -> Any:
         found, uncertain = fit.values["events"], fit.errors["events"]
         top.errorbar(centres, fit.counts, error, label="Events", **points)
         top.plot(
-            centres, fit.background + fit.signal, color="#bd1f01", lw=2,
+            centres, fit.background + fit.signal, color=RED, lw=2,
             label=f"Fit: {found:,.0f} ± {uncertain:,.0f} in the peak",
         )  # fmt: skip
         top.plot(
-            centres, fit.background, color="#3f90da", lw=2, ls="--",
+            centres, fit.background, color=BLUE, lw=2, ls="--",
             label=f"Polynomial of degree {fit.degree}",
         )  # fmt: skip
         width = fit.edges[1] - fit.edges[0]
@@ -40,8 +40,8 @@ def mass_spectrum(fit: MassFit, title: str = "") -> Any:
         shown = f"$\\chi^2$/ndf = {fit.chi2:.1f}/{fit.ndf}; {fit.significance:.1f}$\\sigma$"
         top.legend(loc="upper right", title=f"{described}\n{shown}", title_fontsize=14)
         bottom.errorbar(centres, fit.counts - fit.background, error, **points)
-        bottom.plot(centres, fit.signal, color="#bd1f01", lw=2)
-        bottom.axhline(0, color="#3f90da", lw=1.5, ls="--")
+        bottom.plot(centres, fit.signal, color=RED, lw=2)
+        bottom.axhline(0, color=BLUE, lw=1.5, ls="--")
         bottom.set(xlabel=r"$m_{\gamma\gamma}$ [GeV]", ylabel="Events - bkg.")
         bottom.set_xlim(fit.edges[0], fit.edges[-1])
         fig.align_ylabels()

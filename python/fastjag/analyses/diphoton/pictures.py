@@ -9,10 +9,9 @@ import numpy as np
 
 from fastjag.analyses.diphoton.events import Events
 from fastjag.analyses.diphoton.massfit import MassFit
-from fastjag.reporting.plots import figure, plain
+from fastjag.reporting.plots import BLUE, PALETTE, RED, figure, plain
 
 # Petroff's colours (arXiv:2107.02270), which those who see few colours can tell apart.
-COLOURS = ("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70")
 _FEWEST = 10
 _KINDS = {
     "photon": "Photon",
@@ -63,7 +62,7 @@ def shapes(panel: Any, events: Events, values: Any, edges: Any, of: Any = None) 
         mine = there & (label[which] == i)
         counts = np.histogram(clipped[mine], edges, weights=weight[which[mine]])[0]
         area = counts.sum()
-        style = {"color": COLOURS[i % len(COLOURS)], "lw": 1.6, "ls": "-" if i < 8 else "--"}
+        style = {"color": PALETTE[i % len(PALETTE)], "lw": 1.6, "ls": "-" if i < 8 else "--"}
         if area > 0 and np.count_nonzero(mine) >= _FEWEST:
             panel.stairs(counts / area, edges, label=plain(name), **style)
         else:
@@ -149,14 +148,14 @@ def spectrum(fit: MassFit, label: str) -> Any:
         top, below = fig.subplots(2, 1, sharex=True, height_ratios=(2.2, 1))
         top.errorbar(middle, fit.counts, error, fmt="ko", ms=5, label=label)
         total = fit.background + fit.signal
-        top.stairs(total, fit.edges, color="#bd1f01", lw=1.8, label="fit")
-        top.stairs(fit.background, fit.edges, color="#3f90da", lw=1.8, ls="--", label="polynomial")
+        top.stairs(total, fit.edges, color=RED, lw=1.8, label="fit")
+        top.stairs(fit.background, fit.edges, color=BLUE, lw=1.8, ls="--", label="polynomial")
         top.set_ylabel(f"Events / {width:.3g} GeV")
         top.set_ylim(0, 1.25 * float((fit.counts + error).max()))
         top.legend(fontsize=14)
         below.errorbar(middle, fit.counts - fit.background, error, fmt="ko", ms=5)
-        below.stairs(fit.signal, fit.edges, color="#bd1f01", lw=1.8)
-        below.axhline(0, color="#3f90da", ls="--")
+        below.stairs(fit.signal, fit.edges, color=RED, lw=1.8)
+        below.axhline(0, color=BLUE, ls="--")
         below.set(xlabel=r"$m_{\gamma\gamma}$ [GeV]", ylabel="Without it")
         below.set_xlim(fit.edges[0], fit.edges[-1])
     return fig
@@ -168,7 +167,7 @@ def peak(fit: MassFit) -> Any:
     error = np.sqrt(fit.variances)
     with figure(9, 6.5) as (fig, ax):
         ax.errorbar(middle, fit.counts, error, fmt="ko", ms=5, label="simulated Higgs bosons")
-        ax.stairs(fit.background + fit.signal, fit.edges, color="#bd1f01", lw=1.8, label="fit")
+        ax.stairs(fit.background + fit.signal, fit.edges, color=RED, lw=1.8, label="fit")
         top = float(fit.counts.max())
         ax.set(yscale="log", ylim=(top * 1e-4, top * 5), xlim=(fit.edges[0], fit.edges[-1]))
         ax.set(xlabel=r"$m_{\gamma\gamma}$ [GeV]")

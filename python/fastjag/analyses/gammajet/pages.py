@@ -12,7 +12,7 @@ import numpy as np
 from fastjag.analyses.gammajet.response import extrapolate, profile, weighted_ks
 from fastjag.core.arrays import Array
 from fastjag.reporting.output import results_directory, write_json
-from fastjag.reporting.plots import figure, plain, save
+from fastjag.reporting.plots import BLUE, RED, figure, plain, save
 from fastjag.reporting.report import Report
 from fastjag.statistics import bad_fits, fit_warning
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from fastjag.analyses.gammajet.run import GammaJet
 
 _LABEL = {"balance": "Balance", "mpf": "MPF"}
-_STYLE = {"data": {"fmt": "ko"}, "simulation": {"fmt": "s", "color": "#bd1f01", "mfc": "white"}}
-_COLOUR = {"balance": "#3f90da", "mpf": "#bd1f01"}
+_STYLE = {"data": {"fmt": "ko"}, "simulation": {"fmt": "s", "color": RED, "mfc": "white"}}
+_COLOUR = {"balance": BLUE, "mpf": RED}
 _COMPARED = {
     "photon_pt": r"Photon $p_T$ [GeV]", "photon_eta": r"Photon $\eta$",
     "jet_pt": r"Leading jet $p_T$ [GeV]", "jet_eta": r"Leading jet $\eta$",
@@ -130,7 +130,7 @@ def _closure(found: Mapping[str, Any], eta: list[float]) -> Any:
                     a, e = b["line"]["intercept"], b["line"]["error"]
                     top.fill_between(
                         [b["low"], b["high"]], a - e, a + e, alpha=0.25, lw=0,
-                        color="k" if name == "data" else "#bd1f01",
+                        color="k" if name == "data" else RED,
                         label=rf"{name}, $\alpha\to 0$" if k == 0 else None,
                     )  # fmt: skip
             top.axhline(1, color="0.6", lw=1, ls=":")
@@ -194,7 +194,7 @@ def _comparison(rows: Mapping[str, Mapping[str, Array]]) -> tuple[Any, dict[str,
                 w = content["weight"] / content["weight"].sum()
                 shape[key] = np.histogram(content[name], edges, weights=w)[0] / width
                 error[key] = np.sqrt(np.histogram(content[name], edges, weights=w**2)[0]) / width
-            top.stairs(shape["simulation"], edges, color="#bd1f01", lw=1.6, label="simulation")
+            top.stairs(shape["simulation"], edges, color=RED, lw=1.6, label="simulation")
             top.errorbar(middle, shape["data"], error["data"], fmt="ko", ms=4, label="data")
             found = weighted_ks(data[name], simulation[name], data["weight"], simulation["weight"])
             tests[name] = found._asdict()

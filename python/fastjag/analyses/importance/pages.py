@@ -15,7 +15,7 @@ from fastjag.analyses.importance.tables import Table, read_table, toy_table
 from fastjag.core.checks import needs
 from fastjag.io.files import first_line
 from fastjag.reporting.output import results_directory, write_json
-from fastjag.reporting.plots import save
+from fastjag.reporting.plots import RED, save
 from fastjag.reporting.report import Report
 
 _CAPTIONS = {
@@ -127,7 +127,7 @@ def write(
             drawn["training"] = pictures.training(result)
         for name, fig in drawn.items():
             if title:
-                fig.suptitle(title, color="#bd1f01", fontsize=15, fontweight="bold")
+                fig.suptitle(title, color=RED, fontsize=15, fontweight="bold")
             save(fig, directory / f"{name}.png", directory / f"{name}.pdf")
         content = {"fastjag": version, **result.to_dict()}
         if table is not None:

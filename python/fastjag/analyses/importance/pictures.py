@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 
 from fastjag.analyses.importance.compare import Importances
-from fastjag.reporting.plots import figure, plain
+from fastjag.reporting.plots import PALETTE, figure, plain
 
-_COLOURS = ("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300")
 _TERMS = 20  # Taylor coefficients shown
 _LINES = 8  # features followed during training
 
@@ -67,7 +66,7 @@ def correlations(result: Importances) -> Any:
 def taylor(result: Importances) -> Any:
     """The largest Taylor coefficients of both orders."""
     terms = sorted(result.taylor, key=lambda key: -result.taylor[key])[:_TERMS]
-    colour = {1: _COLOURS[0], 2: _COLOURS[1]}
+    colour = {1: PALETTE[0], 2: PALETTE[1]}
     with figure(11, 2.2 + 0.38 * len(terms)) as (fig, ax):
         for order, label in ((1, "first order"), (2, "second order")):
             at = [i for i, key in enumerate(terms) if len(key) == order]
@@ -87,7 +86,7 @@ def training(result: Importances) -> Any:
     largest = sorted(curves, key=lambda name: -curves[name][-1])[:_LINES]
     with figure(10, 6.5) as (fig, ax):
         for i, name in enumerate(largest):
-            ax.plot(steps, curves[name], label=plain(name), color=_COLOURS[i % 7], marker="o", ms=4,
+            ax.plot(steps, curves[name], label=plain(name), color=PALETTE[i % 7], marker="o", ms=4,
                     ls=("-", "--")[i // 7])  # fmt: skip
         ax.set(xlabel="Epoch", ylabel=r"$\langle|t_i|\rangle$ per standard deviation")
         ax.set_ylim(0, 1.05 * max(max(curves[name]) for name in largest))

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastjag.io import write_histograms
 from fastjag.reporting.output import new_file, results_directory, write_json
-from fastjag.reporting.plots import figure, save
+from fastjag.reporting.plots import BLUE, GREY, ORANGE, RED, VIOLET, figure, save
 from fastjag.reporting.report import Report
 
 if TYPE_CHECKING:
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from fastjag.analyses.jets.tagging import Tagging
     from fastjag.analyses.jets.tracks import TrackSpectrum
 
-_COLOURS = {"all": "k", "quark": "#3f90da", "gluon": "#ffa90e", "c": "#832db6", "b": "#bd1f01"}
-_TRACKS = {"in jets": "k", "elsewhere": "#94a4a2", "in light jets": "#3f90da", "in c jets": "#832db6",
-           "in b jets": "#bd1f01"}  # fmt: skip
+_COLOURS = {"all": "k", "quark": BLUE, "gluon": ORANGE, "c": VIOLET, "b": RED}
+_TRACKS = {"in jets": "k", "elsewhere": GREY, "in light jets": BLUE, "in c jets": VIOLET,
+           "in b jets": RED}  # fmt: skip
 
 
 def _stairs(ax: Any, h: Any, colour: str, label: str, *, density: bool, unit: bool) -> None:
@@ -228,7 +228,7 @@ def draw_roc(result: Tagging) -> Any:
             good = found["mistag"] > 0
             ax.plot(
                 found["efficiency"][good], found["mistag"][good],
-                color=("#3f90da", "#bd1f01", "#832db6")[i % 3], lw=2,
+                color=(BLUE, RED, VIOLET)[i % 3], lw=2,
                 label=f"{name}: AUC {found['auc']:.4f} $\\pm$ {found['auc_error']:.4f}",
             )  # fmt: skip
         grid = np.linspace(1e-3, 1, 200)
@@ -247,7 +247,7 @@ def draw_scores(result: Tagging) -> Any:
         ax.remove()
         axes = fig.subplots(1, len(result.models), squeeze=False)[0]
         for ax, (name, found) in zip(axes, result.models.items(), strict=True):
-            for label, colour, which in ((signal, "#bd1f01", 1), (background, "#3f90da", 0)):
+            for label, colour, which in ((signal, RED, 1), (background, BLUE, 0)):
                 values = found["scores"][result.labels == which]
                 counts, edges = np.histogram(values, 40, (0, 1))
                 ax.stairs(counts / max(1, len(values)), edges, color=colour, lw=1.6, label=label)

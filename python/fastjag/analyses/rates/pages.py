@@ -25,12 +25,11 @@ from fastjag.analyses.rates.rates import (
 from fastjag.core.checks import at_least, needs, real
 from fastjag.io.files import Files
 from fastjag.reporting.output import results_directory, write_json
-from fastjag.reporting.plots import figure, plain, save
+from fastjag.reporting.plots import PALETTE, figure, plain, save
 from fastjag.reporting.report import Report
 from fastjag.selection import LumiMask
 from fastjag.toys.triggers import write_triggers
 
-_COLOURS = ("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300")
 _POINTS = 80  # of a run in the picture of rates along it
 _DRAWN = 6  # runs, and triggers, in a picture or a note
 
@@ -269,7 +268,7 @@ def _against_pileup(result: Result) -> Any:
         highest = max([r.pileup or 0 for r in result.rates] + [at or 0])
         grid = np.linspace(0, 1.08 * highest, 100)
         for i, (trigger, fits) in enumerate(list(result.fits.items())[:_DRAWN]):
-            colour = _COLOURS[i % 7]
+            colour = PALETTE[i % 7]
             mine = [r for r in result.rates if r.trigger == trigger]
             values = [r.scaled(bunches=result.target.bunches) for r in mine]
             errors = [np.nan if e is None else e for _, e in values]
@@ -304,7 +303,7 @@ def _along_runs(result: Result) -> Any:
         ax.remove()
         for i, trigger in enumerate(triggers):
             panel = fig.add_subplot(len(triggers), 1, i + 1)
-            for colour, run in zip(_COLOURS, runs, strict=False):
+            for colour, run in zip(PALETTE, runs, strict=False):
                 rows = counts.run == run
                 section, n = counts.section[rows], counts.fired[trigger][rows]
                 starts = np.arange(0, len(section), group)
