@@ -22,7 +22,7 @@ from scipy import stats
 from fastjag.analyses.dimuon.config import Config
 from fastjag.analyses.dimuon.search import STAGES, Search
 from fastjag.analyses.dimuon.toys import search_events, toy_events, write_search
-from fastjag.models import trees
+from fastjag.models.fold_scores import TreeSettings
 
 EVENTS = 135_000  # of which 20,000 opposite-sign pairs are in the window after all cuts
 TOY_EVENTS = 80_000  # yields of the publication
@@ -58,7 +58,7 @@ def signal_toy(seed: int) -> dict[str, float]:
 
     torch.set_num_threads(1)
     events = toy_events(TOY_EVENTS, signal=SIGNAL, seed=seed)
-    settings = trees.with_changes("fast", members=20)
+    settings = TreeSettings.preset("fast", members=20)
     found = search_events(
         events, flow_seeds=(2 * seed, 2 * seed + 1), classifier=settings, seed=seed, check=True
     )
@@ -81,7 +81,7 @@ def null_toy(seed: int) -> list[float]:
     torch.set_num_threads(1)
     found = search_events(
         toy_events(TOY_EVENTS, seed=seed), flow_seeds=(seed,), seed=seed, rates=NULL_RATES,
-        classifier=trees.with_changes("fast", members=1),
+        classifier=TreeSettings.preset("fast", members=1),
     )["OS"]  # fmt: skip
     return [*found.curves["classifier"].result.Z, float(found.reweighted.Z)]
 

@@ -16,7 +16,7 @@ import numpy as np
 from sklearn.svm import SVC
 
 import fastjag as fj
-from fastjag.models.pyramids import PyramidLinear, SumOfPyramids
+from fastjag.models.pyramid_classifiers import PyramidLinear, SumOfPyramids
 
 LEVELS = 6
 EXTENT = {"log_pt": (3.0, 7.0), "eta": (-5.0, 5.0), "phi": (-np.pi, np.pi)}

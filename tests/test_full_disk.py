@@ -55,7 +55,7 @@ def histograms(path):
 def flow(path):
     import torch
 
-    from fastjag.models.training import write
+    from fastjag.models.flow_training import write
 
     write({"a": torch.rand(50_000)}, path)
 

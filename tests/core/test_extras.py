@@ -32,8 +32,8 @@ ON_DEMAND = {
     "fastjag.io.transport": {"aiohttp", "XRootD"},  # of files on servers
     "fastjag.analyses.diphoton.clustering": {"fastjet"},  # of simulations, not of studies
     "fastjag.analyses.common.settings": {"yaml"},  # configurations of searches
-    "fastjag.models.device": {"torch", "xgboost"},  # of those that train
-    "fastjag.models.ensembles": {"imblearn"},  # one of its kinds of forests
+    "fastjag.models.training_device": {"torch", "xgboost"},  # of those that train
+    "fastjag.models.forests": {"imblearn"},  # one of its kinds of forests
 }
 # Their modules come with others, or are a choice of the user (treefile: std::vector by ROOT).
 COME_ALONG = {"matplotlib": "mplhep", "boost_histogram": "hist", "cramjam": "uproot",

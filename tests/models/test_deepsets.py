@@ -16,7 +16,7 @@ from sklearn.metrics import balanced_accuracy_score
 
 import fastjag as fj
 from fastjag.models.deepsets import DeepSets
-from fastjag.models.sets import EventSets, segment_sum
+from fastjag.models.particle_tensors import EventSets, segment_sum
 
 INPUTS = {
     "photon": ("pt", "eta", "phi", "E"),

@@ -8,9 +8,10 @@ from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fastjag import Jagged
+from fastjag.models.boosted_trees import BoostedTrees
 from fastjag.models.deepsets import DeepSets
-from fastjag.models.ensembles import BalancedForest, BalancedSubsets, BoostedTrees, Forest
-from fastjag.models.sets import EventSets
+from fastjag.models.forests import BalancedForest, BalancedSubsets, Forest
+from fastjag.models.particle_tensors import EventSets
 from fastjag.models.weights import training_weights
 
 TABLES = [

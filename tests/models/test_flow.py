@@ -9,11 +9,11 @@ from scipy import stats
 torch = pytest.importorskip("torch")
 pytest.importorskip("zuko")
 
-from fastjag.models.flow import ConditionalFlow, FlowSettings, fit_flows, with_changes
-from fastjag.models.stacked import StackedFlows
-from fastjag.models.training import Training, new_network
+from fastjag.models.flow import ConditionalFlow, fit_flows
+from fastjag.models.flow_training import FlowSettings, Training, new_network
+from fastjag.models.stacked_flows import StackedFlows
 
-TINY = with_changes("fast", epochs=4, hidden=(8,), patience=None)
+TINY = FlowSettings.preset("fast", epochs=4, hidden=(8,), patience=None)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -35,7 +35,9 @@ def sample(seed=1, n=3000):
 
 def test_learns_a_conditional_density():
     features, context = sample()
-    flow = ConditionalFlow(with_changes("fast", transforms=2, epochs=40, batch_size=512), seed=3)
+    flow = ConditionalFlow(
+        FlowSettings.preset("fast", transforms=2, epochs=40, batch_size=512), seed=3
+    )
     flow.fit(features, context)
     test, at = sample(seed=2)
     x, y = test.T
@@ -84,7 +86,7 @@ def test_saved_and_loaded(tmp_path, kind, n_features):
 
 
 def test_an_interrupted_training_goes_on(tmp_path, monkeypatch):
-    from fastjag.models import training as module
+    from fastjag.models import flow_training as module
 
     features, context = sample(n=200)
     whole = ConditionalFlow(TINY, seed=1).fit(features, context)
@@ -153,7 +155,7 @@ def test_a_stack_is_its_flows(kind, n_features):
 
 def test_flows_side_by_side_are_those_trained_alone():
     features, context = sample(n=300)
-    settings = with_changes("fast", epochs=40, hidden=(8,), patience=2, learning_rate=0.02)
+    settings = FlowSettings.preset("fast", epochs=40, hidden=(8,), patience=2, learning_rate=0.02)
     together = fit_flows(settings, [1, 2, 5], features, context)
     epochs = set()
     for flow in together:
@@ -171,12 +173,14 @@ def test_flows_side_by_side_are_those_trained_alone():
 def test_a_loss_that_diverges_is_an_error():
     features, context = sample(n=100)
     with pytest.raises(FloatingPointError, match=r"the loss is .* in epoch \d: lower the learning"):
-        ConditionalFlow(with_changes("fast", learning_rate=1e30)).fit(features, context)
+        ConditionalFlow(FlowSettings.preset("fast", learning_rate=1e30)).fit(features, context)
 
 
 def test_early_stopping():
     rng = np.random.default_rng(1)
-    flow = ConditionalFlow(with_changes("fast", patience=2, epochs=500, learning_rate=0.05), seed=1)
+    flow = ConditionalFlow(
+        FlowSettings.preset("fast", patience=2, epochs=500, learning_rate=0.05), seed=1
+    )
     flow.fit(rng.normal(size=(60, 2)), rng.normal(size=60))
     epochs = len(flow.record["train_loss"])
     assert epochs == flow.record["best_epoch"] + 3
@@ -225,7 +229,9 @@ def in_gev(seed=1, n=4000):
 
 def test_features_in_gev_are_learned():
     """Splines are the identity beyond 5: without standardisation nothing of pt would be learned."""
-    settings = with_changes("spline", epochs=40, learning_rate=5e-3, hidden=(32,), transforms=2)
+    settings = FlowSettings.preset(
+        "spline", epochs=40, learning_rate=5e-3, hidden=(32,), transforms=2
+    )
     flow = ConditionalFlow(settings, seed=1).fit(*in_gev())
     test, mass = in_gev(2)
     scale = 20 + 2 * mass

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fastjag.models.device import training_device
+from fastjag.models.training_device import training_device
 
 
 @pytest.fixture
@@ -63,12 +63,12 @@ def test_no_device(device):
 
 
 def test_models_ask():
-    from fastjag.models import deepsets, ensembles, flow
+    from fastjag.models import boosted_trees, deepsets, flow
 
     x, y = np.zeros((20, 2)), np.arange(20) % 2
     with pytest.raises(ValueError, match="device must be"):
         flow.ConditionalFlow(device="tpu")
     with pytest.raises(ValueError, match="device must be"):
-        ensembles.BoostedTrees(device="tpu").fit(x, y)
+        boosted_trees.BoostedTrees(device="tpu").fit(x, y)
     with pytest.raises(ValueError, match="device must be"):
         deepsets.DeepSets(inputs={"Jet": ["pt"]}, device="tpu").fit({}, y)

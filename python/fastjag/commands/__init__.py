@@ -58,7 +58,7 @@ ThreadsOption = Annotated[
 
 
 def _device(text: str) -> str:
-    from fastjag.models.device import training_device
+    from fastjag.models.training_device import training_device
 
     try:
         training_device(text)

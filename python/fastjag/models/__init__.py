@@ -1,1 +1,24 @@
-"""Networks and tree ensembles that learn from what the kernels give."""
+"""Models that learn from what the kernels give.
+
+Of tables, one row per event:
+
+- ``boosted_trees``: XGBoost, ``BoostedTrees``
+- ``forests``: random forests, and ensembles of balanced subsets
+- ``fold_scores``: data against background by boosted trees, every event scored out of fold
+- ``table_classifier``: what ``boosted_trees`` and ``forests`` check and have in common
+
+Of sets of particles:
+
+- ``deepsets``: ``DeepSets``, a network of sums over particles
+- ``particle_tensors``: particles as torch tensors, standardised
+- ``pyramid_classifiers``: linear models and support-vector machines of the pyramid-match kernel
+
+Densities that can be sampled:
+
+- ``flow``: ``ConditionalFlow``, p(features | context)
+- ``flow_training``: its settings, and its course of training, which can be resumed
+- ``stacked_flows``: flows of several seeds, trained in one pass
+
+For all: ``weights`` (signed weights, classes of equal importance, a part for validation) and
+``training_device`` (where training may run).
+"""

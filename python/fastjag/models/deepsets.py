@@ -21,10 +21,9 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from fastjag.core.checks import at_least
-from fastjag.models.device import training_device
-from fastjag.models.ensembles import validation_part
-from fastjag.models.sets import Floats, Standards, Tensors
-from fastjag.models.weights import Classifier, Training, training_weights
+from fastjag.models.particle_tensors import Floats, Standards, Tensors
+from fastjag.models.training_device import training_device
+from fastjag.models.weights import Classifier, Training, training_weights, validation_part
 from fastjag.reporting.output import new_file
 from fastjag.reporting.progress import progress_bar
 
@@ -72,7 +71,7 @@ class DeepSets(Classifier):
     ----------
     inputs
         Type of particles to the columns to use, for example {"photon": ("pt", "eta", "phi", "E")}.
-        How they are standardised: :class:`fastjag.models.sets.Standard`.
+        How they are standardised: :class:`fastjag.models.particle_tensors.Standard`.
     flat
         Columns of the event, such as ("met_et", "met_phi").
     phi, rho
@@ -89,7 +88,7 @@ class DeepSets(Classifier):
     device
         "cpu", or "cuda" where torch has one.
 
-    ``X`` is a :class:`fastjag.models.sets.EventSets` or the like, such as the events of the
+    ``X`` is a :class:`fastjag.models.particle_tensors.EventSets` or the like, such as the events of the
     diphoton analysis. ``losses_`` holds the losses by epoch, ``best_epoch_`` the one kept.
     """
 

@@ -10,7 +10,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from fastjag.core.checks import one_of
-from fastjag.models.device import training_device
-from fastjag.models.training import PRESETS, FlowSettings, Training, new_network, read, write
+from fastjag.models.flow_training import FlowSettings, Training, new_network, read, write
+from fastjag.models.training_device import training_device
 
 Floats = NDArray[np.float64]
 
@@ -103,7 +103,7 @@ class ConditionalFlow:
         self, settings: FlowSettings | str = "spline", *, seed: int = 0, device: str = "cpu"
     ) -> None:
         if isinstance(settings, str):
-            settings = PRESETS[one_of("settings", settings, tuple(PRESETS))]
+            settings = FlowSettings.preset(settings)
         one_of("kind", settings.kind, ("spline", "affine"))
         if not hasattr(torch.nn, settings.activation):
             raise ValueError(f"activation must be a torch.nn class, got {settings.activation!r}")
@@ -350,8 +350,3 @@ def _digest(*tensors: torch.Tensor) -> str:
     for tensor in tensors:
         digest.update(tensor.cpu().numpy().tobytes())
     return digest.hexdigest()
-
-
-def with_changes(settings: str, **changes: Any) -> FlowSettings:
-    """A preset with some of its settings changed."""
-    return replace(PRESETS[one_of("settings", settings, tuple(PRESETS))], **changes)

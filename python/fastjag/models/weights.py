@@ -135,6 +135,41 @@ def balanced_draw(
     return np.concatenate(drawn)
 
 
+def validation_part(
+    codes: NDArray[np.int64], share: float, rng: np.random.Generator, weights: Floats,
+    groups: ArrayLike | None = None,
+) -> NDArray[np.bool_]:  # fmt: skip
+    """Mask of a random ``share`` of each class, one event or more; ValueError for single events.
+    With ``groups``, numbers of shape (n,), of a share of the groups: copies stay together.
+
+    Events of weight 0 say nothing about a loss, and a part that holds only them has none: they are
+    left to the training.
+    """
+    if not 0 < share < 1:
+        raise ValueError(f"validation must be a share between 0 and 1, got {share!r}")
+    held = np.zeros(len(codes), bool)
+    if groups is not None:
+        _, group = np.unique(np.asarray(groups), return_inverse=True)
+        n = int(group.max()) + 1
+        for _ in range(100):
+            held = rng.permutation(n)[group] < max(1, round(share * n))
+            there = [np.unique(codes[part & (weights > 0)]) for part in (held, ~held)]
+            if all(len(found) == int(codes.max()) + 1 for found in there):
+                return np.asarray(held)
+        raise ValueError(
+            f"{n} groups cannot be split so that both parts have events of all classes"
+        )
+    for code in range(int(codes.max()) + 1):
+        members = rng.permutation(np.flatnonzero((codes == code) & (weights > 0)))
+        if len(members) < 2:
+            raise ValueError(
+                f"each class needs two events or more, one of them for validation, that have "
+                f"weights above 0; class number {code} has {len(members)}"
+            )
+        held[members[: max(1, round(share * len(members)))]] = True
+    return held
+
+
 class Classifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc]
     """What the classifiers of this package share: ``classes_``, ``predict_proba``, ``predict``."""
 

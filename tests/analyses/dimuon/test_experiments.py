@@ -22,11 +22,11 @@ from fastjag.analyses.dimuon.experiments import (
 )
 from fastjag.analyses.dimuon.preprocess import Preprocessing, Scale
 from fastjag.analyses.dimuon.samples import draw_null
-from fastjag.models.trees import fold_scores, with_changes
+from fastjag.models.fold_scores import TreeSettings, fold_scores
 from fastjag.statistics import Window, fit_background
 
 WINDOW = Window(5, 9, 10.6, 16, sr_edges=6)
-SETTINGS = with_changes("fast", folds=3, members=1, rounds=8)
+SETTINGS = TreeSettings.preset("fast", folds=3, members=1, rounds=8)
 FITTED = Preprocessing({n: Scale(0, 1, 0, 1) for n in ("a", "b")}, 9.0, 3.0)
 
 

@@ -11,7 +11,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("xgboost")
 
 from fastjag.analyses.dimuon.toys import CONFIG, search_events, toy_events
-from fastjag.models import flow, trees
+from fastjag.models.flow_training import FlowSettings
+from fastjag.models.fold_scores import TreeSettings
 
 RATES = (1.0, 0.3, 0.1, 0.03)
 
@@ -29,7 +30,7 @@ def searches(seeds, signal, **options):
     return [
         search_events(
             toy_events(80_000, signal=signal, seed=seed), flow_seeds=(seed,), seed=seed,
-            flow=flow.with_changes("fast", epochs=16), **options,
+            flow=FlowSettings.preset("fast", epochs=16), **options,
         )
         for seed in seeds
     ]  # fmt: skip
@@ -37,13 +38,13 @@ def searches(seeds, signal, **options):
 
 @pytest.fixture(scope="module")
 def with_signal():
-    return searches(range(1, 11), 270, classifier=trees.with_changes("fast", members=4))
+    return searches(range(1, 11), 270, classifier=TreeSettings.preset("fast", members=4))
 
 
 @pytest.fixture(scope="module")
 def without_signal():
     return searches(
-        range(101, 109), 0, classifier=trees.with_changes("fast", members=1), rates=RATES
+        range(101, 109), 0, classifier=TreeSettings.preset("fast", members=1), rates=RATES
     )
 
 
@@ -82,6 +83,6 @@ def test_nothing_is_found_without_a_signal(without_signal):
 
 
 def test_samples_are_like_the_sidebands():
-    (found,) = searches([201], 0, classifier=trees.with_changes("fast", members=1), check=True)
+    (found,) = searches([201], 0, classifier=TreeSettings.preset("fast", members=1), check=True)
     assert found["OS"].closure.auc == pytest.approx(0.5, abs=0.02)
     assert found["SS"].closure is None

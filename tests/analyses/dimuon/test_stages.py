@@ -25,7 +25,8 @@ pytest.importorskip("xgboost")
 
 from sklearn.metrics import roc_auc_score
 
-from fastjag.models.flow import ConditionalFlow, with_changes
+from fastjag.models.flow import ConditionalFlow
+from fastjag.models.flow_training import FlowSettings
 
 WINDOW = Window(5, 9, 10.6, 16, sr_edges=6)
 CONFIG = Config("toy", ("toys.root",), WINDOW, ("dimu_pt", "mu0_ip3d"))
@@ -147,7 +148,7 @@ def test_samples_follow_the_sidebands():
     rows = fitted.transform(events.features, events.mass)
     beside = events.sideband
     flows = [
-        ConditionalFlow(with_changes("fast", epochs=12), seed=s).fit(
+        ConditionalFlow(FlowSettings.preset("fast", epochs=12), seed=s).fit(
             rows.values[beside], rows.mass[beside]
         )
         for s in (1, 2)

@@ -15,7 +15,9 @@ from fastjag.analyses.dimuon.prepare import prepare
 from fastjag.analyses.dimuon.samples import Events
 from fastjag.analyses.dimuon.search import Search
 from fastjag.analyses.dimuon.toys import CONFIG, search_events, toy_events, write_search
-from fastjag.models import training, trees
+from fastjag.models import flow_training
+from fastjag.models.flow_training import Training
+from fastjag.models.fold_scores import TreeSettings
 from fastjag.statistics import significance
 
 
@@ -114,8 +116,8 @@ def test_an_interrupted_search_goes_on(tmp_path, monkeypatch):
     config = Config.read(path)
     whole = Search(config, tmp_path / "whole", progress=False)
     whole.run(["flow"])
-    monkeypatch.setattr(training, "_EVERY", -1.0)  # a checkpoint after every epoch
-    epoch, done = training.Training._epoch, []
+    monkeypatch.setattr(flow_training, "_EVERY", -1.0)  # a checkpoint after every epoch
+    epoch, done = Training._epoch, []
 
     def interrupted(self):
         if len(done) == 2:
@@ -125,7 +127,7 @@ def test_an_interrupted_search_goes_on(tmp_path, monkeypatch):
 
     search = Search(config, tmp_path / "out", progress=False)
     with monkeypatch.context() as patch:
-        patch.setattr(training.Training, "_epoch", interrupted)
+        patch.setattr(Training, "_epoch", interrupted)
         with pytest.raises(KeyboardInterrupt):
             search.run(["flow"])
     checkpoint = search.folder("flow") / "training.pt"
@@ -148,10 +150,10 @@ def test_an_interrupted_search_goes_on(tmp_path, monkeypatch):
 def test_events_that_nothing_can_be_learned_from(background):
     tiny = toy_events(300, seed=1)
     with pytest.raises(ValueError, match=r"background has \d events, fewer than the 50 folds"):
-        search_events(tiny, classifier=trees.with_changes("fast", members=1, folds=50))
+        search_events(tiny, classifier=TreeSettings.preset("fast", members=1, folds=50))
     nowhere = {name: x[x.sideband] for name, x in toy_events(6000, seed=1).items()}
     with pytest.raises(ValueError, match="signal region has 0 events, fewer than the 50 folds"):
-        search_events(nowhere, classifier=trees.with_changes("fast", members=1, folds=50))
+        search_events(nowhere, classifier=TreeSettings.preset("fast", members=1, folds=50))
     for value, message in ((1.5, "'mu0_ip3d' has the same value 1.5"),
                            (np.nan, "'mu0_ip3d' is not a finite number in any")):  # fmt: skip
         broken = {

@@ -8,7 +8,7 @@ from jet_samples import FEW, events_file, jet_folder, tiny_events, write_tiny  #
 from fastjag.analyses.jets import JetReader, read_tensors, tagging, to_jetntuple, write_tensors
 from fastjag.analyses.jets.tensors import Table
 from fastjag.io.files import ReadError
-from fastjag.models.ensembles import validation_part
+from fastjag.models.weights import validation_part
 from fastjag.toys.jetfiles import write_jets
 
 
@@ -134,7 +134,7 @@ def test_validation_keeps_copies_together():
 
 def test_models_are_told(monkeypatch):
     """Both hand their groups on, of the events that they train on."""
-    from fastjag.models import deepsets, ensembles
+    from fastjag.models import boosted_trees, deepsets
 
     seen = []
 
@@ -144,10 +144,10 @@ def test_models_are_told(monkeypatch):
 
     rng = np.random.default_rng(6)
     y, w, group = rng.integers(0, 2, 50), rng.normal(1, 1, 50), np.arange(50) // 2
-    monkeypatch.setattr(ensembles, "validation_part", part)
+    monkeypatch.setattr(boosted_trees, "validation_part", part)
     monkeypatch.setattr(deepsets, "validation_part", part)
     with pytest.raises(StopIteration):
-        ensembles.BoostedTrees(rounds=5, negative="drop").fit(rng.random((50, 2)), y, w, group)
+        boosted_trees.BoostedTrees(rounds=5, negative="drop").fit(rng.random((50, 2)), y, w, group)
     with pytest.raises(StopIteration):
         deepsets.DeepSets({"a": ("pt",)}, (), negative="drop").fit({}, y, w, groups=group)
     for groups in seen:

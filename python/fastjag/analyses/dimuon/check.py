@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from fastjag.analyses.dimuon.preprocess import Floats
-from fastjag.models.trees import TreeSettings, fold_scores, with_changes
+from fastjag.models.fold_scores import TreeSettings, fold_scores
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def closure(
     threads: int | None = None,
 ) -> Closure:
     """Compare (n, F) samples with (m, F) data, all preprocessed, cross-validated in folds."""
-    chosen = settings or with_changes("fast", members=1)
+    chosen = settings or TreeSettings.preset("fast", members=1)
     inside = np.ones(len(data), bool)
 
     def auc(x: Floats, y: Floats) -> float:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fastjag.analyses.dimuon.preprocess import Floats, Preprocessing
 from fastjag.models.flow import ConditionalFlow
-from fastjag.models.trees import FoldScores, TreeSettings, fold_scores
+from fastjag.models.fold_scores import FoldScores, TreeSettings, fold_scores
 from fastjag.reporting.output import new_file
 from fastjag.reporting.progress import progress_bar
 

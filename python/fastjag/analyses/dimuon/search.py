@@ -19,11 +19,10 @@ from fastjag.analyses.dimuon.preprocess import Floats, Preprocessing
 from fastjag.analyses.dimuon.samples import Events, read_background
 from fastjag.analyses.dimuon.verdicts import verdicts
 from fastjag.core.checks import near_misses
-from fastjag.models import flow, trees
-from fastjag.models.device import training_device
 from fastjag.models.flow import ConditionalFlow
-from fastjag.models.training import FlowSettings
-from fastjag.models.trees import TreeSettings
+from fastjag.models.flow_training import FlowSettings
+from fastjag.models.fold_scores import TreeSettings
+from fastjag.models.training_device import training_device
 from fastjag.statistics import BackgroundFit
 
 Preset = TypeVar("Preset")
@@ -142,10 +141,10 @@ class Search:
         return list(self.config.flow["seeds"])
 
     def flow_settings(self) -> FlowSettings:
-        return _changed(self.config.flow, "flow", FlowSettings, flow.with_changes)
+        return _changed(self.config.flow, "flow", FlowSettings, FlowSettings.preset)
 
     def tree_settings(self, members: int | None = None) -> TreeSettings:
-        found = _changed(self.config.classifier, "classifier", TreeSettings, trees.with_changes)
+        found = _changed(self.config.classifier, "classifier", TreeSettings, TreeSettings.preset)
         return found if members is None else replace(found, members=members)
 
     def trained_flows(self) -> list[ConditionalFlow]:

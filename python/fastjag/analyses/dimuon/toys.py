@@ -20,8 +20,8 @@ from fastjag.analyses.dimuon.samples import Events, draw_samples
 from fastjag.analyses.dimuon.sections import FINE
 from fastjag.core.checks import at_least
 from fastjag.models.flow import fit_flows
-from fastjag.models.training import FlowSettings
-from fastjag.models.trees import TreeSettings, fold_scores
+from fastjag.models.flow_training import FlowSettings
+from fastjag.models.fold_scores import TreeSettings, fold_scores
 from fastjag.reporting.output import write_text
 from fastjag.statistics import Significance, Window, significance
 

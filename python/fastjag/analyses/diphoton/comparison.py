@@ -78,7 +78,7 @@ def compare(
     column and event of a value that no model accepts.
     """
     needs("sklearn", "diphoton")
-    from fastjag.models.ensembles import as_table
+    from fastjag.models.table_classifier import as_table
 
     for name in models:
         if name not in MODELS:

@@ -100,7 +100,7 @@ def aggregates(events: Events, names: Iterable[str] | None = None) -> dict[str, 
         `DEFAULT` that the events allow.
 
     NaN where a feature is not defined, such as the mass of two jets where there is one: XGBoost
-    takes it as missing; :mod:`fastjag.models.ensembles` fills it for others with a value below
+    takes it as missing; :mod:`fastjag.models.table_classifier` fills it for others with a value below
     all that occur in training. Sums and numbers of nothing are 0. Energies are in GeV.
 
     Raises ValueError naming a feature that is not known or not allowed, and what it may be.

@@ -95,16 +95,16 @@ def recipes(
     threads: int | None,
 ) -> dict[str, tuple[str, Any]]:
     """Model to what it sees and the estimator, not fitted."""
+    from fastjag.models.boosted_trees import BoostedTrees
     from fastjag.models.deepsets import DeepSets
-    from fastjag.models.ensembles import (
+    from fastjag.models.forests import (
         BalancedForest,
-        BoostedTrees,
         Forest,
         balanced_bagging,
         easy_ensemble,
         undersampling,
     )
-    from fastjag.models.pyramids import PyramidLinear, PyramidSVM
+    from fastjag.models.pyramid_classifiers import PyramidLinear, PyramidSVM
 
     trees, rounds, rate = (60, 100, 0.2) if fast else (300, 500, 0.1)
     kernels = {

@@ -26,7 +26,7 @@ from fastjag.analyses.diphoton.selections import selection_of
 from fastjag.analyses.diphoton.skim import skim
 from fastjag.core.checks import at_least, needs
 from fastjag.io.files import find_files
-from fastjag.models.device import training_device
+from fastjag.models.training_device import training_device
 from fastjag.reporting.output import results_directory, write_json
 
 STAGES = ("select", "features", "train", "report")

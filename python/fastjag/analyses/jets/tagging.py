@@ -15,7 +15,7 @@ from fastjag.analyses.jets.tensors import Table
 from fastjag.core.arrays import Array
 from fastjag.core.checks import at_least, needs, one_of
 from fastjag.jagged import Padded
-from fastjag.models.device import training_device
+from fastjag.models.training_device import training_device
 from fastjag.reporting.output import new_file
 
 MODELS = ("XGBoost", "DeepSets")
@@ -179,7 +179,7 @@ def _boosted_trees(
     table: Table, labels: Array, weights: Array, held: Array, **options: Any
 ) -> tuple[Any, Array, list[str]]:
     needs("xgboost", "trees")
-    from fastjag.models.ensembles import BoostedTrees
+    from fastjag.models.boosted_trees import BoostedTrees
 
     columns = _tree_columns(table)
     matrix = np.column_stack(list(columns.values()))
@@ -210,7 +210,7 @@ def _deep_sets(
 ) -> tuple[Any, Array, list[str]]:
     needs("torch", "torch")
     from fastjag.models.deepsets import DeepSets
-    from fastjag.models.sets import EventSets
+    from fastjag.models.particle_tensors import EventSets
 
     particles, inputs = {}, {}
     for collection, slots in (("pfcand", options["slots"]), ("sv", None)):

@@ -18,7 +18,7 @@ from sklearn.svm import SVC, LinearSVC
 
 import fastjag as fj
 from fastjag.analyses.diphoton.recipes import in_own_frame, pyramid_sets
-from fastjag.models.pyramids import PyramidLinear, PyramidSVM, SumOfPyramids
+from fastjag.models.pyramid_classifiers import PyramidLinear, PyramidSVM, SumOfPyramids
 
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "bench_sets.py"
 EXTENT = {"log_pt": (2.0, 7.0), "eta": (-5.0, 5.0)}

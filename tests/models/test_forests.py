@@ -13,16 +13,16 @@ from sklearn.ensemble import AdaBoostClassifier
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.tree import DecisionTreeClassifier
 
-from fastjag.models.ensembles import (
+from fastjag.models.boosted_trees import BoostedTrees
+from fastjag.models.forests import (
     BalancedForest,
     BalancedSubsets,
-    BoostedTrees,
     Forest,
-    as_table,
     balanced_bagging,
     easy_ensemble,
     undersampling,
 )
+from fastjag.models.table_classifier import as_table
 
 MODELS = {
     "forest": Forest(15, threads=1),

@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 import zuko
 
-from fastjag.core.checks import at_least
-from fastjag.models.stacked import StackedFlows
+from fastjag.core.checks import at_least, one_of
+from fastjag.models.stacked_flows import StackedFlows
 from fastjag.reporting.output import new_file
 from fastjag.reporting.progress import progress_bar
 
@@ -56,6 +56,11 @@ class FlowSettings:
                 raise ValueError(f"{name} must be a positive number, got {value!r}")
         if not 0 <= self.weight_decay < math.inf:
             raise ValueError(f"weight_decay must be a number >= 0, got {self.weight_decay!r}")
+
+    @staticmethod
+    def preset(name: str, **changes: Any) -> FlowSettings:
+        """Those of ``PRESETS``, with some of them changed."""
+        return replace(PRESETS[one_of("settings", name, tuple(PRESETS))], **changes)
 
 
 #: "spline" is the default. "paper" is that of arXiv:2502.14036: six affine blocks with two hidden

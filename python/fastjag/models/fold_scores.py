@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastjag.core.arrays import as_mask, check_length
 from fastjag.core.checks import at_least, one_of
 from fastjag.kernels import get_num_threads
-from fastjag.models.device import training_device
+from fastjag.models.training_device import training_device
 from fastjag.reporting.progress import progress_bar
 
 Floats = NDArray[np.float64]
@@ -31,6 +31,11 @@ class TreeSettings:
     max_depth: int = 3
     learning_rate: float = 0.1
     subsample: float = 0.7
+
+    @staticmethod
+    def preset(name: str, **changes: Any) -> TreeSettings:
+        """Those of ``PRESETS``, with some of them changed."""
+        return replace(PRESETS[one_of("settings", name, tuple(PRESETS))], **changes)
 
 
 #: "paper": that of arXiv:2502.14036. Its predictions left out the best tree of each member; ours
@@ -92,7 +97,7 @@ def fold_scores(
     than folds.
     """
     if isinstance(settings, str):
-        settings = PRESETS[one_of("settings", settings, tuple(PRESETS))]
+        settings = TreeSettings.preset(settings)
     k = at_least("folds", settings.folds, 3)
     at_least("members", settings.members, 1)
     table = _table(data, "data", None)
@@ -233,8 +238,3 @@ def _table(values: ArrayLike, name: str, columns: int | None) -> Floats:
         event = int(wrong.argmax())
         raise ValueError(f"{name} must be finite, event {event} is {table[event].tolist()}")
     return table
-
-
-def with_changes(settings: str, **changes: Any) -> TreeSettings:
-    """A preset with some of its settings changed."""
-    return replace(PRESETS[one_of("settings", settings, tuple(PRESETS))], **changes)

@@ -7,9 +7,9 @@ pytest.importorskip("xgboost")
 
 from sklearn.metrics import roc_auc_score
 
-from fastjag.models.trees import TreeSettings, fold_scores, with_changes
+from fastjag.models.fold_scores import TreeSettings, fold_scores
 
-SMALL = with_changes("fast", members=2, rounds=40)
+SMALL = TreeSettings.preset("fast", members=2, rounds=40)
 
 
 def samples(seed=1, n=1500, signal=0.2):
@@ -57,7 +57,7 @@ def test_nothing_to_find_without_signal():
 def test_every_event_has_one_fold():
     background, data, inside, _ = samples(n=200)
     found = fold_scores(
-        background, data, inside, settings=with_changes("fast", members=1, rounds=3)
+        background, data, inside, settings=TreeSettings.preset("fast", members=1, rounds=3)
     )
     for part in (inside, ~inside):
         np.testing.assert_array_equal(np.bincount(found.folds[part]), np.full(5, 40))
