@@ -36,6 +36,8 @@ PATIENCE = 5  # times what the tests take without a defect: longer, and it hangs
 WANTED = 0.9  # share of the mutants that the tests have to notice
 ARGUED = 0.1  # share of the sample that may be left out as equivalent
 
+RATES = ("analyses/rates/borders", "analyses/rates/skims", "analyses/rates/rates")
+
 #: Modules that mutants are made of, and what tests them.
 TESTS = {
     "statistics/likelihood.py": ("statistics/likelihood", "statistics/statistics"),
@@ -51,11 +53,9 @@ TESTS = {
     "statistics/baseline.py": ("statistics/scan_parts", "statistics/mass_scan"),
     "statistics/elsewhere.py": ("statistics/scan_parts", "statistics/mass_scan"),
     "analyses/gammajet/response.py": ("analyses/gammajet/response",),
-    "analyses/rates/rates.py": (
-        "analyses/rates/borders",
-        "analyses/rates/skims",
-        "analyses/rates/rates",
-    ),
+    "analyses/rates/rates.py": RATES,
+    "analyses/rates/pileup.py": RATES,
+    "analyses/rates/tables.py": RATES,
     "io/baskets.py": ("io/baskets", "io/odd_types", "io/io", "io/io_errors"),
     "io/branches.py": ("io/odd_types", "io/tree_names", "io/io", "io/identity"),
     "io/groups.py": ("io/groups", "io/odd_types"),

@@ -15,7 +15,7 @@ from fastjag import io, toys
 from fastjag.analyses.common.tables import write_parquet
 from fastjag.analyses.convert import convert
 from fastjag.analyses.diphoton.events import Events
-from fastjag.analyses.rates.rates import Window, write_csv
+from fastjag.analyses.rates import SectionWindow, write_csv
 from fastjag.io import treefile
 from fastjag.pyramid.matrixfile import write_matrix
 from fastjag.reporting import plots
@@ -78,7 +78,7 @@ WRITERS = {
     "events.parquet": lambda p: Events({"photon": MUONS}, {}, ("a",)).write(p),
     "a.json": lambda p: write_json(p, {"x": NOISE}),
     "a.txt": lambda p: write_text(p, "x" * 100_000),
-    "a.csv": lambda p: write_csv(p, [Window(run) for run in range(1, 3000)]),
+    "a.csv": lambda p: write_csv(p, [SectionWindow(run) for run in range(1, 3000)]),
     "a.html": report,
     "a.png": figure,
     "a.pdf": figure,

@@ -17,7 +17,7 @@ from fastjag.analyses.gammajet import toys as photon_toys
 from fastjag.analyses.gammajet.run import Config as GammaJetConfig
 from fastjag.analyses.gammajet.run import GammaJet
 from fastjag.analyses.jets import JetReader
-from fastjag.analyses.rates import count_triggers
+from fastjag.analyses.rates.count import count
 from fastjag.io.files import find_files, identity
 from fastjag.selection import Step, survivors
 from fastjag.toys.jetfiles import write_jets
@@ -207,9 +207,9 @@ class TestEverywhere:
         path = tmp_path / "a.root"
         write_triggers(path, 3, [30.0] * 20, {"HLT_A": 0.1}, seed=1)
         (tmp_path / "b.root").symlink_to(path)
-        once = count_triggers(path, ["HLT_A"])
+        once = count(path, ["HLT_A"])
         with pytest.warns(UserWarning, match=AGAIN):
-            twice = count_triggers([path, tmp_path / "*.root"], ["HLT_A"])
+            twice = count([path, tmp_path / "*.root"], ["HLT_A"])
         np.testing.assert_array_equal(twice.fired["HLT_A"], once.fired["HLT_A"])
         np.testing.assert_array_equal(twice.events, once.events)
         assert twice.files == [str(path)]

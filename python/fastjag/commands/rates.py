@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from fastjag import __version__
 from fastjag.commands import App, FilesArgument, OutOption, StepOption, console, remark, step_of
 
 if TYPE_CHECKING:
-    from fastjag.analyses.rates.pages import Result
+    from fastjag.analyses.rates import RatesResult
 
 app = App(
     help="Trigger rates from NanoAOD files or by hand, and how they grow with pileup.",
@@ -53,16 +52,16 @@ def count(
     out: OutOption = Path("rates"),
 ) -> None:
     """Counts of trigger bits per luminosity section, rates with errors, rate against pileup."""
-    from fastjag.analyses.rates import pages
-    from fastjag.analyses.rates.rates import Window, read_windows
+    from fastjag.analyses.rates import RatesConfig, SectionWindow, Target, read_windows
+    from fastjag.analyses.rates.run import run
 
-    chosen = [Window.parse(text) for text in window or []]
+    chosen = [SectionWindow.parse(text) for text in window or []]
     chosen += read_windows(windows) if windows else []
-    result = pages.from_files(
-        files, trigger, out, windows=chosen or None, golden=golden, dead_time=dead_time,
-        target=pages.Target(at, bunches, factor), step=step_of(step), version=__version__,
+    config = RatesConfig(
+        tuple(trigger), tuple(chosen) or None, golden, dead_time, Target(at, bunches, factor),
+        step_of(step),
     )  # fmt: skip
-    _show(result, out)
+    _show(run(files, out, config), out)
 
 
 @app.command(epilog="Example: fastjag rates fit rates.csv --at 50 --out rates")
@@ -80,14 +79,11 @@ def fit(
     out: OutOption = Path("rates"),
 ) -> None:
     """The same from a table of rates, for example entered by hand from a monitoring page."""
-    from fastjag.analyses.rates import pages
-    from fastjag.analyses.rates.rates import read_rates
-    from fastjag.reporting.output import results_directory
+    from fastjag.analyses.rates import RatesConfig, Target
+    from fastjag.analyses.rates.run import run
 
-    with results_directory(out) as directory:
-        result = pages.evaluate(read_rates(table), pages.Target(at, bunches, factor))
-        pages.write(result, directory, __version__, {"table": table})
-    _show(result, out)
+    config = RatesConfig(target=Target(at, bunches, factor))
+    _show(run(table, out, config, start="fit"), out)
 
 
 @app.command(epilog="Example: fastjag rates demo --out demo")
@@ -96,12 +92,12 @@ def demo(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the toys.")] = 1,
 ) -> None:
     """Toy files of six runs: 0.41 and 0.09 Hz per unit of pileup, 20.5 and 4.5 Hz at 50."""
-    from fastjag.analyses.rates import pages
+    from fastjag.analyses.rates import toys
 
-    _show(pages.demo(out, seed=seed, version=__version__), out)
+    _show(toys.demo(out, seed=seed), out)
 
 
-def _show(result: Result, out: Path) -> None:
+def _show(result: RatesResult, out: Path) -> None:
     table = Table("trigger", "run", "sections", "counts", "rate [Hz]", "pileup", title="Rates")
     for r in result.rates:
         cells = (r.run, r.sections, r.counts)
@@ -110,8 +106,8 @@ def _show(result: Result, out: Path) -> None:
         table.add_row(r.trigger, *("-" if c is None else str(c) for c in cells),
                       f"{r.rate:.2f}{error}", pileup)  # fmt: skip
     console.print(table)
-    for trigger, found in result.predictions.items():
-        for name, (rate, uncertainty) in found.items():
+    for trigger, predictions in result.predictions.items():
+        for name, (rate, uncertainty) in predictions.items():
             error = "" if uncertainty is None else f" ± {uncertainty:.2f}"
             at = f"{trigger} at pileup {result.target.pileup:g}"
             console.print(f"{at} ({name}): {rate:.2f}{error} Hz", highlight=False)

@@ -8,7 +8,7 @@ from fastjag.analyses.rates import (
     Counts,
     PileupFit,
     Rate,
-    Window,
+    SectionWindow,
     fit_pileup,
     measure,
     rate_of,
@@ -40,19 +40,23 @@ class TestRateOf:
 
 class TestWindow:
     def test_accepted(self):
-        assert Window(0).sections == (0, 2**32 - 1)
-        assert Window(1, 5, 5).sections == (5, 5)
-        assert Window(1, 1, 9).sections == (1, 9)
-        assert (Window(7).prescale, Window(7).pileup, Window(7).trigger) == (1, None, None)
-        assert Window(1, pileup=0.5, prescale=0.5, bunches=0.5).pileup == 0.5
-        assert Window.parse("355892:16-100") == Window(355892, 16, 100)
-        assert Window.parse("355892") == Window(355892)
-        assert str(Window(355892, 16, 100)) == "355892:16-100"
-        assert str(Window(355892)) == "355892"
+        assert SectionWindow(0).sections == (0, 2**32 - 1)
+        assert SectionWindow(1, 5, 5).sections == (5, 5)
+        assert SectionWindow(1, 1, 9).sections == (1, 9)
+        assert (SectionWindow(7).prescale, SectionWindow(7).pileup, SectionWindow(7).trigger) == (
+            1,
+            None,
+            None,
+        )
+        assert SectionWindow(1, pileup=0.5, prescale=0.5, bunches=0.5).pileup == 0.5
+        assert SectionWindow.parse("355892:16-100") == SectionWindow(355892, 16, 100)
+        assert SectionWindow.parse("355892") == SectionWindow(355892)
+        assert str(SectionWindow(355892, 16, 100)) == "355892:16-100"
+        assert str(SectionWindow(355892)) == "355892"
 
     def test_negative_runs(self):
         with pytest.raises(ValueError, match="run -1 is no run"):
-            Window(-1)
+            SectionWindow(-1)
 
 
 class TestRate:
@@ -72,7 +76,7 @@ class TestRate:
         """Every field of a line of the table."""
         counts = Counts(np.array([1, 1, 1, 2]), np.array([3, 5, 8, 5]), np.array([9, 9, 9, 9]),
                         {"a": np.array([1, 2, 4, 8]), "b": np.array([0, 0, 1, 0])}, True)  # fmt: skip
-        window = Window(1, pileup=30.0, prescale=2.0, bunches=7.0, trigger="a")
+        window = SectionWindow(1, pileup=30.0, prescale=2.0, bunches=7.0, trigger="a")
         (found,) = measure(counts, [window], dead_time=0.2)
         seconds = 3 * SECTION_SECONDS * 0.8
         rate, error = rate_of(7, 3, dead_time=0.2)
@@ -82,7 +86,7 @@ class TestRate:
         names = [(r.trigger, r.run, r.counts) for r in measure(counts)]
         assert names == [("a", 1, 7), ("b", 1, 1), ("a", 2, 8), ("b", 2, 0)]
         assert measure(counts)[0].seconds == pytest.approx(3 * SECTION_SECONDS)
-        (part,) = measure(counts, [Window(1, 4, 8, trigger="a")])
+        (part,) = measure(counts, [SectionWindow(1, 4, 8, trigger="a")])
         assert (part.first, part.last, part.sections, part.seen, part.counts) == (4, 8, 5, 2, 6)
 
 
@@ -175,5 +179,5 @@ class TestTables:
     def test_single_rows(self, tmp_path):
         write_csv(tmp_path / "r.csv", [Rate("a", 2.0, 0.5)])
         assert read_rates(tmp_path / "r.csv") == [Rate("a", 2.0, 0.5)]
-        write_csv(tmp_path / "w.csv", [Window(5)])
-        assert read_windows(tmp_path / "w.csv") == [Window(5)]
+        write_csv(tmp_path / "w.csv", [SectionWindow(5)])
+        assert read_windows(tmp_path / "w.csv") == [SectionWindow(5)]

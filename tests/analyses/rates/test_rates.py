@@ -14,8 +14,7 @@ from rate_samples import invoke, write_events
 from fastjag.analyses.rates import (
     SECTION_SECONDS,
     Rate,
-    Window,
-    count_triggers,
+    SectionWindow,
     fit_pileup,
     measure,
     rate_of,
@@ -23,7 +22,7 @@ from fastjag.analyses.rates import (
     read_windows,
     write_csv,
 )
-from fastjag.analyses.rates.counts import _Totals
+from fastjag.analyses.rates.count import _Totals, count
 from fastjag.io.files import ReadError
 from fastjag.selection import LumiMask
 from fastjag.toys.triggers import write_triggers
@@ -39,8 +38,8 @@ class TestNotes:
         section = np.r_[rng.integers(16, 101, 25_490), [15, 101, 102] * 10]
         path = write_events(tmp_path / "a.root", np.full(len(section), 355892), section,
                             **{TRIGGER: np.ones(len(section), bool)})  # fmt: skip
-        counts = count_triggers(path, [TRIGGER])
-        (rate,) = measure(counts, [Window.parse("355892:16-100")])
+        counts = count(path, [TRIGGER])
+        (rate,) = measure(counts, [SectionWindow.parse("355892:16-100")])
         assert (rate.counts, rate.sections) == (25_490, 85)
         assert round(rate.seconds, 1) == 1981.4
         assert round(rate.rate, 2) == 12.86
@@ -104,7 +103,7 @@ class TestCounts:
             files.append(write_events(tmp_path / f"{i}.root", *rows[0].T, blocks,
                                       HLT_A=rows[1][:, 0], HLT_B=rows[1][:, 1]))  # fmt: skip
             all_rows.append(rows)
-        counts = count_triggers(files, ["HLT_*"], step=7)
+        counts = count(files, ["HLT_*"], step=7)
         assert list(counts.fired) == ["HLT_A", "HLT_B"]
         assert counts.complete
         assert len(counts) == 12
@@ -119,16 +118,16 @@ class TestCounts:
         assert [r.sections for r in rates] == [4] * 6
         assert [r.first for r in rates] == [1] * 6
         golden = LumiMask({"1": [[1, 1], [3, 4]], "2": [[2, 9]]})
-        (rate,) = measure(counts, [Window(1, 1, 3, trigger="HLT_A")], golden=golden)
+        (rate,) = measure(counts, [SectionWindow(1, 1, 3, trigger="HLT_A")], golden=golden)
         assert (rate.sections, rate.seen) == (2, 2)
         inside = (counts.run == 1) & np.isin(counts.section, [1, 3])
         assert rate.counts == counts.fired["HLT_A"][inside].sum()
-        (rate,) = measure(counts, [Window(2, trigger="HLT_A")], golden=golden)
+        (rate,) = measure(counts, [SectionWindow(2, trigger="HLT_A")], golden=golden)
         assert rate.sections == 3
 
     def test_sections_without_a_tree(self, tmp_path):
         path = write_events(tmp_path / "a.root", [1, 1], [3, 7], HLT_A=np.array([1, 0], np.uint8))
-        counts = count_triggers(path, ["HLT_A"])
+        counts = count(path, ["HLT_A"])
         assert not counts.complete
         (rate,) = measure(counts)
         assert (rate.sections, rate.first, rate.last, rate.counts) == (2, 3, 7, 1)
@@ -149,7 +148,7 @@ class TestCounts:
                 blocks = file["LuminosityBlocks"].arrays(["run", "luminosityBlock"])
                 rows = zip(blocks.run.tolist(), blocks.luminosityBlock.tolist(), strict=True)
                 sections |= set(rows)
-        counts = count_triggers(real_data / name, triggers, step=50)
+        counts = count(real_data / name, triggers, step=50)
         assert counts.complete == complete
         assert set(zip(counts.run.tolist(), counts.section.tolist(), strict=True)) == sections
         for i in range(len(counts)):
@@ -165,25 +164,25 @@ class TestCounts:
         other = write_events(tmp_path / "b.root", [1], [3], HLT_AB=np.array([True]))
         empty = write_events(tmp_path / "c.root", [], [], HLT_A=np.zeros(0, bool))
         with pytest.raises(ReadError, match=r"a.root:Events: no branch 'HLT_a': did you mean"):
-            count_triggers(path, ["HLT_a"])
+            count(path, ["HLT_a"])
         with pytest.raises(ReadError, match=r"a.root.* MET_pt is no bit: float64"):
-            count_triggers(path, ["MET_pt"])
+            count(path, ["MET_pt"])
         with pytest.raises(ReadError, match=r"a.root.* n is no bit: int64 up to 5"):
-            count_triggers(path, ["n"])
+            count(path, ["n"])
         with pytest.raises(ReadError, match=r"b.root.*other triggers .*HLT_A, HLT_AB"):
-            count_triggers([path, other], ["HLT_*"])
+            count([path, other], ["HLT_*"])
         with pytest.raises(ValueError, match="the files hold no events"):
-            count_triggers(empty, ["HLT_A"])
+            count(empty, ["HLT_A"])
         with pytest.raises(ValueError, match="at least one branch"):
-            count_triggers(path, [])
+            count(path, [])
         (tmp_path / "d.root").write_text("x")
         with pytest.raises(ReadError, match=r"d.root: not a readable"):
-            count_triggers([path, tmp_path / "d.root"], ["HLT_A"])
-        counts = count_triggers(path, ["HLT_A"])
+            count([path, tmp_path / "d.root"], ["HLT_A"])
+        counts = count(path, ["HLT_A"])
         with pytest.raises(ValueError, match="window 2:1-9: no events; the files have run 1"):
-            measure(counts, [Window(2, 1, 9)])
+            measure(counts, [SectionWindow(2, 1, 9)])
         with pytest.raises(ValueError, match="'HLT_B' was not counted: did you mean 'HLT_A'"):
-            measure(counts, [Window(1, trigger="HLT_B")])
+            measure(counts, [SectionWindow(1, trigger="HLT_B")])
         with pytest.raises(
             ValueError, match=r"no event is in a certified .*the golden JSON has run 5"
         ):
@@ -197,7 +196,7 @@ class TestToys:
         for run in range(1, 41):
             pileup = np.linspace(50, 30, 20)
             path = write_triggers(tmp_path / "t.root", run, pileup, {"HLT_A": 0.3}, seed=3, first=5)
-            (rate,) = measure(count_triggers(path, ["HLT_A"], progress=False))
+            (rate,) = measure(count(path, ["HLT_A"], progress=False))
             assert (rate.first, rate.last, rate.sections, rate.seen) == (5, 24, 20, 20)
             pulls.append((rate.rate - 0.3 * 40) / rate.error)
         assert abs(np.mean(pulls)) < 3 / np.sqrt(40)
@@ -275,7 +274,7 @@ class TestTables:
                  Rate("HLT_B", 0.0, None)]  # fmt: skip
         write_csv(tmp_path / "r.csv", rates)
         assert read_rates(tmp_path / "r.csv") == rates
-        windows = [Window(1), Window(2, 3, 4, 30.5, 2.0, 1200.0, "HLT_A")]
+        windows = [SectionWindow(1), SectionWindow(2, 3, 4, 30.5, 2.0, 1200.0, "HLT_A")]
         write_csv(tmp_path / "w.csv", windows)
         assert read_windows(tmp_path / "w.csv") == windows
 
@@ -323,9 +322,9 @@ class TestTables:
             read_windows(tmp_path / "w.csv")
         for text in ("355892:16", "a", "1:2-3-4", "-1"):
             with pytest.raises(ValueError, match="a window is RUN:FIRST-LAST or RUN"):
-                Window.parse(text)
+                SectionWindow.parse(text)
         with pytest.raises(ValueError, match="first and last section, or neither"):
-            Window(1, 5)
+            SectionWindow(1, 5)
         with pytest.raises(FileNotFoundError):
             read_rates(tmp_path / "none.csv")
 

@@ -10,12 +10,12 @@ from rate_samples import invoke, write_events
 from fastjag.analyses.rates import (
     SECTION_SECONDS,
     Counts,
-    Window,
-    count_triggers,
+    SectionWindow,
+    Target,
     measure,
     read_rates,
 )
-from fastjag.analyses.rates.pages import Target
+from fastjag.analyses.rates.count import count
 from fastjag.io.files import ReadError
 from fastjag.selection import LumiMask
 
@@ -31,7 +31,7 @@ def skim(tmp_path):
 
 class TestSkims:
     def test_runs_without_events_count_their_time(self, skim):
-        counts = count_triggers(skim, ["HLT_A"])
+        counts = count(skim, ["HLT_A"])
         rates = measure(counts)
         assert [(r.run, r.counts, r.sections, r.seen) for r in rates] == [
             (1, 1, 3, 3), (2, 0, 2, 2), (3, 0, 1, 1)]  # fmt: skip
@@ -47,39 +47,39 @@ class TestSkims:
                             HLT_A=np.zeros(0, bool))  # fmt: skip
         bare = write_events(tmp_path / "bare.root", [], [], [(6, 1)])
         for files in ([skim, none, bare], [bare, none, skim]):
-            counts = count_triggers(files, ["HLT_A"])
+            counts = count(files, ["HLT_A"])
             assert counts.complete
             assert [(r.run, r.counts, r.sections) for r in measure(counts)] == [
                 (1, 1, 3), (2, 0, 2), (3, 0, 1), (5, 0, 2), (6, 0, 1)]  # fmt: skip
-        (rate,) = measure(count_triggers(none, ["HLT_*"]))
+        (rate,) = measure(count(none, ["HLT_*"]))
         assert (rate.trigger, rate.run, rate.counts, rate.sections) == ("HLT_A", 5, 0, 2)
         with pytest.raises(ReadError, match=r"none.root.*no branch 'HLT_B': did you mean 'HLT_A'"):
-            count_triggers(none, ["HLT_B"])
+            count(none, ["HLT_B"])
 
     def test_windows_without_events(self, skim):
-        counts = count_triggers(skim, ["HLT_A"])
-        (rate,) = measure(counts, [Window(1, 2, 6)])
+        counts = count(skim, ["HLT_A"])
+        (rate,) = measure(counts, [SectionWindow(1, 2, 6)])
         assert (rate.counts, rate.sections, rate.seen, rate.first, rate.last) == (0, 5, 1, 2, 6)
-        (rate,) = measure(counts, [Window(2)])
+        (rate,) = measure(counts, [SectionWindow(2)])
         assert (rate.counts, rate.sections) == (0, 2)
-        for window in (Window(4), Window(1, 3, 6), Window(2, 1, 4)):
+        for window in (SectionWindow(4), SectionWindow(1, 3, 6), SectionWindow(2, 1, 4)):
             with pytest.raises(ValueError, match=rf"window {window}: no events; the files have"):
                 measure(counts, [window])
 
     def test_certified_sections_without_events(self, skim):
-        counts = count_triggers(skim, ["HLT_A"])
+        counts = count(skim, ["HLT_A"])
         golden = LumiMask({"1": [[2, 3]], "2": [[6, 100]]})
         rates = measure(counts, golden=golden)
         assert [(r.run, r.counts, r.sections) for r in rates] == [(1, 0, 1), (2, 0, 1)]
-        (rate,) = measure(counts, [Window(2, 6, 80)], golden=golden)
+        (rate,) = measure(counts, [SectionWindow(2, 6, 80)], golden=golden)
         assert (rate.counts, rate.sections, rate.seen) == (0, 75, 1)
         with pytest.raises(ValueError, match=r"window 3: no events; .*not all of it certified"):
-            measure(counts, [Window(3)], golden=golden)
+            measure(counts, [SectionWindow(3)], golden=golden)
 
     def test_window_at_its_borders(self):
         counts = Counts(np.full(4, 7), np.array([3, 4, 8, 9]), np.ones(4, int),
                         {"a": np.array([1, 2, 4, 8])}, True)  # fmt: skip
-        (rate,) = measure(counts, [Window(7, 4, 8)], dead_time=0.5)
+        (rate,) = measure(counts, [SectionWindow(7, 4, 8)], dead_time=0.5)
         assert (rate.counts, rate.sections, rate.seen) == (6, 5, 2)
         assert rate.rate == pytest.approx(6 / (5 * SECTION_SECONDS * 0.5))
         assert rate.seconds == pytest.approx(2.5 * SECTION_SECONDS)
@@ -93,7 +93,7 @@ class TestSkims:
             blocks = file["LuminosityBlocks"].arrays(["run", "luminosityBlock"], library="np")
             events = file["Events"].arrays(library="np")
         bits = [name for name in events if name.startswith("HLT_")]
-        rates = measure(count_triggers(path, bits))
+        rates = measure(count(path, bits))
         for rate in rates:
             here = events["run"] == rate.run
             sections = set(blocks["luminosityBlock"][blocks["run"] == rate.run].tolist())
@@ -119,21 +119,21 @@ class TestNonsense:
     def test_windows(self):
         for first, last in ((0, 5), (5, 4), (1, 2**32), (-1, 3)):
             with pytest.raises(ValueError, match=rf"run 1: sections {first}-{last} are no range"):
-                Window(1, first, last)
+                SectionWindow(1, first, last)
         with pytest.raises(ValueError, match="run 2147483648 is no run"):
-            Window(2**31)
-        assert Window(2**31 - 1, 1, 2**32 - 1).sections == (1, 2**32 - 1)
+            SectionWindow(2**31)
+        assert SectionWindow(2**31 - 1, 1, 2**32 - 1).sections == (1, 2**32 - 1)
         for text in ("1:1-99999999999", "99999999999", "1:-5", "1:1", "1:1-2\n"):
             with pytest.raises(ValueError, match="a window is RUN:FIRST-LAST or RUN"):
-                Window.parse(text)
+                SectionWindow.parse(text)
         with pytest.raises(ValueError, match="first and last section, or neither"):
-            Window(1, None, 5)
+            SectionWindow(1, None, 5)
 
     @pytest.mark.parametrize("name", ["pileup", "prescale", "bunches"])
     @pytest.mark.parametrize("value", [0, -1, float("inf"), float("nan")])
     def test_conditions(self, name, value):
         with pytest.raises(ValueError, match=f"run 1: {name} must be positive"):
-            Window(1, **{name: value})
+            SectionWindow(1, **{name: value})
 
     @pytest.mark.parametrize("name", ["pileup", "bunches", "factor"])
     @pytest.mark.parametrize("value", [0, -1, float("inf"), float("nan")])
@@ -150,4 +150,4 @@ class TestNonsense:
         path = write_events(tmp_path / "a.root", [1, 1], [1, 1],
                             HLT_A=np.array([-1, 1], np.int8))  # fmt: skip
         with pytest.raises(ReadError, match=r"a.root.*: HLT_A is no bit: int8 from -1 to 1"):
-            count_triggers(path, ["HLT_A"])
+            count(path, ["HLT_A"])

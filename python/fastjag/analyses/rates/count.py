@@ -3,46 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastjag.analyses.rates.rates import Counts, Ints
 from fastjag.core.arrays import Array
 from fastjag.io import Batch, iterate
 from fastjag.io.files import Files, ReadError
 from fastjag.io.reader import Reader
 from fastjag.selection import as_flags
 
-Ints = NDArray[np.int64]
-
 _SECTIONS = 1_000_000  # read at a time
 
 
-@dataclass
-class Counts:
-    """One entry per luminosity section, by ascending run and section."""
-
-    run: Ints
-    section: Ints
-    events: Ints
-    fired: dict[str, Ints]  #: trigger to its number of events
-    #: Whether sections without events are known, too: all files have a tree LuminosityBlocks.
-    complete: bool
-    files: list[str] = field(default_factory=list)
-
-    def __len__(self) -> int:
-        return len(self.run)
-
-    def __getitem__(self, rows: NDArray[np.bool_]) -> Counts:
-        """The sections that a mask keeps."""
-        fired = {name: n[rows] for name, n in self.fired.items()}
-        return Counts(
-            self.run[rows], self.section[rows], self.events[rows], fired, self.complete, self.files
-        )
-
-
-def count_triggers(
+def count(
     files: Files,
     triggers: Sequence[str],
     *,
@@ -165,9 +140,3 @@ def _add_sections(totals: _Totals, files: Iterable[str]) -> bool:
             for batch in reader.batches(reader.branches(names), _SECTIONS):
                 totals.empty_sections(*_keys(batch))
     return complete
-
-
-def listed(runs: Sequence[int]) -> str:
-    """Runs for a message."""
-    shown = ", ".join(map(str, runs[:8])) + (", ..." if len(runs) > 8 else "")
-    return f"run{'s' * (len(runs) != 1)} {shown}"

@@ -1,0 +1,116 @@
+"""Rates as tables, pictures and a report."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from fastjag import __version__
+from fastjag.analyses.common.tables import write_parquet
+from fastjag.analyses.rates.config import Target
+from fastjag.analyses.rates.pictures.rates import against_pileup, along_runs
+from fastjag.analyses.rates.rates import SECTION_SECONDS, Rate
+from fastjag.analyses.rates.results import RatesResult
+from fastjag.analyses.rates.tables import write_csv
+from fastjag.reporting.output import write_json
+from fastjag.reporting.plots import save
+from fastjag.reporting.report import Report
+
+
+def write(result: RatesResult, directory: Path, settings: dict[str, Any]) -> None:
+    """``rates.csv``, ``rates.json``, ``report.html``, pictures, and ``counts.parquet`` of every
+    section where they were counted.
+    """
+    write_csv(directory / "rates.csv", result.rates)
+    pictures: dict[str, Any] = {}
+    if result.fits:
+        pictures["pileup"] = against_pileup(result)
+    if result.counts is not None:
+        columns = {n: getattr(result.counts, n) for n in ("run", "section", "events")}
+        write_parquet(directory / "counts.parquet", columns | result.counts.fired)
+        pictures["sections"] = along_runs(result)
+    for name, fig in pictures.items():
+        save(fig, directory / f"{name}.png", directory / f"{name}.pdf")
+    content = {
+        "fastjag": __version__,
+        "section_seconds": SECTION_SECONDS,
+        "rates": [_row(rate, result.target) for rate in result.rates],
+        "fits": {trigger: {name: vars(fit) | {"inflation": fit.inflation}
+                           for name, fit in fits.items()}
+                 for trigger, fits in result.fits.items()},
+        "target": asdict(result.target),
+        "predictions": result.predictions,
+        "notes": result.notes,
+        "settings": settings,
+    }  # fmt: skip
+    write_json(directory / "rates.json", content)
+    page = _page(result, content, directory)
+    page.write(directory / "report.html", f"fastjag {__version__}")
+
+
+def _row(rate: Rate, target: Target) -> dict[str, Any]:
+    """A rate with what follows from it."""
+    value, error = rate.unprescaled
+    row = asdict(rate) | {"unprescaled": value, "unprescaled_error": error}
+    row["rate_per_pileup"] = None if rate.pileup is None else value / rate.pileup
+    row["at_target"] = None
+    if target.pileup is not None and rate.pileup is not None:
+        row["at_target"], row["at_target_error"] = rate.scaled(
+            pileup=target.pileup, bunches=target.bunches, factor=target.factor
+        )
+    return row
+
+
+def _page(result: RatesResult, content: dict[str, Any], directory: Path) -> Report:
+    page = Report("Trigger rates", f"{len(result.rates)} measurements; a luminosity section is "
+                  f"{SECTION_SECONDS:.3f} s.")  # fmt: skip
+    for note in result.notes:
+        page.text(f"Note: {note}.")
+    at = result.target.pileup
+    page.table(
+        ("trigger", "run", "sections", "counts", "time [s]", "rate [Hz]", "prescale",
+         "unprescaled [Hz]", "pileup", "rate / pileup [Hz]",
+         f"at pileup {at:g} [Hz]" if at else "-"),
+        [(r["trigger"], str(r["run"] or "-"), _sections(r), _shown(r["counts"], ",d"),
+          _shown(r["seconds"], ",.1f"), _with_error(r["rate"], r["error"]), f"{r['prescale']:g}",
+          _with_error(r["unprescaled"], r["unprescaled_error"]), _shown(r["pileup"], ".4g"),
+          _shown(r["rate_per_pileup"], ".3f"), _shown(r["at_target"], ".2f"))
+         for r in content["rates"]],
+    )  # fmt: skip
+    if (directory / "pileup.png").exists():
+        page.heading("Rate against pileup")
+        page.figure(directory / "pileup.png", "Unprescaled rates with statistical errors, the "
+                    "fitted line with its error, and the proportional line (dashed).")  # fmt: skip
+        page.table(
+            ("trigger", "fit", "intercept [Hz]", "slope [Hz per pileup]", "chi2 / dof",
+             f"at pileup {at:g} [Hz]" if at else "-"),
+            [(trigger, name, f"{fit.intercept:.4g}", f"{fit.slope:.4g}",
+              "-" if fit.chi2 is None else f"{fit.chi2:.1f} / {fit.dof}",
+              _with_error(*result.predictions[trigger][name]) if at else "-")
+             for trigger, fits in result.fits.items() for name, fit in fits.items()],
+        )  # fmt: skip
+        page.text(
+            "Where chi2 / dof is above 1 the errors of predictions are multiplied by its root."
+        )
+    if (directory / "sections.png").exists():
+        page.heading("Along the runs")
+        page.figure(directory / "sections.png", "Rates as recorded, of groups of sections.")
+    page.heading("Settings")
+    page.settings({**{f"target {k}": v for k, v in asdict(result.target).items()},
+                   **content["settings"]})  # fmt: skip
+    return page
+
+
+def _sections(row: dict[str, Any]) -> str:
+    if row["first"] is None:
+        return _shown(row["sections"], ",d")
+    return f"{row['first']}-{row['last']}" + (f" ({row['sections']})" if row["sections"] else "")
+
+
+def _shown(value: Any, form: str) -> str:
+    return "-" if value is None else f"{value:{form}}"
+
+
+def _with_error(value: float, error: float | None) -> str:
+    return f"{value:.2f}" + ("" if error is None else f" ± {error:.2f}")
