@@ -16,7 +16,7 @@ from fastjag.analyses.common.tables import write_parquet
 from fastjag.analyses.convert import convert
 from fastjag.analyses.diphoton.events import Events
 from fastjag.analyses.rates import SectionWindow, write_csv
-from fastjag.io import treefile
+from fastjag.io.writer import write_tree
 from fastjag.pyramid.matrixfile import write_matrix
 from fastjag.reporting import plots
 from fastjag.reporting.output import WriteError, results_directory, write_json, write_text
@@ -72,7 +72,7 @@ WRITERS = {
     "jets.root": lambda p: write_jets(p, 300),
     "triggers.root": lambda p: write_triggers(p, 1, [30.0] * 3000, {"HLT_x": 1.0}),
     "events.root": lambda p: io.write_events(p, [{"Muon": MUONS}]),
-    "tree.root": lambda p: treefile.write_tree(p, "t", {"muon": MUONS}, {}, vectors=False),
+    "tree.root": lambda p: write_tree(p, "t", {"muon": MUONS}, {}, vectors=False),
     "histograms.root": histograms,
     "a.parquet": lambda p: write_parquet(p, {"x": NOISE}),
     "events.parquet": lambda p: Events({"photon": MUONS}, {}, ("a",)).write(p),

@@ -33,9 +33,9 @@ RUNG = {name: i for i, rung in enumerate(LADDER) for name in rung}
 
 # Where a library may be imported, at any depth; everything else asks these modules.
 HOMES = {
-    "awkward": {"io", "toys", "jagged.interchange"},
-    "uproot": {"io", "toys"},
-    "ROOT": {"io.treefile"},
+    "awkward": {"io", "jagged.interchange"},
+    "uproot": {"io"},
+    "ROOT": {"io.pyroot"},
     "torch": {"models", "jagged.interchange", "analyses"},
     "zuko": {"models"},
     "xgboost": {"models"},

@@ -35,7 +35,7 @@ ON_DEMAND = {
     "fastjag.models.training_device": {"torch", "xgboost"},  # of those that train
     "fastjag.models.forests": {"imblearn"},  # one of its kinds of forests
 }
-# Their modules come with others, or are a choice of the user (treefile: std::vector by ROOT).
+# Their modules come with others, or are a choice of the user (io.pyroot: std::vector by ROOT).
 COME_ALONG = {"matplotlib": "mplhep", "boost_histogram": "hist", "cramjam": "uproot",
               "xxhash": "uproot"}  # fmt: skip
 

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import os
 
 import awkward as ak
 import numpy as np
@@ -10,7 +11,9 @@ import pytest
 import uproot
 
 from fastjag import toys
-from fastjag.toys import files, kinematics
+from fastjag.io import writer
+from fastjag.reporting import progress
+from fastjag.toys import kinematics
 
 
 class TestFiles:
@@ -93,8 +96,8 @@ class TestFiles:
                 raise error
             return original(chunk)
 
-        original = files._ttree_rows
-        monkeypatch.setattr(files, "_ttree_rows", rows)
+        original = writer._branches
+        monkeypatch.setattr(writer, "_branches", rows)
         with pytest.raises(type(error)):
             toys.write(tmp_path / "a.root", 3 * toys.CHUNK, columns=["Muon_pt"])
         assert len(made) == 2
@@ -120,18 +123,18 @@ class TestFiles:
             bars.append((total, []))
             yield bars[-1][1].append
 
-        monkeypatch.setattr(files, "progress_bar", bar)
+        monkeypatch.setattr(progress, "progress_bar", bar)
         n = toys.CHUNK + 10
         toys.write(tmp_path / "a.root", n, columns=["event"], progress=True)
         assert bars == [(n, [toys.CHUNK, 10])]
-        monkeypatch.setattr(files, "_PATIENCE", -1.0)
+        monkeypatch.setattr(progress, "_PATIENCE", -1.0)
         toys.write(tmp_path / "a.root", n, columns=["event"])  # stderr is no terminal here
-        monkeypatch.setattr(files.sys.stderr, "isatty", lambda: True)
+        monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True)
         toys.write(tmp_path / "a.root", n, columns=["event"], progress=False)
         assert len(bars) == 1
         toys.write(tmp_path / "a.root", n, columns=["event"])
         assert len(bars) == 2
-        monkeypatch.setattr(files, "_PATIENCE", 60.0)
+        monkeypatch.setattr(progress, "_PATIENCE", 60.0)
         toys.write(tmp_path / "a.root", n, columns=["event"])  # over before a bar is of use
         assert len(bars) == 2
 
@@ -172,7 +175,7 @@ class TestErrors:
             toys.write(tmp_path / "file" / "a.root", 10)
         with pytest.raises(IsADirectoryError, match="name a file in it"):
             toys.write(tmp_path, 10)
-        monkeypatch.setattr(files.os, "access", lambda *_: False)  # root may write anywhere
+        monkeypatch.setattr(os, "access", lambda *_: False)  # root may write anywhere
         with pytest.raises(PermissionError, match="cannot be written"):
             toys.write(tmp_path / "a.root", 10)
 

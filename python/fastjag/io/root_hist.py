@@ -1,18 +1,46 @@
-"""Histograms as ROOT's TH1D, TH2D and TH3D know them."""
+"""Writing histograms as ROOT's TH1D, TH2D and TH3D."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from typing import Any
 
-import hist
 import numpy as np
 
+from fastjag.core.checks import needs
+from fastjag.reporting.output import new_file
 
-def plain(name: str, h: Any) -> Any:
+
+def write_histograms(path: str | os.PathLike[str], histograms: Mapping[str, Any]) -> None:
+    """Write histograms to a ROOT file as TH1D, TH2D or TH3D.
+
+    Parameters
+    ----------
+    histograms
+        Names to ``hist.Hist`` of one to three axes, with any storage of counts or ``Weight``.
+
+    Contents, flow bins, sums of squared weights, axis labels and edges are kept; NaN has no place in
+    a ROOT histogram. Axes with a transform become edges. Raises ValueError, before anything is
+    written, for what ROOT cannot hold, and for counts that were scaled: their errors are
+    lost (``h * 2`` of a ``Double`` storage); fill such a histogram with weights.
+    """
+    needs("uproot", "io")
+    import uproot
+
+    ready = {name: _as_root(name, h) for name, h in histograms.items()}
+    with new_file(path) as partial, uproot.recreate(partial) as file:
+        for name, h in ready.items():
+            file[name] = h
+
+
+def _as_root(name: str, h: Any) -> Any:
     """A copy with ``Double`` or ``Weight`` storage and flow bins, which uproot writes as it is.
 
     ``name`` is for errors: ValueError where ROOT cannot hold the histogram, or its errors are lost.
     """
+    import hist
+
     where = f"histogram {name!r}"
     if not name or any(c in name for c in ";\0") or any(not part for part in name.split("/")):
         raise ValueError(
@@ -49,6 +77,8 @@ def plain(name: str, h: Any) -> Any:
 
 
 def _axis(axis: Any, where: str) -> Any:
+    import hist
+
     label = axis.label or ""
     if isinstance(axis, hist.axis.Regular) and axis.transform is None:
         return hist.axis.Regular(

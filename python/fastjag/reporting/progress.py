@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+
+_PATIENCE = 2.0  # seconds of silence before a late bar
 
 
 @contextmanager
@@ -40,3 +43,25 @@ def progress_bar(
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(description, total=total)
         yield lambda amount: bar.advance(task, amount)
+
+
+@contextmanager
+def late_progress_bar(
+    description: str, total: float, show: bool | None = None
+) -> Iterator[Callable[[float], None]]:
+    """As :func:`progress_bar`; on a terminal the bar appears only if the work turns out to be long."""
+    start, done = time.monotonic(), 0.0
+    bar: Callable[[float], None] | None = None
+    with ExitStack() as stack:
+
+        def advance(amount: float) -> None:
+            nonlocal done, bar
+            done += amount
+            long = time.monotonic() - start > _PATIENCE
+            if bar is not None:
+                bar(amount)
+            elif show or (show is None and long and sys.stderr.isatty()):
+                bar = stack.enter_context(progress_bar(description, total, show=True))
+                bar(done)
+
+        yield advance

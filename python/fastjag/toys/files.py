@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
 from numbers import Integral
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
-from fastjag.core.arrays import Array
-from fastjag.core.checks import near_misses, needs, one_of
-from fastjag.jagged import Jagged
-from fastjag.reporting.output import new_file
-from fastjag.reporting.progress import progress_bar
+from fastjag.core.checks import near_misses, one_of
+from fastjag.io.writer import write_trees
+from fastjag.reporting.progress import late_progress_bar
 from fastjag.toys.events import CHUNK, Maker
 from fastjag.toys.parameters import BRANCHES, ToyParameters
-
-_PATIENCE = 2.0  # seconds of silence before a progress bar
 
 
 def generate(
@@ -96,17 +88,12 @@ def write(
     Path
         ``path``.
     """
-    needs("uproot", "io")
-    needs("awkward", "io")
-    import uproot
-
-    target = Path(path)
     names = _check_columns(columns)
     chosen = parameters or ToyParameters()
-    chunks = generate(n_events, seed, chosen, names)
-    one_of("compression", compression, ("lz4", "zstd", "zlib", "none"))
+    chunks: Iterable[dict[str, Any]] = generate(n_events, seed, chosen, names)
     one_of("format", format, ("ttree", "rntuple"))
-    level = {"lz4": uproot.LZ4, "zstd": uproot.ZSTD, "zlib": uproot.ZLIB}
+    if n_events == 0:  # branches all the same
+        chunks = [{k: v[:0] for k, v in Maker(seed, chosen, names).chunk(0).items()}]
     record = {
         "generator": "fastjag.toys",
         "n_events": int(n_events),
@@ -115,19 +102,15 @@ def write(
         "columns": names,
         "parameters": chosen.to_dict(),
     }
-    how = level[compression](1) if compression in level else None
-    with (
-        new_file(target) as partial,
-        uproot.recreate(partial, compression=how) as file,
-        _Bar(int(n_events), progress) as bar,
-    ):
-        file["fastjag_toys"] = json.dumps(record)
-        to_rows = _rntuple_rows if format == "rntuple" else _ttree_rows
-        events = _create(file, names, format)
-        for chunk in chunks:
-            events.extend(to_rows(chunk))
-            bar.advance(len(next(iter(chunk.values()))))
-    return target
+    with late_progress_bar("writing toys", int(n_events), progress) as advance:
+        return write_trees(
+            path,
+            {"Events": chunks},
+            compression=compression,
+            strings={"fastjag_toys": json.dumps(record)},
+            rntuple=format == "rntuple",
+            advance=advance,
+        )
 
 
 def _check_integer(name: str, value: object) -> int:
@@ -148,95 +131,3 @@ def _check_columns(columns: Iterable[str] | None) -> list[str]:
     if not asked:
         raise ValueError("columns must name at least one branch")
     return [name for name in BRANCHES if name in asked]
-
-
-class _Bar:
-    """A progress bar that appears only when the work turns out to be long."""
-
-    def __init__(self, total: int, show: bool | None) -> None:
-        self._total, self._show = total, show
-        self._start, self._done = time.monotonic(), 0
-        self._stack = ExitStack()
-        self._advance: Any = None
-
-    def __enter__(self) -> Self:
-        self._stack.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._stack.__exit__(kind, error, traceback)
-
-    def advance(self, amount: int) -> None:
-        self._done += amount
-        if self._advance is not None:
-            self._advance(amount)
-        elif self._show or (
-            self._show is None
-            and time.monotonic() - self._start > _PATIENCE
-            and sys.stderr.isatty()
-        ):
-            bar = progress_bar("writing toys", self._total, show=True)
-            self._advance = self._stack.enter_context(bar)
-            self._advance(self._done)
-
-
-def _create(file: Any, names: list[str], format: str) -> Any:
-    """The empty TTree or RNTuple."""
-    import awkward as ak
-
-    groups: dict[str, dict[str, Any]] = {}
-    for name in names:
-        group, field = name.split("_", 1) if name.startswith(("Muon_", "Jet_")) else ("", name)
-        groups.setdefault(group, {})[field] = BRANCHES[name]
-    if format == "rntuple":
-        return file.mkrntuple("Events", ak.Array(_rntuple_rows(_empty(groups))).layout.form)
-    branches = {
-        **{
-            name: ak.types.ListType(
-                ak.types.RecordType(
-                    [ak.types.NumpyType(str(dtype)) for dtype in fields.values()], list(fields)
-                )
-            )
-            for name, fields in groups.items()
-            if name
-        },
-        **groups.get("", {}),
-    }
-    return file.mktree(
-        "Events",
-        branches,
-        counter_name=lambda counted: f"n{counted}",
-        field_name=lambda outer, inner: f"{outer}_{inner}" if inner else outer,
-    )
-
-
-def _empty(groups: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    rows: dict[str, Any] = {
-        name: Jagged([0], {f: np.empty(0, dtype) for f, dtype in fields.items()})
-        for name, fields in groups.items()
-        if name
-    }
-    return rows | {name: np.empty(0, dtype) for name, dtype in groups.get("", {}).items()}
-
-
-def _ttree_rows(chunk: dict[str, Any]) -> dict[str, Any]:
-    return {k: v.to_awkward() if isinstance(v, Jagged) else v for k, v in chunk.items()}
-
-
-def _rntuple_rows(chunk: dict[str, Any]) -> dict[str, Any]:
-    """A field for each branch, and the counts that a TTree has as counters."""
-    rows: dict[str, Any] = {}
-    for name, values in chunk.items():
-        if isinstance(values, Jagged):
-            particles = values.to_awkward()
-            counts: Array = values.counts.astype(np.uint32)
-            rows[f"n{name}"] = counts
-            rows |= {f"{name}_{field}": particles[field] for field in particles.fields}
-        else:
-            rows[name] = values
-    return rows

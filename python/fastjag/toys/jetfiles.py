@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fastjag.core.checks import at_least, near_misses, needs, one_of
+from fastjag.core.checks import at_least, near_misses, one_of
+from fastjag.io.writer import write_trees
 from fastjag.jagged import Jagged
-from fastjag.reporting.output import new_file
-from fastjag.toys.files import _Bar
+from fastjag.reporting.progress import late_progress_bar
 from fastjag.toys.jetntuple import jet_rows
 from fastjag.toys.jets import JetToyParameters, generate_jets
 
@@ -86,38 +86,33 @@ def write_rows(
 
     Raises ValueError where there is no row at all, or a name in ``columns`` is no branch.
     """
-    needs("uproot", "io")
-    needs("awkward", "io")
-    import uproot
-
-    one_of("compression", compression, ("lz4", "zstd", "zlib", "none"))
-    level = {"lz4": uproot.LZ4(1), "zstd": uproot.ZSTD(1), "zlib": uproot.ZLIB(1), "none": None}
     target = Path(path)
-    names = None if columns is None else set(columns)
-    tree = None
-    with (
-        new_file(target) as partial,
-        uproot.recreate(partial, compression=level[compression]) as file,
-        _Bar(n_rows, progress) as bar,
-    ):
-        if record:
-            file["fastjag_toys"] = json.dumps(record)
-        for rows in chunks:
-            rows = _chosen(rows, names)
-            content = {k: v.to_awkward() if isinstance(v, Jagged) else v for k, v in rows.items()}
-            n = len(next(iter(rows.values())))
-            if n == 0:
-                continue
-            if tree is None:
-                tree = _create(file, _TREES[format], content)
-            tree.extend(content)
-            bar.advance(n)
-        if tree is None:
-            raise ValueError(f"{target}: there is no jet to write")
-    return target
+    with late_progress_bar("writing toys", n_rows, progress) as advance:
+        return write_trees(
+            target,
+            {_TREES[format]: _rows(target, chunks, None if columns is None else set(columns))},
+            compression=compression,
+            counter=lambda counted: "n" + counted[:1].upper() + counted[1:],
+            strings={"fastjag_toys": json.dumps(record)} if record else {},
+            advance=advance,
+        )
 
 
-def _chosen(rows: Mapping[str, Any], names: set[str] | None) -> dict[str, Any]:
+def _rows(
+    target: Path, chunks: Iterable[Mapping[str, Any]], names: set[str] | None
+) -> Iterator[dict[str, Any]]:
+    """The chosen branches of chunks with rows."""
+    some = False
+    for chunk in chunks:
+        rows = _choose(chunk, names)
+        if len(next(iter(rows.values()))):
+            some = True
+            yield rows
+    if not some:
+        raise ValueError(f"{target}: there is no jet to write")
+
+
+def _choose(rows: Mapping[str, Any], names: set[str] | None) -> dict[str, Any]:
     if names is None:
         return dict(rows)
     result: dict[str, Any] = {}
@@ -135,15 +130,3 @@ def _chosen(rows: Mapping[str, Any], names: set[str] | None) -> dict[str, Any]:
     if unknown := sorted(names.difference(known)):
         raise ValueError(f"unknown column {unknown[0]!r}: {near_misses(unknown[0], known)}")
     return result
-
-
-def _create(file: Any, tree: str, content: Mapping[str, Any]) -> Any:
-    import awkward as ak
-
-    types = {k: v.type.content if isinstance(v, ak.Array) else v.dtype for k, v in content.items()}
-    return file.mktree(
-        tree,
-        types,
-        counter_name=lambda counted: "n" + counted[:1].upper() + counted[1:],
-        field_name=lambda outer, inner: f"{outer}_{inner}" if inner else outer,
-    )

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastjag.core.checks import at_least, needs
-from fastjag.reporting.output import new_file
+from fastjag.core.checks import at_least
+from fastjag.io.writer import write_trees
 
 SECONDS = 2**18 / 11245.5  # of a luminosity section
 
@@ -40,9 +40,6 @@ def write_triggers(
     The file has ``Events`` (run, luminosityBlock, event and the bits) and ``LuminosityBlocks`` with
     all sections, those without events too.
     """
-    needs("uproot", "io")
-    import uproot
-
     at_least("run", run, 1)
     mu = np.asarray(pileup, np.float64)
     sections = np.arange(first, first + len(mu), dtype=np.uint32)
@@ -55,15 +52,11 @@ def write_triggers(
         for other, bits in fired.items():
             bits.append(np.full(int(n.sum()), other == name))
     order = np.argsort(np.concatenate(lumi), kind="stable")
-    with new_file(path) as partial, uproot.recreate(partial) as file:
-        columns = {
-            "run": np.full(len(order), run, np.uint32),
-            "luminosityBlock": np.concatenate(lumi)[order],
-            "event": np.arange(1, len(order) + 1, dtype=np.uint64),
-            **{name: np.concatenate(bits)[order] for name, bits in fired.items()},
-        }
-        blocks = {"run": np.full(len(sections), run, np.uint32), "luminosityBlock": sections}
-        for name, content in (("Events", columns), ("LuminosityBlocks", blocks)):
-            file.mktree(name, {key: column.dtype for key, column in content.items()})
-            file[name].extend(content)
-    return Path(path)
+    columns = {
+        "run": np.full(len(order), run, np.uint32),
+        "luminosityBlock": np.concatenate(lumi)[order],
+        "event": np.arange(1, len(order) + 1, dtype=np.uint64),
+        **{name: np.concatenate(bits)[order] for name, bits in fired.items()},
+    }
+    blocks = {"run": np.full(len(sections), run, np.uint32), "luminosityBlock": sections}
+    return write_trees(path, {"Events": [columns], "LuminosityBlocks": [blocks]})

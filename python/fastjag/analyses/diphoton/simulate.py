@@ -16,7 +16,8 @@ import numpy as np
 from fastjag.analyses.common.workers import worker_pool
 from fastjag.analyses.diphoton import detector
 from fastjag.core.checks import at_least, near_misses, needs
-from fastjag.io.treefile import has_root, write_tree
+from fastjag.io.pyroot import has_root
+from fastjag.io.writer import write_tree
 from fastjag.jagged import Jagged
 from fastjag.kernels import set_num_threads
 from fastjag.reporting.output import results_directory, write_json

@@ -1,22 +1,20 @@
-"""Events to TTrees: lists as std::vector where ROOT is installed, as counted arrays by uproot."""
+"""Events to TTrees with branches of std::vector, by PyROOT, which alone can write them."""
 
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from fastjag.core.arrays import Array, as_column, check_length
-from fastjag.core.checks import needs
+from fastjag.core.arrays import Array
 from fastjag.jagged import Jagged
-from fastjag.reporting.output import WriteError, new_file
+from fastjag.reporting.output import WriteError
 
-_CPP = {"bool": "bool", "int32": "int", "uint32": "unsigned int", "float32": "float",
+#: Those of branches, by NumPy's names.
+CPP_TYPES = {"bool": "bool", "int32": "int", "uint32": "unsigned int", "float32": "float",
         "float64": "double", "int64": "Long64_t", "uint64": "ULong64_t"}  # fmt: skip
 
 # One column of the tree; the loop over events is compiled, too.
@@ -61,59 +59,10 @@ def has_root() -> bool:
     return find_spec("ROOT") is not None
 
 
-def write_tree(
-    path: str | os.PathLike[str],
-    tree: str,
-    collections: Mapping[str, Jagged],
-    flat: Mapping[str, ArrayLike],
-    *,
-    vectors: bool | None = None,
-) -> bool:
-    """Write events as a TTree, zstd-compressed; an existing file is replaced when all is written.
-
-    Parameters
-    ----------
-    collections
-        Name to particles: column ``pt`` of "photon" becomes branch ``photon_pt``; how many there
-        are becomes ``photon_n`` (uint32; int32 by uproot). Columns of 1-byte booleans, 4- or 8-byte numbers.
-    flat
-        Branch name to array of shape (n_events,).
-    vectors
-        True: branches of std::vector, by PyROOT, which must be installed. False: arrays counted
-        by ``photon_n``, by uproot, which cannot write std::vector. Default: True where there is
-        PyROOT.
-
-    Returns
-    -------
-    Whether branches are of std::vector.
-
-    Raises ValueError where lengths differ, TypeError naming a column of another dtype.
-    """
-    parts = {name: as_column(values, f"branch {name!r}") for name, values in flat.items()}
-    sizes = [len(j) for j in collections.values()] + [len(v) for v in parts.values()]
-    if not sizes:
-        raise ValueError("a tree needs at least one branch")
-    for name, values in parts.items():
-        check_length(values, f"branch {name!r}", sizes[0], "events")
-    columns = {f"{n}_{c}": j[c] for n, j in collections.items() for c in j.columns} | parts
-    for name, values in columns.items():
-        if values.dtype.name not in _CPP:
-            raise TypeError(f"branch {name!r}: dtype {values.dtype} is none of {', '.join(_CPP)}")
-    for name, particles in collections.items():
-        if len(particles) != sizes[0]:
-            raise ValueError(f"{name!r} has {len(particles)} events, but there are {sizes[0]}")
-    if vectors is None:
-        vectors = has_root()
-    elif vectors:
-        needs("ROOT", "sim")
-    with new_file(path) as partial:
-        (_write_vectors if vectors else _write_counted)(partial, tree, collections, parts)
-    return vectors
-
-
-def _write_vectors(
+def write_vectors(
     path: Path, tree: str, collections: Mapping[str, Jagged], flat: Mapping[str, Array]
 ) -> None:
+    """Write events as a TTree with branches of std::vector, zstd-compressed: see ``write_tree``."""
     import warnings
 
     with warnings.catch_warnings():
@@ -132,8 +81,9 @@ def _write_vectors(
     def address(values: Array) -> tuple[str, int]:
         stored = values.view(np.uint8) if values.dtype == np.bool_ else values
         alive.append(stored)
-        return f"{_CPP[values.dtype.name]}, {_CPP.get(stored.dtype.name, 'unsigned char')}", int(
-            stored.ctypes.data
+        return (
+            f"{CPP_TYPES[values.dtype.name]}, {CPP_TYPES.get(stored.dtype.name, 'unsigned char')}",
+            int(stored.ctypes.data),
         )
 
     for name, values in flat.items():
@@ -155,22 +105,3 @@ def _write_vectors(
     file.Close()
     if refused or file.TestBit(ROOT.TFile.kWriteError):
         raise WriteError(errno.EIO, "ROOT could not write all of it", str(path))
-
-
-def _write_counted(
-    path: Path, tree: str, collections: Mapping[str, Jagged], flat: Mapping[str, Array]
-) -> None:
-    needs("uproot", "io")
-    needs("awkward", "io")
-    import uproot
-
-    rows = {name: j.to_awkward() for name, j in collections.items()} | dict(flat)
-    with uproot.recreate(path, compression=uproot.ZSTD(9)) as file:
-        events = file.mktree(
-            tree,
-            {name: getattr(values, "type", values).content if name in collections else values.dtype
-             for name, values in rows.items()},
-            counter_name=lambda counted: f"{counted}_n",
-            field_name=lambda outer, inner: f"{outer}_{inner}" if inner else outer,
-        )  # fmt: skip
-        events.extend(rows)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import fastjag as fj
-from fastjag.io.treefile import has_root, write_tree
+from fastjag.io.pyroot import has_root
+from fastjag.io.writer import write_tree
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

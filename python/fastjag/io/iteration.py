@@ -1,0 +1,211 @@
+"""Reading many ROOT files in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from copy import copy
+from dataclasses import dataclass, field
+
+from fastjag.core.checks import needs, one_of
+from fastjag.io.batches import Batch
+from fastjag.io.branches import LeftOut
+from fastjag.io.exclusive import Exclusive
+from fastjag.io.files import Files, ReadError, find_files, first_line
+from fastjag.io.reader import Reader, n_bytes
+from fastjag.io.transport import explained
+from fastjag.reporting.progress import progress_bar
+from fastjag.schemas import Schema
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """What ``on_error="skip"`` left out, and why."""
+
+    file: str
+    events: int | None
+    reason: str
+
+
+@dataclass
+class Batches:
+    """The iterator that :func:`iterate` returns.
+
+    ``skipped`` fills up as files are skipped, ``left_out`` as files are opened, with the branches
+    that ``columns`` matches but arrays cannot hold. Several threads may ask for batches: each goes
+    to one of them. In a process that was forked after the first batch, it is a RuntimeError.
+    """
+
+    files: list[tuple[str, str | None]]
+    columns: list[str] | None
+    step: int | str
+    schema: Schema | None
+    on_error: str
+    prefetch: bool
+    progress: bool | None
+    optional: tuple[str, ...] = ()
+    skipped: list[Skipped] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+    n_events: int = 0
+    _iterator: Generator[Batch] | None = None
+    _turn: Exclusive = field(
+        default_factory=lambda: Exclusive("these batches"), repr=False, compare=False
+    )
+
+    def __iter__(self) -> Batches:
+        return self
+
+    def __next__(self) -> Batch:
+        with self._turn:
+            batch = next(self._start())
+            self.n_events += len(batch)
+        return batch
+
+    def close(self) -> None:
+        """Stop reading: the file is closed and the thread ends. Happens by itself at the end."""
+        if not self._turn.elsewhere():
+            with self._turn:
+                self._start().close()
+
+    def _start(self) -> Generator[Batch]:
+        if self._iterator is None:
+            # Of a copy: in a cycle with this object, it would outlive a loop that is left early.
+            self._iterator = copy(self)._run()
+        return self._iterator
+
+    def _run(self) -> Generator[Batch]:
+        with ExitStack() as stack:
+            advance = stack.enter_context(
+                progress_bar("reading files", len(self.files), self.progress)
+            )
+            batches = stack.enter_context(closing(self._read_files(advance)))
+            if not self.prefetch:
+                yield from batches
+                return
+            # One batch ahead: kernels release the GIL, as decompression does.
+            worker = stack.enter_context(ThreadPoolExecutor(1, "fastjag-read"))
+            ahead: Future[Batch | None] = worker.submit(next, batches, None)
+            while (batch := ahead.result()) is not None:
+                ahead = worker.submit(next, batches, None)
+                try:
+                    yield batch
+                except GeneratorExit:
+                    if self._turn.elsewhere():  # files and threads are the other process's
+                        stack.pop_all()
+                    raise
+                del batch  # the caller's reference is the last one while the next is read
+
+    def _read_files(self, advance: Callable[[float], None]) -> Generator[Batch]:
+        missing: ReadError | None = None  # of a tree without events
+        some = False  # any tree with events
+        for path, tree in self.files:
+            done, total = 0, None
+            try:
+                reader = Reader(path, tree, self.schema)
+                with reader.file:
+                    total = reader.n_entries
+                    try:
+                        names = reader.branches(self.columns)
+                        names += reader.optional(self.optional, names)
+                    except ReadError as error:
+                        if total:
+                            raise
+                        missing = missing or error
+                        continue
+                    finally:
+                        self.left_out += reader.left_out
+                    if total == 0:
+                        advance(1)
+                        continue
+                    some = True
+                    step = reader.entries_per_step(names, self.step)
+                    for batch in reader.batches(names, step):
+                        done = batch.source.stop
+                        yield batch
+                        advance(len(batch) / total)
+            except Exception as error:  # a damaged file can make uproot raise anything
+                error = explained(error, path)
+                if not isinstance(error, OSError):
+                    error = ReadError(f"{path}: cannot be read: {first_line(error)}")
+                if self.on_error == "raise":
+                    raise error from error.__cause__
+                left = None if total is None else total - done
+                self.skipped.append(Skipped(path, left, str(error)))
+        if missing is not None and not some and self.on_error == "raise":
+            raise missing
+
+
+def iterate(
+    files: Files,
+    columns: str | Iterable[str] | None = None,
+    *,
+    step: int | str = "100 MB",
+    schema: Schema | None = None,
+    on_error: str = "raise",
+    prefetch: bool = True,
+    progress: bool | None = None,
+    optional: Iterable[str] = (),
+) -> Batches:
+    """Read ROOT files batch by batch, TTree or RNTuple, with bounded memory.
+
+    Parameters
+    ----------
+    files
+        A path, glob pattern or directory, or several; ``file.root:tree``, pairs (file, tree) in a
+        list, or a mapping of files to trees names the tree (with ``;cycle`` where an older one is
+        meant).
+        Remote files (``root://``, ``https://``) as uproot reads them.
+    columns
+        Branch names in NanoAOD form, their paths in the tree (``e1/x``), or shell patterns
+        (``"Muon_*"``); what is the name of a branch is no pattern. The last part of a path is
+        enough where no other branch has it. Default: all branches. Default and patterns take what
+        arrays can hold, and list the rest in ``.left_out`` of the returned iterator, each with its
+        reason; a name that cannot be read is an error.
+    step
+        Events per batch, or its size in memory, such as "100 MB". Peak memory is about three
+        steps (one in use, one being read, decompression), however many files there are.
+    schema
+        Names and units of the format, from ``fastjag.schemas``; by default that of the tree's
+        name, and NanoAOD otherwise.
+    on_error
+        "raise", or "skip": leave out what cannot be read and list it in ``.skipped`` of the
+        returned iterator.
+    prefetch
+        Read the next batch in a thread while this one is used.
+    progress
+        Show a bar; default: if stderr is a terminal.
+    optional
+        Branch names that some files may not have: their batches then come without.
+
+    Yields
+    ------
+    Batch
+        In the order of files and events; a batch never crosses files. Branches with one list of
+        numbers per event are columns of collections, named by their prefix: ``Muon_pt`` is
+        ``batch.Muon["pt"]``. Which are one collection is decided once for the tree and all of its
+        events, by their counter or their lengths (docs/reading.md); it does not depend on
+        ``columns`` or ``step``. Others are arrays of shape (n_events,), or (n_events, 3) for
+        ``x[3]``. Energies are in GeV in all branches of formats that ``fastjag.schemas`` knows;
+        all else is as stored.
+
+    Raises
+    ------
+    FileNotFoundError, ReadError
+        Naming file, tree and branch (with near misses) or the entries that cannot be read.
+    """
+    one_of("on_error", on_error, ("raise", "skip"))
+    if isinstance(step, str):
+        n_bytes(step)
+    elif isinstance(step, bool) or int(step) != step or step < 1:
+        raise ValueError(f"step must be a positive number of events or a size, got {step!r}")
+    step = step if isinstance(step, str) else int(step)
+    if schema is not None and not isinstance(schema, Schema):
+        raise TypeError(f"schema must be a fastjag.schemas.Schema, got {schema!r}")
+    needs("uproot", "io")
+    needs("awkward", "io")
+    names = [columns] if isinstance(columns, str) else None if columns is None else list(columns)
+    return Batches(
+        find_files(files), names, step, schema, on_error, prefetch, progress,
+        tuple(dict.fromkeys(optional)),
+    )  # fmt: skip
