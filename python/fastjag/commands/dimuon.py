@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from fastjag import __version__
 from fastjag.commands import App, DeviceOption, OutOption, ThreadsOption, console
 from fastjag.commands.importance import show
 
@@ -67,13 +66,13 @@ def importance(
     from fastjag.analyses.dimuon.importance import importances
     from fastjag.analyses.dimuon.search import Search
     from fastjag.analyses.dimuon.verdicts import picture_title
-    from fastjag.analyses.importance import pages
+    from fastjag.analyses.importance.report import report
 
     search = Search(Config.read(config), out, threads=threads)
     search.run(["check"], told=lambda what: console.print(what, highlight=False))
     result = importances(search)
     title = picture_title("importance", search.checks())
-    pages.write(result, out / "importance", __version__, title=title)
+    report(result, out / "importance", title=title)
     show(result, out / "importance")
 
 

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from fastjag import __version__
 from fastjag.commands import App, DeviceOption, OutOption, ThreadsOption, console
 from fastjag.commands.importance import show
 
@@ -88,12 +87,12 @@ def importance(
     from fastjag.analyses.diphoton.config import SAMPLE, Config
     from fastjag.analyses.diphoton.importance import importances
     from fastjag.analyses.diphoton.study import Study
-    from fastjag.analyses.importance import pages
+    from fastjag.analyses.importance.report import report
 
     if (config is None) != sample:
         raise ValueError("name a configuration, or give --sample instead")
     study = Study(Config.read(config or SAMPLE), out, threads=threads)
     study.run(["features"], told=lambda what: console.print(what, highlight=False))
     result = importances(study, most=most)
-    pages.write(result, out / "importance", __version__)
+    report(result, out / "importance")
     show(result, out / "importance")

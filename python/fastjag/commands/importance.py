@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from fastjag import __version__
 from fastjag.commands import App, OutOption, ThreadsOption, console, remark
 
 if TYPE_CHECKING:
@@ -64,15 +63,15 @@ def run(
     threads: ThreadsOption = None,
 ) -> None:
     """Importances of a table's columns by many methods: report, pictures and JSON."""
-    from fastjag.analyses.importance import METHODS, pages
+    from fastjag.analyses.importance import METHODS
+    from fastjag.analyses.importance import run as stages
+    from fastjag.analyses.importance.config import ImportanceConfig
 
-    result = pages.importance(
-        table, out, label, weight=weight, features=features or None, model=model,
-        trust_model=trust_model, output=output,
-        methods=methods or tuple(METHODS), correlated=correlated, epochs=epochs, repeats=repeats,
-        seed=seed, threads=threads, version=__version__,
+    config = ImportanceConfig(
+        str(table), label, weight, tuple(features) if features else None, None if model is None else str(model),
+        trust_model, output, tuple(methods or METHODS), correlated, epochs, repeats, seed,
     )  # fmt: skip
-    show(result, out)
+    show(stages.run(config, out, threads=threads), out)
 
 
 @app.command(epilog="Example: fastjag importance demo --out demo")
@@ -82,9 +81,9 @@ def demo(
     seed: SeedOption = 1,
 ) -> None:
     """Toys of two classes that differ in a mean, a width and a product: which method sees what?"""
-    from fastjag.analyses.importance import pages
+    from fastjag.analyses.importance import toys
 
-    show(pages.demo(out, events=events, seed=seed, version=__version__), out)
+    show(toys.demo(out, events=events, seed=seed), out)
 
 
 def show(result: Importances, out: Path) -> None:

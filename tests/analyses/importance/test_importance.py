@@ -19,8 +19,9 @@ from typer.testing import CliRunner
 
 from fastjag.__main__ import app
 from fastjag.analyses.dimuon.importance import importances
-from fastjag.analyses.importance import compare_importances, methods, pages, permutation_importance
-from fastjag.analyses.importance.tables import TOY_FEATURES, read_table, toy_table
+from fastjag.analyses.importance import compare_importances, methods, permutation_importance, toys
+from fastjag.analyses.importance.tables import read_table
+from fastjag.analyses.importance.toys import TOY_FEATURES, toy_table
 from fastjag.models.boosted import BoostedTrees
 
 RNG = np.random.default_rng(1)
@@ -155,7 +156,7 @@ class TestModels:
 def demonstration(tmp_path_factory):
     """What the demonstration finds, and the folder it leaves."""
     out = tmp_path_factory.mktemp("demo")
-    return pages.demo(out, events=3000, seed=1, version="0", progress=False), out
+    return toys.demo(out, events=3000, seed=1, progress=False), out
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import zipfile
 import pytest
 import torch
 
-from fastjag.analyses.importance.pages import load_module
+from fastjag.analyses.importance.models import load_module
 from fastjag.analyses.importance.taylor import taylor_coefficients
 
 

@@ -1,10 +1,10 @@
-"""Tables of features with labels and weights, from Parquet, CSV and npz files; toys of them."""
+"""Tables of features with labels and weights, from Parquet, CSV and npz files."""
 
 from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass
-class Table:
+class FeatureTable:
     """n events that have numbers in every column asked for."""
 
     features: Floats  #: (n, F)
@@ -37,7 +37,7 @@ def read_table(
     label: str,
     weight: str | None = None,
     features: Iterable[str] | None = None,
-) -> Table:
+) -> FeatureTable:
     """Read ``.parquet``, ``.csv`` or ``.npz``.
 
     Features are by default all columns of numbers but ``label`` and ``weight``. An npz file holds
@@ -81,7 +81,7 @@ def read_table(
             f"{file}: none of {len(labels)} events has numbers in all columns"
             + (f" ({worst!r} lacks {missing[worst]})" if len(labels) else "")
         )
-    return Table(
+    return FeatureTable(
         np.column_stack([numbers[name][kept] for name in chosen]),
         _plain(labels[kept]),
         numbers[weight][kept] if weight else None,
@@ -164,40 +164,3 @@ def _plain(labels: NDArray[Any]) -> NDArray[Any]:
     if labels.dtype.kind == "f" and (labels == np.rint(labels)).all():
         return labels.astype(np.int64)
     return labels
-
-
-TOY_FEATURES = ("shift", "copy of shift", "width", "product a", "product b", "noise a", "noise b")
-
-
-def toy_table(n: int, seed: int = 0) -> dict[str, NDArray[Any]]:
-    """Two classes whose differences are known; columns of ``TOY_FEATURES``, "label", "weight".
-
-    shift
-        normal; its mean is 0.8 higher in class 1.
-    copy of shift
-        shift and an independent normal of width 0.3.
-    width
-        normal, twice as wide in class 1: only its square tells.
-    product a, product b
-        normal; their product is positive in class 1 and negative in class 0, but for 20 % of the
-        events. Each alone tells nothing.
-    noise a, noise b
-        nothing; noise b is exponential with a mean of 50 (GeV, say).
-    """
-    rng = np.random.default_rng(seed)
-    label = rng.integers(0, 2, n)
-    shift = rng.normal(size=n) + 0.8 * label
-    a, b = np.abs(rng.normal(size=(2, n)))
-    sign = rng.choice([-1, 1], size=n)
-    right = rng.random(n) < 0.8
-    columns: Sequence[NDArray[Any]] = (
-        shift,
-        shift + rng.normal(scale=0.3, size=n),
-        rng.normal(size=n) * (1 + label),
-        a * sign,
-        b * sign * np.where(right, 2 * label - 1, 1 - 2 * label),
-        rng.normal(size=n),
-        rng.exponential(50.0, size=n),
-    )
-    table = dict(zip(TOY_FEATURES, columns, strict=True))
-    return {**table, "label": label, "weight": rng.exponential(size=n)}

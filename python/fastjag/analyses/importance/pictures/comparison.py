@@ -1,4 +1,4 @@
-"""Pictures of importances."""
+"""All methods side by side, and which features are correlated."""
 
 from __future__ import annotations
 
@@ -6,22 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from fastjag.analyses.importance.compare import Importances
-from fastjag.reporting.plots import PALETTE, figure, plain
-
-_TERMS = 20  # Taylor coefficients shown
-_LINES = 8  # features followed during training
-
-
-def cluster_names(result: Importances) -> list[str]:
-    """A letter for each feature that shares its cluster with others, "" for those alone."""
-    shared = [c for c in dict.fromkeys(result.clusters) if result.clusters.count(c) > 1]
-    letters = {c: chr(ord("A") + i) if i < 26 else str(i) for i, c in enumerate(shared)}
-    return [letters.get(c, "") for c in result.clusters]
+from fastjag.analyses.importance.results import Importances
+from fastjag.reporting.plots import figure, plain
 
 
 def _labels(result: Importances, order: list[int]) -> list[str]:
-    letters = cluster_names(result)
+    letters = result.cluster_names()
     return [plain(result.names[i]) + (f"  [{letters[i]}]" if letters[i] else "") for i in order]
 
 
@@ -38,7 +28,7 @@ def comparison(result: Importances) -> Any:
                         color="w" if values[i, j] > 0.6 else "k")  # fmt: skip
         _named_ticks(ax, list(scores), _labels(result, order))
         fig.colorbar(image, ax=ax, label="Importance / largest of the method", pad=0.02)
-        if any(cluster_names(result)):
+        if any(result.cluster_names()):
             ax.set_title("[A], [B], ...: correlated features", loc="left", fontsize=14)
     return fig
 
@@ -60,37 +50,6 @@ def correlations(result: Importances) -> Any:
                         color="k", lw=2.5)  # fmt: skip
         ax.set(xlim=(-0.5, n - 0.5), ylim=(n - 0.5, -0.5))
         fig.colorbar(image, ax=ax, label="Spearman correlation", pad=0.02, shrink=0.8)
-    return fig
-
-
-def taylor(result: Importances) -> Any:
-    """The largest Taylor coefficients of both orders."""
-    terms = sorted(result.taylor, key=lambda key: -result.taylor[key])[:_TERMS]
-    colour = {1: PALETTE[0], 2: PALETTE[1]}
-    with figure(11, 2.2 + 0.38 * len(terms)) as (fig, ax):
-        for order, label in ((1, "first order"), (2, "second order")):
-            at = [i for i, key in enumerate(terms) if len(key) == order]
-            ax.barh(at, [result.taylor[terms[i]] for i in at], color=colour[order], label=label)
-        ax.set_yticks(range(len(terms)), [plain(result.term(key)) for key in terms], fontsize=14)
-        ax.tick_params(axis="y", which="both", length=0)
-        ax.invert_yaxis()
-        ax.set_xlabel(r"$\langle|t|\rangle$ per standard deviation", fontsize=16)
-        ax.legend(loc="lower right")
-    return fig
-
-
-def training(result: Importances) -> Any:
-    """First-order coefficients after every epoch of the network's training."""
-    curves = result.training["taylor"]
-    steps = result.training["steps"]
-    largest = sorted(curves, key=lambda name: -curves[name][-1])[:_LINES]
-    with figure(10, 6.5) as (fig, ax):
-        for i, name in enumerate(largest):
-            ax.plot(steps, curves[name], label=plain(name), color=PALETTE[i % 7], marker="o", ms=4,
-                    ls=("-", "--")[i // 7])  # fmt: skip
-        ax.set(xlabel="Epoch", ylabel=r"$\langle|t_i|\rangle$ per standard deviation")
-        ax.set_ylim(0, 1.05 * max(max(curves[name]) for name in largest))
-        fig.legend(loc="outside right upper", fontsize=13)
     return fig
 
 

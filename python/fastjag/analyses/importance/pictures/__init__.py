@@ -1,0 +1,1 @@
+"""Figures of importances: ``comparison`` of all methods, the ``network``."""

@@ -1,0 +1,100 @@
+"""report: pictures, ``importance.json`` and a page."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from fastjag import __version__
+from fastjag.analyses.importance.pictures import comparison, network
+from fastjag.analyses.importance.results import METHODS, Importances
+from fastjag.analyses.importance.tables import FeatureTable
+from fastjag.reporting.output import results_directory, write_json
+from fastjag.reporting.plots import RED, save
+from fastjag.reporting.report import Report
+
+_CAPTIONS = {
+    "importances": "Scores of each method over its largest one, features by their mean. Features "
+    "with the same letter are correlated and share their importance.",
+    "correlations": "Spearman correlations; frames are clusters of correlated features.",
+    "taylor": "The largest mean absolute Taylor coefficients of the network.",
+    "training": "What the network has learned after each epoch.",
+}
+_TERMS = 30
+
+
+def report(
+    result: Importances,
+    out: str | os.PathLike[str],
+    table: FeatureTable | None = None,
+    title: str = "",
+) -> None:
+    """Write all of it to ``out``, or nothing; ``title`` is above pictures."""
+    with results_directory(out) as directory:
+        drawn = {"importances": comparison.comparison(result),
+                 "correlations": comparison.correlations(result)}  # fmt: skip
+        if result.taylor:
+            drawn["taylor"] = network.taylor(result)
+        if result.training:
+            drawn["training"] = network.training(result)
+        for name, fig in drawn.items():
+            if title:
+                fig.suptitle(title, color=RED, fontsize=15, fontweight="bold")
+            save(fig, directory / f"{name}.png", directory / f"{name}.pdf")
+        content = {"fastjag": __version__, **result.to_dict()}
+        if table is not None:
+            numbers = ("features", "labels", "weights")
+            content["table"] = {k: v for k, v in vars(table).items() if k not in numbers}
+        write_json(directory / "importance.json", content)
+        _report(result, table, {name: directory / f"{name}.png" for name in drawn}).write(
+            directory / "report.html", f"fastjag {__version__}"
+        )
+
+
+def _report(result: Importances, table: FeatureTable | None, drawn: dict[str, Path]) -> Report:
+    classes = ", ".join(result.settings["classes"])
+    page = Report("Feature importance", f"{len(result.names)} features, "
+                  f"{result.settings['events']:,} events, classes {classes}.")  # fmt: skip
+    for warning in result.warnings:
+        page.text(f"Warning: {warning}.")
+    page.heading("All methods")
+    page.figure(drawn["importances"], _CAPTIONS["importances"])
+    order, normalised, mean = result.order(), result.normalised(), result.mean()
+    letters = result.cluster_names()
+    page.table(
+        ("feature", "cluster", "mean", *normalised),
+        [(result.names[i], letters[i] or "-", f"{mean[i]:.3f}",
+          *(f"{s[i]:.3f}" for s in normalised.values()))
+         for i in order],
+    )  # fmt: skip
+    page.heading("Correlated features")
+    page.figure(drawn["correlations"], _CAPTIONS["correlations"])
+    if result.taylor:
+        page.heading("Taylor coefficients")
+        page.figure(drawn["taylor"], _CAPTIONS["taylor"])
+        terms = sorted(result.taylor.items(), key=lambda item: -item[1])[:_TERMS]
+        page.table(("term", "mean absolute coefficient"), [(result.term(k), t) for k, t in terms])
+    if result.training:
+        page.figure(drawn["training"], _CAPTIONS["training"])
+    page.heading("How well the models tell the classes apart")
+    page.table(("model", "area under the ROC curve"), list(result.performance.items()))
+    page.heading("Scores in the units of each method")
+    columns = _shown_scores(result)
+    page.table(("feature", *columns),
+               [(result.names[i], *(c[i] for c in columns.values())) for i in order])  # fmt: skip
+    page.table(("method", "what it is"), [(name, METHODS[name]) for name in result.scores])
+    page.heading("Settings")
+    page.settings(result.settings)
+    if table is not None:
+        about = {k: v for k, v in vars(table).items() if k in ("file", "n_read", "not_numbers")}
+        page.settings({**about, **{f"events without {k}": n for k, n in table.missing.items()}})
+    return page
+
+
+def _shown_scores(result: Importances) -> dict[str, list[str]]:
+    errors = result.errors
+    return {
+        name: [f"{x:.4g}" + (f" ± {errors[name][i]:.2g}" if name in errors else "")
+               for i, x in enumerate(scores)]
+        for name, scores in result.scores.items()
+    }  # fmt: skip
