@@ -1,19 +1,59 @@
-"""Boosted trees: XGBoost."""
+"""Boosted trees: the one place that trains XGBoost, its classifier, and what splits tell of features."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
+import xgboost
 from numpy.typing import NDArray
 
-from fastjag.core.checks import at_least, needs
+from fastjag.core.checks import at_least
 from fastjag.kernels import get_num_threads
 from fastjag.models.table_classifier import TableClassifier
 from fastjag.models.training_device import training_device
 from fastjag.models.weights import Floats, validation_part
+from fastjag.reporting.progress import progress_bar
+
+_ROWS = 16_384  # whose SHAP values are computed at a time
+
+
+def train_booster(
+    train: xgboost.DMatrix,
+    rounds: int,
+    n_classes: int | None,
+    *,
+    seed: int,
+    threads: int | None,
+    device: str = "cpu",
+    evals: Sequence[tuple[xgboost.DMatrix, str]] = (),
+    early_stopping_rounds: int | None = None,
+    losses: dict[str, dict[str, list[float]]] | None = None,
+    callbacks: Sequence[Any] = (),
+    **parameters: Any,
+) -> xgboost.Booster:
+    """Train on labels 0 ... ``n_classes`` - 1 by softmax; None: on 0 and 1 by one logistic score.
+
+    ``losses`` is filled with the log loss of ``evals`` by round, the last of which stops the
+    training. Weights have to be 1 on average: regularisation and ``min_child_weight`` are absolute,
+    and trees of tiny weights would not split at all.
+    """
+    objective: dict[str, Any] = {"objective": "binary:logistic", "eval_metric": "logloss"}
+    if n_classes is not None:
+        objective = {
+            "objective": "multi:softprob", "eval_metric": "mlogloss", "num_class": n_classes,
+        }  # fmt: skip
+    threads = get_num_threads(threads)
+    return xgboost.train(
+        {**objective, "seed": seed, "nthread": threads, "device": device, **parameters},
+        train, rounds, evals=evals, evals_result=losses, verbose_eval=False,
+        early_stopping_rounds=early_stopping_rounds, callbacks=callbacks,
+    )  # fmt: skip
 
 
 class BoostedTrees(TableClassifier):
-    """XGBoost with balanced weights of mean 1 and early stopping.
+    """XGBoost's classifier with balanced weights of mean 1 and early stopping.
 
     Parameters
     ----------
@@ -54,9 +94,6 @@ class BoostedTrees(TableClassifier):
         self.device = device
 
     def _train(self, table: Floats, codes: NDArray[np.int64], weights: Floats) -> None:
-        needs("xgboost", "trees")
-        import xgboost
-
         device = training_device(self.device, "xgboost")
         at_least("rounds", self.rounds, 1)
         at_least("early_stopping_rounds", self.early_stopping_rounds, 1)
@@ -65,38 +102,85 @@ class BoostedTrees(TableClassifier):
         train = xgboost.QuantileDMatrix(table[~held], codes[~held], weight=weights[~held])
         valid = xgboost.QuantileDMatrix(table[held], codes[held], weight=weights[held], ref=train)
         self.losses_: dict[str, dict[str, list[float]]] = {}
-        self.model_ = xgboost.train(
-            {
-                "objective": "multi:softprob",
-                "num_class": len(self.classes_),
-                "eval_metric": "mlogloss",
-                "max_depth": self.max_depth,
-                "learning_rate": self.learning_rate,
-                "subsample": self.subsample,
-                "colsample_bytree": self.colsample_bytree,
-                "seed": self.seed,
-                "nthread": get_num_threads(self.threads),
-                "device": device,
-            },
-            train,
-            self.rounds,
-            evals=[(train, "train"), (valid, "validation")],
-            early_stopping_rounds=self.early_stopping_rounds,
-            evals_result=self.losses_,
-            verbose_eval=False,
-        )
+        self.model_ = train_booster(
+            train, self.rounds, len(self.classes_), seed=self.seed, threads=self.threads,
+            device=device, evals=[(train, "train"), (valid, "validation")], losses=self.losses_,
+            early_stopping_rounds=self.early_stopping_rounds, max_depth=self.max_depth,
+            learning_rate=self.learning_rate, subsample=self.subsample,
+            colsample_bytree=self.colsample_bytree,
+        )  # fmt: skip
 
     def _filled(self, table: Floats) -> Floats:
         return table  # XGBoost sends missing values where they fit best
 
     def _probabilities(self, table: Floats) -> Floats:
         best = (0, self.model_.best_iteration + 1)
-        found: Floats = self.model_.inplace_predict(table, iteration_range=best).astype(np.float64)
-        return np.asarray(found / found.sum(axis=1, keepdims=True))  # to float64's last bit
+        p = self.model_.inplace_predict(table, iteration_range=best).astype(np.float64)
+        return np.asarray(p / p.sum(axis=1, keepdims=True))  # to float64's last bit
 
     @property
     def feature_importances_(self) -> Floats:
         """Mean gain of a column's splits, scaled to add up to 1. (F,)"""
-        scores = self.model_.get_score(importance_type="gain")
-        gain = np.array([scores.get(f"f{i}", 0.0) for i in range(self.n_features_in_)])
+        gain = gain_of_splits(self.model_, self.n_features_in_, "gain")
         return np.asarray(gain / max(gain.sum(), np.finfo(float).tiny))
+
+
+def train_all_rounds(
+    features: Floats,
+    labels: NDArray[np.int64],
+    weights: Floats,
+    n_classes: int,
+    *,
+    seed: int,
+    rounds: int = 100,
+    threads: int | None = None,
+    progress: bool | None = None,
+) -> xgboost.Booster:
+    """Trees of (n, F) features without early stopping, whose splits are to be looked at.
+
+    Two classes have one score, whose SHAP values are those of log odds. Weights must not be
+    negative; they are brought to mean 1, classes keep their shares.
+    """
+    train = xgboost.QuantileDMatrix(features, labels, weight=weights / weights.mean())
+    with progress_bar("boosted trees", rounds, progress) as advance:
+        return train_booster(
+            train, rounds, None if n_classes == 2 else n_classes, seed=seed, threads=threads,
+            callbacks=[_Advance(advance)], max_depth=4, learning_rate=0.1, subsample=0.7,
+        )  # fmt: skip
+
+
+class _Advance(xgboost.callback.TrainingCallback):  # type: ignore[misc]
+    """Moves a progress bar after every round."""
+
+    def __init__(self, advance: Callable[[float], None]) -> None:
+        self._advance = advance
+
+    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
+        self._advance(1)
+        return False
+
+
+def gain_of_splits(booster: xgboost.Booster, n_features: int, kind: str) -> Floats:
+    """(F,) loss reductions of the splits in a feature: their sum, "total_gain", or mean, "gain"."""
+    scores = booster.get_score(importance_type=kind)
+    return np.array([float(scores.get(f"f{i}", 0.0)) for i in range(n_features)])
+
+
+def mean_absolute_shap(
+    booster: xgboost.Booster, features: Floats, weights: Floats, progress: bool | None = None
+) -> Floats:
+    """(F,) weighted mean of absolute SHAP values, of all classes together.
+
+    SHAP values of trees: S. Lundberg et al., Nature Mach. Intell. 2 (2020) 56. They are those
+    of the margin: log odds, or one score per class.
+    """
+    total = np.zeros(features.shape[1])
+    with progress_bar("SHAP values", len(features), progress) as advance:
+        for start in range(0, len(features), _ROWS):
+            rows = slice(start, start + _ROWS)
+            values = np.abs(booster.predict(xgboost.DMatrix(features[rows]), pred_contribs=True))
+            # The last of the contributions is the bias.
+            per_event = values.reshape(len(values), -1, len(total) + 1).sum(axis=1)[:, :-1]
+            total += weights[rows] @ per_event
+            advance(len(values))
+    return np.asarray(total / weights.sum())

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastjag.core.arrays import as_mask, check_length
 from fastjag.core.checks import at_least, one_of
 from fastjag.kernels import get_num_threads
+from fastjag.models.boosted_trees import train_booster
 from fastjag.models.training_device import training_device
 from fastjag.reporting.progress import progress_bar
 
@@ -165,22 +166,15 @@ def _train_members(
     train = _labelled(*parts["train"], weight)
     validation = _labelled(*parts["validation"], weight, train)
     matrices = {name: xgboost.DMatrix(x) for name, x in tests.items()}
-    parameters = {
-        "objective": "binary:logistic",
-        "eval_metric": "logloss",
-        "max_depth": settings.max_depth,
-        "learning_rate": settings.learning_rate,
-        "subsample": settings.subsample,
-        "device": device,
-        "nthread": 1 if device == "cpu" else threads,
-    }
 
     def member(i: int) -> tuple[dict[str, Floats], int, dict[str, Any]]:
         losses: dict[str, Any] = {}
-        booster = xgboost.train(
-            {**parameters, "seed": first_seed + i + 1}, train, settings.rounds,
-            evals=[(train, "train")] * (i == 0) + [(validation, "validation")], evals_result=losses,
-            early_stopping_rounds=settings.early_stopping_rounds, verbose_eval=False,
+        booster = train_booster(
+            train, settings.rounds, None, seed=first_seed + i + 1, device=device,
+            threads=1 if device == "cpu" else threads,
+            evals=[(train, "train")] * (i == 0) + [(validation, "validation")], losses=losses,
+            early_stopping_rounds=settings.early_stopping_rounds, max_depth=settings.max_depth,
+            learning_rate=settings.learning_rate, subsample=settings.subsample,
         )  # fmt: skip
         best = booster.best_iteration + 1
         scores = {

@@ -22,7 +22,7 @@ from fastjag.analyses.dimuon.importance import importances
 from fastjag.analyses.importance import compare_importances, methods, permutation_importance, toys
 from fastjag.analyses.importance.tables import read_table
 from fastjag.analyses.importance.toys import TOY_FEATURES, toy_table
-from fastjag.models.boosted import BoostedTrees
+from fastjag.models.boosted_trees import gain_of_splits, mean_absolute_shap, train_all_rounds
 
 RNG = np.random.default_rng(1)
 
@@ -107,21 +107,21 @@ class TestModels:
         """Contributions and bias are the margin; those of a feature without splits are 0."""
         x, y, w = toy
         x = np.column_stack([x[:, :1], np.zeros(len(x))])
-        trees = BoostedTrees(x, y, w * 1e-8, 2, seed=1, rounds=10, threads=1)
-        p = trees(x)
+        trees = train_all_rounds(x, y, w * 1e-8, 2, seed=1, rounds=10, threads=1)
+        p = trees.inplace_predict(x)
         assert p.std() > 0.1  # tiny weights do not keep trees from splitting
-        parts = trees.booster.predict(xgboost.DMatrix(x), pred_contribs=True)
+        parts = trees.predict(xgboost.DMatrix(x), pred_contribs=True)
         np.testing.assert_allclose(parts.sum(1), np.log(p / (1 - p)), rtol=1e-3, atol=1e-4)
-        shap = trees.mean_absolute_shap(x, w)
+        shap = mean_absolute_shap(trees, x, w)
         assert shap[0] == pytest.approx(np.average(np.abs(parts[:, 0]), weights=w))
-        assert shap[1] == trees.gain()[1] == 0
+        assert shap[1] == gain_of_splits(trees, 2, "total_gain")[1] == 0
 
     def test_three_classes(self):
         y = RNG.integers(0, 3, 600)
         x = RNG.normal(size=(600, 3)) + 2 * np.eye(3)[y] * [1, 1, 0]
-        trees = BoostedTrees(x, y, np.ones(600), 3, seed=1, rounds=5, threads=1)
-        assert trees(x).shape == (600, 3)
-        shap = trees.mean_absolute_shap(x, np.ones(600))
+        trees = train_all_rounds(x, y, np.ones(600), 3, seed=1, rounds=5, threads=1)
+        assert trees.inplace_predict(x).shape == (600, 3)
+        shap = mean_absolute_shap(trees, x, np.ones(600))
         assert shap.shape == (3,)
         assert min(shap[:2]) > 3 * shap[2]
 

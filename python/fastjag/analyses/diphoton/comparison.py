@@ -78,6 +78,7 @@ def compare(
     column and event of a value that no model accepts.
     """
     needs("sklearn", "diphoton")
+    needs("xgboost", "trees")
     from fastjag.models.table_classifier import as_table
 
     for name in models:

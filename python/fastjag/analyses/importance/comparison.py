@@ -140,21 +140,23 @@ def _of_trees(
     threads: int | None, progress: bool | None,
 ) -> None:  # fmt: skip
     needs("xgboost", "importance")
-    from fastjag.models.boosted import BoostedTrees
+    from fastjag.models.boosted_trees import gain_of_splits, mean_absolute_shap, train_all_rounds
 
     n_classes = len(result.settings["classes"])
     x, y, w = train
-    trees = BoostedTrees(x, y, w, n_classes, seed=seed, threads=threads, progress=progress)
+    trees = train_all_rounds(x, y, w, n_classes, seed=seed, threads=threads, progress=progress)
     if "tree gain" in chosen:
-        result.scores["tree gain"] = trees.gain()
+        result.scores["tree gain"] = gain_of_splits(trees, x.shape[1], "total_gain")
     if "tree SHAP" in chosen:
-        result.scores["tree SHAP"] = trees.mean_absolute_shap(test[0], test[2], progress)
+        result.scores["tree SHAP"] = mean_absolute_shap(trees, test[0], test[2], progress)
     if "tree permutation" in chosen:
         mean, error, _ = of.permutation_importance(
-            trees, *test, repeats=repeats, seed=seed, progress=progress
+            trees.inplace_predict, *test, repeats=repeats, seed=seed, progress=progress
         )
         result.scores["tree permutation"], result.errors["tree permutation"] = mean, error
-    result.performance["boosted trees"] = of.area_under_curve(test[1], trees(test[0]), test[2])
+    result.performance["boosted trees"] = of.area_under_curve(
+        test[1], trees.inplace_predict(test[0]), test[2]
+    )
 
 
 def _network(
