@@ -3,10 +3,10 @@
 import numpy as np
 import uproot
 
-from fastjag.analyses.diphoton.selections import Selection
+from fastjag.analyses.diphoton.selections import DiphotonSelection
 from fastjag.jagged import Jagged
 
-BARE = Selection(trigger=None)  # nothing but kinematics
+BARE = DiphotonSelection(trigger=None)  # nothing but kinematics
 
 
 def rows(rng, n, release="mini", **change):

@@ -132,7 +132,6 @@ class TestImports:
         left = {".".join(name.split(".")[:2]) for circle in circles() for name in circle}
         assert left <= {
             "analyses.dimuon",
-            "analyses.diphoton",
             "analyses.gammajet",
             "analyses.jets",
         }

@@ -30,7 +30,9 @@ ALL = extras.modules_of("all", REQUIREMENTS)
 ON_DEMAND = {
     "fastjag.jagged.interchange": {"torch"},
     "fastjag.io.transport": {"aiohttp", "XRootD"},  # of files on servers
-    "fastjag.analyses.diphoton.clustering": {"fastjet"},  # of simulations, not of studies
+    "fastjag.analyses.diphoton.simulation.clustering": {
+        "fastjet"
+    },  # of simulations, not of studies
     "fastjag.analyses.common.settings": {"yaml"},  # configurations of searches
     "fastjag.models.training_device": {"torch", "xgboost"},  # of those that train
     "fastjag.models.forests": {"imblearn"},  # one of its kinds of forests

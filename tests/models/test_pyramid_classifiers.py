@@ -17,7 +17,7 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.svm import SVC, LinearSVC
 
 import fastjag as fj
-from fastjag.analyses.diphoton.recipes import in_own_frame, pyramid_sets
+from fastjag.analyses.diphoton.models import in_own_frame, pyramid_sets
 from fastjag.models.pyramid_classifiers import PyramidLinear, PyramidSVM, SumOfPyramids
 
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "bench_sets.py"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +17,9 @@ SELECTIONS = (
     "good_pt, max_abs_eta, crack_veto, min_pt, isolation, min_pt_over_mass, mass; the values of each "
     "preset are in docs/diphoton.md."
 )
+
+if TYPE_CHECKING:
+    from fastjag.analyses.diphoton.config import DiphotonConfig
 
 app = App(
     help="Production modes of the Higgs boson in diphoton events: selection, features, models.",
@@ -49,24 +51,20 @@ def run(
     threads: ThreadsOption = None,
 ) -> None:
     """All stages up to one; those whose results are there already are not run again."""
-    from fastjag.analyses.diphoton.config import SAMPLE, Config
-    from fastjag.analyses.diphoton.study import STAGES, Study
+    from fastjag.analyses.diphoton.run import STAGES
+    from fastjag.analyses.diphoton.run import run as run_stages
     from fastjag.core.checks import one_of
     from fastjag.kernels import get_num_threads
 
     one_of("until", until, STAGES)
-    if (config is None) != sample:
-        raise ValueError("name a configuration, or give --sample instead")
-    study = Study(
-        Config.read(config or SAMPLE), out, threads=threads, device=device,
-        processes=get_num_threads(threads),
+    results = run_stages(
+        _config(config, sample), out, [until], device=device, threads=threads,
+        processes=get_num_threads(threads), told=_tell,
     )  # fmt: skip
-    study.run([until], told=lambda what: console.print(what, highlight=False))
     if until == "report":
-        found = json.loads((study.folder(until) / "results.json").read_text())
-        for warning in found.get("warnings", []):
+        for warning in results.warnings():
             console.print(warning, style="yellow", soft_wrap=True, highlight=False, markup=False)
-    console.print(f"results in {study.folder(until)}", soft_wrap=True)
+    console.print(f"results in {results.folder(until)}", soft_wrap=True)
 
 
 @app.command(epilog="Example: fastjag diphoton importance study.toml --out study --most 20")
@@ -84,15 +82,24 @@ def importance(
     threads: ThreadsOption = None,
 ) -> None:
     """Which aggregates tell the production modes apart."""
-    from fastjag.analyses.diphoton.config import SAMPLE, Config
     from fastjag.analyses.diphoton.importance import importances
-    from fastjag.analyses.diphoton.study import Study
+    from fastjag.analyses.diphoton.run import run as run_stages
     from fastjag.analyses.importance.report import report
 
-    if (config is None) != sample:
-        raise ValueError("name a configuration, or give --sample instead")
-    study = Study(Config.read(config or SAMPLE), out, threads=threads)
-    study.run(["features"], told=lambda what: console.print(what, highlight=False))
-    result = importances(study, most=most)
+    results = run_stages(_config(config, sample), out, ["features"], threads=threads, told=_tell)
+    result = importances(results, most=most, threads=threads)
     report(result, out / "importance")
     show(result, out / "importance")
+
+
+def _config(path: Path | None, sample: bool) -> DiphotonConfig:
+    from fastjag.analyses.diphoton.config import DiphotonConfig
+    from fastjag.analyses.diphoton.toys import SAMPLE
+
+    if (path is None) != sample:
+        raise ValueError("name a configuration, or give --sample instead")
+    return DiphotonConfig.read(path or SAMPLE)
+
+
+def _tell(what: str) -> None:
+    console.print(what, highlight=False)

@@ -31,7 +31,7 @@ def diphoton(
     ] = None,
 ) -> None:
     """Higgs production modes and prompt diphotons as ATLAS 2020 `mini` files, one per class."""
-    from fastjag.analyses.diphoton.simulate import simulate
+    from fastjag.analyses.diphoton.simulation.generate import simulate
 
     chosen = None if classes is None else [c.strip() for c in classes.split(",")]
     record = simulate(out, events, seed, chosen, workers=workers)

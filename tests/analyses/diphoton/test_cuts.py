@@ -10,9 +10,9 @@ from diphoton_files import BARE, rows, write
 from typer.testing import CliRunner
 
 from fastjag.__main__ import app
-from fastjag.analyses.diphoton import skim
-from fastjag.analyses.diphoton.config import Config
-from fastjag.analyses.diphoton.selections import PRESETS, Selection, selection_of
+from fastjag.analyses.diphoton.config import DiphotonConfig
+from fastjag.analyses.diphoton.select import skim_files
+from fastjag.analyses.diphoton.selections import PRESETS, DiphotonSelection, selection_of
 from fastjag.io.files import ReadError
 from fastjag.jagged import Jagged
 from fastjag.selection import survivors
@@ -53,14 +53,14 @@ def test_no_trigger(tmp_path):
     (tmp_path / "s.toml").write_text(
         '[classes]\na = "a.root"\nb = "a.root"\n[selection]\ncuts = { trigger = "none" }\n'
     )
-    config = Config.read(tmp_path / "s.toml")
+    config = DiphotonConfig.read(tmp_path / "s.toml")
     chosen = selection_of(config.selection, config.cuts)
     assert chosen == replace(PRESETS["slides"], trigger=None)
     content = rows(np.random.default_rng(4), 1000)
     path = write(tmp_path / "a.root", content)
     left = {}
     for name, cuts in (("slides", PRESETS["slides"]), ("none", chosen)):
-        found = skim.skim({"gg": path}, tmp_path / name, cuts)
+        found = skim_files({"gg": path}, tmp_path / name, cuts)
         left[name] = [cut.events for cut in found.cutflow()][-1]
     assert 0 < left["slides"] < left["none"]
 
@@ -68,7 +68,7 @@ def test_no_trigger(tmp_path):
 def test_a_number_is_no_trigger(tmp_path):
     path = write(tmp_path / "a.root", rows(np.random.default_rng(4), 50))
     for name in ("MET_pt", "channelNumber"):
-        steps = Selection(trigger=name).steps("ATLAS mini")
+        steps = DiphotonSelection(trigger=name).steps("ATLAS mini")
         with pytest.raises(ReadError, match=rf"a.root.*: {name} is no bit"):
             list(survivors(path, steps, progress=False))
 
@@ -110,7 +110,7 @@ def test_presets_and_keys_are_listed():
     said = " ".join(said.split())
     keys = re.search(r"any of their keys: (.*?); the values", said)[1]
     keys = re.sub(r" \(.*?\)", "", keys).split(", ")
-    assert keys == [f.name for f in fields(Selection)]
+    assert keys == [f.name for f in fields(DiphotonSelection)]
     assert all(name in said for name in PRESETS)
 
 

@@ -73,6 +73,15 @@ class TestPick:
         with pytest.raises(ValueError, match="at least one"):
             Events.concatenate([])
 
+    def test_of_classes(self):
+        """Labelled in the order that is asked for; other classes go."""
+        label, weight = np.repeat([0, 1, 2], [50, 20, 30]), np.linspace(-0.2, 1, 100)
+        events = Events({}, {"label": label, "weight": weight}, ("a", "b", "c"))
+        some = events.of_classes(("c", "a"))
+        assert some.classes == ("c", "a")
+        assert np.bincount(some.flat["label"]).tolist() == [30, 50]
+        assert some.flat["weight"][some.flat["label"] == 0].min() > 0.6
+
 
 class TestChecks:
     def test_lengths(self):

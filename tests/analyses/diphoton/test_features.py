@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastjag as fj
-from fastjag.analyses.diphoton.columnstats import STATISTICS, column_statistics
+from fastjag.analyses.diphoton.column_statistics import STATISTICS, column_statistics
+from fastjag.analyses.diphoton.event_shapes import SHAPES
 from fastjag.analyses.diphoton.events import Events
 from fastjag.analyses.diphoton.features import (
     DEFAULT,
@@ -17,9 +18,8 @@ from fastjag.analyses.diphoton.features import (
     aggregates,
     documentation,
     feature_names,
-    padded,
+    thin,
 )
-from fastjag.analyses.diphoton.shapes import SHAPES
 
 ROOT = Path(__file__).parents[3]
 
@@ -375,13 +375,20 @@ class TestNames:
         assert documentation() in (ROOT / "docs" / "diphoton.md").read_text()
 
 
-def test_padded():
-    events = sample()
-    found = padded(events, {"jet": ["pt", "eta"], "lep": ["pt"]}, {"jet": 4, "lep": 2})
-    assert found["jet"].values.shape == (60, 4, 2)
-    assert found["lep"].mask.shape == (60, 2)
-    leading = aggregates(events, ["jet_pt_lead1", "jet_eta_lead4"])
-    first = np.where(found["jet"].mask[:, 0], found["jet"].values[:, 0, 0], np.nan)
-    np.testing.assert_allclose(first, leading["jet_pt_lead1"], rtol=1e-6)
-    with pytest.raises(ValueError, match="no particles 'jets': did you mean 'jet'"):
-        padded(events, {"jets": ["pt"]}, {"jets": 2})
+class TestThin:
+    def events(self):
+        label = np.repeat([0, 1, 2], [50, 20, 30])
+        weight = np.linspace(-0.2, 1, 100)
+        return Events({}, {"label": label, "weight": weight}, ("a", "b", "c"))
+
+    def test_keeps_yields(self):
+        events = self.events()
+        thinned = thin(events, 25, seed=2)
+        assert np.bincount(thinned.flat["label"]).tolist() == [25, 20, 25]
+        before, after = (np.bincount(e.flat["label"], e.flat["weight"]) for e in (events, thinned))
+        np.testing.assert_allclose(before, after)
+
+    def test_is_one_of_a_seed(self):
+        weights = [thin(self.events(), 25, seed).flat["weight"] for seed in (2, 2, 3)]
+        assert np.array_equal(weights[0], weights[1])
+        assert not np.array_equal(weights[0], weights[2])

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from diphoton_files import BARE, by_hand, photon_lists, rows, write
 
-from fastjag.analyses.diphoton import samples, skim
+from fastjag.analyses.diphoton import samples
 from fastjag.analyses.diphoton.events import Events
 from fastjag.analyses.diphoton.features import aggregates
 from fastjag.analyses.diphoton.samples import Sample, known_samples, read_samples
+from fastjag.analyses.diphoton.select import skim_files
 from fastjag.analyses.diphoton.selections import (
     PRESETS,
     diphoton_mass,
@@ -34,7 +35,7 @@ class TestSelections:
         release = "analysis" if preset == "official-2025" else "mini"
         content = rows(np.random.default_rng(4), 4000, release)
         path = write(tmp_path / "a.root", content, release)
-        found = skim.skim({"gg": path}, tmp_path / "out", PRESETS[preset], batch_size=700)
+        found = skim_files({"gg": path}, tmp_path / "out", PRESETS[preset], batch_size=700)
         lists = photon_lists(content, 1e-3 if release == "mini" else 1.0)
         passed = by_hand(PRESETS[preset], lists, content["trigP"])
         assert len(passed) > 10
@@ -134,7 +135,7 @@ def test_names_of_the_2025_release():
 def test_default_features_of_the_2025_release(tmp_path):
     """Its columns in place of those of 2020; and not the mass of all, which is m_yy in many."""
     path = write(tmp_path / "a.root", rows(np.random.default_rng(1), 500, "analysis"), "analysis")
-    events = skim.skim({"gg": path}, tmp_path / "out", BARE).events()
+    events = skim_files({"gg": path}, tmp_path / "out", BARE).events()
     photons = events.particles["photon"]
     jets = photons.with_columns(btag_quantile=photons["pt"] // 20)
     taus = photons.with_columns(RNNJetScore=photons["pt"] / 100)
@@ -186,7 +187,7 @@ class TestSamples:
             content["XSection"][:] = 0.0000026433864
             content["SumWeights"][:] = 485440
             path = write(tmp_path / "tt.root", content)
-            found = skim.skim(
+            found = skim_files(
                 {"tt": path}, tmp_path / f"{correct}", PRESETS["slides"], correct=correct
             )
             kept[correct] = found.cutflow()[0].weighted
@@ -196,8 +197,8 @@ class TestSamples:
         table = tmp_path / "own.toml"
         table.write_text("[343981]\nk_factor = 2\n[gg]\ncross_section = 0.204\n")
         path = write(tmp_path / "gg.root", rows(np.random.default_rng(1), 100))
-        plain = skim.skim({"gg": path}, tmp_path / "a", BARE)
-        changed = skim.skim({"gg": path}, tmp_path / "b", BARE, overrides=read_samples(table))
+        plain = skim_files({"gg": path}, tmp_path / "a", BARE)
+        changed = skim_files({"gg": path}, tmp_path / "b", BARE, overrides=read_samples(table))
         assert changed.files[0].factor == pytest.approx(4 * plain.files[0].factor)
 
     def test_override_of_one(self, tmp_path):
@@ -206,8 +207,8 @@ class TestSamples:
         table.write_text("[gg]\nk_factor = 1.0\nfilter_efficiency = 1.0\n")
         content = rows(np.random.default_rng(1), 50, "analysis")
         path = write(tmp_path / "gg.root", content, "analysis")
-        plain = skim.skim({"gg": path}, tmp_path / "a", BARE)
-        ones = skim.skim({"gg": path}, tmp_path / "b", BARE, overrides=read_samples(table))
+        plain = skim_files({"gg": path}, tmp_path / "a", BARE)
+        ones = skim_files({"gg": path}, tmp_path / "b", BARE, overrides=read_samples(table))
         assert ones.files[0].factor == pytest.approx(plain.files[0].factor / 0.55, rel=1e-6)
 
     def test_bad_tables(self, tmp_path):

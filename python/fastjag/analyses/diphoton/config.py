@@ -10,18 +10,15 @@ from typing import Any
 
 from fastjag.analyses.common.settings import known, read_toml
 from fastjag.analyses.common.settings import table as settings_table
-from fastjag.analyses.diphoton.massfit import SIGNALS
-from fastjag.analyses.diphoton.recipes import MODELS
+from fastjag.analyses.diphoton.mass_fit import SIGNALS
+from fastjag.analyses.diphoton.models import MODELS
 from fastjag.analyses.diphoton.samples import read_samples
 from fastjag.analyses.diphoton.selections import selection_of
 from fastjag.core.checks import near_misses, one_of
 
-#: The configuration for the sample that comes with fastjag.
-SAMPLE = Path(__file__).parent / "sample" / "sample.toml"
-
 
 @dataclass(frozen=True)
-class Config:
+class DiphotonConfig:
     """What to read and select, what to learn from, and which models to compare."""
 
     name: str
@@ -42,7 +39,7 @@ class Config:
     seed: int = 1
 
     @staticmethod
-    def read(path: str | os.PathLike[str]) -> Config:
+    def read(path: str | os.PathLike[str]) -> DiphotonConfig:
         """From a ``.toml`` file; paths in it are relative to it.
 
         Raises ValueError naming the file, the key that is wrong and what is accepted.
@@ -71,7 +68,7 @@ _SECTIONS: dict[str, Iterable[str] | None] = {
 _POLICIES = ("abs", "clip", "drop", "error")
 
 
-def _checked(content: Mapping[str, Any], folder: Path) -> Config:
+def _checked(content: Mapping[str, Any], folder: Path) -> DiphotonConfig:
     known(content, [*_SECTIONS, "name", "seed"], "key")
     section = {name: settings_table(content.get(name, {}), name) for name in _SECTIONS}
     for name, keys in _SECTIONS.items():
@@ -119,7 +116,7 @@ def _checked(content: Mapping[str, Any], folder: Path) -> Config:
             raise ValueError(f"samples.table must be the name of a file, got {table!r}")
         table = str(folder / table)
         _known_samples(table, [*classes, *background])
-    return Config(
+    return DiphotonConfig(
         name=str(content.get("name", "diphoton")),
         classes=classes,
         background=background,

@@ -20,6 +20,12 @@ from fastjag.reporting.output import new_file
 #: Kinds of particles, as the ATLAS 2020 release names them.
 PARTICLES = ("photon", "lep", "jet", "tau", "largeRjet")
 
+#: The class whose events are collisions: they count once each.
+DATA = "data"
+
+#: Columns that only simulation knows: never a feature.
+TRUTH = ("trueflav", "truthMatched", "truthmatched")
+
 _KEY = b"fastjag.classes"
 
 
@@ -68,6 +74,13 @@ class Events:
             key = as_event_indices(key, len(self), np.empty(0))
         particles = {name: jagged[key] for name, jagged in self.particles.items()}
         return Events(particles, {n: v[key] for n, v in self.flat.items()}, self.classes)
+
+    def of_classes(self, classes: tuple[str, ...]) -> Events:
+        """Those of some classes, labelled by their order."""
+        places = [classes.index(c) if c in classes else -1 for c in self.classes]
+        label = np.array(places, np.int64)[self.flat["label"]]
+        flat = {**self.flat, "label": np.maximum(label, 0)}
+        return Events(self.particles, flat, classes)[label >= 0]
 
     @staticmethod
     def concatenate(parts: Iterable[Events]) -> Events:

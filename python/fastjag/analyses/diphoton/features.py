@@ -1,4 +1,4 @@
-"""Numbers per event that classifiers learn from, by name; and particles as dense tensors."""
+"""Stage: numbers per event that classifiers learn from, by name."""
 
 from __future__ import annotations
 
@@ -9,15 +9,42 @@ from typing import Any
 
 import numpy as np
 
-from fastjag.analyses.diphoton import observables, shapes
-from fastjag.analyses.diphoton.columnstats import STATISTICS, Floats, column_statistics
-from fastjag.analyses.diphoton.events import Events
+from fastjag.analyses.common.tables import write_parquet
+from fastjag.analyses.diphoton import event_shapes, observables
+from fastjag.analyses.diphoton.column_statistics import STATISTICS, Floats, column_statistics
+from fastjag.analyses.diphoton.events import TRUTH, Events
 from fastjag.analyses.diphoton.observables import View
-from fastjag.core.checks import near_misses
-from fastjag.jagged import Padded
+from fastjag.analyses.diphoton.results import DiphotonResults
+from fastjag.core.checks import near_misses, needs
+from fastjag.reporting.output import results_directory
 
-#: What only simulation knows: never a feature.
-TRUTH = ("trueflav", "truthMatched", "truthmatched")
+
+def features(results: DiphotonResults) -> None:
+    """The events that models learn from, and the table that those of tables see."""
+    needs("pyarrow", "arrow")
+    config = results.config
+    events = results.selected().of_classes(tuple(config.classes))
+    if config.most_events is not None:
+        events = thin(events, config.most_events, config.seed)
+    table = aggregates(events, config.features)
+    with results_directory(results.folder("features")) as directory:
+        events.write(directory / "events.parquet")
+        write_parquet(directory / "features.parquet", table)
+
+
+def thin(events: Events, most: int, seed: int) -> Events:
+    """At most so many events of each class, at random; weights scaled so that yields stay."""
+    rng = np.random.default_rng(seed)
+    label, weight = events.flat["label"], np.asarray(events.flat["weight"], np.float64).copy()
+    kept = []
+    for i in range(len(events.classes)):
+        mine = np.flatnonzero(label == i)
+        some = np.sort(rng.permutation(mine)[:most])
+        if len(some) < len(mine) and weight[some].sum() != 0:
+            weight[some] *= weight[mine].sum() / weight[some].sum()
+        kept.append(some)
+    index = np.concatenate(kept)
+    return Events(events.particles, {**events.flat, "weight": weight}, events.classes)[index]
 
 
 @dataclass(frozen=True)
@@ -52,7 +79,7 @@ GROUPS = (
         "Missing momentum", observables.MET, observables.met_observables,
         {"photon": _P, "jet": _P, "lep": _P}, ("met_et", "met_phi"),
     ),
-    Group("Event shapes", shapes.SHAPES, shapes.shape_observables, {"photon": _P, "jet": _P}),
+    Group("Event shapes", event_shapes.SHAPES, event_shapes.shape_observables, {"photon": _P, "jet": _P}),
 )  # fmt: skip
 
 #: Features by default, as far as events have them. The mass of the photon pair is none of them,
@@ -125,27 +152,6 @@ def aggregates(events: Events, names: Iterable[str] | None = None) -> dict[str, 
         result = column_statistics(events.particles[kind], column, statistics)
         found |= {f"{kind}_{column}_{s}": values for s, values in result.items()}
     return {name: found[name] for name in chosen}
-
-
-def padded(
-    events: Events, columns: Mapping[str, Iterable[str]], widths: Mapping[str, int]
-) -> dict[str, Padded]:
-    """Per kind of particles a dense tensor of the ``widths[kind]`` particles of highest pt.
-
-    ``columns`` says which columns of each kind. Values are float32 (n_events, width, F), 0 where
-    there is no particle, with a mask (n_events, width): what
-    :class:`fastjag.models.deepsets.DeepSets` takes in place of ragged particles.
-    """
-    found = {}
-    for kind, names in columns.items():
-        if kind not in events.particles:
-            raise ValueError(f"no particles {kind!r}: {near_misses(kind, events.particles)}")
-        if kind not in widths:
-            raise ValueError(f"widths must say how many {kind!r} there shall be")
-        found[kind] = events.particles[kind].pad(
-            widths[kind], list(names), by="pt", dtype="float32"
-        )
-    return found
 
 
 def documentation() -> str:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from fastjag.analyses.diphoton.results import DiphotonResults
 from fastjag.analyses.importance import Importances, compare_importances
 
-if TYPE_CHECKING:
-    from fastjag.analyses.diphoton.study import Study
 
-
-def importances(study: Study, *, most: int = 15, **options: Any) -> Importances:
+def importances(results: DiphotonResults, *, most: int = 15, **options: Any) -> Importances:
     """Importances of the ``most`` aggregates with the largest mutual information with the classes.
 
     Undefined aggregates (no second jet, ...) take the value just below the lowest one, as the
@@ -21,13 +19,12 @@ def importances(study: Study, *, most: int = 15, **options: Any) -> Importances:
     """
     if most < 2:
         raise ValueError(f"most must be 2 or more, got {most}")
-    events, table = study.learned(), study.features()
+    events, table = results.learned(), results.features()
     names = [name for name, x in table.items() if np.nanmin(x) < np.nanmax(x)]
     x = np.column_stack([_filled(np.asarray(table[name], np.float64)) for name in names])
     labels = np.asarray(events.classes)[events.flat["label"]]
     weights = np.abs(np.asarray(events.flat["weight"], np.float64))
-    shared = {"seed": study.config.seed, "threads": study.threads, "progress": study.progress,
-              **options}  # fmt: skip
+    shared = {"seed": results.config.seed, **options}
     first = compare_importances(
         x, labels, weights, names, **{**shared, "methods": ["mutual information"]}
     )

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastjag.analyses.diphoton.columnstats import Floats, total
-from fastjag.analyses.diphoton.detector import WORKING_POINTS
+from fastjag.analyses.diphoton.column_statistics import Floats, total
 from fastjag.analyses.diphoton.events import Events
+from fastjag.analyses.diphoton.simulation.detector import WORKING_POINTS
 from fastjag.jagged import Jagged
 from fastjag.neighbours import in_cone, nearest
 

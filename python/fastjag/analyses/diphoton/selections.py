@@ -29,7 +29,7 @@ CRACK = (1.37, 1.52)
 
 
 @dataclass(frozen=True)
-class Selection:
+class DiphotonSelection:
     """Cuts on two photons; energies in GeV.
 
     A photon is good if it is tight, above ``good_pt``, within ``max_abs_eta`` and out of the crack,
@@ -129,12 +129,12 @@ class Selection:
 #: Cuts by name. "official-2020" is the C++ framework of the 10 fb-1 release, "official-2025" that of
 #: the 36 fb-1 release with the crack veto that its notebook means.
 PRESETS = {
-    "slides": Selection(),
-    "official-2020": Selection(
+    "slides": DiphotonSelection(),
+    "official-2020": DiphotonSelection(
         tight=True, max_abs_eta=2.37, crack_veto=True, min_pt=(25.0, 25.0),
         isolation={"ptcone30": 0.065, "etcone20": 0.065},
     ),
-    "official-2025": Selection(
+    "official-2025": DiphotonSelection(
         trigger=None, exactly_two=False, tight=True, good_pt=0.0, max_abs_eta=2.37,
         crack_veto=True, min_pt=(50.0, 30.0), isolation={"ptcone20": 0.055},
         min_pt_over_mass=(0.35, 0.35), mass=(100.0, 160.0),
@@ -142,11 +142,11 @@ PRESETS = {
 }  # fmt: skip
 
 
-def selection_of(preset: str, cuts: Mapping[str, Any] | None = None) -> Selection:
+def selection_of(preset: str, cuts: Mapping[str, Any] | None = None) -> DiphotonSelection:
     """A preset with some of its cuts changed; ValueError with near misses for unknown names."""
     if preset not in PRESETS:
         raise ValueError(f"no selection {preset!r}: {near_misses(preset, PRESETS)}")
-    known = [f.name for f in fields(Selection)]
+    known = [f.name for f in fields(DiphotonSelection)]
     for name in cuts or {}:
         if name not in known:
             raise ValueError(f"no cut {name!r}: {near_misses(name, known)}")
@@ -178,15 +178,15 @@ def unconverted_central(events: Events) -> NDArray[np.bool_]:
 # ---- steps: functions of a module, so that other processes can be sent them ---------------------
 
 
-def _triggered(cuts: Selection, schema: str, events: Selected) -> Array:
+def _triggered(cuts: DiphotonSelection, schema: str, events: Selected) -> Array:
     return event_flags(events, str(cuts.trigger))
 
 
-def _two_photons(cuts: Selection, schema: str, events: Selected) -> Array:
+def _two_photons(cuts: DiphotonSelection, schema: str, events: Selected) -> Array:
     return _have_two(cuts, schema, events.Photon)
 
 
-def _have_two(cuts: Selection, schema: str, photons: Jagged) -> NDArray[np.bool_]:
+def _have_two(cuts: DiphotonSelection, schema: str, photons: Jagged) -> NDArray[np.bool_]:
     if cuts.exactly_two:
         good = cuts.good(photons, schema)
         counts = photons.counts if good.all() else photons.keep(good).counts
@@ -199,7 +199,7 @@ def _have_two(cuts: Selection, schema: str, photons: Jagged) -> NDArray[np.bool_
 
 
 def _of_pairs(
-    cuts: Selection, schema: str, photons: Jagged, passes: Callable[[Jagged], Array]
+    cuts: DiphotonSelection, schema: str, photons: Jagged, passes: Callable[[Jagged], Array]
 ) -> Array:
     """Which events have two good photons that pass; a step must be able to judge any event."""
     two = _have_two(cuts, schema, photons)
@@ -210,14 +210,14 @@ def _of_pairs(
     return found
 
 
-def _above_pt(cuts: Selection, schema: str, events: Selected) -> Array:
+def _above_pt(cuts: DiphotonSelection, schema: str, events: Selected) -> Array:
     def passes(pairs: Jagged) -> Array:
         return np.asarray((pairs["pt"].reshape(-1, 2) > cuts.min_pt).all(axis=1))
 
     return _of_pairs(cuts, schema, events.Photon, passes)
 
 
-def _isolated(cuts: Selection, schema: str, events: Selected) -> Array:
+def _isolated(cuts: DiphotonSelection, schema: str, events: Selected) -> Array:
     def passes(pairs: Jagged) -> Array:
         ratios = [pairs[column] < limit * pairs["pt"] for column, limit in cuts.isolation.items()]
         return np.asarray(np.logical_and.reduce(ratios).reshape(-1, 2).all(axis=1))
@@ -225,7 +225,7 @@ def _isolated(cuts: Selection, schema: str, events: Selected) -> Array:
     return _of_pairs(cuts, schema, events.Photon, passes)
 
 
-def _relative_pt(cuts: Selection, schema: str, events: Selected) -> Array:
+def _relative_pt(cuts: DiphotonSelection, schema: str, events: Selected) -> Array:
     def passes(pairs: Jagged) -> Array:
         least = np.multiply.outer(diphoton_mass(pairs), cuts.min_pt_over_mass)
         return np.asarray((pairs["pt"].reshape(-1, 2) > least).all(axis=1))
@@ -233,7 +233,7 @@ def _relative_pt(cuts: Selection, schema: str, events: Selected) -> Array:
     return _of_pairs(cuts, schema, events.Photon, passes)
 
 
-def _in_mass(cuts: Selection, schema: str, events: Selected) -> Array:
+def _in_mass(cuts: DiphotonSelection, schema: str, events: Selected) -> Array:
     def passes(pairs: Jagged) -> Array:
         mass = diphoton_mass(pairs)
         return np.asarray((mass > cuts.mass[0]) & (mass < cuts.mass[1]))

@@ -1,36 +1,25 @@
-"""Out of core: any number of files to the events that pass, each file once, in any order."""
+"""One file to the events that pass, perhaps in another process."""
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Hashable, Iterator, Mapping
-from concurrent.futures import Executor, Future, as_completed
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from fastjag import __version__
 from fastjag.analyses.common.stages import file_digest, input_digest
-from fastjag.analyses.diphoton.events import Events, write_events
-from fastjag.analyses.diphoton.features import TRUTH
+from fastjag.analyses.diphoton.events import DATA, TRUTH, Events, write_events
 from fastjag.analyses.diphoton.samples import LUMINOSITY, WEIGHTS, Sample, sample_in
-from fastjag.analyses.diphoton.selections import Selection, diphoton_mass
+from fastjag.analyses.diphoton.selections import DiphotonSelection, diphoton_mass
 from fastjag.core.arrays import Array
-from fastjag.core.checks import at_least
-from fastjag.io.files import Files, find_files, identity
 from fastjag.io.reader import Reader
 from fastjag.jagged import Jagged
-from fastjag.reporting.locks import locked
 from fastjag.reporting.output import write_json
-from fastjag.reporting.progress import progress_bar
 from fastjag.selection import Counters, Cut, Selected, survivors
-
-#: The class whose events are collisions: they count once each.
-DATA = "data"
 
 _KINDS = {"Photon": "photon", "Lepton": "lep", "Jet": "jet", "Tau": "tau", "FatJet": "largeRjet"}
 _FIELDS = {"energy": "E", "mass": "m"}
@@ -40,7 +29,7 @@ _GROUP = 20_000  # survivors that are written at once
 
 
 @dataclass(frozen=True)
-class Skimmed:
+class SkimmedFile:
     """What became of one file."""
 
     file: str
@@ -52,63 +41,7 @@ class Skimmed:
 
 
 @dataclass(frozen=True)
-class Skim:
-    """All files: results are in the order in which they were given."""
-
-    classes: tuple[str, ...]
-    files: tuple[Skimmed, ...]
-
-    def cutflow(self, label: str | None = None) -> list[Cut]:
-        """Added up over the files of a class; of all by default."""
-        rows = [f.cutflow for f in self.files if label in (None, f.label)]
-        return [
-            Cut(cuts[0].name, sum(c.events for c in cuts), sum(c.weighted for c in cuts))
-            for cuts in zip(*rows, strict=True)
-        ]
-
-    @property
-    def counters(self) -> Counters:
-        """Added up over all files."""
-        total = Counters()
-        for one in self.files:
-            total += one.counters
-        return total
-
-    @property
-    def empty(self) -> tuple[str, ...]:
-        """Classes of which no event passed."""
-        there = {f.label for f in self.files if f.output}
-        return tuple(label for label in self.classes if label not in there)
-
-    def events(self) -> Events:
-        """All that passed. ValueError with the cutflow if that is nothing."""
-        outputs = [f.output for f in self.files if f.output]
-        if not outputs:
-            left = ", ".join(f"{cut.name} {cut.events}" for cut in self.cutflow())
-            raise ValueError(f"no event passes the selection: {left}")
-        return Events.concatenate(Events.read(path) for path in outputs)
-
-    def summary(self) -> dict[str, Any]:
-        """Classes, cutflows, counters and files as plain data for JSON."""
-        return {
-            "classes": {
-                label: {
-                    "files": sum(f.label == label for f in self.files),
-                    "cutflow": [asdict(cut) for cut in self.cutflow(label)],
-                }
-                for label in self.classes
-            },
-            "without events": list(self.empty),
-            "counters": asdict(self.counters),
-            "files": [
-                {"file": f.file, "class": f.label, "output": f.output, "factor": f.factor}
-                for f in self.files
-            ],
-        }
-
-
-@dataclass(frozen=True)
-class _Job:
+class SkimJob:
     """One file, and all that its result depends on."""
 
     path: str
@@ -117,7 +50,7 @@ class _Job:
     classes: tuple[str, ...]
     folder: str
     stem: str
-    selection: Selection
+    selection: DiphotonSelection
     luminosity: float | None
     correct: bool
     overrides: Mapping[str, Sample]
@@ -135,172 +68,50 @@ class _Job:
         text = json.dumps(content, sort_keys=True, default=str)
         return blake2b(text.encode(), digest_size=16).hexdigest()
 
+    def columns(self, reader: Reader) -> list[str]:
+        """All columns of the kinds of particles in ATLAS releases; kinematics in other formats.
 
-def skim(
-    classes: Mapping[str, Files],
-    out: str | os.PathLike[str],
-    selection: Selection,
-    *,
-    luminosity: float | None = None,
-    correct: bool = True,
-    overrides: Mapping[str, Sample] | None = None,
-    batch_size: int = 100_000,
-    executor: Executor | None = None,
-    progress: bool | None = None,
-) -> Skim:
-    """Select diphoton events file by file; what passes is written to ``out``, a Parquet per file.
+        Truth and systematic variations are left out: nothing learns from them, and data or other
+        samples do not have them.
+        """
+        schema = reader.schema
+        names = [name for name in _FLAT if name in reader.stored]
+        used = {c for step in self.selection.steps(schema.name) for c in step.columns}
+        there = {schema.split(name)[0] for name in reader.stored}
+        for name in reader.branches([f"{kind}_*" for kind in _KINDS if kind in there]):
+            column = schema.split(name)[1]
+            whole = (
+                schema.name in LUMINOSITY
+                and column != "n"
+                and column not in TRUTH
+                and not column.endswith("_syst")
+            )
+            if whole or column in _KINEMATICS or name in used:
+                names.append(name)
+        return names
 
-    Memory holds one batch per process, as events are written while files are read. A file that is
-    finished is not read again by the next call, unless it, the settings or the version of fastjag
-    have changed; so an interrupted call goes on where it was.
+    def weights(self, schema: str) -> list[str]:
+        """Branches of the weight of an event: none of data."""
+        if self.label == DATA:
+            return []
+        if schema not in WEIGHTS:
+            raise ValueError(
+                f"{self.path}: weights of simulated events are not known for {schema}; events of "
+                f"class {DATA!r} need none"
+            )
+        return list(WEIGHTS[schema])
 
-    Parameters
-    ----------
-    classes
-        Class to files (as in :func:`fastjag.iterate`), all of one format. Events of "data" have
-        weight 1, others expected events in ``luminosity``.
-    luminosity
-        fb-1; default: that of the release.
-    correct
-        Take the cross-section of ttH with the branching ratio once, not twice (`samples.toml`).
-    overrides
-        Numbers of samples by DSID or class (:func:`samples.read_samples`), before those of files.
-    executor
-        With ``submit`` as ``concurrent.futures`` has it, for several processes; default: none.
-
-    Raises
-    ------
-    ValueError
-        Naming two files of different formats, a file that is given for two classes, or the file whose
-        normalisation is not known or zero.
-    BlockingIOError
-        Naming the process that is at work in ``out``.
-    ReadError
-        Naming the file and the branch that it lacks, or the entries that cannot be read. Results of
-        files that were finished stay.
-    """
-    at_least("batch_size", batch_size, 1)
-    if luminosity is not None and not luminosity > 0:
-        raise ValueError(f"luminosity must be above 0 fb-1, got {luminosity!r}")
-    folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder):
-        return _skim(classes, folder, selection, luminosity, correct, dict(overrides or {}),
-                     batch_size, executor, progress)  # fmt: skip
+    def factor_of(self, reader: Reader) -> float:
+        """What generator weights are multiplied by."""
+        luminosity = self.luminosity or LUMINOSITY.get(reader.schema.name)
+        if luminosity is None:
+            raise ValueError(f"{self.path}: give a luminosity: {reader.schema.name} has none")
+        sample = sample_in(reader, self.overrides, self.label, correct=self.correct)
+        return sample.factor(luminosity, self.path)
 
 
-def _skim(
-    classes: Mapping[str, Files], folder: Path, selection: Selection, luminosity: float | None,
-    correct: bool, overrides: dict[str, Sample], batch_size: int, executor: Executor | None,
-    progress: bool | None,
-) -> Skim:  # fmt: skip
-    names = tuple(classes)
-    found = [(label, *file) for label in names for file in find_files(classes[label])]
-    jobs = [
-        _Job(
-            path, tree, label, names, str(folder), f"{label}-{i:04d}-{Path(path).stem}", selection,
-            luminosity, correct, overrides, batch_size,
-        )
-        for i, (label, path, tree) in enumerate(found)
-    ]  # fmt: skip
-    jobs = _alike(jobs)
-    done: dict[int, Skimmed] = {}
-    with progress_bar("skimming files", len(jobs), progress) as advance:
-        for i, result in _results(jobs, executor):
-            done[i] = result
-            advance(1)
-    return Skim(names, tuple(done[i] for i in range(len(jobs))))
-
-
-def _results(jobs: list[_Job], executor: Executor | None) -> Iterator[tuple[int, Skimmed]]:
-    if executor is None:
-        yield from ((i, _skim_file(job)) for i, job in enumerate(jobs))
-        return
-    futures: dict[Future[Skimmed], int] = {
-        executor.submit(_skim_file, job): i for i, job in enumerate(jobs)
-    }
-    try:
-        for future in as_completed(futures):
-            yield futures[future], future.result()
-    finally:
-        for future in futures:
-            future.cancel()
-
-
-def _alike(jobs: list[_Job]) -> list[_Job]:
-    """The jobs with the format and the columns of the first file, which all of them must have."""
-    first, schema, output, result = "", "", list[str](), []
-    known: dict[tuple[Hashable, str], _Job] = {}
-    for job in jobs:
-        reader = Reader(job.path, job.tree, None)
-        with reader.file:
-            other = known.setdefault((identity(job.path), reader.tree_name), job)
-            if other is not job:
-                raise ValueError(
-                    f"{job.path} of class {job.label!r} is {other.path} of class "
-                    f"{other.label!r}: its events would be counted twice"
-                )
-            if not first:
-                first, schema, output = job.path, reader.schema.name, _output(reader, job)
-            elif reader.schema.name != schema:
-                raise ValueError(
-                    f"{job.path} is {reader.schema.name}, but {first} is {schema}: one call takes "
-                    f"files of one format"
-                )
-            weights = _weights(schema, job)
-            steps = [c for step in job.selection.steps(schema) for c in step.columns]
-            reader.branches([*output, *weights, *steps])  # an error names what is missing
-            if job.label != DATA and reader.n_entries:
-                _factor(reader, job)
-        result.append(replace(job, output=(*output, *weights), schema=schema))
-    return result
-
-
-def _output(reader: Reader, job: _Job) -> list[str]:
-    """All columns of the kinds of particles in ATLAS releases; kinematics in other formats.
-
-    Truth and systematic variations are left out: nothing learns from them, and data or other samples
-    do not have them.
-    """
-    names = [name for name in _FLAT if name in reader.stored]
-    used = {c for step in job.selection.steps(reader.schema.name) for c in step.columns}
-    there = {reader.schema.split(name)[0] for name in reader.stored}
-    for name in reader.branches([f"{kind}_*" for kind in _KINDS if kind in there]):
-        column = reader.schema.split(name)[1]
-        whole = (
-            reader.schema.name in LUMINOSITY
-            and column != "n"
-            and column not in TRUTH
-            and not column.endswith("_syst")
-        )
-        if whole or column in _KINEMATICS or name in used:
-            names.append(name)
-    return names
-
-
-def _weights(schema: str, job: _Job) -> list[str]:
-    if job.label == DATA:
-        return []
-    if schema not in WEIGHTS:
-        raise ValueError(
-            f"{job.path}: weights of simulated events are not known for {schema}; events of class "
-            f"{DATA!r} need none"
-        )
-    return list(WEIGHTS[schema])
-
-
-def _factor(reader: Reader, job: _Job) -> float:
-    luminosity = job.luminosity or LUMINOSITY.get(reader.schema.name)
-    if luminosity is None:
-        raise ValueError(f"{job.path}: give a luminosity: {reader.schema.name} has none")
-    sample = sample_in(reader, job.overrides, job.label, correct=job.correct)
-    return sample.factor(luminosity, job.path)
-
-
-# ---- one file, perhaps in another process --------------------------------------------------------
-
-
-def _skim_file(job: _Job) -> Skimmed:
+def skim_file(job: SkimJob) -> SkimmedFile:
+    """The result of an earlier call if it is whole; else selects, and writes it."""
     parquet = Path(job.folder) / f"{job.stem}.parquet"
     marker = parquet.with_suffix(".json")
     key = job.key()
@@ -310,8 +121,8 @@ def _skim_file(job: _Job) -> Skimmed:
     if job.label != DATA:
         reader = Reader(job.path, job.tree, None)
         with reader.file:
-            factor = _factor(reader, job) if reader.n_entries else 0.0
-    weights = _weights(job.schema, job)
+            factor = job.factor_of(reader) if reader.n_entries else 0.0
+    weights = job.weights(job.schema)
     chosen = survivors(
         job.path if job.tree is None else f"{job.path}:{job.tree}",
         job.selection.steps(job.schema), job.output,
@@ -320,7 +131,7 @@ def _skim_file(job: _Job) -> Skimmed:
     parts = (_events(batch, job, weights, factor) for batch in chosen)
     n = write_events(parquet, _grouped(parts))
     cuts = tuple(Cut(c.name, c.events, factor * c.weighted) for c in chosen.cutflow)
-    result = Skimmed(
+    result = SkimmedFile(
         job.path, job.label, str(parquet) if n else None, cuts, chosen.counters, factor
     )
     content = {
@@ -330,15 +141,14 @@ def _skim_file(job: _Job) -> Skimmed:
         "counters": asdict(chosen.counters),
         "factor": factor,
     }
-    write_json(
-        marker, content
-    )  # an earlier one was for another Parquet file, of which it has a hash
+    # An earlier one was for another Parquet file, of which it has a hash.
+    write_json(marker, content)
     if not n:
         parquet.unlink(missing_ok=True)
     return result
 
 
-def _finished(job: _Job, marker: Path, parquet: Path, key: str) -> Skimmed | None:
+def _finished(job: SkimJob, marker: Path, parquet: Path, key: str) -> SkimmedFile | None:
     """The result of an earlier call, if it is whole and for the same file and settings."""
     try:
         content = json.loads(marker.read_text())
@@ -346,7 +156,7 @@ def _finished(job: _Job, marker: Path, parquet: Path, key: str) -> Skimmed | Non
             return None
         if content["output"] is not None and file_digest(parquet) != content["output"]:
             return None
-        return Skimmed(
+        return SkimmedFile(
             job.path, job.label, str(parquet) if content["output"] else None,
             tuple(Cut(**cut) for cut in content["cutflow"]), Counters(**content["counters"]),
             content["factor"],
@@ -367,7 +177,7 @@ def _grouped(parts: Iterator[Events]) -> Iterator[Events]:
         yield Events.concatenate(waiting)
 
 
-def _events(batch: Selected, job: _Job, weights: list[str], factor: float) -> Events:
+def _events(batch: Selected, job: SkimJob, weights: list[str], factor: float) -> Events:
     particles = {}
     for name, kind in _KINDS.items():
         if name not in batch.collections:

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fastjag.analyses.diphoton import pages
-from fastjag.analyses.diphoton.massfit import fit_mass
+from fastjag.analyses.diphoton.mass_fit import fit_mass
+from fastjag.analyses.diphoton.report import fit_table, numbers_of, warnings_of
 
 
 @pytest.fixture(scope="module")
@@ -17,12 +17,12 @@ def good():
 
 
 def cells(fits):
-    columns, rows = pages._fit_table(fits)
+    columns, rows = fit_table(fits)
     return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
 def test_good_fits_say_nothing(good):
-    assert pages.warnings_of({"spectrum": good}) == []
+    assert warnings_of({"spectrum": good}) == []
     (row,) = cells({"spectrum": good})
     assert row["chi² / ndf"] == f"{good.chi2:.0f} / {good.ndf}"
     assert row["Z"] == f"{good.significance:.2f}"
@@ -34,7 +34,7 @@ def test_bad_and_invalid_fits(good):
         "peak, unconverted central": replace(good, chi2=88.0, ndf=15),
         "spectrum, unconverted central": replace(good, valid=False),
     }  # fmt: skip
-    bad, invalid = pages.warnings_of(fits)
+    bad, invalid = warnings_of(fits)
     assert "peak (p = 9e-23), peak, unconverted central (p = 2e-12)." in bad
     assert invalid == (
         "! Fits that are not valid: spectrum, unconverted central. They have no result."
@@ -50,6 +50,6 @@ def test_a_peak_alone_has_no_significance(good):
     """Z = 111 without a background: there is nothing that the peak could stand out of."""
     rows = cells({"peak": good, "spectrum": good, "peak, unconverted central": good})
     assert [row["Z"] for row in rows] == ["-", f"{good.significance:.2f}", "-"]
-    assert pages._numbers("peak", good)["significance"] is None
-    assert pages._numbers("spectrum", good)["significance"] == good.significance
-    assert json.dumps(pages._numbers("peak", good)["values"])
+    assert numbers_of("peak", good)["significance"] is None
+    assert numbers_of("spectrum", good)["significance"] == good.significance
+    assert json.dumps(numbers_of("peak", good)["values"])

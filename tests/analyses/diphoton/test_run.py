@@ -1,16 +1,17 @@
-"""fastjag diphoton run: configuration, stages, report."""
+"""fastjag diphoton run: stages and what they leave, resumed; report; command."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from diphoton_files import rows, write
 
-from fastjag.analyses.diphoton import pages
-from fastjag.analyses.diphoton.config import SAMPLE, Config
-from fastjag.analyses.diphoton.events import Events
+from fastjag.analyses.diphoton import report
+from fastjag.analyses.diphoton.config import DiphotonConfig
 from fastjag.analyses.diphoton.importance import importances
-from fastjag.analyses.diphoton.study import Study, of_classes, thinned
+from fastjag.analyses.diphoton.run import run, settings_of
+from fastjag.analyses.diphoton.toys import SAMPLE
 
 SMALL = """
 name = "small"
@@ -30,18 +31,17 @@ most_events = 60
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    """A small study up to the training, on two classes of the shipped sample."""
-    folder = tmp_path_factory.mktemp("study")
+def results(tmp_path_factory):
+    """Of a small analysis up to the training, on two classes of the shipped sample."""
+    folder = tmp_path_factory.mktemp("small")
     (folder / "small.toml").write_text(SMALL.format(folder=SAMPLE.parent))
-    made = Study(Config.read(folder / "small.toml"), folder / "out", progress=False, threads=1)
-    made.run(["train"])
-    return made
+    config = DiphotonConfig.read(folder / "small.toml")
+    return run(config, folder / "out", ["train"], progress=False, threads=1)
 
 
-class TestStudy:
-    def test_selected_events(self, study):
-        events = study.selected()
+class TestRun:
+    def test_selected_events(self, results):
+        events = results.selected()
         assert events.classes == ("VBF", "ttH", "yy")
         assert (events.particles["photon"].counts == 2).all()
         assert ((events.flat["m_yy"] > 105) & (events.flat["m_yy"] < 160)).all()
@@ -55,32 +55,31 @@ class TestStudy:
         ):
             assert 0.3 < total / (cross_section * 10064) < 0.7
 
-    def test_learned(self, study):
-        events, table = study.learned(), study.features()
+    def test_learned(self, results):
+        events, table = results.learned(), results.features()
         assert events.classes == ("VBF", "ttH")
         assert np.bincount(events.flat["label"]).tolist() == [60, 60]
         assert list(table) == ["jet_n", "m_jj", "n_b_70"]
         assert np.array_equal(table["jet_n"], events.particles["jet"].counts)
-        numbers = json.loads((study.folder("train") / "comparison.json").read_text())
+        numbers = json.loads((results.folder("train") / "comparison.json").read_text())
         accuracy = numbers["models"]["random forest"]["balanced_accuracy"]["mean"]
         assert accuracy > 0.5 + 5 * np.sqrt(0.25 / 120)  # five standard errors above chance
 
-    def test_resumes(self, study):
+    def test_resumes(self, results):
         said = []
-        study.run(["train"], told=said.append)
+        run(results.config, results.out, ["train"], threads=1, progress=False, told=said.append)
         assert said == ["select: is there", "features: is there", "train: is there"]
-        (study.folder("train") / "comparison.json").write_text("{}")
+        (results.folder("train") / "comparison.json").write_text("{}")
         said.clear()
-        study.run(["train"], told=said.append)
+        run(results.config, results.out, ["train"], threads=1, progress=False, told=said.append)
         assert said[-1] == "train: running (comparison.json has changed)"
 
-    def test_settings_of_a_stage_do_not_touch_those_before(self, study):
-        other = Config(**{**vars(study.config), "folds": 3})
-        changed = Study(other, study.out)
+    def test_settings_of_later_stages_do_not_matter_to_those_before(self, results):
+        config, changed = results.config, replace(results.config, folds=3)
         for stage in ("select", "features"):
-            assert changed._settings(stage) == study._settings(stage)
+            assert settings_of(changed, stage) == settings_of(config, stage)
         for stage in ("train", "report"):
-            assert changed._settings(stage) != study._settings(stage)
+            assert settings_of(changed, stage) != settings_of(config, stage)
 
     def test_samples_of_the_user(self, tmp_path):
         """A table doubles one class, the switch takes back ttH's correction; in two processes."""
@@ -96,29 +95,28 @@ class TestStudy:
         own = '[samples]\ntable = "table.toml"\ncorrect = false\n'
         (tmp_path / "own.toml").write_text(classes + own)
         (tmp_path / "table.toml").write_text("[gg]\nk_factor = 2\n")
-        studies = [
-            Study(Config.read(tmp_path / f"{name}.toml"), tmp_path / name, False, processes=n)
-            for name, n in (("plain", 1), ("own", 2))
-        ]
+        configs = [DiphotonConfig.read(tmp_path / f"{name}.toml") for name in ("plain", "own")]
         sums = []
-        for study in studies:
-            study.run(["select"])
-            flat = study.selected().flat
+        for processes, config in enumerate(configs, 1):
+            out = tmp_path / str(processes)
+            results = run(config, out, ["select"], processes=processes, progress=False)
+            flat = results.selected().flat
             sums.append(np.bincount(flat["label"], flat["weight"]))
         np.testing.assert_allclose(sums[1] / sums[0], [2, 0.00227], rtol=1e-3)
-        before = studies[1]._settings("select")
-        assert before != studies[0]._settings("select")
+        before = settings_of(configs[1], "select")
+        assert before != settings_of(configs[0], "select")
         (tmp_path / "table.toml").write_text("[gg]\nk_factor = 3\n")
-        assert studies[1]._settings("select") != before
+        assert settings_of(configs[1], "select") != before
 
-    def test_report(self, study, monkeypatch):
+    def test_report(self, results, monkeypatch):
         # Drawing all pictures takes half a minute; those of the comparison have tests of their own.
-        monkeypatch.setattr(pages, "add_comparison", lambda page, directory, numbers: None)
-        shown = pages.pictures
-        monkeypatch.setattr(pages, "pictures", lambda events: [next(iter(shown(events)))])
-        study.run(["report"])
-        folder = study.folder("report")
+        monkeypatch.setattr(report, "add_comparison", lambda page, numbers, show: None)
+        drawn = report.distributions
+        monkeypatch.setattr(report, "distributions", lambda events: {"met": drawn(events)["met"]})
+        run(results.config, results.out, ["report"], progress=False, threads=1)
+        folder, warnings = results.folder("report"), results.warnings()
         results = json.loads((folder / "results.json").read_text())
+        assert warnings == results["warnings"]
         assert results["config"]["seed"] == 1
         assert {"python", "numpy", "torch"} <= set(results["versions"])
         peak = results["mass"]["peak"]
@@ -154,71 +152,6 @@ class TestStudy:
             assert product == pytest.approx(row["expected events"])
 
 
-class TestEvents:
-    def events(self):
-        label = np.repeat([0, 1, 2], [50, 20, 30])
-        weight = np.linspace(-0.2, 1, 100)
-        return Events({}, {"label": label, "weight": weight}, ("a", "b", "c"))
-
-    def test_of_classes(self):
-        found = of_classes(self.events(), ("c", "a"))
-        assert np.bincount(found.flat["label"]).tolist() == [30, 50]
-        assert found.flat["weight"][found.flat["label"] == 0].min() > 0.6
-
-    def test_thinned_keeps_yields(self):
-        events = self.events()
-        found = thinned(events, 25, seed=2)
-        assert np.bincount(found.flat["label"]).tolist() == [25, 20, 25]
-        before, after = (np.bincount(e.flat["label"], e.flat["weight"]) for e in (events, found))
-        np.testing.assert_allclose(before, after)
-        again = thinned(events, 25, seed=2)
-        assert np.array_equal(again.flat["weight"], found.flat["weight"])
-        assert not np.array_equal(thinned(events, 25, seed=3).flat["weight"], found.flat["weight"])
-
-
-class TestConfig:
-    def test_sample(self):
-        config = Config.read(SAMPLE)
-        assert list(config.classes) == ["ggF", "VBF", "WH", "ZH", "ttH"]
-        assert list(config.background) == ["yy"]
-
-    @pytest.mark.parametrize(
-        ("old", "new", "message"),
-        [
-            ("[features]", "[feature]", "unknown key: 'feature': did you mean 'features'"),
-            ("folds = 2", "fold = 2", "unknown key in models: 'fold': did you mean 'folds'"),
-            ("folds = 2", "folds = 1", "models.folds must be an integer >= 2, got 1"),
-            ('"random forest"', '"random forrest"', "did you mean 'random forest'"),
-            ("fast = true", 'fast = "yes"', "models.fast must be true or false"),
-            ("yy =", "ttH =", "'ttH' is both a class and a background"),
-            ("[models]", '[selection]\npreset = "slide"\n[models]', "did you mean 'slides'"),
-            ("[models]", "[selection.cuts]\nmin_pts = [1, 1]\n[models]", "did you mean 'min_pt'"),
-            ("[models]", "[selection]\nluminosity = -1\n[models]", "luminosity must be a number"),
-            ("[models]", '[fit]\nsignal = "gauss"\n[models]', "fit.signal must be 'gaussian'"),
-            (
-                "[models]",
-                "[samples]\ncorrect = 1\n[models]",
-                "samples.correct must be true or false",
-            ),
-            ("[models]", "[samples]\ntable = 1\n[models]", "samples.table must be the name of a"),
-            ("[models]", '[samples]\ntable = "no.toml"\n[models]', "samples.table: .*no.toml"),
-            ("[models]", '[samples]\ntable = "own.toml"\n[models]', "no class: did you mean 'VBF'"),
-            ("[classes]", "[classes", "small.toml: .*line 3"),
-        ],
-    )
-    def test_mistakes(self, tmp_path, old, new, message):
-        (tmp_path / "own.toml").write_text("[VBFH]\nk_factor = 2\n")
-        path = tmp_path / "small.toml"
-        path.write_text(SMALL.format(folder="x").replace(old, new, 1))
-        with pytest.raises(ValueError, match=message):
-            Config.read(path)
-
-    def test_one_class(self, tmp_path):
-        (tmp_path / "a.toml").write_text('[classes]\nggF = "a.root"\n')
-        with pytest.raises(ValueError, match=r"a\.toml: classes must name at least two"):
-            Config.read(tmp_path / "a.toml")
-
-
 def test_command(tmp_path):
     from typer.testing import CliRunner
 
@@ -232,14 +165,14 @@ def test_command(tmp_path):
     assert isinstance(neither.exception, ValueError)
 
 
-def test_importances_of_the_aggregates(study):
+def test_importances_of_the_aggregates(results):
     """What tells VBF from ttH most: jets, b tags and what follows from them."""
     methods = ["Fisher score", "mutual information"]
-    found = importances(study, most=2, methods=methods)
+    found = importances(results, most=2, methods=methods)
     assert list(found.scores) == methods
-    everything = importances(study, most=1000, methods=["mutual information"])
+    everything = importances(results, most=1000, methods=["mutual information"])
     score = dict(zip(everything.names, everything.scores["mutual information"], strict=True))
     assert set(score) == {"jet_n", "m_jj", "n_b_70"}
     assert set(found.names) == set(sorted(score, key=score.__getitem__)[-2:])
     with pytest.raises(ValueError, match="most must be 2 or more, got 1"):
-        importances(study, most=1)
+        importances(results, most=1)

@@ -4,11 +4,8 @@ import math
 
 import numpy as np
 import pytest
-from scipy.integrate import trapezoid
 
-from fastjag.analyses.diphoton.mass_pictures import mass_spectrum
-from fastjag.analyses.diphoton.massfit import PUBLISHED_EVENTS, crystal_ball, fit_mass
-from fastjag.reporting.plots import save
+from fastjag.analyses.diphoton.mass_fit import PUBLISHED_EVENTS, fit_mass
 
 
 def spectrum(seed, n_signal, n_background, sigma=2.0):
@@ -29,28 +26,6 @@ def test_published_figures():
     assert 23.2 * 1.83 * math.sqrt(2 * math.pi) / width == pytest.approx(
         PUBLISHED_EVENTS["unconverted central"], abs=1
     )
-
-
-class TestCrystalBall:
-    shape = (125.0, 1.7, 1.2, 3.0, 1.6, 8.0)
-
-    def test_normalised(self):
-        x = 125 + np.sinh(np.linspace(-16, 16, 400_001))
-        total = trapezoid(crystal_ball(x, *self.shape), x)
-        assert total == pytest.approx(1, abs=1e-4)
-
-    def test_smooth_where_the_tails_begin(self):
-        mean, sigma, low, _, high, _ = self.shape
-        for border in (mean - low * sigma, mean + high * sigma):
-            x = border + np.array([-2e-4, -1e-4, 1e-4, 2e-4])
-            y = crystal_ball(x, *self.shape)
-            slopes = np.diff(y) / np.diff(x)
-            assert slopes[0] == pytest.approx(slopes[2], rel=1e-3)
-
-    def test_gaussian_without_tails(self):
-        x = np.linspace(118, 132, 50)
-        expected = np.exp(-0.5 * ((x - 125) / 1.7) ** 2) / (1.7 * math.sqrt(2 * math.pi))
-        np.testing.assert_allclose(crystal_ball(x, 125, 1.7, 8, 3, 8, 3), expected, rtol=1e-9)
 
 
 class TestFit:
@@ -169,17 +144,6 @@ class TestFit:
         ):
             with pytest.raises(ValueError, match=message):
                 fit_mass(mass, **kwargs)
-
-
-def test_picture(tmp_path):
-    fit = fit_mass(spectrum(6, 388, 12_000), fixed={"mean": 125.0})
-    fig = mass_spectrum(fit, "Simulation")
-    save(fig, tmp_path / "mass.png")
-    assert (tmp_path / "mass.png").stat().st_size > 10_000
-    top, bottom = fig.axes
-    assert "mean 125.00 GeV (fixed)" in top.get_legend().get_title().get_text()
-    shown = bottom.lines[0].get_ydata()  # the points of the lower panel
-    np.testing.assert_allclose(shown, fit.counts - fit.background)
 
 
 def drawn(seed, n=20_000, signal=600):

@@ -1,63 +1,20 @@
-"""Pictures and tables of a comparison, from its numbers alone, fresh or read back from JSON."""
+"""Pictures of a comparison of models, from its numbers alone, fresh or read back from JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fastjag.reporting.plots import PALETTE, figure, plain, save
-from fastjag.reporting.report import Report
+from fastjag.reporting.plots import PALETTE, figure, plain
 
 Numbers = Mapping[str, Any]
 
-# Petroff's ten (arXiv:2107.02270), which those who see few colours can tell apart.
 _FEWEST = 10  # effective events in a bin of a calibration curve
 _SHOWN = 15  # features with the largest importances
 
-
-def add_comparison(page: Report, directory: Path, numbers: Numbers) -> None:
-    """Sections of a page; the pictures go into ``directory`` as PNG and PDF."""
-    made = dict(pictures(numbers))
-    for name, fig in made.items():
-        save(fig, directory / f"{name}.png", directory / f"{name}.pdf")
-
-    def shown(name: str) -> None:
-        if name in made:
-            page.figure(directory / f"{name}.png", _CAPTIONS[name])
-
-    page.heading("Models side by side")
-    settings = numbers["settings"]
-    page.text(
-        f"{sum(numbers['events'].values()):,} events of {len(numbers['classes'])} classes, each "
-        f"judged by models that did not learn from it ({settings['folds']} folds, seed "
-        f"{settings['seed']}); errors are standard errors over the folds. Negative weights in "
-        f"training: {settings['negative']}; evaluation takes them with their sign."
-    )
-    page.table(*summary_table(numbers))
-    for name in ("accuracies", "confusion", "weighted_confusion"):
-        shown(name)
-    page.heading("Recall and purity")
-    page.table(*class_table(numbers, "recall"))
-    page.table(*class_table(numbers, "purity"))
-    page.heading("Significance of the categories against the other production modes")
-    page.text("Asimov significance of each class in the category of the events that a model calls "
-              "by its name, against the other production modes only, without the diphoton "
-              "continuum. The continuum is by far the largest background of data: these figures "
-              "say how well a model separates the modes, not what data would show.")  # fmt: skip
-    page.table(*significance_table(numbers))
-    for name in ("roc", "calibration"):
-        shown(name)
-    page.heading("What the models look at")
-    for name in ("importances", "particles"):
-        shown(name)
-    page.heading("Cost")
-    shown("costs")
-
-
-_CAPTIONS = {
+CAPTIONS = {
     "accuracies": "Balanced accuracy: mean recall of the classes. Dotted: chance.",
     "confusion": "Share of the events of a true class (row) that is called by a name (column).",
     "weighted_confusion": "Expected events in percent of each column: what the events of a "
@@ -73,74 +30,7 @@ _CAPTIONS = {
 }
 
 
-# ---- tables ---------------------------------------------------------------------------------
-
-Table = tuple[tuple[str, ...], list[tuple[Any, ...]]]
-
-
-def summary_table(numbers: Numbers) -> Table:
-    columns = ("model", "balanced accuracy", "above chance", "with weights", "log loss", "mean AUC",
-               "training [s]", "prediction [s]", "memory [MB]")  # fmt: skip
-    rows = []
-    for name, m in numbers["models"].items():
-        accuracy = m["balanced_accuracy"]
-        sigma = (accuracy["mean"] - m["chance"]) / accuracy["error"] if accuracy["error"] else None
-        memory = [m[f"{what}_memory_MB"] for what in ("training", "prediction")]
-        rows.append(
-            (name, _with_error(accuracy), None if sigma is None else f"{sigma:.0f} s.e.",
-             _with_error(m["weighted_balanced_accuracy"]), f"{m['log_loss']:.3f}",
-             f"{_mean(curve['auc'] for curve in m['roc'].values()):.3f}",
-             f"{m['training_seconds']:.2f}", f"{m['prediction_seconds']:.3f}",
-             None if None in memory else f"{max(memory):.0f}")
-        )  # fmt: skip
-    return columns, rows
-
-
-def class_table(numbers: Numbers, what: str) -> Table:
-    """ "recall" or "purity" of every class; purity by expected events in brackets."""
-    rows = []
-    for name, m in numbers["models"].items():
-        cells = [_with_error(m[what][c]) for c in numbers["classes"]]
-        if what == "purity":
-            weighted = (m["weighted_purity"][c]["mean"] for c in numbers["classes"])
-            cells = [f"{cell} ({_percent(w)})" for cell, w in zip(cells, weighted, strict=True)]
-        rows.append((name, *cells))
-    title = {"recall": "recall", "purity": "purity (of expected events)"}[what]
-    return (title, *numbers["classes"]), rows
-
-
-def significance_table(numbers: Numbers) -> Table:
-    rows = []
-    for name, m in numbers["models"].items():
-        s = m["significance"]
-        cells = [
-            "-" if s["asimov"][c] is None or np.isnan(s["asimov"][c])
-            else f"{s['asimov'][c]:.2g} ({s['S'][c]:.3g} of {s['S'][c] + s['B'][c]:.3g})"
-            for c in numbers["classes"]
-        ]  # fmt: skip
-        rows.append((name, *cells))
-    return ("Z without continuum (events of the class of all)", *numbers["classes"]), rows
-
-
-def _with_error(value: Mapping[str, Any]) -> str:
-    if value["mean"] is None or np.isnan(value["mean"]):
-        return "-"
-    return f"{value['mean']:.3f} ± {value['error'] or 0:.3f}"
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None or np.isnan(value) else f"{100 * value:.2g} %"
-
-
-def _mean(values: Any) -> float:
-    known = [v for v in values if v is not None]
-    return float(np.mean(known)) if known else float("nan")
-
-
-# ---- pictures -------------------------------------------------------------------------------
-
-
-def pictures(numbers: Numbers) -> Iterator[tuple[str, Any]]:
+def comparison_pictures(numbers: Numbers) -> Iterator[tuple[str, Any]]:
     """(name, figure) of each picture that there are numbers for."""
     yield "accuracies", _accuracies(numbers)
     yield "confusion", _matrices(numbers, "confusion", 1)
@@ -264,7 +154,8 @@ def _importances(importances: Numbers) -> Any:
         if gains:
             panel = fig.add_subplot(1, 2 if drops else 1, 1)
             mean = {
-                f: _mean(g[f]["mean"] for g in gains.values()) for f in next(iter(gains.values()))
+                f: np.mean([g[f]["mean"] for g in gains.values()])
+                for f in next(iter(gains.values()))
             }
             top = sorted(mean, key=lambda f: -mean[f])[:_SHOWN]
             height = 0.8 / len(gains)

@@ -1,4 +1,4 @@
-"""Skims: every file once, resumable; bad input is named, nothing lost; real files."""
+"""Selecting: every file once, resumable; bad input is named, nothing lost; real files."""
 
 import json
 import pickle
@@ -16,6 +16,7 @@ from diphoton_files import BARE, by_hand, rows, write
 
 import fastjag as fj
 from fastjag.analyses.diphoton import samples, skim
+from fastjag.analyses.diphoton.select import skim_files
 from fastjag.analyses.diphoton.selections import PRESETS, selection_of
 from fastjag.io.files import ReadError
 
@@ -37,9 +38,9 @@ class Elsewhere(ThreadPoolExecutor):
 class TestSkim:
     def test_shipped_sample(self, tmp_path):
         """std::vector branches, several classes, in threads and one after the other."""
-        alone = skim.skim(FILES, tmp_path / "a", PRESETS["slides"], batch_size=500)
+        alone = skim_files(FILES, tmp_path / "a", PRESETS["slides"], batch_size=500)
         with Elsewhere(2) as pool:
-            pooled = skim.skim(
+            pooled = skim_files(
                 FILES, tmp_path / "b", PRESETS["slides"], batch_size=500, executor=pool
             )
         assert alone.summary()["classes"] == pooled.summary()["classes"]
@@ -67,20 +68,20 @@ class TestSkim:
         monkeypatch.setattr(
             skim, "survivors", lambda path, *a, **k: read.append(path) or original(path, *a, **k)
         )
-        first = skim.skim({"gg": paths}, tmp_path / "out", BARE)
+        first = skim_files({"gg": paths}, tmp_path / "out", BARE)
         assert read == paths
-        again = skim.skim({"gg": paths}, tmp_path / "out", BARE)
+        again = skim_files({"gg": paths}, tmp_path / "out", BARE)
         assert read == paths
         assert again == first
         # A damaged result, another file's content, other cuts: what they touch is done again.
         damaged = Path(first.files[0].output)
         damaged.write_bytes(damaged.read_bytes()[:-9])
-        skim.skim({"gg": paths}, tmp_path / "out", BARE)
+        skim_files({"gg": paths}, tmp_path / "out", BARE)
         assert read == [*paths, paths[0]]
         write(paths[1], rows(np.random.default_rng(9), 200))
-        skim.skim({"gg": paths}, tmp_path / "out", BARE)
+        skim_files({"gg": paths}, tmp_path / "out", BARE)
         assert read == [*paths, paths[0], paths[1]]
-        skim.skim({"gg": paths}, tmp_path / "out", PRESETS["slides"])
+        skim_files({"gg": paths}, tmp_path / "out", PRESETS["slides"])
         assert read[4:] == paths
 
     def test_goes_on_after_an_error(self, tmp_path):
@@ -93,29 +94,29 @@ class TestSkim:
         broken[seek + 3] ^= 0xFF  # the size in its key
         bad.write_bytes(broken)
         with pytest.raises(ReadError, match=r"bad\.root:mini\[0:200\]: cannot be read"):
-            skim.skim({"gg": [good, bad]}, tmp_path / "out", BARE)
+            skim_files({"gg": [good, bad]}, tmp_path / "out", BARE)
         left = sorted(p.name for p in (tmp_path / "out").iterdir())
         assert left == ["gg-0000-good.json", "gg-0000-good.parquet"]
         bad.write_bytes(whole)
-        assert len(skim.skim({"gg": [good, bad]}, tmp_path / "out", BARE).files) == 2
+        assert len(skim_files({"gg": [good, bad]}, tmp_path / "out", BARE).files) == 2
 
     def test_data_have_weight_one(self, tmp_path):
         content = rows(np.random.default_rng(1), 300)
         path = write(tmp_path / "a.root", content, without=("mcWeight", "SumWeights"))
-        found = skim.skim({"data": path}, tmp_path / "out", BARE)
+        found = skim_files({"data": path}, tmp_path / "out", BARE)
         assert set(found.events().flat["weight"]) == {1.0}
         assert found.cutflow()[0].weighted == 300
 
     def test_a_file_counts_once(self, tmp_path):
         path = write(tmp_path / "a.root", rows(np.random.default_rng(1), 50))
         (tmp_path / "link.root").symlink_to(path)
-        once = skim.skim({"gg": path}, tmp_path / "once", BARE).cutflow("gg")
+        once = skim_files({"gg": path}, tmp_path / "once", BARE).cutflow("gg")
         for i, files in enumerate(([path, f"{tmp_path}/./a.root"], f"{tmp_path}/*.root")):
             with pytest.warns(UserWarning, match=r"once: .*root \(as .*root\)"):
-                found = skim.skim({"gg": files}, tmp_path / f"out{i}", BARE)
+                found = skim_files({"gg": files}, tmp_path / f"out{i}", BARE)
             assert found.cutflow("gg") == once
         with pytest.raises(ValueError, match=r"link\.root of class 'VBF' is .*a\.root of class"):
-            skim.skim({"gg": path, "VBF": tmp_path / "link.root"}, tmp_path / "out", BARE)
+            skim_files({"gg": path, "VBF": tmp_path / "link.root"}, tmp_path / "out", BARE)
 
     def test_truth_and_variations_are_left_out(self, tmp_path):
         """Data have neither, and no other sample needs them because the first has them."""
@@ -126,7 +127,7 @@ class TestSkim:
             photons = ak.with_field(photons, values, name)
         rich = write(tmp_path / "rich.root", {**content, "photon": photons})
         plain = write(tmp_path / "plain.root", content)
-        found = skim.skim({"gg": rich, "data": plain}, tmp_path / "out", BARE)
+        found = skim_files({"gg": rich, "data": plain}, tmp_path / "out", BARE)
         assert [c.events for c in found.cutflow("gg")] == [c.events for c in found.cutflow("data")]
         columns = set(found.events().particles["photon"].columns)
         assert {"pt", "isTightID", "ptcone30"} <= columns
@@ -137,13 +138,13 @@ class TestSkim:
         low = rows(np.random.default_rng(2), 300)
         low["photon"] = ak.with_field(low["photon"], low["photon"].pt / 9, "pt")
         none = write(tmp_path / "b.root", low)
-        found = skim.skim({"gg": some, "VBF": none}, tmp_path / "out", BARE)
+        found = skim_files({"gg": some, "VBF": none}, tmp_path / "out", BARE)
         assert found.empty == ("VBF",)
         assert found.summary()["without events"] == ["VBF"]
         assert len(found.events()) == found.cutflow("gg")[-1].events > 0
         assert found.cutflow("VBF")[-1].events == 0
-        alone = skim.skim({"VBF": none}, tmp_path / "other", BARE)
-        assert skim.skim({"VBF": none}, tmp_path / "other", BARE) == alone
+        alone = skim_files({"VBF": none}, tmp_path / "other", BARE)
+        assert skim_files({"VBF": none}, tmp_path / "other", BARE) == alone
         with pytest.raises(ValueError, match="no event passes the selection: all 300, two good"):
             alone.events()
         json.dumps(alone.summary())
@@ -151,7 +152,7 @@ class TestSkim:
     def test_a_file_without_events(self, tmp_path):
         empty = write(tmp_path / "empty.root", rows(np.random.default_rng(1), 0))
         some = write(tmp_path / "a.root", rows(np.random.default_rng(1), 300))
-        found = skim.skim({"gg": [empty, some]}, tmp_path / "out", BARE)
+        found = skim_files({"gg": [empty, some]}, tmp_path / "out", BARE)
         assert found.files[0].output is None
         assert len(found.events()) == found.files[1].cutflow[-1].events
 
@@ -176,17 +177,17 @@ class TestSkim:
             ([good, bare], ValueError, r"bare\.root: cross_section is in neither"),
         ):
             with pytest.raises(error, match=message):
-                skim.skim({"gg": files}, tmp_path / "out", BARE)
+                skim_files({"gg": files}, tmp_path / "out", BARE)
             assert list((tmp_path / "out").iterdir()) == []
         with pytest.raises(ValueError, match="luminosity must be above 0"):
-            skim.skim({"gg": good}, tmp_path / "out", BARE, luminosity=-1)
+            skim_files({"gg": good}, tmp_path / "out", BARE, luminosity=-1)
 
 
 # One of two that skim into the same folders at the same time.
 AT_ONCE = """
 import sys, time
 from pathlib import Path
-from fastjag.analyses.diphoton import skim
+from fastjag.analyses.diphoton.select import skim_files
 from diphoton_files import BARE
 folder, me, files = Path(sys.argv[1]), sys.argv[2], {"gg": sys.argv[3], "VBF": sys.argv[4]}
 for i in range(12):
@@ -194,7 +195,7 @@ for i in range(12):
     while not (folder / f"{'ab'.replace(me, '')}-{i}").exists():
         time.sleep(0.001)
     try:
-        print(len(skim.skim(files, folder / str(i), BARE).events()), flush=True)
+        print(len(skim_files(files, folder / str(i), BARE).events()), flush=True)
     except BlockingIOError as error:
         print(error, flush=True)
 """
@@ -204,7 +205,7 @@ def test_two_at_once(tmp_path):
     """Both end well, or one says that the other is at it."""
     paths = [write(tmp_path / f"{i}.root", rows(np.random.default_rng(i), 300)) for i in (1, 2)]
     both = dict(zip(("gg", "VBF"), paths, strict=True))
-    expected = len(skim.skim(both, tmp_path / "alone", BARE).events())
+    expected = len(skim_files(both, tmp_path / "alone", BARE).events())
     processes = [
         subprocess.Popen([sys.executable, "-c", AT_ONCE, tmp_path, me, *paths], cwd=Path(__file__).parents[2],
                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -227,7 +228,7 @@ def test_two_at_once(tmp_path):
 
 def test_another_version_reads_the_files_again(tmp_path, monkeypatch):
     def keys():
-        skim.skim(FILES, tmp_path, PRESETS["slides"])
+        skim_files(FILES, tmp_path, PRESETS["slides"])
         return {json.loads(p.read_text())["key"] for p in tmp_path.glob("*.json")}
 
     first = keys()
@@ -239,7 +240,7 @@ def test_another_version_reads_the_files_again(tmp_path, monkeypatch):
 
 def test_a_failing_call_keeps_what_earlier_ones_left(tmp_path, monkeypatch):
     one = {"gg": FILES["gg"]}
-    skim.skim(one, tmp_path, PRESETS["slides"])
+    skim_files(one, tmp_path, PRESETS["slides"])
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
 
     def fail(*_, **__):
@@ -247,7 +248,7 @@ def test_a_failing_call_keeps_what_earlier_ones_left(tmp_path, monkeypatch):
 
     monkeypatch.setattr(skim, "_grouped", fail)
     with pytest.raises(ReadError, match="broken"):
-        skim.skim(one, tmp_path, PRESETS["slides"], luminosity=3.0)
+        skim_files(one, tmp_path, PRESETS["slides"], luminosity=3.0)
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
 
 
@@ -269,7 +270,7 @@ def test_real_photons(real_data, tmp_path, name):
         "trigger": None, "good_pt": 3.0, "min_pt": (5.0, 3.0), "min_pt_over_mass": (0.0, 0.0),
         "mass": (0.0, 500.0), **changes,
     })  # fmt: skip
-    found = skim.skim({"data": path}, tmp_path / "out", cuts, batch_size=33)
+    found = skim_files({"data": path}, tmp_path / "out", cuts, batch_size=33)
     (batch,) = fj.iterate(path, ["Photon_*"], step=10**6)
     photons = [
         [dict(zip(batch.Photon.columns, row, strict=True)) for row in zip(*event, strict=True)]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import fastjag as fj
-from fastjag.analyses.diphoton import detector
-from fastjag.analyses.diphoton.simulate import COLUMNS, PROCESSES, generate, simulate
+from fastjag.analyses.diphoton.simulation import detector
+from fastjag.analyses.diphoton.simulation.generate import COLUMNS, PROCESSES, generate, simulate
 
 SAMPLE = files("fastjag.analyses.diphoton") / "sample"
 

@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastjag.analyses.diphoton.clustering import clustered, kinematics, substructure
+from fastjag.analyses.diphoton.simulation.clustering import clustered, kinematics, substructure
 from fastjag.jagged import Jagged
 from fastjag.neighbours import in_cone, nearest
 

@@ -10,18 +10,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastjag.analyses.diphoton.events import DATA, Events
+from fastjag.analyses.diphoton.selections import unconverted_central
 from fastjag.core.arrays import as_float, check_length
 from fastjag.core.checks import at_least, near_misses, needs, one_of
+from fastjag.statistics import CrystalBall
 
 Floats = NDArray[np.float64]
 
 SIGNALS = ("gaussian", "crystal-ball")
 
+#: The category of best resolution (:func:`selections.unconverted_central`).
+CATEGORY = "unconverted central"
+
 #: What the release's own fit of all its data implies, 10.064 fb-1: bins of 55/30 GeV, a peak of
 #: 119.1 events per bin and sigma 2.38 GeV are 119.1 * 2.38 * sqrt(2 pi) / (55/30) = 388 events; 23.2
 #: and 1.83 GeV are 58 events with both photons unconverted and central.
-PUBLISHED_EVENTS = {"inclusive": 388.0, "unconverted central": 58.0}
+PUBLISHED_EVENTS = {"inclusive": 388.0, CATEGORY: 58.0}
 
+_PEAK = (118.0, 132.0)  # GeV, around the Higgs boson
 _NODES, _NODE_WEIGHTS = np.polynomial.legendre.leggauss(6)
 #: Start, limits.
 _SHAPE: dict[str, tuple[float, float, float]] = {
@@ -62,6 +69,57 @@ class MassFit:
         names = ("values", "errors", "chi2", "ndf", "valid", "significance", "tested", "shape",
                  "degree")  # fmt: skip
         return {name: getattr(self, name) for name in names}
+
+
+def fit_masses(
+    selected: Events,
+    signal_events: Events,
+    *,
+    background: tuple[str, ...],
+    window: tuple[float, float],
+    signal: str = "gaussian",
+    degree: int = 3,
+) -> dict[str, MassFit]:
+    """The "peak" of simulated Higgs bosons; and the "spectrum" of data, or of all that is simulated.
+
+    ``selected`` are all events, those of the classes in ``background`` included: without any there is
+    no spectrum. Its peak, in a ``window`` [GeV], has mean and width of the simulated one.
+
+    Both once more for the category of best resolution, where conversions are known and events are
+    left: 10 for the peak; 10 in each of 30 bins for the spectrum, as bins of few simulated events
+    of large weight would pull its polynomial anywhere.
+    """
+
+    def of_both(peak: Events, spectrum: Events | None, suffix: str = "") -> dict[str, MassFit]:
+        shape = fit_mass(peak.flat["m_yy"], peak.flat["weight"], degree=0, window=_PEAK, bins=28)
+        fits = {f"peak{suffix}": shape}
+        if spectrum is not None:
+            fits[f"spectrum{suffix}"] = fit_mass(
+                spectrum.flat["m_yy"], spectrum.flat["weight"],
+                signal=signal, degree=degree, window=window,
+                fixed={name: shape.values[name] for name in ("mean", "sigma")},
+            )  # fmt: skip
+        return fits
+
+    spectrum = selected if background else None
+    if DATA in background:
+        spectrum = selected[selected.flat["label"] == selected.classes.index(DATA)]
+    fits = of_both(signal_events, spectrum)
+    if "convType" in signal_events.particles["photon"].columns:
+        peak = signal_events[unconverted_central(signal_events)]
+        if spectrum is not None:
+            spectrum = spectrum[unconverted_central(spectrum)]
+            spectrum = spectrum if _enough(spectrum, window, 300) else None
+        if _enough(peak, _PEAK, 10):
+            fits |= of_both(peak, spectrum, f", {CATEGORY}")
+    return fits
+
+
+def _enough(events: Events, window: tuple[float, float], least: int) -> bool:
+    """Whether the window holds so many effective events, (sum w)² / sum w², of positive sum."""
+    mass, weight = events.flat["m_yy"], np.asarray(events.flat["weight"], np.float64)
+    w = weight[(mass > window[0]) & (mass < window[1])]
+    return bool(w.sum() > 0 and w.sum() ** 2 >= least * (w**2).sum())
 
 
 def fit_mass(
@@ -216,8 +274,9 @@ class _Model:
 
     def parts(self, parameters: Floats) -> tuple[Floats, Floats]:
         shape = parameters[1 : 1 + self.n_shape]
-        density = _gaussian if self.n_shape == 2 else crystal_ball
-        peak = parameters[0] * (density(self.x, *shape) * self.dx).sum(axis=1)
+        gaussian = self.n_shape == 2
+        density = _gaussian(self.x, *shape) if gaussian else CrystalBall(*shape)(self.x)
+        peak = parameters[0] * (density * self.dx).sum(axis=1)
         return peak, self.basis @ parameters[1 + self.n_shape :]
 
 
@@ -235,31 +294,3 @@ def _start(counts: Floats, model: _Model, names: list[str]) -> dict[str, float]:
 def _gaussian(x: Floats, mean: float, sigma: float) -> Floats:
     z = (x - mean) / sigma
     return np.asarray(np.exp(-0.5 * z * z) / (sigma * math.sqrt(2 * math.pi)))
-
-
-def crystal_ball(
-    x: Floats,
-    mean: float,
-    sigma: float,
-    alpha_low: float,
-    n_low: float,
-    alpha_high: float,
-    n_high: float,
-) -> Floats:
-    """Density of the double-sided Crystal Ball function, normalised over all x.
-
-    A Gaussian between mean - alpha_low sigma and mean + alpha_high sigma; beyond, powers -n of the
-    distance, with the same value and slope there (Oreglia, SLAC-R-236 (1980), appendix D, on both
-    sides). alpha > 0, n > 1.
-    """
-    t = (x - mean) / sigma
-    area = math.sqrt(math.pi / 2) * (
-        math.erf(alpha_low / math.sqrt(2)) + math.erf(alpha_high / math.sqrt(2))
-    )
-    density = np.exp(-0.5 * np.clip(t, -alpha_low, alpha_high) ** 2)
-    for alpha, n, sign in ((alpha_low, n_low, -1), (alpha_high, n_high, 1)):
-        top = math.exp(-0.5 * alpha * alpha)
-        area += top * n / alpha / (n - 1)
-        beyond = np.maximum(sign * t - alpha, 0)
-        density *= (1 + alpha * beyond / n) ** -n
-    return np.asarray(density / (sigma * area))

@@ -1,4 +1,4 @@
-"""All models on the same events in the same folds: accuracies, yields, times, memory."""
+"""Stage: all models on the same events in the same folds: accuracies, yields, times, memory."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastjag.analyses.common.tables import write_parquet
 from fastjag.analyses.diphoton.evaluation import (
     Floats,
     Labels,
@@ -26,14 +27,40 @@ from fastjag.analyses.diphoton.evaluation import (
     stratified_folds,
 )
 from fastjag.analyses.diphoton.events import Events
-from fastjag.analyses.diphoton.recipes import MODELS, in_own_frame, pyramid_sets, recipes
+from fastjag.analyses.diphoton.models import MODELS, estimators, in_own_frame, pyramid_sets
+from fastjag.analyses.diphoton.results import DiphotonResults
 from fastjag.core.checks import near_misses, needs
+from fastjag.reporting.output import results_directory, write_json
 from fastjag.reporting.progress import progress_bar
 
 
+def train(
+    results: DiphotonResults,
+    *,
+    device: str = "cpu",
+    threads: int | None = None,
+    progress: bool | None = None,
+) -> None:
+    """Models' figures, and their probabilities of all learned events."""
+    config, events = results.config, results.learned()
+    comparison = compare(
+        events, results.features(), models=config.models, folds=config.folds, fast=config.fast,
+        negative=config.negative, seed=config.seed, device=device, threads=threads,
+        progress=progress,
+    )  # fmt: skip
+    columns: dict[str, Any] = {n: events.flat[n] for n in ("label", "weight", "m_yy")}
+    columns["fold"] = comparison.folds
+    for model, probability in comparison.probabilities.items():
+        for i, name in enumerate(events.classes):
+            columns[f"{model}: {name}"] = probability[:, i]
+    with results_directory(results.folder("train")) as directory:
+        write_json(directory / "comparison.json", comparison.numbers)
+        write_parquet(directory / "probabilities.parquet", columns)
+
+
 @dataclass(frozen=True)
-class Comparison:
-    """``numbers`` is plain data for JSON, which ``comparison_pages`` draws from."""
+class ModelComparison:
+    """``numbers`` is plain data for JSON, which the report and its pictures draw from."""
 
     numbers: dict[str, Any]
     probabilities: dict[str, Floats]  #: of every model, from others' training: (n, K)
@@ -52,7 +79,7 @@ def compare(
     device: str = "cpu",
     threads: int | None = None,
     progress: bool | None = None,
-) -> Comparison:
+) -> ModelComparison:
     """Train and evaluate models in stratified folds; every event is judged by others' training.
 
     Parameters
@@ -93,7 +120,7 @@ def compare(
     if len(table) != len(events):
         raise ValueError(f"aggregates have {len(table)} events, but there are {len(events)}")
     seen = {"table": table, "sets": sets, "events": framed}
-    made = recipes(
+    made = estimators(
         framed, sets, negative=negative, fast=fast, seed=seed, device=device, threads=threads
     )
     results = {}
@@ -101,7 +128,7 @@ def compare(
         for name in models:
             kind, model = made[name]
             results[name] = _in_folds(name, model, seen[kind], events, fold, seed, advance)
-    return Comparison(
+    return ModelComparison(
         _numbers(events, results, fold, tuple(aggregates))
         | {
             "settings": {

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from fastjag.analyses.common.workers import worker_pool
-from fastjag.analyses.diphoton import detector
+from fastjag.analyses.diphoton.simulation import detector
 from fastjag.core.checks import at_least, near_misses, needs
 from fastjag.io.pyroot import has_root
 from fastjag.io.writer import write_tree
@@ -118,7 +118,7 @@ def simulate(
     """Write a file per class with the tree ``mini`` (MeV), and ``simulation.json`` about them.
 
     Hard process, parton showers, hadrons and decays are Pythia's with its default tune, 13 TeV;
-    jets are fastjet's; the detector is that of :mod:`fastjag.analyses.diphoton.detector`.
+    jets are fastjet's; the detector is that of :mod:`fastjag.analyses.diphoton.simulation.detector`.
     Interactions between other partons of the protons are left out, as they take nine tenths of the
     time: there are fewer soft jets and tracks than in data, and isolation is better. There is no
     pile-up. Events without two photons of 25 GeV within \\|eta\\| < 2.37 are not written.

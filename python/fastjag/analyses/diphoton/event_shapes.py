@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastjag.analyses.diphoton.columnstats import Floats, total
+from fastjag.analyses.diphoton.column_statistics import Floats, total
 from fastjag.analyses.diphoton.observables import View, together
 from fastjag.jagged import Jagged
 

@@ -84,7 +84,7 @@ def _points(particles: Jagged) -> Jagged:
     return Jagged(particles.offsets, columns)
 
 
-def recipes(
+def estimators(
     events: Events,
     sets: Mapping[str, Jagged],
     *,

@@ -1,0 +1,1 @@
+"""Figures from plain numbers: events, masses, the comparison of models."""

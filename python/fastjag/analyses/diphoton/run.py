@@ -1,0 +1,69 @@
+"""The stages of the analysis, in their order, and what the result of each depends on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from fastjag.analyses.common.stages import Stages, file_digest, input_digests
+from fastjag.analyses.diphoton.config import DiphotonConfig
+from fastjag.analyses.diphoton.features import features
+from fastjag.analyses.diphoton.report import report
+from fastjag.analyses.diphoton.results import DiphotonResults
+from fastjag.analyses.diphoton.select import select
+from fastjag.analyses.diphoton.train import train
+from fastjag.models.training_device import training_device
+
+STAGES = ("select", "features", "train", "report")
+
+#: The first stage that keys of the configuration matter to; all others matter to ``select``.
+_FIRST_READ = {
+    "features": ("features", "most_events", "seed"),
+    "train": ("models", "folds", "fast", "negative"),
+    "report": ("name", "fit"),
+}
+
+
+def run(
+    config: DiphotonConfig,
+    out: str | os.PathLike[str],
+    stages: Iterable[str] = STAGES,
+    *,
+    device: str = "cpu",
+    threads: int | None = None,
+    processes: int = 1,
+    progress: bool | None = None,
+    told: Callable[[str], None] | None = None,
+) -> DiphotonResults:
+    """Run these stages and those before them that have no result yet for this configuration.
+
+    Files are selected in so many ``processes`` at once. Their start needs what multiprocessing needs
+    of scripts: for more than one, guard yours with ``if __name__ == "__main__":``. ``device`` is
+    that of XGBoost and DeepSets; ``told`` hears of every stage.
+    """
+    training_device(device, "torch", "xgboost")  # an error before anything runs
+    results = DiphotonResults(config, Path(out))
+    steps = {
+        "select": partial(select, results, processes=processes, progress=progress),
+        "features": partial(features, results),
+        "train": partial(train, results, device=device, threads=threads, progress=progress),
+        "report": partial(report, results),
+    }
+    Stages(results.out, steps, partial(settings_of, config, device=device)).run(stages, told)
+    return results
+
+
+def settings_of(config: DiphotonConfig, stage: str, device: str = "cpu") -> dict[str, Any]:
+    """All that a stage and those before it depend on."""
+    settings = asdict(config)
+    settings["files"] = {name: input_digests(f) for name, f in config.files.items()}
+    settings["samples"] = config.samples and file_digest(config.samples)
+    for later, own in _FIRST_READ.items():
+        if STAGES.index(stage) < STAGES.index(later):
+            for key in own:
+                settings.pop(key)
+    return {**settings, "device": device} if stage in ("train", "report") else settings

@@ -1,0 +1,65 @@
+"""Configurations: the sample's, and mistakes that are named."""
+
+import pytest
+
+from fastjag.analyses.diphoton.config import DiphotonConfig
+from fastjag.analyses.diphoton.toys import SAMPLE
+
+SMALL = """
+name = "small"
+[classes]
+VBF = "{folder}/VBFH125_gamgam.root"
+ttH = "{folder}/ttH125_gamgam.root"
+[background]
+yy = "{folder}/yy.root"
+[features]
+names = ["jet_n", "m_jj", "n_b_70"]
+[models]
+names = ["random forest"]
+folds = 2
+fast = true
+most_events = 60
+"""
+
+
+class TestConfig:
+    def test_sample(self):
+        config = DiphotonConfig.read(SAMPLE)
+        assert list(config.classes) == ["ggF", "VBF", "WH", "ZH", "ttH"]
+        assert list(config.background) == ["yy"]
+
+    @pytest.mark.parametrize(
+        ("old", "new", "message"),
+        [
+            ("[features]", "[feature]", "unknown key: 'feature': did you mean 'features'"),
+            ("folds = 2", "fold = 2", "unknown key in models: 'fold': did you mean 'folds'"),
+            ("folds = 2", "folds = 1", "models.folds must be an integer >= 2, got 1"),
+            ('"random forest"', '"random forrest"', "did you mean 'random forest'"),
+            ("fast = true", 'fast = "yes"', "models.fast must be true or false"),
+            ("yy =", "ttH =", "'ttH' is both a class and a background"),
+            ("[models]", '[selection]\npreset = "slide"\n[models]', "did you mean 'slides'"),
+            ("[models]", "[selection.cuts]\nmin_pts = [1, 1]\n[models]", "did you mean 'min_pt'"),
+            ("[models]", "[selection]\nluminosity = -1\n[models]", "luminosity must be a number"),
+            ("[models]", '[fit]\nsignal = "gauss"\n[models]', "fit.signal must be 'gaussian'"),
+            (
+                "[models]",
+                "[samples]\ncorrect = 1\n[models]",
+                "samples.correct must be true or false",
+            ),
+            ("[models]", "[samples]\ntable = 1\n[models]", "samples.table must be the name of a"),
+            ("[models]", '[samples]\ntable = "no.toml"\n[models]', "samples.table: .*no.toml"),
+            ("[models]", '[samples]\ntable = "own.toml"\n[models]', "no class: did you mean 'VBF'"),
+            ("[classes]", "[classes", "small.toml: .*line 3"),
+        ],
+    )
+    def test_mistakes(self, tmp_path, old, new, message):
+        (tmp_path / "own.toml").write_text("[VBFH]\nk_factor = 2\n")
+        path = tmp_path / "small.toml"
+        path.write_text(SMALL.format(folder="x").replace(old, new, 1))
+        with pytest.raises(ValueError, match=message):
+            DiphotonConfig.read(path)
+
+    def test_one_class(self, tmp_path):
+        (tmp_path / "a.toml").write_text('[classes]\nggF = "a.root"\n')
+        with pytest.raises(ValueError, match=r"a\.toml: classes must name at least two"):
+            DiphotonConfig.read(tmp_path / "a.toml")
