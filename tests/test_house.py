@@ -133,7 +133,6 @@ class TestImports:
         assert left <= {
             "analyses.dimuon",
             "analyses.gammajet",
-            "analyses.jets",
         }
 
     @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))

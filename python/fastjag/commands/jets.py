@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from fastjag import __version__
 from fastjag.commands import (
     App,
     DeviceOption,
@@ -37,16 +36,6 @@ SeedOption = Annotated[int, typer.Option(min=0, help="Seed of everything random.
 @app.callback()
 def _group() -> None:
     pass
-
-
-def _reader(files: list[str], jets: str, min_pt: float, max_abs_eta: float, step: str,
-            skip_errors: bool, gen: bool = False) -> Any:  # fmt: skip
-    from fastjag.analyses.jets import JetReader
-
-    return JetReader(
-        files, jets=jets, min_pt=min_pt, max_abs_eta=max_abs_eta, gen=gen,
-        step=step_of(step), on_error="skip" if skip_errors else "raise",
-    )  # fmt: skip
 
 
 def _show(title: str, counts: dict[str, int]) -> None:
@@ -107,13 +96,12 @@ def shapes(
     threads: ThreadsOption = None,
 ) -> None:
     """Spectra, multiplicities, girth, pTD, widths and mean images by flavour; dijet mass."""
-    from fastjag.analyses.jets import jet_shapes, pages
-    from fastjag.reporting.output import results_directory
+    from fastjag.analyses.jets import JetsConfig, JetSelection
+    from fastjag.analyses.jets.run import run
 
-    with results_directory(out) as directory:
-        reader = _reader(files, jets, min_pt, max_abs_eta, step, skip_errors, gen)
-        result = jet_shapes(reader, threads=threads)
-        pages.write_shapes(result, directory, __version__)
+    selection = JetSelection(jets, min_pt, max_abs_eta, gen)
+    config = JetsConfig(selection, step=step_of(step), skip_errors=skip_errors)
+    result = run("shapes", files, out, config, threads=threads)
     _show("Jets", result.counts)
     console.print(f"{result.seconds:.2f} s; results in {out}", soft_wrap=True)
 
@@ -134,15 +122,17 @@ def tensors(
     skip_errors: SkipOption = False,
 ) -> None:
     """Zero-padded features of the leading constituents, tracks and vertices, for training."""
-    from fastjag.analyses.jets import write_tensors
+    from fastjag.analyses.jets import JetsConfig, JetSelection
+    from fastjag.analyses.jets.config import TensorsConfig
+    from fastjag.analyses.jets.run import run
 
-    reader = _reader(files, jets, min_pt, max_abs_eta, step, skip_errors)
-    written = write_tensors(
-        reader, out, format=format, with_images=images, version=__version__,
-        slots={"pfcand": candidates, "track": tracks, "sv": vertices},
+    config = JetsConfig(
+        JetSelection(jets, min_pt, max_abs_eta), step=step_of(step), skip_errors=skip_errors,
+        tensors=TensorsConfig(format, candidates, tracks, vertices, images),
     )  # fmt: skip
-    for skipped in reader.skipped:
-        remark("skipped", f"{skipped.file}: {skipped.reason}")
+    written = run("tensors", files, out, config)
+    for skipped in written["skipped"]:
+        remark("skipped", f"{skipped['file']}: {skipped['reason']}")
     console.print(
         f"{written['jets']:,} jets, {len(written['columns'])} columns; results in {out}",
         soft_wrap=True,
@@ -167,16 +157,12 @@ def tracks(
     threads: ThreadsOption = None,
 ) -> None:
     """The d_xy spectrum of tracks in jets and elsewhere, by flavour of the jets."""
-    from fastjag.analyses.jets import TrackSelection, pages, track_spectrum
-    from fastjag.reporting.output import results_directory
+    from fastjag.analyses.jets import JetsConfig, TrackSelection
+    from fastjag.analyses.jets.run import run
 
-    with results_directory(out) as directory:
-        result = track_spectrum(
-            files, TrackSelection(jets, tracks, dxy, weight, radius, min_pt, min_track_pt),
-            step=step_of(step),
-            on_error="skip" if skip_errors else "raise", threads=threads,
-        )  # fmt: skip
-        pages.write_tracks(result, directory, __version__)
+    selection = TrackSelection(jets, tracks, dxy, weight, radius, min_pt, min_track_pt)
+    config = JetsConfig(tracks=selection, step=step_of(step), skip_errors=skip_errors)
+    result = run("tracks", files, out, config, threads=threads)
     _show("Tracks", result.counts)
     console.print(f"{result.seconds:.2f} s; results in {out}", soft_wrap=True)
 
@@ -197,23 +183,18 @@ def train(
     threads: ThreadsOption = None,
 ) -> None:
     """Taggers from padded tensors, tested on events they have not seen."""
-    from fastjag.analyses.jets import pages, read_tensors, tagging
-    from fastjag.core.checks import one_of
-    from fastjag.reporting.output import results_directory
+    from fastjag.analyses.jets import JetsConfig
+    from fastjag.analyses.jets.config import MODELS, TrainConfig
+    from fastjag.analyses.jets.run import run
 
-    one_of("target", target, tuple(tagging.TARGETS))  # now: reading tensors takes long
-    for model in models or []:
-        one_of("models", model, tagging.MODELS)
-
-    with results_directory(out) as directory:
-        result = tagging.train(
-            read_tensors(source, max_jets), target, models=models or tagging.MODELS,
-            epochs=epochs, rounds=rounds, seed=seed, device=device, threads=threads,
-        )  # fmt: skip
-        pages.write_tagging(result, directory, __version__)
-    for name, found in result.models.items():
-        console.print(f"{name}: AUC {found['auc']:.4f} +- {found['auc_error']:.4f}, "
-                      f"mistag {found['mistag_at_50']:.3%} at 50 % efficiency", highlight=False)  # fmt: skip
+    config = TrainConfig(
+        target, tuple(models or MODELS), max_jets, epochs=epochs, rounds=rounds, seed=seed
+    )
+    result = run("train", str(source), out, JetsConfig(train=config), device=device,
+                 threads=threads)  # fmt: skip
+    for name, tagger in result.models.items():
+        console.print(f"{name}: AUC {tagger['auc']:.4f} +- {tagger['auc_error']:.4f}, "
+                      f"mistag {tagger['mistag_at_50']:.3%} at 50 % efficiency", highlight=False)  # fmt: skip
     console.print(f"results in {out}", soft_wrap=True)
 
 
@@ -224,6 +205,6 @@ def demo(
     seed: SeedOption = 1,
 ) -> None:
     """All of the above on toy jets, in less than a minute."""
-    from fastjag.analyses.jets.demo import run
+    from fastjag.analyses.jets import toys
 
-    run(out, jets, seed, __version__, told=lambda text: console.print(text, soft_wrap=True))
+    toys.demo(out, jets, seed, told=lambda text: console.print(text, soft_wrap=True))

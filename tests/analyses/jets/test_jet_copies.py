@@ -5,8 +5,11 @@ import pytest
 import uproot
 from jet_samples import FEW, events_file, jet_folder, tiny_events, write_tiny  # noqa: F401
 
-from fastjag.analyses.jets import JetReader, read_tensors, tagging, to_jetntuple, write_tensors
-from fastjag.analyses.jets.tensors import Table
+from fastjag.analyses.jets import JetReader, JetSelection, read_tensors, tagging, to_jetntuple
+from fastjag.analyses.jets.config import TensorsConfig, TrainConfig
+from fastjag.analyses.jets.results import JetTable
+from fastjag.analyses.jets.tensors import tensors
+from fastjag.analyses.jets.train import train
 from fastjag.io.files import ReadError
 from fastjag.models.weights import validation_part
 from fastjag.toys.jetfiles import write_jets
@@ -37,9 +40,9 @@ def test_branches(events_file, tmp_path):  # noqa: F811
 
 def test_tensors_carry_the_origin(events_file, tmp_path):  # noqa: F811
     path = to_jetntuple(events_file, tmp_path / "c.root", copies=4, seed=1)
-    write_tensors(JetReader(path), tmp_path / "t")
+    tensors(JetReader(path), tmp_path / "t")
     copied = read_tensors(tmp_path / "t")
-    write_tensors(JetReader(events_file, min_pt=30, max_abs_eta=2.5), tmp_path / "p")
+    tensors(JetReader(events_file, JetSelection(min_pt=30, max_abs_eta=2.5)), tmp_path / "p")
     plain = read_tensors(tmp_path / "p")
     np.testing.assert_array_equal(plain["origin"], plain["event"])
     assert set(copied["origin"].tolist()) <= set(plain["origin"].tolist())
@@ -51,7 +54,7 @@ def test_tensors_carry_the_origin(events_file, tmp_path):  # noqa: F811
 
 
 def test_origins_by_hand():
-    table = Table(
+    table = JetTable(
         {name: np.array(x, np.uint64) for name, x in {
             "run": [1, 1, 2, 1, 1, 1], "lumi": [1, 1, 1, 1, 2, 1],
             "event": [7, 2**48 + 7, 7, 7, 7, 2**50 + 7], "origin": [7] * 6,
@@ -60,11 +63,11 @@ def test_origins_by_hand():
     group, copies = tagging.origins(table)
     assert group.tolist() == [0, 0, 1, 0, 2, 0]
     assert copies.tolist() == [3, 3, 1, 3, 1, 3]
-    plain = Table({n: v for n, v in table.columns.items() if n != "origin"}, "t")
+    plain = JetTable({n: v for n, v in table.columns.items() if n != "origin"}, "t")
     group, copies = tagging.origins(plain)
     assert group.tolist() == [0, 1, 2, 0, 3, 4]
     assert copies.tolist() == [1] * 6
-    nameless = Table({"run": table["run"], "event": table["event"]}, "t")
+    nameless = JetTable({"run": table["run"], "event": table["event"]}, "t")
     assert tagging.origins(nameless)[0].tolist() == [0, 1, 2, 3, 4, 5]
 
 
@@ -73,7 +76,7 @@ def test_copies_teach_nothing(jet_folder, tmp_path):  # noqa: F811
     path = write_jets(jet_folder / "few.root", 300, seed=9, format="pfnano", parameters=FEW,
                       compression="none")  # fmt: skip
     copied = to_jetntuple(path, tmp_path / "c.root", copies=15, seed=2, compression="none")
-    write_tensors(JetReader(copied), tmp_path / "t", slots={"pfcand": 12, "track": 2, "sv": 1})
+    tensors(JetReader(copied), tmp_path / "t", TensorsConfig("hdf5", 12, 2, 1))
     table = read_tensors(tmp_path / "t")
     columns = dict(table.columns)
     # Of a jet and all its copies: by a number that they share.
@@ -81,13 +84,13 @@ def test_copies_teach_nothing(jet_folder, tmp_path):  # noqa: F811
     _, jet = np.unique(columns["fj_pt"], return_inverse=True)
     columns["fj_hadron_flavour"] = np.zeros(len(table), np.int32)
     columns["fj_parton_flavour"] = rng.choice([1, 21], jet.max() + 1)[jet]
-    result = tagging.train(Table(columns, "t"), models=["XGBoost"], rounds=60, threads=1)
+    result = train(JetTable(columns, "t"), TrainConfig(models=("XGBoost",), rounds=60), threads=1)
     found = result.models["XGBoost"]
     # The error knows that there are 300 jets, not 4,500.
     assert 0.05 < found["auc_error"] < 0.15
     assert abs(found["auc"] - 0.5) < 3.5 * found["auc_error"]
     del columns["origin"]
-    mixed = tagging.train(Table(columns, "t"), models=["XGBoost"], rounds=60, threads=1)
+    mixed = train(JetTable(columns, "t"), TrainConfig(models=("XGBoost",), rounds=60), threads=1)
     assert mixed.models["XGBoost"]["auc"] > 0.95
 
 

@@ -18,23 +18,24 @@ from fastjag.analyses.jets import (
     FEATURES,
     IMPACT_FEATURES,
     JetReader,
+    JetSelection,
     TrackSelection,
     images,
     in_jets,
-    jet_shapes,
-    pages,
     particle_features,
     read_tensors,
-    shapes,
-    spectra,
+    report,
+    substructure,
     tagging,
     to_jetntuple,
-    track_spectrum,
-    write_tensors,
 )
+from fastjag.analyses.jets.config import TensorsConfig, TrainConfig
 from fastjag.analyses.jets.reading import JetBatch
-from fastjag.analyses.jets.spectra import dijet_mass
-from fastjag.analyses.jets.tensors import Table
+from fastjag.analyses.jets.results import JetTable
+from fastjag.analyses.jets.shapes import _AXES, dijet_mass, shapes
+from fastjag.analyses.jets.tensors import tensors
+from fastjag.analyses.jets.tracks import tracks
+from fastjag.analyses.jets.train import train
 from fastjag.io import ReadError, Source
 from fastjag.jagged import Jagged
 from fastjag.toys.jetfiles import write_jets
@@ -43,8 +44,8 @@ from fastjag.toys.jetfiles import write_jets
 @pytest.fixture(autouse=True)
 def _pictures_once(monkeypatch):
     """Drawing takes longer than all the rest: PNG without PDF."""
-    save = pages.save
-    monkeypatch.setattr(pages, "save", lambda fig, *paths: save(fig, paths[0]))
+    save = report.save
+    monkeypatch.setattr(report, "save", lambda fig, *paths: save(fig, paths[0]))
 
 
 def batch_of(lists, pt=100.0, eta=0.5, mass=10.0):
@@ -72,7 +73,7 @@ candidates = st.lists(
 @given(st.lists(candidates, min_size=1, max_size=4))
 def test_shapes_and_images_against_loops(lists):
     batch = batch_of(lists)
-    found, pictures = shapes(batch), images(batch)
+    found, pictures = substructure(batch), images(batch)
     for i, jet in enumerate(lists):
         c = np.array(jet, np.float32).astype(float).reshape(-1, 5)
         assert found["multiplicity"][i] == len(c)
@@ -124,7 +125,7 @@ def test_dijet_mass():
 
 
 def test_spectra_hold_every_jet_once(rows_file):  # noqa: F811
-    result = jet_shapes(JetReader(rows_file, gen=True, step=97))
+    result = shapes(JetReader(rows_file, JetSelection(gen=True), step=97))
     with uproot.open(rows_file) as file:
         rows = file["AK4jets/jetTree"].arrays(
             ["jetPt", "eventWeight", "event", "jetMult", "jetGenMatch", "genJetPt"], library="np"
@@ -153,9 +154,8 @@ class TestTensors:
     @pytest.mark.parametrize("format", ["hdf5", "parquet", "npz"])
     def test_files_of_all_formats(self, events_file, tmp_path, format):  # noqa: F811
         (tmp_path / "jets.h5").write_text("of an earlier run")
-        slots = {"pfcand": 12, "track": 6, "sv": 2}
-        written = write_tensors(JetReader(events_file, step=100), tmp_path, format=format, slots=slots,
-                                with_images=True)  # fmt: skip
+        config = TensorsConfig(format, 12, 6, 2, images=True)
+        written = tensors(JetReader(events_file, step=100), tmp_path, config)  # fmt: skip
         names = {"hdf5": "jets.h5", "parquet": "jets.parquet"}.get(format)
         found = sorted(p.name for p in tmp_path.iterdir())
         assert "tensors.json" in found
@@ -183,7 +183,7 @@ class TestTensors:
 
     def test_contract(self, rows_file, tmp_path):  # noqa: F811
         """100 candidates and 60 tracks, as in CERN open data record 12102."""
-        write_tensors(JetReader(rows_file), tmp_path)
+        tensors(JetReader(rows_file), tmp_path)
         with h5py.File(tmp_path / "jets.h5") as file:
             assert file["pfcand_pt"].shape == (N_JETS, 100)
             assert file["track_pt"].shape == (N_JETS, 60)
@@ -195,14 +195,14 @@ class TestTensors:
 
     def test_errors(self, rows_file, tmp_path):  # noqa: F811
         with pytest.raises(ValueError, match="none of 700 jets passes"):
-            write_tensors(JetReader(rows_file, min_pt=1e5), tmp_path / "x")
+            tensors(JetReader(rows_file, JetSelection(min_pt=1e5)), tmp_path / "x")
         assert list(tmp_path.iterdir()) == []
         with pytest.raises(FileNotFoundError, match="no tensors there"):
             read_tensors(tmp_path)
         (tmp_path / "a.csv").write_text("")
         with pytest.raises(ValueError, match=r"tensors end in \.h5, \.parquet, \.npz"):
             read_tensors(tmp_path / "a.csv")
-        table = Table({"fj_girth": np.zeros(3)}, "somewhere")
+        table = JetTable({"fj_girth": np.zeros(3)}, "somewhere")
         with pytest.raises(
             KeyError, match="somewhere: no column 'fj_girht': did you mean 'fj_girth'"
         ):
@@ -227,7 +227,7 @@ class TestTracks:
                 assert found[t] == (a + r.argmin() if r.min() < 0.5 else -1)
 
     def test_spectrum(self, events_file):  # noqa: F811
-        result = track_spectrum(events_file, TrackSelection(min_track_pt=1), step=50)
+        result = tracks(events_file, TrackSelection(min_track_pt=1), step=50)
         with uproot.open(events_file) as file:
             events = file["Events"].arrays()
         good = (events.PFCands_charge != 0) & (events.PFCands_d0Err != -1) & (events.PFCands_pt > 1)
@@ -242,7 +242,7 @@ class TestTracks:
 
     def test_tiny(self, tmp_path):
         """A track at phi = 3.1 near a jet at 3.14; one at exactly -1 cm; a neutral one is none."""
-        result = track_spectrum(write_tiny(tmp_path / "a.root"))
+        result = tracks(write_tiny(tmp_path / "a.root"))
         assert result.counts["tracks"] == result.counts["tracks in jets"] == 3
         h = result.histograms["in jets"]
         edges = h.axes[0].edges
@@ -251,9 +251,9 @@ class TestTracks:
         np.testing.assert_array_equal(h.variances(), np.histogram(
             [0.02, 1.0, 0.3], edges, weights=[4, 4, 0.25])[0])  # fmt: skip
         with pytest.raises(ValueError, match=r"no track is within 0\.5 of a jet: 2 events, 0 jets"):
-            track_spectrum(tmp_path / "a.root", TrackSelection(min_jet_pt=1e4))
+            tracks(tmp_path / "a.root", TrackSelection(min_jet_pt=1e4))
         with pytest.raises(ReadError, match=r"no branch 'Jets_pt'.*'Jet_pt'"):
-            track_spectrum(tmp_path / "a.root", TrackSelection(jets="Jets"))
+            tracks(tmp_path / "a.root", TrackSelection(jets="Jets"))
 
 
 class TestTaggers:
@@ -271,7 +271,7 @@ class TestTaggers:
         assert (perfect["auc"], perfect["mistag_at_50"]) == (1, 0)
 
     def test_events_stay_together(self, events_file, tmp_path):  # noqa: F811
-        write_tensors(JetReader(events_file), tmp_path)
+        tensors(JetReader(events_file), tmp_path)
         table = read_tensors(tmp_path)
         held = tagging.held_out(table, 0.3, 5)
         assert not set(table["event"][held]) & set(table["event"][~held])
@@ -294,12 +294,13 @@ class TestTaggers:
         path = write_jets(
             jet_folder / "train.root", 1500, seed=8, parameters=FEW, compression="none"
         )
-        write_tensors(JetReader(path), tmp_path, slots={"pfcand": 20, "track": 2, "sv": 1})
+        tensors(JetReader(path), tmp_path, TensorsConfig("hdf5", 20, 2, 1))
         table = read_tensors(tmp_path)
-        result = tagging.train(table, epochs=2, rounds=6, slots=8, threads=1)
+        result = train(table, TrainConfig(epochs=2, rounds=6, slots=8), threads=1)
         for name, chance in (("XGBoost", 0.62), ("DeepSets", 0.55)):
             assert result.models[name]["auc"] > chance
-        pages.write_tagging(result, tmp_path / "out", "0")
+        (tmp_path / "out").mkdir()
+        report.write_tagging(result, tmp_path / "out")
         model = pickle.loads((tmp_path / "out" / "xgboost.pickle").read_bytes())
         assert len(model.classes_) == 2
         summary = json.loads((tmp_path / "out" / "tagging.json").read_text())
@@ -307,29 +308,31 @@ class TestTaggers:
         assert (tmp_path / "out" / "report.html").stat().st_size > 50_000
 
     def test_errors(self):
-        table = Table({"fj_parton_flavour": np.full(50, 21), "fj_pt": np.ones(50)}, "t")
+        table = JetTable({"fj_parton_flavour": np.full(50, 21), "fj_pt": np.ones(50)}, "t")
         with pytest.raises(ValueError, match="0 quark and 50 gluon jets; training needs 20"):
-            tagging.train(table)
+            train(table)
         with pytest.raises(ValueError, match="b jets need the column fj_hadron_flavour"):
-            tagging.train(table, "b")
+            train(table, TrainConfig("b"))
         with pytest.raises(ValueError, match="target must be 'quark' or 'b', got 'top'"):
-            tagging.train(table, "top")
+            TrainConfig("top")
 
 
 def test_real_file_as_jetntuple_through_the_chain(real_data, tmp_path):
     path = to_jetntuple(real_data / "coffea_pfnano.root", tmp_path / "jets.root", copies=4, seed=1)
-    result = jet_shapes(JetReader(path))
+    result = shapes(JetReader(path))
     n = result.counts["jets"]
     assert (n, result.counts["events"]) == (4 * 36, 40)
     # What the constituents give is what the links gave.
-    direct = next(iter(JetReader(real_data / "coffea_pfnano.root", min_pt=30, max_abs_eta=2.5)))
+    direct = next(
+        iter(JetReader(real_data / "coffea_pfnano.root", JetSelection(min_pt=30, max_abs_eta=2.5)))
+    )
     (copied,) = JetReader(path)
     assert set(copied.jets["pt"]) <= set(direct.jets["pt"])
     once = np.isin(direct.jets["pt"], copied.jets["pt"])
-    expected = np.sort(shapes(direct)["girth"][once])
-    np.testing.assert_allclose(np.sort(shapes(copied)["girth"])[::4], expected, rtol=1e-4)
+    expected = np.sort(substructure(direct)["girth"][once])
+    np.testing.assert_allclose(np.sort(substructure(copied)["girth"])[::4], expected, rtol=1e-4)
     assert result.compared["jetGirth"]["difference"] < 1e-5
-    assert write_tensors(JetReader(path), tmp_path / "t")["jets"] == n
+    assert tensors(JetReader(path), tmp_path / "t")["jets"] == n
 
 
 class TestCommands:
@@ -343,7 +346,7 @@ class TestCommands:
 
     def test_results(self, run, rows_file, events_file, tmp_path, monkeypatch):  # noqa: F811
         for name in ("multiplicity", "charged_multiplicity", "pt_d", "axis2"):
-            monkeypatch.delitem(spectra._AXES, name)  # fewer panels
+            monkeypatch.delitem(_AXES, name)  # fewer panels
         code, out, _ = run("jets", "shapes", rows_file, "--out", tmp_path / "s")
         assert (code, "b jets" in out) == (0, True)
         summary = json.loads((tmp_path / "s" / "shapes.json").read_text())

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from jet_samples import N_JETS, events_file, jet_folder, rows_file, write_tiny  # noqa: F401
 
 import fastjag as fj
-from fastjag.analyses.jets import JetReader, regroup, shapes, tensor, whole_events
+from fastjag.analyses.jets import (
+    JetReader,
+    JetSelection,
+    regroup,
+    substructure,
+    tensor,
+    whole_events,
+)
 from fastjag.analyses.jets.reading import JetBatch, charge_of
 from fastjag.io import ReadError, Source
 from fastjag.jagged import Jagged
@@ -86,7 +93,7 @@ class TestJetNtuple:
         lost = np.flatnonzero(ak.to_numpy(rows.jetGenMatch) == 0)
         assert 10 < len(lost) < 100
         assert ak.all(rows.genJetPF_pT[lost] == rows.genJetPF_pT[lost - 1])
-        batch = only(JetReader(rows_file, gen=True))
+        batch = only(JetReader(rows_file, JetSelection(gen=True)))
         counts = np.where(rows.jetGenMatch == 1, ak.num(rows.genJetPF_pT), 0)
         np.testing.assert_array_equal(batch.gen.counts, counts)
         kept = ak.flatten(rows.genJetPF_pT[rows.jetGenMatch == 1])
@@ -112,7 +119,7 @@ class TestJetNtuple:
     def test_girth_takes_rapidities(self, rows_file, rows):  # noqa: F811
         """Trap (g), by a loop over a few jets; with pseudorapidities it would be another number."""
         batch = only(JetReader(rows_file))
-        ours = shapes(batch)
+        ours = substructure(batch)
         for i in range(5):
             jet, inside = rows[i], rows.PF_fromAK4Jet[i] == 1
             girth = by_eta = sum_pt = sum_pt2 = 0.0
@@ -133,7 +140,7 @@ class TestJetNtuple:
 
     def test_undefined_flavour_is_no_class(self, rows_file, rows):  # noqa: F811
         """Trap (h): partons of flavour 0 are among isPhysOther, not among quarks or gluons."""
-        from fastjag.analyses.jets.spectra import flavours
+        from fastjag.analyses.jets.shapes import flavours
 
         undefined = ak.to_numpy(rows.physFlav) == 0
         assert undefined.any()
@@ -146,14 +153,14 @@ class TestJetNtuple:
 
     def test_wrong_requests(self, rows_file, events_file):  # noqa: F811
         with pytest.raises(ValueError, match="a JetNtuple has AK4 jets only"):
-            JetReader(rows_file, jets="AK8")
+            JetReader(rows_file, JetSelection(jets="AK8"))
         with pytest.raises(ValueError, match="jets must be 'AK4' or 'AK8', got 'AK5'"):
-            JetReader(rows_file, jets="AK5")
+            JetReader(rows_file, JetSelection(jets="AK5"))
         with pytest.raises(ValueError, match="gen particles are read from JetNtuples only"):
-            JetReader(events_file, gen=True)
+            JetReader(events_file, JetSelection(gen=True))
         with pytest.raises(ReadError, match=r"neither a JetNtuple .* FatJetPFCands_pFCandsIdx"):
-            JetReader(events_file, jets="AK8")
-        reader = JetReader(rows_file, min_pt=1e5)
+            JetReader(events_file, JetSelection(jets="AK8"))
+        reader = JetReader(rows_file, JetSelection(min_pt=1e5))
         assert list(reader) == []
         with pytest.raises(ValueError, match="none of 700 jets passes pt > 100000 GeV"):
             reader.check_not_empty()
@@ -228,7 +235,7 @@ class TestPFNano:
         counts = batch.constituents.counts
         assert (len(batch), counts.min(), counts.max()) == (64, 3, 82)
         assert counts.mean() == pytest.approx(28.140625)
-        assert len(only(JetReader(path, jets="AK8"))) == 24
+        assert len(only(JetReader(path, JetSelection(jets="AK8")))) == 24
         # Plain awkward, through the same links.
         with uproot.open(path) as file:
             events = file["Events"].arrays(

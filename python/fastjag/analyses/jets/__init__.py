@@ -2,48 +2,50 @@
 
     from fastjag.analyses import jets
 
-    for batch in jets.JetReader("jets.root", min_pt=30):
+    for batch in jets.JetReader("jets.root", jets.JetSelection(min_pt=30)):
         values, mask = jets.tensor(batch, 100)  # (jets, 100, F) of the leading constituents
-        girth = jets.shapes(batch)["girth"]
+        girth = jets.substructure(batch)["girth"]
 
 JetNtuple (CERN open data record 12100, a row per jet) and PFNano (event, jets, candidates) files give
 the same :class:`JetBatch`.
+
+``config`` settings; ``run`` the stages: ``shapes`` spectra, shapes and images by flavour, ``tracks``
+impact parameters, ``tensors`` padded tensors on disk, ``train`` taggers from them; ``reading`` jets
+from files; ``observables`` girth, widths, images; ``features`` particles for networks; ``tagging``
+classes, held-out events, ROC curves; ``ntuple`` PFNano as JetNtuple; ``results`` what ``pictures``
+and ``report`` see; ``toys`` all stages on toy jets.
 """
 
+from fastjag.analyses.jets.config import JetsConfig, JetSelection, TrackSelection
 from fastjag.analyses.jets.features import (
     FEATURES,
     IMPACT_FEATURES,
-    SLOTS,
-    images,
     padded_columns,
     particle_features,
-    shapes,
     tensor,
 )
 from fastjag.analyses.jets.ntuple import to_jetntuple
+from fastjag.analyses.jets.observables import images, substructure
 from fastjag.analyses.jets.reading import JetBatch, JetReader, regroup, whole_events
-from fastjag.analyses.jets.spectra import jet_shapes
-from fastjag.analyses.jets.tensors import read_tensors, write_tensors
-from fastjag.analyses.jets.tracks import TrackSelection, in_jets, track_spectrum
+from fastjag.analyses.jets.results import read_tensors
+from fastjag.analyses.jets.tracks import in_jets
 
 __all__ = [
     "FEATURES",
     "IMPACT_FEATURES",
-    "SLOTS",
     "JetBatch",
     "JetReader",
+    "JetSelection",
+    "JetsConfig",
     "TrackSelection",
     "images",
     "in_jets",
-    "jet_shapes",
     "padded_columns",
     "particle_features",
     "read_tensors",
     "regroup",
-    "shapes",
+    "substructure",
     "tensor",
     "to_jetntuple",
-    "track_spectrum",
     "whole_events",
-    "write_tensors",
 ]

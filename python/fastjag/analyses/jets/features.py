@@ -1,4 +1,4 @@
-"""What networks and plots need of jets: particle features, shapes of jets, images, padded tensors."""
+"""What networks need of jets: features of their particles, padded tensors."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from fastjag.analyses.jets.observables import substructure
 from fastjag.analyses.jets.reading import JetBatch
 from fastjag.core.arrays import Array
 from fastjag.core.checks import near_misses
 from fastjag.jagged import Jagged, Padded
-
-#: Slots per jet of CERN open data record 12102 (HiggsToBB): candidates, tracks, vertices.
-SLOTS = {"pfcand": 100, "track": 60, "sv": 5}
 
 #: Features of every candidate.
 FEATURES = ("delta_eta", "delta_phi", "log_pt", "log_e", "log_pt_rel", "log_e_rel", "delta_r", "charge",
@@ -23,9 +21,6 @@ IMPACT_FEATURES = ("tanh_d0", "d0_error", "tanh_dz", "dz_error")
 
 _KINDS = {"is_charged_hadron": (211,), "is_neutral_hadron": (130,), "is_photon": (22,),
           "is_electron": (11,), "is_muon": (13,)}  # fmt: skip
-
-IMAGE_PIXELS = 33
-IMAGE_HALF_WIDTH = 0.4
 
 
 def particle_features(batch: JetBatch) -> Jagged:
@@ -59,9 +54,7 @@ def particle_features(batch: JetBatch) -> Jagged:
     return Jagged(c.offsets, {k: v.astype(np.float32, copy=False) for k, v in columns.items()})
 
 
-def tensor(
-    batch: JetBatch, slots: int = SLOTS["pfcand"], features: Iterable[str] | None = None
-) -> Padded:
+def tensor(batch: JetBatch, slots: int = 100, features: Iterable[str] | None = None) -> Padded:
     """(n_jets, slots, F) float32 and mask: each jet's constituents of highest pt, zeros after.
 
     ``features`` default to all that :func:`particle_features` has for the file.
@@ -74,83 +67,11 @@ def tensor(
     return particles.pad(slots, names, by="pt")
 
 
-def shapes(batch: JetBatch) -> dict[str, Array]:
-    """Shapes of jets from their constituents, arrays of shape (n_jets,), float64; jets without
-    constituents have NaN.
-
-    girth
-        sum of pt_i delta_R_i / pt_jet with delta_R in rapidity and phi.
-    pt_d
-        sqrt(sum pt²) / sum pt.
-    axis2
-        Smaller of the two widths of the pt²-weighted distribution in (eta, phi)
-        (CMS-PAS-JME-13-002).
-    multiplicity, charged_multiplicity, neutral_multiplicity
-        Numbers of constituents.
-    """
-    c, jets = batch.constituents, batch.jets
-    jet = np.repeat(np.arange(len(c)), c.counts)
-    n = len(c)
-
-    def total(values: Array) -> Array:
-        return np.bincount(jet, values, n)
-
-    pt, mass, delta_eta, delta_phi = (
-        c[name].astype(np.float64) for name in ("pt", "mass", "delta_eta", "delta_phi")
-    )
-    eta = delta_eta + jets["eta"].astype(np.float64)[jet]
-    jet_y = _rapidity(*(jets[name].astype(np.float64) for name in ("pt", "eta", "mass")))
-    delta_y = _rapidity(pt, eta, mass) - jet_y[jet]
-    charged = c["charge"] != 0
-    with np.errstate(invalid="ignore", divide="ignore"):
-        sum_pt, sum_pt2 = total(pt), total(pt * pt)
-        mean_eta, mean_phi = (total(pt * pt * x) / sum_pt2 for x in (delta_eta, delta_phi))
-        u, v = delta_eta - mean_eta[jet], delta_phi - mean_phi[jet]
-        uu, vv, uv = (total(pt * pt * x) / sum_pt2 for x in (u * u, v * v, u * v))
-        smaller = (uu + vv - np.hypot(uu - vv, 2 * uv)) / 2
-        girth = total(pt * np.hypot(delta_y, delta_phi)) / jets["pt"]
-        result = {
-            "girth": np.where(c.counts > 0, girth, np.nan),
-            "pt_d": np.sqrt(sum_pt2) / sum_pt,
-            "axis2": np.sqrt(np.maximum(smaller, 0)),
-        }
-    return result | {
-        "multiplicity": c.counts.astype(np.float64),
-        "charged_multiplicity": total(charged),
-        "neutral_multiplicity": total(~charged),
-    }
-
-
-def _rapidity(pt: Array, eta: Array, mass: Array) -> Array:
-    return np.asarray(np.arcsinh(pt * np.sinh(eta) / np.hypot(pt, mass)))
-
-
-def images(batch: JetBatch) -> Array:
-    """(n_jets, 33, 33) float32: pt of the constituents per pixel as a share of the jet's.
-
-    First axis delta_eta, second delta_phi, from -0.4 to 0.4 around the jet; what is outside is
-    left out.
-    """
-    c = batch.constituents
-    jet = np.repeat(np.arange(len(c)), c.counts)
-    scale = IMAGE_PIXELS / (2 * IMAGE_HALF_WIDTH)
-    row, column = (
-        np.floor((c[name].astype(np.float64) + IMAGE_HALF_WIDTH) * scale).astype(np.int64)
-        for name in ("delta_eta", "delta_phi")
-    )
-    inside = (row >= 0) & (row < IMAGE_PIXELS) & (column >= 0) & (column < IMAGE_PIXELS)
-    pixel = (jet * IMAGE_PIXELS + row) * IMAGE_PIXELS + column
-    share = c["pt"].astype(np.float64) / batch.jets["pt"].astype(np.float64)[jet]
-    size = len(c) * IMAGE_PIXELS**2
-    filled = np.bincount(pixel[inside], share[inside], size)
-    return filled.reshape(len(c), IMAGE_PIXELS, IMAGE_PIXELS).astype(np.float32)
-
-
-def padded_columns(batch: JetBatch, slots: Mapping[str, int] = SLOTS) -> dict[str, Any]:
+def padded_columns(batch: JetBatch, slots: Mapping[str, int]) -> dict[str, Any]:
     """Columns in the form of record 12102: one array per feature, zero-padded by descending pt.
 
-    ``pfcand_*`` (n_jets, 100) of all constituents, ``track_*`` (n_jets, 60) of the charged ones,
-    ``sv_*`` (n_jets, 5) of the secondary vertices where the file has them; ``n_pfcands``,
+    ``pfcand_*`` (n_jets, slots) of all constituents, ``track_*`` of the charged ones, ``sv_*`` of
+    the secondary vertices where the file has them, each with ``slots`` of its own; ``n_pfcands``,
     ``n_tracks`` and ``n_sv`` count before the cut-off; ``fj_*`` are columns of the jets.
     """
     particles = particle_features(batch)
@@ -159,7 +80,7 @@ def padded_columns(batch: JetBatch, slots: Mapping[str, int] = SLOTS) -> dict[st
     if batch.vertices is not None:
         lists["sv"] = batch.vertices
     columns: dict[str, Any] = {}
-    for name, values in (batch.jets | shapes(batch)).items():
+    for name, values in (batch.jets | substructure(batch)).items():
         columns[name if name in ("run", "lumi", "event", "origin") else f"fj_{name}"] = values
     for name, particles_of in lists.items():
         columns["n_sv" if name == "sv" else f"n_{name}s"] = particles_of.counts.astype(np.int32)

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from fastjag.analyses.jets.config import JetSelection
 from fastjag.core.arrays import Array, Offsets, offsets_of
-from fastjag.core.checks import near_misses, one_of, real
+from fastjag.core.checks import near_misses
 from fastjag.io import Batch, Skipped, Source, iterate
 from fastjag.io.files import Files, ReadError, find_files
 from fastjag.io.reader import Reader
@@ -17,7 +18,6 @@ from fastjag.jagged import Jagged
 
 #: Jet collections of PFNano: jets, links to candidates, links to vertices.
 _PFNANO = {"AK4": ("Jet", "JetPFCands", "JetSVs"), "AK8": ("FatJet", "FatJetPFCands", "FatJetSVs")}
-COLLECTIONS = tuple(_PFNANO)
 
 #: Of candidates without a track, in PFNano's d0, dz and their errors.
 NO_TRACK = -1.0
@@ -83,13 +83,9 @@ class JetReader:
     files
         As :func:`fastjag.iterate` takes them: JetNtuple (tree ``AK4jets/jetTree``) or PFNano (tree
         ``Events`` with JetPFCands), told apart by the first file.
-    jets
-        "AK4" or "AK8" (PFNano only).
-    min_pt, max_abs_eta
-        Selection of jets [GeV].
-    gen
-        Gen particles as well (JetNtuple): empty lists for jets without a gen jet, where the file
-        repeats the list of an earlier jet.
+    selection
+        Which jets; with ``gen`` gen particles as well: empty lists for jets without a gen jet,
+        where the file repeats the list of an earlier jet.
 
     Raises ReadError naming branches that are missing, and links that point to no jet or candidate.
     """
@@ -97,33 +93,28 @@ class JetReader:
     def __init__(
         self,
         files: Files,
+        selection: JetSelection = JetSelection(),
         *,
-        jets: str = "AK4",
-        min_pt: float = 0.0,
-        max_abs_eta: float = float("inf"),
-        gen: bool = False,
         step: int | str = "100 MB",
         on_error: str = "raise",
         progress: bool | None = None,
     ) -> None:
-        self.collection = one_of("jets", jets, COLLECTIONS)
+        self.selection = selection
         self.files = find_files(files)
-        self.min_pt = real("min_pt", min_pt, least=0)
-        self.max_abs_eta = real("max_abs_eta", max_abs_eta, above=0, finite=False)
-        self.format = _format(*self.files[0], self.collection)
+        self.format = _format(*self.files[0], selection.jets)
         if self.format == "JetNtuple":
-            if self.collection != "AK4":
+            if selection.jets != "AK4":
                 raise ValueError(f"{self.files[0][0]}: a JetNtuple has AK4 jets only")
-            columns, optional = _ROWS + (_GEN if gen else []), list(_ROW_EXTRAS)
+            columns, optional = _ROWS + (_GEN if selection.gen else []), list(_ROW_EXTRAS)
             self._read = _from_rows
         else:
-            if gen:
+            if selection.gen:
                 raise ValueError(f"{self.files[0][0]}: gen particles are read from JetNtuples only")
-            columns, optional = _pfnano_columns(self.collection)
-            self._read = _PFNano(self.collection)
-        found = [path if tree is None else f"{path}:{tree}" for path, tree in self.files]
+            columns, optional = _pfnano_columns(selection.jets)
+            self._read = _PFNano(selection.jets)
+        paths = [path if tree is None else f"{path}:{tree}" for path, tree in self.files]
         self._batches = iterate(
-            found, columns, optional=optional, step=step, on_error=on_error, progress=progress
+            paths, columns, optional=optional, step=step, on_error=on_error, progress=progress
         )
         self.n_jets = 0  #: read
         self.n_selected = 0
@@ -134,23 +125,22 @@ class JetReader:
 
     def __iter__(self) -> Iterator[JetBatch]:
         for batch in self._batches:
-            found = self._read(batch)
-            self.n_jets += len(found)
-            jets = found.jets
-            found = found.select(
-                (jets["pt"] > self.min_pt) & (np.abs(jets["eta"]) < self.max_abs_eta)
-            )
-            self.n_selected += len(found)
-            if len(found):
-                yield found
+            every = self._read(batch)
+            self.n_jets += len(every)
+            pt, abs_eta = every.jets["pt"], np.abs(every.jets["eta"])
+            s = self.selection
+            selected = every.select((pt > s.min_pt) & (abs_eta < s.max_abs_eta))
+            self.n_selected += len(selected)
+            if len(selected):
+                yield selected
 
     def check_not_empty(self) -> None:
         """Raises ValueError, saying what was there, where no jet was selected."""
         if self.n_selected:
             return
         reasons = "; ".join(s.reason for s in self.skipped)
-        what = f"none of {self.n_jets:,} jets passes pt > {self.min_pt:g} GeV, |eta| < " \
-               f"{self.max_abs_eta:g}" if self.n_jets else "the files hold no jets"  # fmt: skip
+        what = f"none of {self.n_jets:,} jets passes pt > {self.selection.min_pt:g} GeV, |eta| < " \
+               f"{self.selection.max_abs_eta:g}" if self.n_jets else "the files hold no jets"  # fmt: skip
         raise ValueError(what + (f" ({reasons})" if reasons else ""))
 
 

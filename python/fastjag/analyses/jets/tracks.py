@@ -4,54 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from fastjag.analyses.jets.config import TrackSelection
 from fastjag.analyses.jets.reading import NO_TRACK
+from fastjag.analyses.jets.results import TrackSpectrum
 from fastjag.core.arrays import Array
-from fastjag.core.checks import needs, real
+from fastjag.core.checks import needs
 from fastjag.histograms import histogram
-from fastjag.io import Batch, Skipped, iterate
+from fastjag.io import Batch, iterate
 from fastjag.io.files import Files, ReadError
 from fastjag.jagged import Jagged
 from fastjag.neighbours import nearest
 
 #: |d_xy| [cm]: bins, lowest and highest edge.
 AXIS = (60, 1e-4, 1e2)
-
-
-@dataclass(frozen=True)
-class TrackSelection:
-    """Which collections, which jets and which tracks."""
-
-    jets: str = "Jet"
-    tracks: str = "PFCands"
-    dxy: str = "d0"  #: column of the tracks [cm]
-    weight: str | None = None  #: event branch; default: genWeight where there is one
-    radius: float = 0.5
-    min_jet_pt: float = 0.0  #: GeV
-    min_track_pt: float = 0.0  #: GeV
-
-    def __post_init__(self) -> None:
-        real("radius", self.radius, above=0)
-        real("min_jet_pt", self.min_jet_pt, least=0)
-        real("min_track_pt", self.min_track_pt, least=0)
-
-
-@dataclass
-class TrackSpectrum:
-    """Histograms of |d_xy| by what the track is near to, and what was counted on the way."""
-
-    histograms: dict[str, Any]  #: "in jets", "elsewhere", and by flavour of the jet, if stored
-    counts: dict[str, int]
-    selection: TrackSelection
-    files: list[str]
-    weight: str  #: the branch that was used, or "none"
-    skipped: list[Skipped] = field(default_factory=list)
-    seconds: float = 0.0
 
 
 def in_jets(jets: Jagged, tracks: Jagged, radius: float, threads: int | None = None) -> Array:
@@ -64,7 +32,7 @@ def in_jets(jets: Jagged, tracks: Jagged, radius: float, threads: int | None = N
     return np.where(delta_r < radius, index, -1)
 
 
-def track_spectrum(
+def tracks(
     files: Files,
     selection: TrackSelection = TrackSelection(),
     *,
@@ -155,26 +123,3 @@ def _select(
     for name, mask in chosen.items():
         counts[f"tracks {name}"] = counts.get(f"tracks {name}", 0) + int(np.count_nonzero(mask))
     return {name: (values[mask], w[mask]) for name, mask in chosen.items()}
-
-
-def summary(result: TrackSpectrum) -> dict[str, Any]:
-    """What ``tracks.json`` holds."""
-    h = result.histograms["in jets"]
-    return {
-        "selection": asdict(result.selection),
-        "weight": result.weight,
-        "files": result.files,
-        "skipped": [asdict(x) for x in result.skipped],
-        "counts": result.counts,
-        "edges_cm": h.axes[0].edges,
-        "sums": {k: h.values(flow=True) for k, h in result.histograms.items()},
-        "variances": {k: h.variances(flow=True) for k, h in result.histograms.items()},
-        "seconds": result.seconds,
-    }
-
-
-def write(result: TrackSpectrum, out: Path, version: str) -> None:
-    """Picture (PNG, PDF), histograms (ROOT), summary (JSON) and report (HTML); all or nothing."""
-    from fastjag.analyses.jets import pages
-
-    pages.write_tracks(result, out, version)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from fastjag.analyses.jets.features import images, shapes
+from fastjag.analyses.jets.observables import images, rapidity, substructure
 from fastjag.analyses.jets.reading import JetBatch, JetReader, whole_events
+from fastjag.analyses.jets.results import ShapeHistograms
 from fastjag.core.arrays import Array
 from fastjag.core.checks import needs
 from fastjag.histograms import histogram
@@ -34,20 +34,6 @@ STORED = {"jetGirth": "girth", "QG_ptD": "pt_d", "QG_axis2": "axis2", "jetMult":
           "jetChargedMult": "charged_multiplicity", "jetNeutralMult": "neutral_multiplicity"}  # fmt: skip
 
 
-@dataclass
-class ShapeHistograms:
-    """Sums of weights by observable and flavour; average images; comparison with the file."""
-
-    histograms: dict[str, dict[str, Any]]  #: observable -> flavour -> hist.Hist
-    images: dict[str, Array]  #: weighted mean image of each flavour, (33, 33)
-    compared: dict[str, dict[str, float]]  #: stored column -> mean of both and of |difference|
-    counts: dict[str, int]
-    gen: dict[str, float]  #: of jets with a gen jet: number, response, gen multiplicity
-    files: list[str] = field(default_factory=list)
-    format: str = ""
-    seconds: float = 0.0
-
-
 def flavours(batch: JetBatch) -> dict[str, Array]:
     """Masks by flavour. Undefined partons (0) are neither quark nor gluon."""
     jets = batch.jets
@@ -62,7 +48,7 @@ def flavours(batch: JetBatch) -> dict[str, Array]:
     return {name: masks[name] for name in FLAVOURS if name in masks}
 
 
-def jet_shapes(reader: JetReader, *, threads: int | None = None) -> ShapeHistograms:
+def shapes(reader: JetReader, *, threads: int | None = None) -> ShapeHistograms:
     """Fill all histograms. Raises ValueError where no jet is selected."""
     needs("hist", "hist")
     started = time.perf_counter()
@@ -99,14 +85,14 @@ def _filled(
 ) -> Iterator[JetBatch]:  # fmt: skip
     """The batches, after their jets were counted; those that name their events."""
     for batch in reader:
-        found = shapes(batch) | {"pt": batch.jets["pt"]}
+        observables = substructure(batch) | {"pt": batch.jets["pt"]}
         pictures = images(batch)
         w = batch.jets["weight"].astype(np.float64)
         for flavour, mask in flavours(batch).items():
             count = result.counts
             key = "jets" if flavour == "all" else f"{flavour} jets"
             count[key] = count.get(key, 0) + int(mask.sum())
-            for name, values in found.items():
+            for name, values in observables.items():
                 if name in axes:
                     _fill(result, name, flavour, values[mask], w[mask], axes[name], threads)
             c = batch.constituents[np.flatnonzero(mask)] if flavour != "all" else batch.constituents
@@ -115,7 +101,7 @@ def _filled(
             image = np.tensordot(w[mask], pictures[mask], 1)
             result.images[flavour] = result.images.get(flavour, 0) + image
             weights[flavour] = weights.get(flavour, 0.0) + float(w[mask].sum())
-        _compare(result, batch, found)
+        _compare(result, batch, observables)
         if all(name in batch.jets for name in ("run", "lumi", "event")):
             yield batch
 
@@ -130,10 +116,10 @@ def _fill(
     )
 
 
-def _compare(result: ShapeHistograms, batch: JetBatch, found: dict[str, Array]) -> None:
+def _compare(result: ShapeHistograms, batch: JetBatch, computed: dict[str, Array]) -> None:
     for stored, name in STORED.items():
         if stored in batch.jets:
-            theirs, ours = batch.jets[stored].astype(np.float64), found[name]
+            theirs, ours = batch.jets[stored].astype(np.float64), computed[name]
             sums = result.compared.setdefault(
                 stored, {"stored": 0.0, "computed": 0.0, "difference": 0.0}
             )
@@ -166,8 +152,7 @@ def dijet_mass(pairs: Array) -> Array:
     M² = m1² + m2² + 2 (mT1 mT2 cosh(dy) - pT1 pT2 cos(dphi)) with rapidities y.
     """
     pt, eta, phi, mass = np.moveaxis(pairs, 2, 0)
-    transverse = np.hypot(pt, mass)
-    y = np.arcsinh(pt * np.sinh(eta) / transverse)
+    transverse, y = np.hypot(pt, mass), rapidity(pt, eta, mass)
     cosh, cos = np.cosh(y[:, 0] - y[:, 1]), np.cos(phi[:, 0] - phi[:, 1])
     squared = (mass**2).sum(1) + 2 * (transverse.prod(1) * cosh - pt.prod(1) * cos)
     return np.asarray(np.sqrt(np.maximum(squared, 0)))

@@ -1,0 +1,1 @@
+"""Pictures of jets, their tracks and their taggers."""

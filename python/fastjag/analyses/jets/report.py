@@ -1,0 +1,156 @@
+"""Pages and numbers of jets, their tracks and their taggers."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastjag import __version__
+from fastjag.analyses.jets.observables import IMAGE_HALF_WIDTH
+from fastjag.analyses.jets.pictures.shapes import COLOURS, draw_images, draw_shapes
+from fastjag.analyses.jets.pictures.tagging import draw_roc, draw_scores
+from fastjag.analyses.jets.pictures.tracks import draw_tracks
+from fastjag.analyses.jets.results import ShapeHistograms, Tagging, TrackSpectrum
+from fastjag.io import write_histograms
+from fastjag.reporting.output import new_file, write_json
+from fastjag.reporting.plots import save
+from fastjag.reporting.report import Report
+
+
+def write_tracks(result: TrackSpectrum, directory: Path) -> None:
+    """``tracks.json``, ``tracks.root``, picture and page of impact parameters."""
+    fig = draw_tracks(result)
+    save(fig, directory / "tracks.png", directory / "tracks.pdf")
+    names = {k.replace(" ", "_"): h for k, h in result.histograms.items()}
+    write_histograms(directory / "tracks.root", names)
+    write_json(directory / "tracks.json", _track_numbers(result))
+    page = Report("Tracks in jets", f"{len(result.files)} file(s)")
+    page.figure(directory / "tracks.png", "Transverse impact parameter of tracks, per cm.")
+    page.heading("Counts")
+    page.table(("what", "number"), list(result.counts.items()))
+    page.heading("Mean and tail")
+    page.table(("tracks", "sum of weights", "share above 0.1 cm", "share above 1 cm"),
+               [(n, *_tail(h)) for n, h in result.histograms.items()])  # fmt: skip
+    page.text(
+        "Each track counts for the nearest jet only. Candidates without a measured impact "
+        "parameter (PFNano: -1) are left out."
+    )
+    page.heading("Selection")
+    page.settings(asdict(result.selection) | {"weight": result.weight})
+    if result.skipped:
+        page.heading("Skipped")
+        page.table(("file", "reason"), [(s.file, s.reason) for s in result.skipped])
+    page.write(directory / "report.html", f"fastjag {__version__}, {result.seconds:.2f} s")
+
+
+def _track_numbers(result: TrackSpectrum) -> dict[str, Any]:
+    """What ``tracks.json`` holds."""
+    h = result.histograms["in jets"]
+    return {
+        "fastjag": __version__,
+        "selection": asdict(result.selection),
+        "weight": result.weight,
+        "files": result.files,
+        "skipped": [asdict(x) for x in result.skipped],
+        "counts": result.counts,
+        "edges_cm": h.axes[0].edges,
+        "sums": {k: h.values(flow=True) for k, h in result.histograms.items()},
+        "variances": {k: h.variances(flow=True) for k, h in result.histograms.items()},
+        "seconds": result.seconds,
+    }
+
+
+def _tail(h: Any) -> tuple[float, float | str, float | str]:
+    """Sum of weights, and shares above 0.1 and 1 cm, which are edges of the axis."""
+    values, edges = h.values(flow=True), h.axes[0].edges
+    total = values.sum()
+    if not total:
+        return 0.0, "", ""
+    shares = [values[1 + int(np.argmin(np.abs(edges - x))) :].sum() / total for x in (0.1, 1.0)]
+    return float(total), float(shares[0]), float(shares[1])
+
+
+def write_shapes(result: ShapeHistograms, directory: Path) -> None:
+    """``shapes.json``, ``shapes.root``, pictures and page of spectra, shapes and images."""
+    filled = {n: by for n, by in result.histograms.items() if by}
+    save(draw_shapes(filled), directory / "shapes.png", directory / "shapes.pdf")
+    save(draw_images(result.images, IMAGE_HALF_WIDTH), directory / "images.png",
+         directory / "images.pdf")  # fmt: skip
+    write_histograms(
+        directory / "shapes.root",
+        {f"{n}_{f}": h for n, by in filled.items() for f, h in by.items()},
+    )
+    means = {n: {f: _mean(h) for f, h in by.items()} for n, by in filled.items()}
+    write_json(
+        directory / "shapes.json",
+        {"fastjag": __version__, "files": result.files, "format": result.format,
+         "counts": result.counts, "means": means, "compared": result.compared,
+         "gen": result.gen, "images": result.images, "seconds": result.seconds},
+    )  # fmt: skip
+    page = Report("Jets", f"{len(result.files)} {result.format} file(s)")
+    page.table(("what", "number"), list(result.counts.items()))
+    names = sorted({f for by in filled.values() for f in by}, key=list(COLOURS).index)
+    page.heading("Weighted means")
+    page.table(("observable", *names),
+               [(n, *(m.get(f, "") for f in names)) for n, m in means.items()])  # fmt: skip
+    if result.compared:
+        page.heading("Compared with what the file stores")
+        page.table(
+            ("branch", "mean stored", "mean computed", "mean |difference|"),
+            [(n, v["stored"], v["computed"], v["difference"])
+             for n, v in result.compared.items()],
+        )  # fmt: skip
+    if result.gen:
+        page.heading("Jets with a gen jet")
+        page.table(("what", "value"), list(result.gen.items()))
+    page.figure(
+        directory / "shapes.png",
+        "Spectra: sums of weights per GeV. Shapes: normalised, weighted. Bands: statistical errors.",
+    )
+    page.figure(directory / "images.png", "Mean images: share of the jet's pt per pixel.")
+    page.write(directory / "report.html", f"fastjag {__version__}, {result.seconds:.2f} s")
+
+
+def _mean(h: Any) -> float | str:
+    total = h.values().sum()
+    return float(h.values() @ h.axes[0].centers / total) if total else ""
+
+
+def write_tagging(result: Tagging, directory: Path) -> None:
+    """``tagging.json``, ``scores.npz``, pictures and page of taggers; each one as a pickle."""
+    save(draw_roc(result), directory / "roc.png", directory / "roc.pdf")
+    save(draw_scores(result), directory / "scores.png", directory / "scores.pdf")
+    rows = [
+        (n, f["auc"], f["auc_error"], f["mistag_at_50"], f["mistag_at_70"], f["seconds"])
+        for n, f in result.models.items()
+    ]
+    for name, tagger in result.models.items():
+        path = directory / f"{name.lower()}{tagger['ending']}"
+        with new_file(path) as partial, open(partial, "wb") as file:
+            pickle.dump(tagger["model"], file)
+    write_json(
+        directory / "tagging.json",
+        {"fastjag": __version__, "source": result.source, "target": result.target,
+         "classes": result.classes, "counts": result.counts, "settings": result.settings,
+         "models": {n: {k: v for k, v in f.items() if k not in ("model", "scores")}
+                    for n, f in result.models.items()}},
+    )  # fmt: skip
+    with new_file(directory / "scores.npz") as partial:
+        np.savez_compressed(
+            partial, label=result.labels, weight=result.weights,
+            **{n: f["scores"] for n, f in result.models.items()},
+        )  # fmt: skip
+    signal, background = result.classes
+    page = Report(f"Tagging {signal} jets", f"against {background} jets; {result.source}")
+    page.table(("model", "AUC", "error", "mistag at 50 %", "mistag at 70 %", "seconds"), rows)
+    page.figure(directory / "roc.png", "Efficiency and mistag rate on the test events.")
+    page.figure(directory / "scores.png", "Scores of test jets.")
+    page.heading("Samples")
+    page.table(("what", "jets"), list(result.counts.items()))
+    page.heading("Settings")
+    page.settings(result.settings)
+    page.write(directory / "report.html", f"fastjag {__version__}")

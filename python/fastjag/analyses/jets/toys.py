@@ -1,0 +1,35 @@
+"""All stages on toy jets: what to expect of them, and whether they work here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from fastjag.analyses.jets.config import JetsConfig, JetSelection, TrainConfig
+from fastjag.analyses.jets.run import run
+from fastjag.toys.jetfiles import write_jets
+from fastjag.toys.jets import JetToyParameters
+
+#: Fewer candidates outside jets than in CMS's events: as in Run 1.
+TOYS = JetToyParameters(pileup=300.0)
+
+
+def demo(out: Path, n_jets: int, seed: int, told: Callable[[str], None]) -> None:
+    """Toys in both formats, shapes, tracks, tensors, and taggers of quarks and b jets."""
+    out.mkdir(parents=True, exist_ok=True)
+    rows, events = (
+        write_jets(out / f"{format}.root", n_jets, seed=seed, format=format, compression="lz4",
+                   parameters=TOYS)
+        for format in ("jetntuple", "pfnano")
+    )  # fmt: skip
+    told(f"{n_jets:,} toy jets in {rows} and {events}")
+    run("shapes", rows, out / "shapes", JetsConfig(JetSelection(gen=True)))
+    told(f"shapes, images, dijet masses: {out}/shapes/report.html")
+    run("tracks", events, out / "tracks", JetsConfig())
+    told(f"impact parameters of tracks: {out}/tracks/report.html")
+    for target, source in (("quark", rows), ("b", events)):
+        run("tensors", source, out / f"tensors-{target}", JetsConfig())
+        config = JetsConfig(train=TrainConfig(target, epochs=3, rounds=40, slots=16, seed=seed))
+        tagging = run("train", out / f"tensors-{target}", out / f"tagger-{target}", config)
+        scores = ", ".join(f"{name} {tagger['auc']:.3f}" for name, tagger in tagging.models.items())
+        told(f"{target} tagger, area under the curve: {scores}: {out}/tagger-{target}/report.html")

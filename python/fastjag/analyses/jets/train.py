@@ -1,0 +1,133 @@
+"""Taggers from padded tensors: XGBoost and DeepSets, tested on events that they have not seen."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from fastjag.analyses.jets.config import TARGETS, TrainConfig
+from fastjag.analyses.jets.results import JetTable, Tagging
+from fastjag.analyses.jets.tagging import held_out, labels_of, origins, roc, same_spectrum
+from fastjag.core.arrays import Array
+from fastjag.core.checks import needs
+from fastjag.jagged import Padded
+from fastjag.models.training_device import training_device
+
+SHAPES = ("girth", "pt_d", "axis2", "multiplicity", "charged_multiplicity", "neutral_multiplicity")
+_LEADING = 16  # candidates that the trees see one by one
+
+
+def train(
+    table: JetTable,
+    config: TrainConfig = TrainConfig(),
+    *,
+    device: str = "cpu",
+    threads: int | None = None,
+    progress: bool | None = None,
+) -> Tagging:
+    """Train taggers on tensors of :func:`fastjag.analyses.jets.results.read_tensors`.
+
+    XGBoost gets shapes, the 16 leading candidates one by one (empty slots as missing values) and
+    vertices; DeepSets the features of up to ``slots`` leading candidates, and of vertices, as sets, and
+    the shapes.
+
+    Raises ValueError where a class has too few jets.
+    """
+    libraries = {"XGBoost": "xgboost", "DeepSets": "torch"}
+    training_device(device, *(libraries[name] for name in config.models))
+    rows, labels = labels_of(table, config.target)
+    counts = np.bincount(labels, minlength=2)
+    signal, background = TARGETS[config.target]
+    if counts.min() < 20:
+        raise ValueError(f"{table.source}: {counts[1]} {signal} and {counts[0]} {background} jets; "
+                         f"training needs 20 of both at least")  # fmt: skip
+    chosen = JetTable({n: v[rows] for n, v in table.columns.items()}, table.source)
+    held = held_out(chosen, config.test, config.seed)
+    origin, copies = origins(chosen)
+    weights = same_spectrum(chosen["fj_pt"], labels)
+    if min(np.bincount(labels[part], minlength=2).min() for part in (held, ~held)) < 5:
+        raise ValueError(f"{table.source}: too few jets for a test share of {config.test}")
+    sizes = {f"{part} {name}": int((labels[mask] == which).sum())
+             for part, mask in (("training", ~held), ("test", held))
+             for name, which in ((signal, 1), (background, 0))}  # fmt: skip
+    settings = {name: getattr(config, name)
+                for name in ("target", "test", "epochs", "rounds", "slots", "seed")}  # fmt: skip
+    result = Tagging(config.target, (signal, background), labels[held], weights[held], {}, sizes,
+                     settings, table.source)  # fmt: skip
+    for name in config.models:
+        started = time.perf_counter()
+        fit = {"XGBoost": _boosted_trees, "DeepSets": _deep_sets}[name]
+        model, scores, features = fit(
+            chosen, labels, weights, held, config, groups=origin[~held], device=device,
+            threads=threads, progress=progress,
+        )  # fmt: skip
+        result.models[name] = {
+            **roc(scores, result.labels, result.weights, copies[held]), "scores": scores,
+            "features": features, "ending": ".pickle", "seconds": time.perf_counter() - started, "model": model,
+        }  # fmt: skip
+    return result
+
+
+def _boosted_trees(
+    table: JetTable, labels: Array, weights: Array, held: Array, config: TrainConfig, **options: Any
+) -> tuple[Any, Array, list[str]]:
+    needs("xgboost", "trees")
+    from fastjag.models.boosted_trees import BoostedTrees
+
+    columns = _tree_columns(table)
+    matrix = np.column_stack(list(columns.values()))
+    model = BoostedTrees(
+        rounds=config.rounds, seed=config.seed, threads=options["threads"],
+        device=options["device"],
+    )  # fmt: skip
+    model.fit(matrix[~held], labels[~held], weights[~held], groups=options["groups"])
+    return model, np.asarray(model.predict_proba(matrix[held])[:, 1]), list(columns)
+
+
+def _tree_columns(table: JetTable) -> dict[str, Array]:
+    columns = {name: table[f"fj_{name}"] for name in SHAPES}
+    for collection, slots in (("pfcand", _LEADING), ("sv", 2)):
+        if collection == "sv" and "n_sv" not in table:
+            continue
+        values, mask, names = table.tensor(collection, slots)
+        values = np.where(mask[..., None], values, np.nan)
+        for slot in range(values.shape[1]):
+            columns |= {f"{collection}{slot}_{n}": values[:, slot, i] for i, n in enumerate(names)}
+    if "n_sv" in table:
+        columns["n_sv"] = table["n_sv"]
+    return columns
+
+
+def _deep_sets(
+    table: JetTable, labels: Array, weights: Array, held: Array, config: TrainConfig, **options: Any
+) -> tuple[Any, Array, list[str]]:
+    needs("torch", "torch")
+    from fastjag.models.deepsets import DeepSets
+    from fastjag.models.particle_tensors import EventSets
+
+    particles, inputs = {}, {}
+    for collection, slots in (("pfcand", config.slots), ("sv", None)):
+        if collection == "sv" and "n_sv" not in table:
+            continue
+        values, mask, names = table.tensor(collection, slots)
+        particles[collection] = Padded(values, mask)
+        # Features are numbers of order one already: names that stand for nothing else.
+        inputs[collection] = tuple(f"{n} feature" for n in names)
+    flat = {f"{name} shape": np.nan_to_num(table[f"fj_{name}"]) for name in SHAPES}
+
+    def part(rows: Array) -> EventSets:
+        return EventSets(
+            {k: Padded(p.values[rows], p.mask[rows]) for k, p in particles.items()},
+            {k: v[rows] for k, v in flat.items()},
+        )
+
+    model = DeepSets(
+        inputs, tuple(flat), phi=(64, 64), rho=(64, 32), epochs=config.epochs,
+        seed=config.seed, device=options["device"],
+    )  # fmt: skip
+    model.fit(part(~held), labels[~held], weights[~held], groups=options["groups"],
+              progress=options["progress"])  # fmt: skip
+    scores = np.asarray(model.predict_proba(part(held))[:, 1])
+    return model, scores, [n for names in inputs.values() for n in names] + list(flat)
