@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,6 +45,23 @@ def first_rows(source: str, name: str, rows: int) -> Step:
             csv.writer(file).writerows([[*table], *zip(*table.values(), strict=True)])
 
     return step
+
+
+def link_data(folder: Path) -> None:
+    """The small real files, under a hidden name."""
+    (folder / ".data").symlink_to(os.environ["FASTJAG_REAL_DATA"])
+
+
+def write_skims(folder: Path) -> None:
+    """The events of toys.root as pairs of pickles, as published skims are."""
+    import uproot
+
+    tree = uproot.open(folder / "toys.root")["Events"]
+    for kind, names in (("mu", ["Muon_*", "HLT_*"]), ("jet", ["Jet_*", "MET_*", "PV_*"])):
+        arrays = tree.arrays(filter_name=names, how=dict)
+        for guid, events in (("A", slice(0, 1800)), ("B", slice(1800, None))):
+            content = pickle.dumps({name: x[events] for name, x in arrays.items()})
+            (folder / f"all_{kind}_{guid}").write_bytes(content)
 
 
 def wrong(command: str, name: str, *changes: tuple[str, str]) -> list[Step]:
@@ -110,6 +129,35 @@ photon_veto = "pixelSeed"
 [[samples]]
 name = "data"
 files = "demo/data.root"
+"""
+
+SKIMS = """
+[input]
+files = "{files}"
+muon_id = "{muon_id}"
+[window_definitions.upsilon]
+SB_left = 5
+SR_left = 9
+SR_right = 10.6
+SB_right = 16
+[feature_sets]
+one = ["dimu_pt"]
+[scan]
+toys = 20
+[significance]
+toys = 0
+"""
+
+GENERATED = """
+[selection]
+photon_pt = 5
+photon_abs_eta = 3
+jet_pt = 16
+[[samples]]
+name = "ttbar"
+kind = "other"
+cross_section = 831.8
+files = ".data/nanoAOD_2015_CMS_Open_Data_ttbar.root"
 """
 
 RATES_BY_HAND = """run,rate,error,pileup
@@ -283,5 +331,29 @@ JOBS: dict[str, list[Step]] = {
         "! jets toys toys-of-jets.root --format nano",
         "! simulate diphoton --classes ggH",
         ),
+    ],
+    "skims": [
+        "toys toys.root --events 3000 --seed 2",
+        write_skims,
+        write("skims.toml", SKIMS.format(files="all_*", muon_id="tightId")),
+        "dimuon run skims.toml --out out --until scan",
+    ],
+    "data": [  # where FASTJAG_REAL_DATA says where real files are
+        link_data,
+        "spectrum .data/agc_open-data-example.root --out muons --exactly-two",
+        "spectrum .data/coffea_nano_dimuon.root --out nanoaod --muon-id tightId --min-pt 3",
+        "spectrum .data/Run2012BC_DoubleMuParked_Muons_1000evts_rntuple.root --out rntuple",
+        "convert .data/atlas_PHYSLITE_mc_40ev.root --out physlite --columns AnalysisJets*",
+        "convert .data/uproot-HZZ.root .data/uproot-Zmumu.root --out flat --format npz",
+        "convert .data/nanoAOD_2015_CMS_Open_Data_ttbar.root --out nano --format hdf5",
+        "jets shapes .data/coffea_pfnano.root --out ak4",
+        "jets shapes .data/coffea_pfnano.root --out ak8 --jets AK8",
+        "jets tensors .data/coffea_pfnano.root --out tensors --format npz",
+        "jets tracks .data/coffea_pfnano.root --out tracks",
+        "rates count .data/coffea_nano_dimuon.root --trigger HLT_Mu17* --out rates",
+        write("generated.toml", GENERATED),
+        "gammajet run generated.toml --out generated --until response",
+        write("muons.toml", SKIMS.format(files=".data/agc_open-data-example.root", muon_id="any")),
+        "dimuon run muons.toml --out search --until scan",
     ],
 }  # fmt: skip
