@@ -68,12 +68,12 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "*, edges: ArrayLike = ALPHA_EDGES, cumulative: bool = True,",
     ): "both ways give the same line, to rounding, as the fit has the whole covariance matrix",
     (
-        "baskets.py",
+        "io/baskets.py",
         "content = np.concatenate(values) if len(values) > 1 else self.left",
         "content = np.concatenate(values) if len(values) >= 1 else self.left",
     ): "one array concatenated is a copy of it, which only costs time",
     (
-        "baskets.py",
+        "io/baskets.py",
         "return buffer if len(buffer) >= size else np.empty(size + size // 4, np.uint8).data",
         "return buffer if len(buffer) > size else np.empty(size + size // 4, np.uint8).data",
     ): "a buffer of just the size is made anew, which only costs time",

@@ -60,7 +60,9 @@ TESTS = {
     "io/branches.py": ("io/odd_types", "io/tree_names", "io/io", "io/identity"),
     "io/groups.py": ("io/groups", "io/odd_types"),
     "io/reader.py": ("io/odd_types", "io/tree_names", "io/io", "io/io_errors", "io/baskets"),
-    "histograms/__init__.py": (
+    "histograms/fill.py": ("kernels/histogram", "histograms/nan_hist"),
+    "histograms/axes.py": ("kernels/histogram", "kernels/histogram_cuts"),
+    "histograms/cuts.py": (
         "kernels/histogram",
         "kernels/histogram_cuts",
         "histograms/nan_hist",

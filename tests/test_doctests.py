@@ -25,4 +25,4 @@ def test_examples(name, tmp_path, monkeypatch):
 
 
 def test_there_are_examples():
-    assert {"fastjag.jagged", "fastjag.neighbours", "fastjag.selection.lumi"} <= set(MODULES)
+    assert {"fastjag.jagged.jagged", "fastjag.neighbours", "fastjag.selection.lumi"} <= set(MODULES)

@@ -184,7 +184,7 @@ def info() -> None:
         table.add_row(name, str(value))
     table.add_row("threads", str(kernels.get_num_threads()))
     table.add_row("CUDA", _cuda())
-    absent = extras.lacking()
+    absent = extras.incomplete_extras()
     for extra, modules in absent.items():
         table.add_row(f"extra {extra}", f"lacks {', '.join(modules)}")
     console.print(table)

@@ -185,7 +185,7 @@ class TestChecks:
 
     def test_lacking(self, monkeypatch):
         monkeypatch.setattr(extras, "modules_of", lambda e: ["no_such_one"] if e == "jets" else [])
-        assert extras.lacking() == {"jets": ["no_such_one"]}
+        assert extras.incomplete_extras() == {"jets": ["no_such_one"]}
 
 
 class Installed:

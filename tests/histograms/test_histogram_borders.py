@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 import fastjag as fj
-from fastjag import histograms
 
 
 @pytest.mark.parametrize("swap", [False, True])
@@ -17,7 +16,7 @@ def test_a_float64_column_beside_a_float32_one_keeps_its_digits(swap):
 
 
 def test_most_bins(monkeypatch):
-    monkeypatch.setattr(histograms, "MOST_BINS", 4)
+    monkeypatch.setattr("fastjag.histograms.axes.MOST_BINS", 4)
     assert len(fj.histogram([0.5], (4, 0, 1)).axes[0]) == 4
     with pytest.raises(ValueError, match="an axis can have up to 4 bins, got 5"):
         fj.histogram([0.5], (5, 0, 1))

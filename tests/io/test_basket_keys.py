@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fastjag.io import baskets, iterate, write_events
-from fastjag.io.baskets import Baskets, Columns, Stored, list_bounds
+from fastjag.io.baskets import Baskets, BranchColumns, Stored, list_bounds
 from fastjag.io.files import ReadError
 from fastjag.io.reader import Reader
 
@@ -132,7 +132,7 @@ class TestKeys:
 class TestColumns:
     def columns(self, tmp_path, data, branch, threads=1):
         (tmp_path / "x").write_bytes(data)
-        return Columns(str(tmp_path / "x"), [branch], threads)
+        return BranchColumns(str(tmp_path / "x"), [branch], threads)
 
     def test_threads_only_where_there_are_several(self, tmp_path):
         data = basket()

@@ -61,7 +61,7 @@ def test_what_uproot_reads(tmp_path, compression, step, threads):
     path = write(tmp_path / "a.root", compression, [100, 1, 233, 50, 616])
     fj.set_num_threads(threads)
     try:
-        with mock.patch.object(reader, "Columns", wraps=reader.Columns) as columns:
+        with mock.patch.object(reader, "BranchColumns", wraps=reader.BranchColumns) as columns:
             batches = list(fj.iterate(path, step=step))
         columns.assert_called_once()
     finally:
@@ -124,7 +124,7 @@ def test_real_files(real_data, file, least):
         branches = {n: b for n, b in pairs if b is not None and not b.header}
         assert len(branches) >= least
         step = opened.n_entries // 3 + 1
-        columns = reader.Columns(opened.path, list(branches.values()), 2)
+        columns = reader.BranchColumns(opened.path, list(branches.values()), 2)
         ranges = range(0, opened.n_entries, step)
         parts = [columns.read(i, min(i + step, opened.n_entries)) for i in ranges]
         columns.close()

@@ -17,7 +17,7 @@ from fastjag.io.reader import Reader
 from fastjag.schemas import Schema
 from fastjag.selection import Step, survivors
 from fastjag.selection.bubbling import _Alive
-from fastjag.selection.columns import Columns
+from fastjag.selection.columns import EntryColumns
 
 PATH = Path(__file__).parents[1] / "data" / "odd_types.root"
 N = 200
@@ -161,7 +161,7 @@ def test_vectors_with_damaged_tables():
 def test_threads_are_for_several():
     with mock.patch.object(baskets, "ThreadPoolExecutor") as pool:
         for threads, n in ((1, 0), (2, 1)):
-            baskets.Columns(str(PATH), [], threads).close()
+            baskets.BranchColumns(str(PATH), [], threads).close()
             assert pool.call_count == n
 
 
@@ -224,7 +224,7 @@ def test_columns_of_a_collection_share_their_offsets():
     reader = Reader(str(PATH), None, None)
     with reader.file:
         names = ["A_x", "A_y", "n"]
-        columns = Columns(reader, names)
+        columns = EntryColumns(reader, names)
         alive = _Alive(reader, columns, 0, N)
         alive.cut(Step("some", ["n"], lambda events: events["n"] > 1), ["n"])
         alive.of(names)

@@ -104,7 +104,7 @@ class TestKernels:
         """Two levels of 63 axes fill the code; with one, there may be more."""
         rng = np.random.default_rng(n_axes)
         offsets = np.array([0, 40, 40, 43])
-        axes = [kernels.Axis(rng.random(43), 0.0, 1.0, False) for _ in range(n_axes)]
+        axes = [kernels.Coordinate(rng.random(43), 0.0, 1.0, False) for _ in range(n_axes)]
         levels = 1 if n_axes > 63 else 2
         shifts = np.zeros((1, n_axes))
         _, codes = kernels.pyramid_codes(offsets, axes, levels=levels, shifts=shifts, shifted=False)

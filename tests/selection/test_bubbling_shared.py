@@ -6,7 +6,7 @@ from fastjag.io import write_events
 from fastjag.io.reader import Reader
 from fastjag.jagged import Jagged
 from fastjag.selection.bubbling import Step, _Alive
-from fastjag.selection.columns import Columns
+from fastjag.selection.columns import EntryColumns
 
 
 def test_offsets_of_a_collection_are_one_array(tmp_path):
@@ -21,7 +21,7 @@ def test_offsets_of_a_collection_are_one_array(tmp_path):
     reader = Reader(str(path), None, None)
     with reader.file:
         names = ["Photon_pt", "Photon_eta", "Photon_phi", "x"]
-        columns_of = Columns(reader, names)
+        columns_of = EntryColumns(reader, names)
         alive = _Alive(reader, columns_of, 0, 300)
         alive.cut(Step("two", ["Photon_pt"], lambda e: e.Photon.counts >= 2), ["Photon_pt"])
         alive.cut(Step("eta", ["Photon_eta"], lambda e: e.Photon["eta"][e.Photon.offsets[:-1]] > 0),

@@ -1,4 +1,4 @@
-"""Parts of the mass scan: where a spectrum ends, how far a peak goes, fits of sidebands, global p."""
+"""Parts of the mass scan: where a spectrum find_ends, how far a peak goes, fits of sidebands, global p."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,14 @@ import pytest
 special = pytest.importorskip("scipy.special")
 optimize = pytest.importorskip("scipy.optimize")
 
-from fastjag.statistics.baseline import baseline, candidates, ends, extent, joined, stitched
+from fastjag.statistics.baseline import (
+    baseline,
+    find_candidates,
+    find_ends,
+    find_extent,
+    merge_range,
+    stitch,
+)
 from fastjag.statistics.elsewhere import calibrated_log_p, counting_Z
 from fastjag.statistics.sidebands import Choice, Series, Sidebands, p_of_fit, series_rows
 
@@ -18,29 +25,29 @@ class TestEnds:
         counts = np.full(60, 50.0)
         counts[:10] = 0
         counts[45:] = 0
-        assert ends(counts, 4) == (11, 44)
-        assert ends(np.full(60, 50.0), 4) == (0, 60)
-        assert ends(np.zeros(60), 4) == (0, 60)
+        assert find_ends(counts, 4) == (11, 44)
+        assert find_ends(np.full(60, 50.0), 4) == (0, 60)
+        assert find_ends(np.zeros(60), 4) == (0, 60)
 
     def test_a_spectrum_that_fades_has_no_end(self):
         fading = np.round(1e4 * np.exp(-np.arange(60) / 3))
         assert fading[-1] == 0
-        assert ends(fading, 4) == (0, 60)
-        assert ends(fading[::-1], 4) == (0, 60)
+        assert find_ends(fading, 4) == (0, 60)
+        assert find_ends(fading[::-1], 4) == (0, 60)
 
     def test_a_few_events_end_nothing(self):
         counts = np.zeros(60)
         counts[20:24] = 2
-        assert ends(counts, 4)[0] == 21  # 8 events, and none beside
+        assert find_ends(counts, 4)[0] == 21  # 8 events, and none beside
         counts[20] = 1
-        assert ends(counts, 4) == (0, 60)
+        assert find_ends(counts, 4) == (0, 60)
 
     def test_one_empty_bin_misses_less_than_four(self):
         counts = np.full(60, 5.0)
         counts[0] = 0
-        assert ends(counts, 4) == (0, 60)  # 5 events missed
+        assert find_ends(counts, 4) == (0, 60)  # 5 events missed
         counts[:4] = 0
-        assert ends(counts, 4) == (5, 60)  # 20
+        assert find_ends(counts, 4) == (5, 60)  # 20
 
 
 class TestExtent:
@@ -54,33 +61,33 @@ class TestExtent:
 
     def test_three_bins_at_the_background_end_a_peak(self):
         # 1.5 sqrt(101) = 15.07 above 100 is high.
-        assert extent(self.spectrum(), self.expected, 10, 14) == (9, 15)
-        assert extent(self.spectrum(b7=116), self.expected, 10, 14) == (6, 15)
-        assert extent(self.spectrum(b6=116), self.expected, 10, 14) == (9, 15)
-        assert extent(self.spectrum(b16=116), self.expected, 10, 14) == (9, 18)
-        assert extent(self.spectrum(b17=116), self.expected, 10, 14) == (9, 15)
-        assert extent(self.spectrum(b9=115), self.expected, 10, 14) == (9, 15)
+        assert find_extent(self.spectrum(), self.expected, 10, 14) == (9, 15)
+        assert find_extent(self.spectrum(b7=116), self.expected, 10, 14) == (6, 15)
+        assert find_extent(self.spectrum(b6=116), self.expected, 10, 14) == (9, 15)
+        assert find_extent(self.spectrum(b16=116), self.expected, 10, 14) == (9, 18)
+        assert find_extent(self.spectrum(b17=116), self.expected, 10, 14) == (9, 15)
+        assert find_extent(self.spectrum(b9=115), self.expected, 10, 14) == (9, 15)
 
     def test_the_ends_of_the_spectrum(self):
-        assert extent(self.spectrum(b0=200), self.expected, 2, 6) == (0, 7)
-        assert extent(self.spectrum(b0=200, b1=200), self.expected, 1, 5) == (0, 6)
-        assert extent(self.spectrum(b39=200), self.expected, 34, 38) == (33, 40)
+        assert find_extent(self.spectrum(b0=200), self.expected, 2, 6) == (0, 7)
+        assert find_extent(self.spectrum(b0=200, b1=200), self.expected, 1, 5) == (0, 6)
+        assert find_extent(self.spectrum(b39=200), self.expected, 34, 38) == (33, 40)
 
     def test_an_empty_background(self):
         counts = np.zeros(20)
-        assert extent(counts, np.zeros(20), 8, 12) == (7, 13)  # nothing is high
+        assert find_extent(counts, np.zeros(20), 8, 12) == (7, 13)  # nothing is high
         counts[7] = 1  # below 1.5
-        assert extent(counts, np.zeros(20), 8, 12) == (7, 13)
+        assert find_extent(counts, np.zeros(20), 8, 12) == (7, 13)
         counts[7] = 2
-        assert extent(counts, np.zeros(20), 8, 12) == (6, 13)
+        assert find_extent(counts, np.zeros(20), 8, 12) == (6, 13)
 
     def test_tails_belong_to_their_peak(self):
-        assert joined([(10, 14)], 20, 24) == [(10, 14), (20, 24)]
-        assert joined([(10, 14)], 17, 20) == [(10, 14), (17, 20)]
-        assert joined([(10, 14)], 16, 20) == [(10, 20)]
-        assert joined([(10, 14), (30, 34)], 5, 8) == [(30, 34), (5, 14)]
-        assert joined([(10, 14)], 5, 7) == [(10, 14), (5, 7)]
-        assert joined([(10, 14), (20, 24)], 15, 19) == [(10, 24)]
+        assert merge_range([(10, 14)], 20, 24) == [(10, 14), (20, 24)]
+        assert merge_range([(10, 14)], 17, 20) == [(10, 14), (17, 20)]
+        assert merge_range([(10, 14)], 16, 20) == [(10, 20)]
+        assert merge_range([(10, 14), (30, 34)], 5, 8) == [(30, 34), (5, 14)]
+        assert merge_range([(10, 14)], 5, 7) == [(10, 14), (5, 7)]
+        assert merge_range([(10, 14), (20, 24)], 15, 19) == [(10, 24)]
 
 
 class TestBaseline:
@@ -89,21 +96,21 @@ class TestBaseline:
         peak = 3000 * np.exp(-0.5 * (np.arange(120) - 60.0) ** 2 / 2)
         found = baseline(np.round(smooth + peak), 4, 28)
         np.testing.assert_allclose(found, smooth, atol=0.5 * np.sqrt(smooth.max()))
-        [(first, last)] = candidates(np.round(smooth + peak), 4, 28)
+        [(first, last)] = find_candidates(np.round(smooth + peak), 4, 28)
         assert first <= 57
         assert last >= 64
         assert last - first < 15
-        assert candidates(np.round(smooth), 4, 28) == []
-        assert candidates(smooth[:27], 4, 28) == []
+        assert find_candidates(np.round(smooth), 4, 28) == []
+        assert find_candidates(smooth[:27], 4, 28) == []
 
     def test_curves_are_joined_where_windows_fit(self):
         curves = np.array([[1.0, 1, 1], [2.0, 2, 2]])
-        both = stitched(curves, np.array([True, True]), np.zeros(2), 5, np.full(5, 9.0))
+        both = stitch(curves, np.array([True, True]), np.zeros(2), 5, np.full(5, 9.0))
         assert both[[0, 3, 4]] == pytest.approx([1, 2, 9])
         assert 1 < both[1] < 1.5 < both[2] < 2  # mostly that whose middle is nearer
-        one = stitched(curves, np.array([True, False]), np.zeros(2), 5, np.full(5, 9.0))
+        one = stitch(curves, np.array([True, False]), np.zeros(2), 5, np.full(5, 9.0))
         assert one == pytest.approx([1, 1, 1, 9, 9])
-        faint = stitched(curves, np.array([True, False]), np.full(2, 1e-9), 5, np.full(5, 9.0))
+        faint = stitch(curves, np.array([True, False]), np.full(2, 1e-9), 5, np.full(5, 9.0))
         assert faint == pytest.approx([1, 1, 1, 2, 9])
 
 

@@ -302,7 +302,7 @@ def test_cuts_that_fill_too_little_are_not_the_best():
     left, right = np.zeros((3, N_LEFT)), np.zeros((3, N_RIGHT))
     left[1, :2], right[1, 0] = 1, 1
     left[2, :2] = 1
-    found = pvalues._claimed(np.array([1.0, 2.0, 3.0]), left, right, 2)
+    found = pvalues._claimable(np.array([1.0, 2.0, 3.0]), left, right, 2)
     assert found.tolist() == [1, 2, 0]  # the loosest counts always
 
 

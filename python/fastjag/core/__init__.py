@@ -1,1 +1,5 @@
-"""What every other module stands on: checks of arguments, arrays, devices, and libraries to install."""
+"""What every other module stands on.
+
+``checks``: arguments; ``arrays``: columns, offsets, masks; ``devices``: NumPy or CuPy; ``extras``:
+libraries that commands need.
+"""

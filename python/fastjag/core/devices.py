@@ -24,7 +24,7 @@ def cupy() -> Any:
     global _cupy
     if _cupy is None:
         try:
-            import cupy as found
+            import cupy as module
         except ImportError as error:
             from fastjag.core.extras import how_to_install
 
@@ -32,7 +32,7 @@ def cupy() -> Any:
                 "arrays on a GPU are CuPy's, which cannot be imported "
                 f"({error}): {how_to_install('cuda')}"
             ) from None
-        _cupy = found
+        _cupy = module
     return _cupy
 
 

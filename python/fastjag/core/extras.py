@@ -52,10 +52,10 @@ def modules_of(extra: str, requirements: Iterable[str] | None = None) -> list[st
             requirements = metadata.requires("fastjag") or []
         except metadata.PackageNotFoundError:
             return []
-    found = [m for line in requirements if (m := _REQUIREMENT.fullmatch(line.strip()))]
+    matches = [m for line in requirements if (m := _REQUIREMENT.fullmatch(line.strip()))]
     extras, modules = [extra], set()
     for current in extras:  # grows while it runs
-        for match in found:
+        for match in matches:
             if match["extra"] != current:
                 continue
             if match["name"] == "fastjag":
@@ -67,21 +67,21 @@ def modules_of(extra: str, requirements: Iterable[str] | None = None) -> list[st
     return sorted(modules)
 
 
-def missing(modules: Iterable[str]) -> list[str]:
+def missing_modules(modules: Iterable[str]) -> list[str]:
     """Those of the modules that cannot be imported here."""
     return [name for name in modules if util.find_spec(name) is None]
 
 
-def lacking() -> dict[str, list[str]]:
+def incomplete_extras() -> dict[str, list[str]]:
     """Extras of commands that are not complete here, with the modules that are missing."""
     extras = sorted({extra for extra in COMMANDS.values() if extra})
-    return {extra: absent for extra in extras if (absent := missing(modules_of(extra)))}
+    return {extra: absent for extra in extras if (absent := missing_modules(modules_of(extra)))}
 
 
 def check(command: str) -> None:
     """ModuleNotFoundError that names all that a command lacks, before it does anything."""
     extra = extra_of(command)
-    if extra and (absent := missing(modules_of(extra))):
+    if extra and (absent := missing_modules(modules_of(extra))):
         listed = " and ".join(filter(None, [", ".join(absent[:-1]), absent[-1]]))
         raise ModuleNotFoundError(
             f"fastjag {command} needs {listed}, which "

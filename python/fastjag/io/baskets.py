@@ -152,8 +152,8 @@ class _Lists:
             starts, stops = list_bounds(stored, self.basket, body, end, n_key)
             counts.append((stops - starts) // stored.dtype.itemsize)
             data = np.frombuffer(body[:end], np.uint8)
-            found = kernels.gather(starts, offsets_of(stops - starts), data, threads=1)
-            values.append(found.view(stored.dtype).astype(stored.native))
+            lists = kernels.gather(starts, offsets_of(stops - starts), data, threads=1)
+            values.append(lists.view(stored.dtype).astype(stored.native))
             self.basket += 1
         lengths = np.concatenate(counts) if len(counts) > 1 else self.counts
         content = np.concatenate(values) if len(values) > 1 else self.left
@@ -190,7 +190,7 @@ def _at_least(buffer: memoryview, size: int) -> memoryview:
     return buffer if len(buffer) >= size else np.empty(size + size // 4, np.uint8).data
 
 
-class Columns:
+class BranchColumns:
     """Several branches of one tree, read together range by range from the first entry on."""
 
     def __init__(self, path: str, branches: Sequence[Stored], threads: int) -> None:
@@ -232,6 +232,4 @@ def _key(stored: Stored) -> Hashable:
 def _offsets(counts: Array, name: str) -> Offsets:
     if len(counts) and counts.min() < 0:
         raise ValueError(f"{name} counts {counts.min()} in one entry")
-    offsets = np.zeros(len(counts) + 1, np.int64)
-    np.cumsum(counts, out=offsets[1:])
-    return offsets
+    return offsets_of(counts)

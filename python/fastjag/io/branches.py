@@ -82,17 +82,17 @@ class Names:
         import uproot
 
         rntuple = isinstance(tree, uproot.behaviors.RNTuple.HasFields)
-        found = list(_fields(tree) if rntuple else _branches(tree))
+        branches = list(_fields(tree) if rntuple else _branches(tree))
         self.by_name: dict[str, Branch] = {}
         self.by_path: dict[str, Branch] = {}
         self._short: dict[str, list[Branch]] = {}  # by the last parts, as stored and public
         self._plain: dict[str, list[Branch]] = {}  # by paths without repeated parents
-        for branch in found:
+        for branch in branches:
             for short in {branch.own, public(branch.own)}:
                 self._short.setdefault(short, []).append(branch)
             self._plain.setdefault(_plain(branch.path), []).append(branch)
             self.by_path.setdefault(branch.path, branch)
-        for branch in found:
+        for branch in branches:
             short = public(branch.own)
             alone = len(self._short[short]) == 1 and self.by_path.get(short, branch) is branch
             name = short if alone else branch.path
@@ -119,12 +119,12 @@ class Names:
 
     def matching(self, pattern: str) -> dict[str, Branch]:
         """Branches by the name that matches: theirs, or else their path."""
-        found: dict[str, Branch] = {}
+        matches: dict[str, Branch] = {}
         for name, branch in self.by_name.items():
             known = next((n for n in (name, branch.path) if fnmatchcase(n, pattern)), None)
             if known is not None:
-                found[known] = branch
-        return found
+                matches[known] = branch
+        return matches
 
     def unknown(self, name: str) -> str:
         """Why there is no branch of this name."""
@@ -252,16 +252,16 @@ def _shape(numbers: Any, pick: Sequence[str], branch: Any) -> tuple[int, ...]:
 def _fields(tree: Any) -> Iterator[Branch]:
     """Columns of an RNTuple: the parts of records and of lists of records are columns, too."""
     form, _ = tree.to_akform()
-    found = [
+    columns = [
         (len(pick), Branch(path := ".".join((field, *pick)), path, field, pick, kind), column)
         for field, content in zip(form.fields, form.contents, strict=True)
         for pick, kind, column in _columns(content, (), field)
     ]
     # A field may show a part of another one: the shorter name stands for the same numbers.
     depths: dict[Hashable, int] = {}
-    for depth, _, column in found:
+    for depth, _, column in columns:
         depths[column] = min(depth, depths.get(column, depth))
-    yield from (b for depth, b, column in found if column is None or depth == depths[column])
+    yield from (b for depth, b, column in columns if column is None or depth == depths[column])
 
 
 def _columns(

@@ -22,19 +22,19 @@ _BLOCK = 9  # bytes of header of a compressed block
 
 def unpack(data: memoryview, out: memoryview) -> None:
     """Decompress all blocks of ``data``; they must fill ``out``."""
-    at = filled = 0
-    while filled < len(out):
+    at = done = 0
+    while done < len(out):
         head = data[at : at + _BLOCK].tobytes()
         kind = head[:2]
         size, unpacked = int.from_bytes(head[3:6], "little"), int.from_bytes(head[6:9], "little")
-        block, target = data[at + _BLOCK : at + _BLOCK + size], out[filled : filled + unpacked]
+        block, target = data[at + _BLOCK : at + _BLOCK + size], out[done : done + unpacked]
         if len(head) < _BLOCK or len(block) != size or len(target) != unpacked or not unpacked:
             raise ValueError("a compressed block is cut off")
         if kind not in _CODECS:
             known = ", ".join(name for name, _ in _CODECS.values())
             raise ValueError(f"a block is compressed by {kind!r}, which is none of {known}")
         _fill(*_CODECS[kind], block, target)
-        at, filled = at + _BLOCK + size, filled + unpacked
+        at, done = at + _BLOCK + size, done + unpacked
 
 
 def _fill(name: str, decompress: Into, block: memoryview, out: memoryview) -> None:
@@ -121,10 +121,10 @@ def bound_uproot() -> None:
         # It has checked the checksum of an LZ4 block, and cut it off.
         own = _Bounded(name, kind, _lz4_content if into is _lz4 else into)
         setattr(compression, f"_decompress_{name.upper()}", own)
-    compression.decompress.hook_after_block = _check_filled
+    compression.decompress.hook_after_block = _check_size
 
 
-def _check_filled(
+def _check_size(
     *,
     cursor: Any,
     start: Any,

@@ -51,12 +51,12 @@ def find_files(files: Files) -> list[tuple[str, str | None]]:
     else:
         several = isinstance(files, Iterable) and not isinstance(files, (str, bytes, os.PathLike))
         given = list(files) if several else [files]  # type: ignore[arg-type]
-    found: list[tuple[str, str | None]] = []
+    named: list[tuple[str, str | None]] = []
     for item in given:
-        found += _expanded(*(_pair(item) if isinstance(item, tuple) else _split_tree(item)))
-    if not found:
+        named += _expand(*(_pair(item) if isinstance(item, tuple) else _split_tree(item)))
+    if not named:
         raise FileNotFoundError("no files were given")
-    return _once(found)
+    return _drop_repeated(named)
 
 
 def identity(path: str) -> Hashable:
@@ -64,20 +64,20 @@ def identity(path: str) -> Hashable:
     if "://" in path:
         return _normal_url(path)
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except OSError:  # who reads it says that it is missing
         return os.path.realpath(path)
     except ValueError:  # as it says of a zero byte in the name
         return path
     # Size and time as well, for file systems that make up the numbers of their files.
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _once(found: list[tuple[str, str | None]]) -> list[tuple[str, str | None]]:
+def _drop_repeated(files: list[tuple[str, str | None]]) -> list[tuple[str, str | None]]:
     """Every tree of every file once, or its events would count twice."""
     known: dict[Hashable, dict[str | None, str]] = {}
     kept, repeated = list[tuple[str, str | None]](), list[str]()
-    for path, tree in found:
+    for path, tree in files:
         _as_text(path)
         trees = known.setdefault(identity(path), {})
         before = next((other for other in trees if _same_tree(tree, other)), tree)
@@ -157,7 +157,7 @@ def _normal_url(url: str) -> str:
     path = parts.path or "/"
     if scheme in ("root", "roots"):
         path = re.sub("/+", "/", path)
-    path = re.sub("%[0-9A-Fa-f]{2}", _unescaped, path)
+    path = re.sub("%[0-9A-Fa-f]{2}", _unescape, path)
     kept: list[str] = []
     for part in path.split("/"):
         if part == "..":
@@ -174,7 +174,7 @@ def _pair(item: tuple[Any, ...]) -> tuple[str, str | None]:
     return _local(_as_text(item[0])), item[1] or None
 
 
-def _expanded(path: str, tree: str | None) -> list[tuple[str, str | None]]:
+def _expand(path: str, tree: str | None) -> list[tuple[str, str | None]]:
     if "://" in path:
         check_libraries(path)
         return [(path, tree)]
@@ -205,7 +205,7 @@ def _split_tree(item: object) -> tuple[str, str | None]:
     return (match[1], match[2]) if match else (text, None)
 
 
-def _unescaped(escape: re.Match[str]) -> str:
+def _unescape(escape: re.Match[str]) -> str:
     """``%7E`` as ``~``; what has to stay escaped, such as ``%2F``, in capitals."""
     char = chr(int(escape[0][1:], 16))
     return char if re.fullmatch("[A-Za-z0-9._~-]", char) else escape[0].upper()

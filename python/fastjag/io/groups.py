@@ -72,10 +72,10 @@ class Groups:
 
     @cached_property
     def _by_prefix(self) -> dict[str, list[Branch]]:
-        found: dict[str, list[Branch]] = {}
+        lists: dict[str, list[Branch]] = {}
         for name, branch in self._branches.items():
-            found.setdefault(self._split(name)[0], []).append(branch)
-        return found
+            lists.setdefault(self._split(name)[0], []).append(branch)
+        return lists
 
     def _prefix(self, prefix: str) -> _Prefix:
         if prefix not in self._prefixes:
@@ -112,7 +112,7 @@ class _Prefix:
         # Beginnings that name no collection: prefixes, branches, and those of two counters.
         shared = Counter(self.beginnings.values())
         self.prefixes, self.names = set(prefixes), {b.name for b in lists}
-        self.taken = {name for name, n in shared.items() if n > 1} | self.prefixes | self.names
+        self.reserved = {name for name, n in shared.items() if n > 1} | self.prefixes | self.names
         self.agree: dict[Hashable, bool] = {self.main: True}
 
     def _unit(self, branch: Branch) -> Hashable:
@@ -128,7 +128,7 @@ class _Prefix:
         if self.agree[key]:
             return self.prefix, self.columns[branch.name]
         beginning, names = self.beginnings[key], [b.name for b in unit]
-        if len(unit) > 1 and beginning not in self.taken:
+        if len(unit) > 1 and beginning not in self.reserved:
             rest = [(name, name[len(beginning) :].lstrip("_./:")) for name in names]
             return beginning, _distinct(rest)[branch.name]
         alone = names[0]

@@ -14,7 +14,7 @@ from fastjag.io.branches import LeftOut
 from fastjag.io.exclusive import Exclusive
 from fastjag.io.files import Files, ReadError, find_files, first_line
 from fastjag.io.reader import Reader, n_bytes
-from fastjag.io.transport import explained
+from fastjag.io.transport import explain
 from fastjag.reporting.progress import progress_bar
 from fastjag.schemas import Schema
 
@@ -125,7 +125,7 @@ class Batches:
                         yield batch
                         advance(len(batch) / total)
             except Exception as error:  # a damaged file can make uproot raise anything
-                error = explained(error, path)
+                error = explain(error, path)
                 if not isinstance(error, OSError):
                     error = ReadError(f"{path}: cannot be read: {first_line(error)}")
                 if self.on_error == "raise":

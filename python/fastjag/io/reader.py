@@ -14,7 +14,7 @@ import numpy as np
 from fastjag.core.arrays import Array, Offsets
 from fastjag.core.checks import near_misses
 from fastjag.io import rntuple, transport
-from fastjag.io.baskets import Columns, Stored
+from fastjag.io.baskets import BranchColumns, Stored
 from fastjag.io.batches import Batch, Place, Source
 from fastjag.io.branches import Branch, Kind, LeftOut, Names, Unfit, stored_baskets
 from fastjag.io.compression import bound_uproot
@@ -48,12 +48,12 @@ class Reader:
             self.file = uproot.open({path: None}, object_cache=None, array_cache=None, **deadlines)
         except Exception as error:
             unreadable = ReadError(f"{path}: not a readable ROOT file: {first_line(error)}")
-            raise transport.explained(error, path, unreadable) from error
+            raise transport.explain(error, path, unreadable) from error
         try:
             self.tree_name, key = self._find_tree(tree, schema)
             by_tree = {s.tree: s for s in SCHEMAS}
             self.schema = schema or by_tree.get(self.tree_name, NANOAOD)
-            self.tree = self._opened(key)
+            self.tree = self._open(key)
             self.rntuple = isinstance(self.tree, uproot.behaviors.RNTuple.HasFields)
             #: By the names that batches use.
             self.names = Names(self.tree, self.schema.public)
@@ -70,9 +70,9 @@ class Reader:
                 raise
             where = f"{path}:{tree}" if tree else path
             unreadable = ReadError(f"{where}: no readable tree: {first_line(error)}")
-            raise transport.explained(error, path, unreadable) from error
+            raise transport.explain(error, path, unreadable) from error
 
-    def _opened(self, key: str) -> Any:
+    def _open(self, key: str) -> Any:
         """The tree, by uproot; an RNTuple is checked."""
         import uproot
 
@@ -81,7 +81,7 @@ class Reader:
         rntuple.refuse_old(entry.fClassName, where)
         tree = entry.get()
         is_rntuple = isinstance(tree, uproot.behaviors.RNTuple.HasFields)
-        return rntuple.checked(tree, where) if is_rntuple else tree
+        return rntuple.check_pages(tree, where) if is_rntuple else tree
 
     def _find_tree(self, tree: str | None, schema: Schema | None) -> tuple[str, str]:
         """The tree's name and its key in the file, which has a cycle."""
@@ -197,7 +197,7 @@ class Reader:
             raise failure from error
 
     def _failure(self, error: Exception, start: int, names: Sequence[str]) -> Exception:
-        return transport.explained(error, self.path, ReadError(
+        return transport.explain(error, self.path, ReadError(
             f"{self.path}:{self.tree_name}: entries from {start} cannot be read "
             f"(branches {', '.join(names[:9])}{', ...' * (len(names) > 9)}): {first_line(error)}"
         ))  # fmt: skip
@@ -228,7 +228,7 @@ class Reader:
             known = {name: stored for name, stored in own.items() if stored}
             rest = {name: branch for name, branch in branches.items() if name not in known}
             if known:
-                columns = Columns(self.path, list(known.values()), get_num_threads())
+                columns = BranchColumns(self.path, list(known.values()), get_num_threads())
                 stack.enter_context(closing(columns))
             foreign = [stack.enter_context(closing(layer)) for layer in self._foreign(rest, step)]
             for start in range(0, self.n_entries, step):
@@ -296,7 +296,7 @@ class Reader:
         digest = blake2b(digest_size=16)
         stored = self.stored_branch(branch)
         if stored is not None and stored.counter is not None:  # whose values nobody needs
-            with closing(Columns(self.path, [stored.counter], 1)) as columns:
+            with closing(BranchColumns(self.path, [stored.counter], 1)) as columns:
                 for start in range(0, self.n_entries, 1_000_000):
                     stop = min(start + 1_000_000, self.n_entries)
                     ((_, counts),) = columns.read(start, stop)
@@ -316,7 +316,7 @@ class Reader:
             return
         ranges = [(i, min(i + step, self.n_entries)) for i in range(0, self.n_entries, step)]
         if stored is not None:
-            with closing(Columns(self.path, [stored], 1)) as columns:
+            with closing(BranchColumns(self.path, [stored], 1)) as columns:
                 yield from (columns.read(*some)[0][0] for some in ranges)
             return
         for start, stop in ranges:
@@ -328,16 +328,16 @@ class Reader:
             n = len(values if offsets is None else offsets[1:])
             if n != source.stop - source.start:
                 raise ReadError(f"{source}: branch {name!r} has {n} entries there")
-            parts[name] = offsets, self.in_gev(name, values)
-        collections, flat, names = self.grouped(parts, source)
+            parts[name] = offsets, self.to_gev(name, values)
+        collections, flat, names = self.group(parts, source)
         return Batch(collections, flat, source, names)
 
-    def in_gev(self, name: str, values: Array) -> Array:
+    def to_gev(self, name: str, values: Array) -> Array:
         if (factor := self.schema.scale(self.branch(name).name)) == 1.0:
             return values
         return values * (values.dtype.type(factor) if values.dtype.kind == "f" else factor)
 
-    def grouped(
+    def group(
         self, parts: Mapping[str, Parts], source: Source
     ) -> tuple[dict[str, Jagged], dict[str, Array], dict[Place, str]]:
         """Collections, the branches with one number per event, and whose columns are which."""

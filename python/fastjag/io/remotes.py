@@ -6,7 +6,7 @@ from typing import Any
 
 from fastjag.core.checks import needs
 from fastjag.io.files import ReadError, first_line
-from fastjag.io.transport import explained, options
+from fastjag.io.transport import explain, options
 
 _SECONDS = 10.0  # to wait for what a web server says of a file
 
@@ -30,7 +30,7 @@ def remote_state(url: str) -> dict[str, Any]:
                 "modified": str(file.modified_on),
             }
     except Exception as error:  # of whatever library reads from there
-        error = explained(error, url)
+        error = explain(error, url)
         if isinstance(error, ReadError):
             raise error from error.__cause__
         raise ReadError(f"{url}: cannot be reached: {first_line(error)}") from error

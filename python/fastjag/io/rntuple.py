@@ -20,7 +20,7 @@ _SUM = 8  # bytes of a checksum
 OLD = "ROOT::Experimental::RNTuple"
 
 
-def checked(tree: Any, where: str) -> Any:
+def check_pages(tree: Any, where: str) -> Any:
     """The same RNTuple, opened by uproot, that raises ValueError where it would read damage.
 
     Raises ReadError, beginning with ``where``, for a format that uproot would misread.
@@ -36,7 +36,7 @@ def checked(tree: Any, where: str) -> Any:
     if flags := tree.header.feature_flag | tree.footer.feature_flag:
         raise ReadError(f"{where}: uses features that are not known (flags {flags:#x})")
     kind: Any = type(tree)
-    tree.__class__ = _checked_class(kind)
+    tree.__class__ = _checking_class(kind)
     tree.read_lists()
     return tree
 
@@ -76,10 +76,10 @@ def _holds(content: Any) -> bool:
 
 
 @cache
-def _checked_class(kind: Any) -> Any:
+def _checking_class(kind: Any) -> Any:
     import uproot
 
-    class Checked(kind):  # type: ignore[misc]
+    class Checking(kind):  # type: ignore[misc]
         """An RNTuple that compares checksums as it reads."""
 
         def read_lists(self) -> None:
@@ -123,7 +123,7 @@ def _checked_class(kind: Any) -> Any:
                     return repr(".".join(names))
                 place = record.parent_field_id
 
-    return Checked
+    return Checking
 
 
 def _pages(tree: Any) -> Any:

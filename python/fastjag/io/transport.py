@@ -91,14 +91,14 @@ class _Raising:
         return getattr(self._fs, name)
 
     def cat_file(self, path: str, start: int, end: int) -> Any:
-        return _ranged(self._fs.cat_file(path, start=start, end=end), path, start, end)
+        return _check_range(self._fs.cat_file(path, start=start, end=end), path, start, end)
 
     async def _cat_ranges(self, paths: list[str], starts: list[int], ends: list[int]) -> list[Any]:
-        found = await self._fs._cat_ranges(paths=paths, starts=starts, ends=ends)
-        return [_ranged(*some) for some in zip(found, paths, starts, ends, strict=True)]
+        answers = await self._fs._cat_ranges(paths=paths, starts=starts, ends=ends)
+        return [_check_range(*some) for some in zip(answers, paths, starts, ends, strict=True)]
 
 
-def _ranged(data: Any, path: str, start: int, end: int) -> Any:
+def _check_range(data: Any, path: str, start: int, end: int) -> Any:
     if isinstance(data, Exception):
         raise data
     if len(data) > end - start:
@@ -177,15 +177,15 @@ def _silent(url: str, host: str, port: int) -> ServerError:
 @contextmanager
 def _connection(host: str, port: int, until: float) -> Iterator[socket.socket]:
     """A connection to one of a host's addresses, all of which have some of the time."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    for i, (family, kind, protocol, _, address) in enumerate(found):
+    addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    for i, (family, kind, protocol, _, address) in enumerate(addresses):
         with socket.socket(family, kind, protocol) as server:
             left = until - time.monotonic()
-            server.settimeout(max(0.01, left / (len(found) - i)))
+            server.settimeout(max(0.01, left / (len(addresses) - i)))
             try:
                 server.connect(address)
             except OSError:
-                if i == len(found) - 1:
+                if i == len(addresses) - 1:
                     raise
                 continue
             server.settimeout(max(0.01, until - time.monotonic()))
@@ -204,7 +204,7 @@ def _server(url: str) -> tuple[str, int]:
     return host, port
 
 
-def explained(error: Exception, path: str, otherwise: Exception | None = None) -> Exception:
+def explain(error: Exception, path: str, otherwise: Exception | None = None) -> Exception:
     """What a library says of a stalled transfer, in words that name the server.
 
     All other errors are ``otherwise``, or what they are.
@@ -216,11 +216,11 @@ def explained(error: Exception, path: str, otherwise: Exception | None = None) -
     if "://" not in path or not (expired or isinstance(error, TimeoutError)):
         return otherwise or error
     host, port = _server(path)
-    found = ServerError(
+    failure = ServerError(
         f"{path}: the server {host}:{port} sent nothing for {stall_timeout():g} s "
         f"(FASTJAG_STALL_TIMEOUT)"
     )
     if "ConnectionTimeout" in type(error).__name__:  # aiohttp's
-        found = _silent(path, host, port)
-    found.__cause__ = error
-    return found
+        failure = _silent(path, host, port)
+    failure.__cause__ = error
+    return failure

@@ -35,7 +35,7 @@ def from_awkward(array: Any, columns: list[str] | None) -> Parts:
         if name not in layout.fields:
             raise KeyError(f"no field {name!r}: {near_misses(name, layout.fields)}")
     names = columns or list(layout.fields)
-    layout = _materialised(ak, layout[names])
+    layout = _materialise(ak, layout[names])
     if layout.is_record:  # a record of lists: every field brings its own offsets
         parts = [_flat_list(ak, layout.content(name), name) for name in names]
         first = parts[0]
@@ -66,7 +66,7 @@ def awkward_column(array: Any, name: str) -> tuple[Offsets | None, Array]:
     return offsets, _values(content, name)
 
 
-def _materialised(ak: Any, layout: Any) -> Any:
+def _materialise(ak: Any, layout: Any) -> Any:
     """coffea's lazy columns, loaded (awkward < 2.8 has none)."""
     return ak.materialize(layout, highlevel=False) if hasattr(ak, "materialize") else layout
 

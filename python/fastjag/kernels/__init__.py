@@ -13,7 +13,7 @@ from fastjag.kernels.histogram_cuts import histogram_cuts
 from fastjag.kernels.nearest import in_cone, nearest
 from fastjag.kernels.padding import padding
 from fastjag.kernels.pyramid import (
-    Axis,
+    Coordinate,
     Features,
     Index,
     Tree,
@@ -30,7 +30,7 @@ from fastjag.kernels.threads import build_info, get_num_threads, set_num_threads
 __all__ = [
     "FIELDS",
     "STATISTICS",
-    "Axis",
+    "Coordinate",
     "Features",
     "Index",
     "Tree",

@@ -104,16 +104,16 @@ def cuda_module() -> Any:
     global _cuda
     if _cuda is None:
         try:
-            found: Any = import_module("fastjag._cuda")
+            module: Any = import_module("fastjag._cuda")
         except ImportError as error:
             raise RuntimeError(
                 "device 'cuda' is not available: this fastjag was built without CUDA kernels "
                 f"({error}); docs/gpu.md says how to build them"
             ) from None
-        problem = found.problem()
+        problem = module.problem()
         if problem:
             raise RuntimeError(f"device 'cuda' is not available: {problem}")
-        _cuda = found
+        _cuda = module
     return _cuda
 
 

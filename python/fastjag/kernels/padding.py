@@ -87,8 +87,8 @@ def _target_dtype(
 ) -> np.dtype[np.generic]:
     if not columns:
         raise ValueError("columns must name at least one column")
-    found = {c.dtype for c in columns}
-    common = found.pop() if len(found) == 1 else None
+    dtypes = {c.dtype for c in columns}
+    common = dtypes.pop() if len(dtypes) == 1 else None
     if dtype is None:
         if common is not None and (common.kind == "f" or not standardise):
             return common
@@ -135,8 +135,10 @@ def _fill_value(fill: float, dtype: np.dtype[np.generic]) -> Array:
     try:
         with np.errstate(all="ignore"):
             value = np.asarray(fill).astype(dtype)
-        held = value.item()  # compared as Python numbers: NumPy would round ``fill`` first
-        exact = held == fill or (dtype.kind == "f" and math.isfinite(held) == math.isfinite(fill))
+        stored = value.item()  # compared as Python numbers: NumPy would round ``fill`` first
+        exact = stored == fill or (
+            dtype.kind == "f" and math.isfinite(stored) == math.isfinite(fill)
+        )
     except (TypeError, ValueError, OverflowError):
         exact = False
     if not exact:

@@ -17,7 +17,7 @@ LEAST_FREQUENT = 1 / 256
 _MOST_FEATURES = np.iinfo(np.int32).max
 
 
-class Axis(NamedTuple):
+class Coordinate(NamedTuple):
     """One dimension of the points: finite float32 or float64 values and where the grid lies."""
 
     values: Array
@@ -75,7 +75,7 @@ class Index(NamedTuple):
 
 def pyramid_codes(
     offsets: Offsets,
-    axes: list[Axis],
+    axes: list[Coordinate],
     *,
     levels: int,
     shifts: NDArray[np.float64],
@@ -240,7 +240,7 @@ def pyramid_gram(
         most = int(np.diff(bounds).max(initial=0))
         blocks = np.append(bounds[:: _cpu.pyramid_rows], bounds[-1])
         block = int(np.diff(blocks).max())
-        scratch = _aligned(where * _cpu.pyramid_gram_scratch(most, block))
+        scratch = _allocate_aligned(where * _cpu.pyramid_gram_scratch(most, block))
     row_scale, column_scale = scales or (None, None)
     device.kernels.pyramid_gram(
         rows.offsets,
@@ -265,7 +265,7 @@ def pyramid_gram(
     )
 
 
-def _aligned(size: int, to: int = 64) -> NDArray[np.uint8]:
+def _allocate_aligned(size: int, to: int = 64) -> NDArray[np.uint8]:
     raw = np.empty(size + to, np.uint8)
     start = -raw.ctypes.data % to
     return raw[start : start + size]
@@ -284,6 +284,6 @@ def largest(
     """
     device = device_of(values=values, exclude=exclude)
     index = device.empty((len(values), k), np.int64)
-    found = device.empty((len(values), k), np.float32)
-    device.kernels.largest(values, exclude, index, found, device.where(threads))
-    return index, found
+    best = device.empty((len(values), k), np.float32)
+    device.kernels.largest(values, exclude, index, best, device.where(threads))
+    return index, best

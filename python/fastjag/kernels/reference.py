@@ -195,14 +195,14 @@ def distances(left: Side, right: Side) -> Iterator[tuple[int, Array]]:
 
 
 def nearest(left: Side, right: Side) -> tuple[Array, Array]:
-    index, found = [], []
+    index, distance = [], []
     for start, r2 in distances(left, right):
         r2 = np.where(np.isnan(r2), np.inf, r2)
         best = int(np.argmin(r2)) if np.isfinite(r2).any() else None
         index.append(-1 if best is None else start + best)
-        found.append(np.inf if best is None else np.sqrt(r2[best]))
+        distance.append(np.inf if best is None else np.sqrt(r2[best]))
     with np.errstate(over="ignore"):
-        return np.array(index, np.int64), np.array(found, np.float64).astype(left[1].dtype)
+        return np.array(index, np.int64), np.array(distance, np.float64).astype(left[1].dtype)
 
 
 def in_cone(left: Side, right: Side, radii: Array) -> list[tuple[list[int], Array]]:

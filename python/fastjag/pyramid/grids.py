@@ -37,7 +37,7 @@ class Grid(NamedTuple):
     categorical: str | None
 
     @classmethod
-    def checked(
+    def of_options(
         cls,
         levels: int,
         extent: Any,
@@ -106,7 +106,7 @@ class Grid(NamedTuple):
         offsets, codes = kernels.pyramid_codes(
             jagged.offsets,
             [
-                kernels.Axis(as_float(jagged[name], name), *bounds, name in self.circular)
+                kernels.Coordinate(as_float(jagged[name], name), *bounds, name in self.circular)
                 for name, bounds in self.axes.items()
             ],
             levels=self.levels - self.shifted,

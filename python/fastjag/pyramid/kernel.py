@@ -318,7 +318,7 @@ class PyramidMatch(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return fill
 
     def _grid(self) -> Grid:
-        return Grid.checked(
+        return Grid.of_options(
             self.levels, self.extent, self.circular, self.shifts, self.seed, self.categorical
         )
 

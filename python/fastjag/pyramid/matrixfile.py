@@ -31,7 +31,7 @@ class _RowFile(Protocol):
     def close(self) -> None: ...
 
 
-class _Npy:
+class _NpyRows:
     def __init__(
         self,
         path: Path,
@@ -66,7 +66,7 @@ class _Npy:
         self._file.close()
 
 
-class _Hdf5:
+class _Hdf5Rows:
     def __init__(
         self,
         path: Path,
@@ -107,8 +107,8 @@ class _Hdf5:
             self._file.flush()
         except (OSError, RuntimeError) as error:
             # HDF5 tells the system's reason in a long text, if it tells it.
-            if found := re.search(r"errno = (\d+)", str(error)):
-                raise OSError(int(found[1]), os.strerror(int(found[1]))) from error
+            if number := re.search(r"errno = (\d+)", str(error)):
+                raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
             raise
         self.rows += len(band)
 
@@ -143,7 +143,9 @@ def write_matrix(
     if target.exists() and not overwrite:
         raise FileExistsError(f"{target}: exists; overwrite=True replaces it")
     partial = target.with_name(f"{target.name}.{fingerprint}.partial")
-    file: _RowFile = (_Npy if target.suffix == ".npy" else _Hdf5)(partial, shape, dtype, attributes)
+    file: _RowFile = (_NpyRows if target.suffix == ".npy" else _Hdf5Rows)(
+        partial, shape, dtype, attributes
+    )
     try:
         _check_space(target, (shape[0] - file.rows) * shape[1] * dtype.itemsize)
         _fill_rows(file, shape, dtype, fill)

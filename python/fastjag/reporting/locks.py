@@ -37,7 +37,7 @@ def locked(folder: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(folder)
     missing = [p for p in (target, *target.parents) if not p.exists()]
     try:
-        lock = _acquired(target)
+        lock = _acquire(target)
         try:
             yield target
         finally:
@@ -51,7 +51,7 @@ def locked(folder: str | os.PathLike[str]) -> Iterator[Path]:
         remove_empty(missing)
 
 
-def _acquired(folder: Path) -> int:
+def _acquire(folder: Path) -> int:
     try:
         mode = os.stat(folder).st_mode  # one look: between two of them it may go
     except OSError:
@@ -64,7 +64,7 @@ def _acquired(folder: Path) -> int:
             time.sleep(0.001)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            lock = _opened(path)
+            lock = _open(path)
         except (FileNotFoundError, FileExistsError):
             continue  # another process has just removed the empty folder; mkdir may have seen it
         except OSError as error:
@@ -78,7 +78,7 @@ def _acquired(folder: Path) -> int:
                 time.sleep(0.01)  # it has just got the lock, and signs
             os.close(lock)
             raise BlockingIOError(
-                f"{folder}: {_named(holder)} is writing results there; wait for it to end, or choose "
+                f"{folder}: {_describe(holder)} is writing results there; wait for it to end, or choose "
                 f"another folder"
             ) from None
         except OSError:
@@ -90,7 +90,7 @@ def _acquired(folder: Path) -> int:
     raise OSError(f"{folder}: cannot be locked: {path.name} disappears again and again")
 
 
-def _opened(path: Path) -> int:
+def _open(path: Path) -> int:
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     except PermissionError:
@@ -119,13 +119,13 @@ def _sign(lock: int) -> None:
 def _holder(lock: int) -> dict[str, Any]:
     """Who signed; an empty one if nobody did."""
     try:
-        found = json.loads(os.pread(lock, 4096, 0))
+        signature = json.loads(os.pread(lock, 4096, 0))
     except (OSError, ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return signature if isinstance(signature, dict) else {}
 
 
-def _named(holder: dict[str, Any]) -> str:
+def _describe(holder: dict[str, Any]) -> str:
     if "pid" not in holder:
         return "another process"
     return (

@@ -63,7 +63,7 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
         yield
     except BaseException as error:
         named = isinstance(error, WriteError) and is_partial(Path(path).parent)
-        if not named and (refused := _refused(error)):
+        if not named and (refused := _refusal(error)):
             raise WriteError(refused.errno, refused.strerror, str(path)) from error
         raise
 
@@ -123,7 +123,7 @@ def _sync(path: Path) -> None:
         os.close(file)
 
 
-def _refused(error: BaseException) -> WriteError | None:
+def _refusal(error: BaseException) -> WriteError | None:
     """The system's refusal to write that is behind an error, with the file where it is known."""
     cause: BaseException | None = error
     while cause is not None:
@@ -169,7 +169,7 @@ def results_directory(
                 yield partial
                 _stand(partial, target, set(replaces(target)) if replaces else set())
         except BaseException as error:
-            if refused := _refused(error):
+            if refused := _refusal(error):
                 name = refused.filename
                 path = target if name is None else target / Path(os.fsdecode(name)).name
                 raise WriteError(refused.errno, refused.strerror, str(path)) from error

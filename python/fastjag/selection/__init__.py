@@ -1,4 +1,8 @@
-"""Which events count: good luminosity sections, and selections that read no more than they need."""
+"""Which events count: good luminosity sections, and selections that read no more than they need.
+
+``lumi``: ``LumiMask``; ``flags``: branches that say yes or no; ``bubbling``: selections in steps;
+``columns``: single entries out of baskets.
+"""
 
 from fastjag.selection.bubbling import Cut, Selected, Step, Survivors, cheapest_first, survivors
 from fastjag.selection.columns import Counters

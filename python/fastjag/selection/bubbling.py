@@ -25,7 +25,7 @@ from fastjag.jagged import Jagged
 from fastjag.kernels import gather
 from fastjag.reporting.progress import progress_bar
 from fastjag.schemas import Schema
-from fastjag.selection.columns import Columns, Counters, Entries
+from fastjag.selection.columns import Counters, Entries, EntryColumns
 
 
 @dataclass(frozen=True)
@@ -201,7 +201,7 @@ def cheapest_first(
             n = min(n_events, reader.n_entries)
             for i, step in enumerate(measured):
                 names = reader.branches(step.columns)
-                columns = Columns(reader, names)
+                columns = EntryColumns(reader, names)
                 batch = _Alive(reader, columns, 0, n)
                 try:
                     left = batch.cut(step, names)
@@ -258,7 +258,7 @@ class _Plan:
                         left_out += reader.left_out
                     some = some or reader.n_entries > 0
                     names = {n for _, own in cuts for n in own}.union(output, weights)
-                    columns = Columns(reader, sorted(names))
+                    columns = EntryColumns(reader, sorted(names))
                     try:
                         for start in range(0, reader.n_entries, self.batch_size):
                             stop = min(start + self.batch_size, reader.n_entries)
@@ -302,7 +302,7 @@ class _Plan:
 class _Alive:
     """The events of a batch that are alive, and the columns read so far."""
 
-    def __init__(self, reader: Reader, columns: Columns, start: int, stop: int) -> None:
+    def __init__(self, reader: Reader, columns: EntryColumns, start: int, stop: int) -> None:
         self.reader, self.columns = reader, columns
         self.source = Source(reader.path, reader.tree_name, start, stop)
         self.entries: Entries = np.arange(start, stop)
@@ -343,7 +343,7 @@ class _Alive:
             self.loaded |= {name: (len(self.picks), parts) for name, parts in read.items()}
         self._bubble(names)
         parts = {name: self.loaded[name][1] for name in names}
-        collections, flat, of = self.reader.grouped(parts, self.source)
+        collections, flat, of = self.reader.group(parts, self.source)
         return Selected(collections, flat, self.source, self.entries, of)
 
     def total(self, weights: list[str]) -> float:

@@ -41,8 +41,8 @@ class Counters:
         return self
 
 
-class Columns:
-    """Columns of an open file; entries have to be asked for in ascending order."""
+class EntryColumns:
+    """EntryColumns of an open file; entries have to be asked for in ascending order."""
 
     def __init__(self, reader: Reader, names: Iterable[str]) -> None:
         self.reader, self.columns = reader, dict[str, _Own | _Foreign]()
@@ -78,7 +78,7 @@ class Columns:
         parts = dict(zip(own, run(lambda name: self.columns[name].read(entries), own), strict=True))
         for name in names:  # uproot's have threads of their own
             offsets, values = parts[name] if name in parts else self.columns[name].read(entries)
-            parts[name] = offsets, self.reader.in_gev(name, values)
+            parts[name] = offsets, self.reader.to_gev(name, values)
             n_bytes = values.nbytes + (0 if offsets is None else offsets.nbytes)
             self.counters.bytes_copied += n_bytes
         return {name: parts[name] for name in names}
@@ -106,9 +106,9 @@ class _Own:
                 pieces.append(self._piece(basket, entries[first:last]))
         native = np.empty((0, *self.stored.shape), self.stored.native)
         if self.stored.counter is None and not self.stored.header:
-            return None, _joined([values for _, values in pieces], native)
-        counts = _joined([n for n, _ in pieces if n is not None], np.empty(0, np.int64))
-        return offsets_of(counts), _joined([values for _, values in pieces], native)
+            return None, _concatenate([values for _, values in pieces], native)
+        counts = _concatenate([n for n, _ in pieces if n is not None], np.empty(0, np.int64))
+        return offsets_of(counts), _concatenate([values for _, values in pieces], native)
 
     def _piece(self, basket: int, entries: Entries) -> tuple[Array | None, Array]:
         """(counts or None, values) of entries of one basket."""
@@ -193,7 +193,7 @@ class _Foreign:
             runs.append((int(chosen[0]), int(chosen[-1]) + 1, chosen))
         for start, stop, chosen in runs or [(0, 0, entries)]:
             parts = self.reader.by_uproot(self.name, start, stop)
-            pieces.append(_picked(*parts, chosen - start))
+            pieces.append(_pick(*parts, chosen - start))
         self._count(hit)
         values = np.concatenate([values for _, values in pieces])
         if pieces[0][0] is None:
@@ -209,14 +209,14 @@ class _Foreign:
             self.seen = basket
 
 
-def _picked(offsets: Offsets | None, values: Array, entries: Entries) -> Parts:
+def _pick(offsets: Offsets | None, values: Array, entries: Entries) -> Parts:
     if offsets is None:
         return None, values[entries]
     new = offsets_of(offsets[entries + 1] - offsets[entries])
     return new, kernels.gather(offsets[entries], new, values)
 
 
-def _joined(pieces: list[Array], none: Array) -> Array:
+def _concatenate(pieces: list[Array], none: Array) -> Array:
     if len(pieces) == 1:
         return pieces[0]
     return np.concatenate(pieces) if pieces else none

@@ -100,13 +100,13 @@ class _Object(list[tuple[str, Any]]):
 
 def _entries(path: Path) -> Sequence[tuple[str, Any]]:
     try:
-        found = json.loads(_text(path), object_pairs_hook=_Object)
+        content = json.loads(_text(path), object_pairs_hook=_Object)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: is not JSON: {error}") from None
-    if not isinstance(found, _Object):
+    if not isinstance(content, _Object):
         # The file's content is wrong, not an argument's type.
         raise ValueError(f"{path}: must hold runs and their sections, as an object")  # noqa: TRY004
-    return found
+    return content
 
 
 def _text(path: Path) -> str:

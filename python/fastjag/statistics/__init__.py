@@ -1,4 +1,11 @@
-"""Bump hunting: windows in mass, the significance of an excess, and scans of a whole spectrum."""
+"""Bump hunting: windows in mass, the significance of an excess, and scans of a whole spectrum.
+
+- ``windows``: a signal region between sidebands; ``likelihood``: the significance of its excess
+- ``pvalues``: p-values from toys; ``deviations``: p to Z; ``goodness``: whether a fit describes data
+- ``backgrounds``: least squares; ``peaks``: with resonances in the sidebands; ``crystalball``
+- ``scan``: a whole spectrum, by ``sidebands`` (its fits), ``baseline`` (where peaks may be) and
+  ``elsewhere`` (the look-elsewhere effect)
+"""
 
 from fastjag.statistics.backgrounds import BackgroundFit, fit_background, sideband_cuts
 from fastjag.statistics.crystalball import CrystalBall

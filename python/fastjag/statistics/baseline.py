@@ -23,7 +23,7 @@ _FEW = 8  # events from which on the last signal region before the end says some
 _SIDEBAND_ERROR = 0.7  # of the baseline under a signal region, in its Poisson errors
 
 
-def ends(counts: Floats, sr_bins: int) -> tuple[int, int]:
+def find_ends(counts: Floats, sr_bins: int) -> tuple[int, int]:
     """The bins between which a spectrum exists, first and one after the last, for counts (n_bins,).
 
     A cut on the mass leaves empty bins that are no background: where the last signal regions before
@@ -45,30 +45,30 @@ def ends(counts: Floats, sr_bins: int) -> tuple[int, int]:
     )
 
 
-def candidates(counts: Floats, sr_bins: int, length: int) -> list[tuple[int, int]]:
+def find_candidates(counts: Floats, sr_bins: int, length: int) -> list[tuple[int, int]]:
     """Bins of what may be peaks, first and one after the last, for counts (n_bins,)."""
     if len(counts) < length:
         return []
     expected = baseline(counts, sr_bins, length)
     N, B = (sliding_window_view(x, sr_bins).sum(axis=-1) for x in (counts, expected))
     Z = counting_Z(N, B, _SIDEBAND_ERROR * np.sqrt(B))
-    found: list[tuple[int, int]] = []
+    ranges: list[tuple[int, int]] = []
     while Z.max(initial=0) >= _CANDIDATE:
         at = int(Z.argmax())
-        first, last = extent(counts, expected, at, at + sr_bins)
-        found = joined(found, first, last)
+        first, last = find_extent(counts, expected, at, at + sr_bins)
+        ranges = merge_range(ranges, first, last)
         Z[max(first - sr_bins + 1, 0) : last] = 0
-    return found
+    return ranges
 
 
-def joined(found: list[tuple[int, int]], first: int, last: int) -> list[tuple[int, int]]:
+def merge_range(ranges: list[tuple[int, int]], first: int, last: int) -> list[tuple[int, int]]:
     """With one more: what is within two bins of a known peak is its tail."""
-    near = [f for f in found if f[0] <= last + 2 and first <= f[1] + 2]
-    whole = (min([first, *(f[0] for f in near)]), max([last, *(f[1] for f in near)]))
-    return [f for f in found if f not in near] + [whole]
+    near = [r for r in ranges if r[0] <= last + 2 and first <= r[1] + 2]
+    whole = (min([first, *(r[0] for r in near)]), max([last, *(r[1] for r in near)]))
+    return [r for r in ranges if r not in near] + [whole]
 
 
-def extent(counts: Floats, expected: Floats, first: int, last: int) -> tuple[int, int]:
+def find_extent(counts: Floats, expected: Floats, first: int, last: int) -> tuple[int, int]:
     """Bins of a peak: outwards while three in a row are not back at the background."""
     high = counts > expected + 1.5 * np.sqrt(expected + 1)
     while first > 0 and high[max(first - 3, 0) : first].any():
@@ -88,14 +88,14 @@ def baseline(counts: Floats, sr_bins: int, length: int) -> Floats:
     todo = np.arange(len(n))
     for degree in _DEGREES:
         series = Series(series_rows(length, degree))
-        curves[todo], good = _clipped(n[todo], series, sr_bins)
+        curves[todo], good = _clip(n[todo], series, sr_bins)
         todo = todo[~good]
     fits = np.ones(len(n), bool)
     fits[todo] = False
-    return stitched(curves, fits, np.zeros(len(n)), len(counts), counts)
+    return stitch(curves, fits, np.zeros(len(n)), len(counts), counts)
 
 
-def _clipped(n: Floats, series: Series, sr_bins: int) -> tuple[Floats, NDArray[np.bool_]]:
+def _clip(n: Floats, series: Series, sr_bins: int) -> tuple[Floats, NDArray[np.bool_]]:
     """Fits without the bins above them, and whether what is left agrees with them."""
     degree = np.full(len(n), series.terms - 1)
     kept: Floats = np.ones(n.shape)
@@ -121,7 +121,7 @@ def _high(n: Floats, expected: Floats, bins: int) -> NDArray[np.bool_]:
     return np.asarray(sliding_window_view(runs, bins, axis=1).any(axis=-1))
 
 
-def stitched(
+def stitch(
     curves: Floats, fits: NDArray[np.bool_], faint: Floats, n_bins: int, otherwise: Floats
 ) -> Floats:
     """One curve of those of overlapping windows (n_windows, length), mostly of their middles.

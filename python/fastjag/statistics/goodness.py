@@ -36,8 +36,8 @@ def fit_warning(chi2: float, dof: int) -> str:
 
 def bad_fits(fits: Mapping[str, tuple[float, int]]) -> str:
     """A sentence for a report's summary that names the bad ones of (chi2, dof); "" without any."""
-    found = {name: fit_warning(*fit).removeprefix("! bad fit, ") for name, fit in fits.items()}
-    named = ", ".join(f"{name} ({p})" for name, p in found.items() if p)
+    words = {name: fit_warning(*fit).removeprefix("! bad fit, ") for name, fit in fits.items()}
+    named = ", ".join(f"{name} ({p})" for name, p in words.items() if p)
     return named and (
         f"! Bad fits, whose chi2 has a probability below {BAD_FIT:g}: {named}. The numbers that "
         "come from them cannot be trusted."
@@ -68,13 +68,13 @@ def sideband_chi2(
         counts, expected = counts / scale, expected / scale
     chi2, groups, n_left = 0.0, 0, len(window.left) - 1
     for side in (slice(None, n_left), slice(n_left, None)):
-        n, e = _together(counts[side], expected[side])
+        n, e = _merge_bins(counts[side], expected[side])
         chi2 += float(((n - e) ** 2 / e).sum())
         groups += len(e)
     return chi2, groups - np.shape(coefficients)[-1]
 
 
-def _together(counts: Floats, expected: Floats) -> tuple[Floats, Floats]:
+def _merge_bins(counts: Floats, expected: Floats) -> tuple[Floats, Floats]:
     """Sums over neighbouring bins in which enough is expected; what is left goes to the last one."""
     groups, total = np.zeros(len(expected), np.int64), 0.0
     for i, e in enumerate(expected[:-1]):

@@ -181,7 +181,7 @@ def _counts(
     """Counts (spectra, bins and signal region), the scale of each Poisson, leading dimensions."""
     expected = {"left": len(window.left) - 1, "signal": None, "right": len(window.right) - 1}
 
-    def stacked(parts: tuple[ArrayLike, ...], of: str) -> Floats:
+    def stack(parts: tuple[ArrayLike, ...], of: str) -> Floats:
         arrays = []
         for (name, bins), part in zip(expected.items(), parts, strict=True):
             array = np.asarray(part, np.float64)
@@ -199,12 +199,12 @@ def _counts(
         whole = [np.broadcast_to(a, (*lead, a.shape[-1])) for a in arrays]
         return np.concatenate([whole[0], whole[2], whole[1]], axis=-1)
 
-    n = stacked((left, signal, right), "")
+    n = stack((left, signal, right), "")
     shape = n.shape[:-1]
     n = n.reshape(-1, n.shape[-1])
     if variances is None:
         return n, np.ones_like(n), shape
-    v = np.broadcast_to(stacked(variances, " variances"), (*shape, n.shape[-1])).reshape(n.shape)
+    v = np.broadcast_to(stack(variances, " variances"), (*shape, n.shape[-1])).reshape(n.shape)
     # Mean weight in a bin is v / n: as many events of that weight carry the same information.
     # An empty bin would have held an event of the spectrum's mean weight: so nothing depends on
     # the unit of the weights.

@@ -61,7 +61,7 @@ def fit_peaks(
                 f"{len(y)} sideband bins cannot fix a polynomial of degree {degree} and "
                 f"{len(fits)} peaks"
             )
-        fits.append(_with_another(fits[-1], y, sigma))
+        fits.append(_add_peak(fits[-1], y, sigma))
         p_values.append(_f_test(fits[-2], fits[-1]))
         if not p_values[-1] <= level:
             return PeakChoice(tuple(fits), tuple(p_values), fits[-2])
@@ -79,7 +79,7 @@ def _f_test(reduced: BackgroundFit, full: BackgroundFit) -> float:
     return float(special.fdtrc(more, full.dof, F))
 
 
-def _with_another(fit: BackgroundFit, y: Floats, sigma: Floats) -> BackgroundFit:
+def _add_peak(fit: BackgroundFit, y: Floats, sigma: Floats) -> BackgroundFit:
     """The best fit with one more peak, started where the counts are highest above this one."""
     window = fit.window
     bins = [(e[:-1], e[1:]) for e in (window.left, window.right)]
@@ -141,13 +141,15 @@ def _with_another(fit: BackgroundFit, y: Floats, sigma: Floats) -> BackgroundFit
 def _starts(fit: BackgroundFit, y: Floats, sigma: Floats) -> list[float]:
     """Centres of the bins, three or more apart, that stand out most."""
     pulls = (y - _in_bins(fit)) / sigma
-    found = []
+    maxima = []
     n_left = len(fit.window.left) - 1
     for part in (slice(0, n_left), slice(n_left, None)):
         smooth = np.convolve(np.pad(pulls[part], 1, mode="edge"), [0.25, 0.5, 0.25], "valid")
         at, _ = signal.find_peaks(np.pad(smooth, 1, constant_values=-np.inf), distance=3)
-        found += [(smooth[i], fit.window.centers[part][i]) for i in at - 1]
-    return [float(center) for height, center in sorted(found, reverse=True) if height > 0][:_STARTS]
+        maxima += [(smooth[i], fit.window.centers[part][i]) for i in at - 1]
+    return [float(center) for height, center in sorted(maxima, reverse=True) if height > 0][
+        :_STARTS
+    ]
 
 
 def _in_bins(fit: BackgroundFit) -> Floats:

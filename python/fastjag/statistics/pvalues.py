@@ -98,7 +98,7 @@ def toy_curve(
     kept = np.clip(np.where(before > 0, expected[1:] / np.where(before > 0, before, 1), 0), 0, 1)
     rng = np.random.default_rng(seed)
     n_left = len(window.left) - 1
-    found, claimed = [], []
+    local, claimed = [], []
     batch = max(1, _SPECTRA // len(counts))
     with progress_bar("toys", toys, progress) as advance:
         for begin in range(0, toys, batch):
@@ -108,17 +108,17 @@ def toy_curve(
             for i, share in enumerate(kept):
                 spectra[:, i + 1] = rng.binomial(spectra[:, i].astype(np.int64), share)
             sides = spectra[..., :n_left], spectra[..., n_left + 1 :]
-            found.append(_Z(sides[0], spectra[..., n_left], sides[1], None, window, degree))
-            claimed.append(_claimed(found[-1], *sides, degree))
+            local.append(_Z(sides[0], spectra[..., n_left], sides[1], None, window, degree))
+            claimed.append(_claimable(local[-1], *sides, degree))
             advance(n)
     Z = np.concatenate(claimed)
     rising = (Z[:, 1:] > REFERENCE) & (Z[:, :-1] <= REFERENCE)
     maxima, upcrossings = Z.max(axis=1), float(rising.sum() / toys)
-    of_data = _claimed(observed.Z, np.asarray(left), np.asarray(right), degree)
+    of_data = _claimable(observed.Z, np.asarray(left), np.asarray(right), degree)
     best = of_data.max()
     log_global = global_log_p(best, maxima, upcrossings)
     return ToyCurve(
-        _shares(np.concatenate(found), observed.Z, seed), best, np.exp(log_global),
+        _shares(np.concatenate(local), observed.Z, seed), best, np.exp(log_global),
         Z_of_log_p(log_global), np.exp(log_global - log_p(best)), maxima, upcrossings,
     )  # fmt: skip
 
@@ -155,7 +155,7 @@ def toy_weighted(
     rng = np.random.default_rng(seed)
     n_left, bins = len(window.left) - 1, len(expected)
     batch = max(1, min(_SPECTRA, int(2**22 / max(1.0, expected.sum()))))
-    found = []
+    local = []
     with progress_bar("toys", toys, progress) as advance:
         for begin in range(0, toys, batch):
             n = min(batch, toys - begin)
@@ -166,9 +166,9 @@ def toy_weighted(
             for power in (drawn, drawn**2):
                 sums = np.bincount(where, power, n * bins).astype(np.float64).reshape(n, bins)
                 parts.append((sums[:, :n_left], sums[:, n_left], sums[:, n_left + 1 :]))
-            found.append(_Z(*parts[0], parts[1], window, degree))
+            local.append(_Z(*parts[0], parts[1], window, degree))
             advance(n)
-    return _shares(np.concatenate(found), observed.Z, seed)
+    return _shares(np.concatenate(local), observed.Z, seed)
 
 
 def global_log_p(Z: ArrayLike, maxima: Floats, upcrossings: float) -> Floats:
@@ -205,7 +205,7 @@ def _Z(
     return Z
 
 
-def _claimed(Z: Floats, left: Floats, right: Floats, degree: int) -> Floats:
+def _claimable(Z: Floats, left: Floats, right: Floats, degree: int) -> Floats:
     """Z (..., n_cuts), 0 at cuts that too few bins are filled after; the loosest always counts."""
     enough = enough_filled(left, right, degree)
     enough[..., 0] = True

@@ -12,7 +12,7 @@ from fastjag import kernels
 from fastjag.core.arrays import as_float
 from fastjag.core.checks import at_least
 from fastjag.reporting.progress import progress_bar
-from fastjag.statistics.baseline import candidates, ends, joined, stitched
+from fastjag.statistics.baseline import find_candidates, find_ends, merge_range, stitch
 from fastjag.statistics.deviations import Z_of_log_p
 from fastjag.statistics.elsewhere import calibrated_log_p, counting_Z
 from fastjag.statistics.pvalues import REFERENCE
@@ -96,20 +96,20 @@ class _Scanner:
     def fit(self, counts: Floats, used: NDArray[np.bool_], *, curves: bool = True) -> Backgrounds:
         """Of counts (..., n_bins), sidebands without the bins not used."""
         shape = (*counts.shape[:-1], self.n_windows)
-        found = self._fit(self._sizes[0], counts, used, None, curves)
+        fits = self._fit(self._sizes[0], counts, used, None, curves)
         for size in self._sizes[1:]:
-            todo = np.flatnonzero(~found.usable)
+            todo = np.flatnonzero(~fits.usable)
             now = self._fit(size, counts, used, todo, curves)
-            wide = todo[found.follows[todo]]
-            kept = found.curve[wide]
-            for old, new in zip(found, now, strict=True):
+            wide = todo[fits.follows[todo]]
+            kept = fits.curve[wide]
+            for old, new in zip(fits, now, strict=True):
                 old[todo[now.usable]] = new[now.usable]
-            found.curve[wide] = kept  # longer, and it fits
-            found.follows[wide] = True
+            fits.curve[wide] = kept  # longer, and it fits
+            fits.follows[wide] = True
         whole = self.signal(~self.exists) == 0
-        found.usable[...] &= np.broadcast_to(whole, shape).ravel()
-        found = found._replace(B=found.B[:, 0], error=found.error[:, 0])
-        return Backgrounds(*(a.reshape(*shape, *a.shape[1:]) for a in found))
+        fits.usable[...] &= np.broadcast_to(whole, shape).ravel()
+        fits = fits._replace(B=fits.B[:, 0], error=fits.error[:, 0])
+        return Backgrounds(*(a.reshape(*shape, *a.shape[1:]) for a in fits))
 
     def _fit(
         self,
@@ -137,7 +137,7 @@ class _Scanner:
         curve[:, shift : shift + size.length] = now.curve
         return now._replace(curve=curve)
 
-    def beside(
+    def fit_inside(
         self, counts: Floats, used: NDArray[np.bool_], first: int, last: int
     ) -> tuple[Backgrounds, Floats] | None:
         """Backgrounds of the windows inside a peak, from sidebands beyond it, and its bins' curve.
@@ -178,8 +178,8 @@ class _Scanner:
         most = 2 * sliding_window_view(counts, self.length)[: self.n_windows].max(axis=1) + 1
         curves = np.minimum(fits.curve, most[:, None])
         faint = np.full(self.n_windows, 1e-9)
-        found = stitched(curves, fits.follows, faint, self.n_bins, counts)
-        return np.where(self.exists, found, counts)
+        curve = stitch(curves, fits.follows, faint, self.n_bins, counts)
+        return np.where(self.exists, curve, counts)
 
     def inside(self, first: int, last: int) -> NDArray[np.int64]:
         """Windows whose signal region lies within these bins."""
@@ -237,7 +237,7 @@ def mass_scan(
             f"low {low:g}, high {high:g}, resolution {resolution:g}"
         )
     n_bins = int(np.log(high / low) / np.log1p(resolution))
-    _long_enough(low, high, n_bins, resolution, sr_bins + 2 * sb_bins)
+    _check_length(low, high, n_bins, resolution, sr_bins + 2 * sb_bins)
     edges: Floats = low * (1 + resolution) ** np.arange(n_bins + 1, dtype=np.float64)
     counted = kernels.histogram([mass], [edges])[0]
     return scan_counts(
@@ -279,19 +279,19 @@ def scan_counts(
         raise ValueError("edges must be positive, rising, and of equal ratios")
     if not (np.isfinite(counts).all() and (counts >= 0).all()):
         raise ValueError("counts must be finite and not negative")
-    _long_enough(edges[0], edges[-1], n_bins, ratios.mean() - 1, sr_bins + 2 * sb_bins)
-    begin, end = ends(counts, sr_bins)
+    _check_length(edges[0], edges[-1], n_bins, ratios.mean() - 1, sr_bins + 2 * sb_bins)
+    begin, end = find_ends(counts, sr_bins)
     scanner = _Scanner(_range(n_bins, begin, end), sr_bins, sb_bins, degree)
-    found = [
+    peaks = [
         (first + begin, last + begin)
-        for first, last in candidates(counts[begin:end], sr_bins, scanner.length)
+        for first, last in find_candidates(counts[begin:end], sr_bins, scanner.length)
     ]
     added: set[int] = set()  # windows; none twice, so that this ends
     while True:
-        fits, Z, expected = _fitted(scanner, counts, found)
-        kept = [f for f in found if Z[scanner.inside(*f)].max(initial=0) >= _LOCAL]
-        if len(kept) < len(found):  # not a peak, or one without a background
-            found = kept
+        fits, Z, expected = _fit_without(scanner, counts, peaks)
+        kept = [r for r in peaks if Z[scanner.inside(*r)].max(initial=0) >= _LOCAL]
+        if len(kept) < len(peaks):  # not a peak, or one without a background
+            peaks = kept
             continue
         maxima, upcrossings = _toys(scanner, expected, toys, seed)
         B = np.where(fits.usable, fits.B, scanner.signal(expected))
@@ -302,17 +302,17 @@ def scan_counts(
             np.where(fits.usable, np.sqrt(N + fits.error**2), 0.0), fits.usable, fits.degree,
             fits.p_fit, [], maxima, upcrossings, seed,
         )  # fmt: skip
-        kept = [f for f in found if result.global_Z(Z[scanner.inside(*f)].max()) >= discovery]
-        if len(kept) < len(found):
-            found = kept
+        kept = [r for r in peaks if result.global_Z(Z[scanner.inside(*r)].max()) >= discovery]
+        if len(kept) < len(peaks):
+            peaks = kept
             continue
-        free = _free(scanner, Z, found, added)
+        free = _free_Z(scanner, Z, peaks, added)
         best = int(free.argmax())
         if free[best] < _LOCAL or result.global_Z(free[best]) < discovery:
             break
         added.add(best)
-        found = joined(found, first[best], first[best] + sr_bins)
-    for low, high in sorted(found):
+        peaks = merge_range(peaks, first[best], first[best] + sr_bins)
+    for low, high in sorted(peaks):
         inside = scanner.inside(low, high)
         at = int(inside[Z[inside].argmax()])
         result.peaks.append(
@@ -322,7 +322,7 @@ def scan_counts(
     return result
 
 
-def _long_enough(low: float, high: float, n_bins: int, resolution: float, needed: int) -> None:
+def _check_length(low: float, high: float, n_bins: int, resolution: float, needed: int) -> None:
     if n_bins <= needed:
         raise ValueError(
             f"the range {low:g} to {high:g} GeV has {n_bins} bins of {resolution:.2%}, but a window "
@@ -335,22 +335,22 @@ def _range(n_bins: int, begin: int, end: int) -> NDArray[np.bool_]:
     return np.asarray((bins >= begin) & (bins < end))
 
 
-def _fitted(
-    scanner: _Scanner, counts: Floats, found: list[tuple[int, int]]
+def _fit_without(
+    scanner: _Scanner, counts: Floats, peaks: list[tuple[int, int]]
 ) -> tuple[Backgrounds, Floats, Floats]:
     """Fits of all windows, their Z, and the background of every bin, with these peaks left out."""
     used = np.ones(len(counts), bool)
-    for first, last in found:
+    for first, last in peaks:
         used[first:last] = False
     fits = scanner.fit(counts, used)
     expected = scanner.expected(counts, fits)
-    for first, last in found:
+    for first, last in peaks:
         inside = scanner.inside(first, last)
         fits.usable[inside] = False
-        beside = scanner.beside(counts, used, first, last)
-        if beside is None:
+        fit = scanner.fit_inside(counts, used, first, last)
+        if fit is None:
             continue
-        peak, expected[first:last] = beside
+        peak, expected[first:last] = fit
         regions = inside - (first - scanner.sb_bins)
         for whole, part in zip(fits[:5], peak[:5], strict=True):
             whole[inside] = part[regions]
@@ -374,12 +374,12 @@ def _summit(mass: Floats, Z: Floats, at: int, inside: NDArray[np.int64]) -> floa
     return float(mass[at] * (mass[at + 1] / mass[at]) ** np.clip(shift, -0.5, 0.5))
 
 
-def _free(scanner: _Scanner, Z: Floats, found: list[tuple[int, int]], tried: set[int]) -> Floats:
+def _free_Z(scanner: _Scanner, Z: Floats, peaks: list[tuple[int, int]], tried: set[int]) -> Floats:
     """Z of the windows not tried whose signal region holds no bin of a known peak, 0 of others."""
     begin = scanner.first_signal
     free = np.ones(len(Z), bool)
     free[list(tried)] = False
-    for first, last in found:
+    for first, last in peaks:
         free &= (begin + scanner.sr_bins <= first) | (begin >= last)
     return np.where(free, Z, 0.0)
 

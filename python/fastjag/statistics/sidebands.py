@@ -223,10 +223,10 @@ class Sidebands:
 
         def last(level: float) -> NDArray[np.int64]:
             seen = stats.f.isf(level, 1, rest)[:, None] < F
-            found = np.ones(len(n), np.int64)
+            degree = np.ones(len(n), np.int64)
             for j in range(2, series.terms):  # one that is not seen may lie between two that are
-                found = np.where(seen[:, j] & (j - found <= 2), j, found)
-            return found
+                degree = np.where(seen[:, j] & (j - degree <= 2), j, degree)
+            return degree
 
         choice = self.choice
         first = last(choice.level)

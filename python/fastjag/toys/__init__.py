@@ -7,9 +7,12 @@
         print(chunk["Muon"])
 
 The smooth continuum, the resonances from rho to Z and the same-sign background are described in
-:class:`ToyParameters`; :func:`upsilon_search` gives those of a search with a hidden signal. Events come in chunks of `CHUNK`, each from a random stream of its own, so
-that memory is bounded, and the first n events are the same whatever the number of events, and each
-column whatever the other columns.
+:class:`ToyParameters`; :func:`upsilon_search` gives those of a search with a hidden signal. Events
+come in chunks of `CHUNK`, each from a random stream of its own, so that memory is bounded, and the
+first n events are the same whatever the number of events, and each column whatever the other columns.
+
+``parameters``, ``kinematics``, ``events``, ``files``: those; ``jets``, ``jetntuple``, ``jetfiles``:
+dijet events, and what is written of them; ``triggers``: files of trigger bits.
 """
 
 from fastjag.toys.events import CHUNK

@@ -1,0 +1,398 @@
+"""The class ``Jagged``, and ``Padded``, what it is as a tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from fastjag import kernels
+from fastjag.core.arrays import (
+    Array,
+    Offsets,
+    as_column,
+    as_event_indices,
+    as_mask,
+    as_offsets,
+    check_length,
+    offsets_of,
+    out_array,
+    read_only,
+)
+from fastjag.core.checks import at_least, near_misses, one_of
+from fastjag.core.devices import as_cupy, check_together, on_gpu, to_gpu, to_host
+from fastjag.jagged import interchange
+
+
+class Padded(NamedTuple):
+    """A dense tensor and, per event and slot, whether a particle stands there."""
+
+    values: Array
+    mask: NDArray[np.bool_]
+
+
+class Jagged:
+    """Events with any number of particles each, as columns of equal length and offsets.
+
+    Parameters
+    ----------
+    offsets
+        Integers of shape (n_events + 1,): event i owns particles ``offsets[i]:offsets[i + 1]``.
+        They need not start at 0 nor end at the columns' end.
+    columns
+        Name to 1-D column, one entry per particle: bool, integers, float32 or float64.
+
+    Columns in native byte order, contiguous and aligned are taken without a copy; others are
+    converted once, here. Raises ValueError or TypeError naming the column or event that is wrong.
+
+    Examples
+    --------
+    >>> import fastjag as fj
+    >>> muons = fj.Jagged([0, 2, 2, 3], {"pt": [41.5, 18.2, 33.0], "eta": [0.1, -1.2, 2.1]})
+    >>> muons.keep(muons["pt"] > 20).counts
+    array([1, 0, 1])
+    """
+
+    __slots__ = ("_columns", "_offsets")
+    _offsets: Offsets
+    _columns: dict[str, Array]
+
+    def __init__(self, offsets: ArrayLike, columns: Mapping[str, ArrayLike]) -> None:
+        if not isinstance(columns, Mapping):
+            raise TypeError(f"columns must be a dict of arrays, got {type(columns).__name__}")
+        self._take(offsets, columns)
+
+    def _take(self, offsets: ArrayLike, columns: Mapping[str, ArrayLike]) -> None:
+        checked = {name: as_column(values, f"column {name!r}") for name, values in columns.items()}
+        if not checked:
+            raise ValueError("columns must hold at least one column")
+        lengths = {name: len(values) for name, values in checked.items()}
+        if len(set(lengths.values())) > 1:
+            listed = ", ".join(f"{name!r} {n}" for name, n in lengths.items())
+            raise ValueError(f"columns must have equal lengths, got {listed}")
+        # Kernels trust offsets: what is checked is a copy, which nobody else can change.
+        own = as_column(offsets, "offsets").copy()
+        bounds = as_offsets(own, next(iter(lengths.values())))
+        self._check_together(bounds, checked)
+        start, stop = int(bounds[0]), int(bounds[-1])
+        # Offsets from 0 and content without a tail, once, so that nothing after has to think of it.
+        self._offsets = read_only(bounds - start if start else bounds)
+        self._columns = {name: values[start:stop] for name, values in checked.items()}
+
+    @staticmethod
+    def _check_together(offsets: Offsets, columns: Mapping[str, Array]) -> None:
+        named = {f"column {name!r}": values for name, values in columns.items()}
+        check_together("offsets and columns", {"offsets": offsets, **named})
+
+    @classmethod
+    def _of(cls, offsets: Offsets, columns: dict[str, Array]) -> Jagged:
+        """From parts known to be right."""
+        new = object.__new__(cls)
+        new._offsets, new._columns = read_only(offsets), columns
+        return new
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._offsets, self._columns)  # checked again, read-only again
+
+    def __setstate__(self, state: Any) -> None:
+        """From a pickle of fastjag 0.1, checked as all others are."""
+        try:
+            offsets, columns = state[1]["_offsets"], state[1]["_columns"]
+        except (TypeError, KeyError, IndexError):
+            raise ValueError(f"this is no pickle of a fastjag.Jagged: {state!r:.200}") from None
+        self._take(offsets, columns)
+
+    @classmethod
+    def from_counts(cls, counts: ArrayLike, columns: Mapping[str, ArrayLike]) -> Jagged:
+        """From the number of particles of each event, shape (n_events,)."""
+        n = as_column(counts, "counts")
+        if n.dtype.kind not in "iu":
+            raise TypeError(f"counts must be integers, got dtype {n.dtype}")
+        jagged = cls(offsets_of(n), columns)
+        if jagged.n_particles != len(next(iter(columns.values()))):  # type: ignore[arg-type]
+            raise ValueError(
+                f"counts add up to {jagged.n_particles} particles, but the columns have "
+                f"{len(next(iter(columns.values())))}"  # type: ignore[arg-type]
+            )
+        return jagged
+
+    # ---- what there is ----------------------------------------------------------------------
+
+    @property
+    def offsets(self) -> Offsets:
+        """int64 (n_events + 1,), from 0 to the number of particles; read-only.
+
+        CuPy has no read-only arrays: whoever writes into them on a GPU sends kernels astray.
+        """
+        return self._offsets.view()  # dtype and shape of a view can be set: not those of ours
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """int64 (n_events,): particles in each event."""
+        return np.diff(self._offsets)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        return tuple(self._columns)
+
+    @property
+    def n_particles(self) -> int:
+        return len(next(iter(self._columns.values())))
+
+    @property
+    def device(self) -> str:
+        """Where offsets and columns live: "cpu" or "cuda"."""
+        return "cuda" if on_gpu(self._offsets) else "cpu"
+
+    def __len__(self) -> int:
+        return len(self._offsets) - 1
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._columns
+
+    def __repr__(self) -> str:
+        listed = ", ".join(f"{name} {values.dtype}" for name, values in self._columns.items())
+        where = " on cuda" if self.device == "cuda" else ""
+        lines = [f"<Jagged{where}: {len(self)} events, {self.n_particles} particles: {listed}>"]
+        for event in range(min(3, len(self))):
+            first, last = (int(x) for x in self._offsets[event : event + 2])
+            cells = []
+            for name, values in list(self._columns.items())[:4]:
+                some = to_host(values[first : min(last, first + 4)])
+                shown = ", ".join(f"{x:.4g}" for x in some)
+                cells.append(f"{name} [{shown}{', ...' if last - first > 4 else ''}]")
+            lines.append(f"  event {event}: " + "  ".join(cells))
+        return "\n".join(lines + ["  ..."] * (len(self) > 3))
+
+    def _column(self, name: str) -> Array:
+        try:
+            return self._columns[name]
+        except KeyError:
+            raise KeyError(f"no column {name!r}: {near_misses(name, self._columns)}") from None
+
+    # ---- events and particles ---------------------------------------------------------------
+
+    @overload
+    def __getitem__(self, key: str) -> Array: ...
+    @overload
+    def __getitem__(self, key: slice | list[str] | Sequence[int] | NDArray[Any]) -> Jagged: ...
+    def __getitem__(self, key: Any) -> Array | Jagged:
+        """A column by its name; columns by a list of names; events by slice, mask or indices."""
+        if isinstance(key, str):
+            return self._column(key).view()  # as offsets are
+        if isinstance(key, list) and key and all(isinstance(name, str) for name in key):
+            return Jagged._of(self._offsets, {name: self._column(name) for name in key})
+        if isinstance(key, slice) and key.step in (None, 1):
+            start, stop, _ = key.indices(len(self))
+            bounds = self._offsets[start : max(start, stop) + 1]
+            first, last = int(bounds[0]), int(bounds[-1])
+            columns = {name: values[first:last] for name, values in self._columns.items()}
+            return Jagged._of(bounds - first if first else bounds, columns)
+        return self._gather(as_event_indices(key, len(self), self._offsets, self.n_particles))
+
+    def _gather(self, events: NDArray[np.int64]) -> Jagged:
+        offsets = offsets_of(self.counts[events])
+        starts = self._offsets[events]
+        columns = {n: kernels.gather(starts, offsets, v) for n, v in self._columns.items()}
+        return Jagged._of(offsets, columns)
+
+    def keep(self, mask: ArrayLike, *, threads: int | None = None) -> Jagged:
+        """The particles that pass a flat boolean mask of shape (n_particles,); all events stay."""
+        checked = as_mask(mask, "mask", self.n_particles, "particles")
+        offsets = kernels.select(self._offsets, checked, threads=threads)
+        columns = {
+            name: kernels.compact(self._offsets, checked, offsets, values, threads=threads)
+            for name, values in self._columns.items()
+        }
+        return Jagged._of(offsets, columns)
+
+    def sort(self, by: str, *, threads: int | None = None) -> Jagged:
+        """Particles of each event by descending ``by``: ties keep their order, NaN comes last."""
+        order = kernels.order(self._offsets, self._column(by), threads=threads)
+        return Jagged._of(self._offsets, {n: v[order] for n, v in self._columns.items()})
+
+    def with_columns(self, **columns: ArrayLike) -> Jagged:
+        """With columns of shape (n_particles,) added or replaced."""
+        new = dict(self._columns)
+        for name, values in columns.items():
+            new[name] = as_column(values, f"column {name!r}")
+            check_length(new[name], f"column {name!r}", self.n_particles, "particles")
+        self._check_together(self._offsets, new)
+        return Jagged._of(self._offsets, new)
+
+    # ---- tensors and statistics -------------------------------------------------------------
+
+    def pad(
+        self,
+        width: int,
+        columns: str | Iterable[str] | None = None,
+        *,
+        fill: float = 0,
+        by: str | None = None,
+        layout: str = "NKF",
+        mean: float | Sequence[float] | None = None,
+        scale: float | Sequence[float] | None = None,
+        clip: tuple[float, float] | None = None,
+        dtype: DTypeLike | None = None,
+        out: Padded | None = None,
+        threads: int | None = None,
+    ) -> Padded:
+        """A dense tensor with ``width`` slots per event, and the mask of slots that are filled.
+
+        Parameters
+        ----------
+        columns
+            One name gives values of shape (n_events, width); several (default: all) give
+            (n_events, width, F) for ``layout="NKF"`` or (n_events, F, width) for "NFK".
+        fill
+            Value of empty slots, written as it is (not standardised).
+        by
+            Take the particles with the largest values of this column, in descending order
+            (ties in stored order, NaN last). Default: the first ones, as stored.
+        mean, scale, clip
+            Write ``clip((x - mean) * (1 / scale))``, numbers or one per column, in one pass.
+            Computed in float32 where column and output are float32, else in float64; NaN stays NaN.
+        dtype
+            Of the result: float32, float64, or the dtype that all columns share. Default: the
+            shared one (if not standardised), else float64 where a column has 8 bytes, else
+            float32, which holds integers up to 2**24.
+        out
+            A result of an earlier call for as many events or more, written again instead of
+            allocating anew: fresh memory costs more than the padding. The result is a view of it.
+
+        Returns
+        -------
+        Padded
+            ``values`` and ``mask`` (bool, shape (n_events, width)).
+        """
+        at_least("width", width, 1)
+        if out is not None and not isinstance(out, Padded):
+            raise TypeError(f"out must be the Padded of an earlier call, got {type(out).__name__}")
+        out = None if out is None else Padded(as_cupy(out.values), as_cupy(out.mask))
+        single = isinstance(columns, str)
+        if columns is None:
+            names: list[str] = list(self._columns)
+        else:
+            names = [columns] if isinstance(columns, str) else list(columns)
+        data = [self._column(name) for name in names]
+        order = None
+        if by is not None:
+            order = kernels.order(self._offsets, self._column(by), limit=width, threads=threads)
+        if out is not None and len(out.values) > len(self):  # the last batch of a loop is shorter
+            out = Padded(out.values[: len(self)], out.mask[: len(self)])
+        given_mask = None if out is None else out.mask
+        mask = out_array(given_mask, (len(self), width), np.bool_, "out.mask", self._offsets)
+        given = None if out is None else out.values
+        if given is not None and single:
+            given = given.reshape(*given.shape, 1) if layout == "NKF" else given[:, None]
+        values = kernels.padding(
+            self._offsets, data, width, fill=fill, layout=layout, order=order, mean=mean,
+            scale=scale, clip=clip, dtype=dtype, out=given, mask=mask, threads=threads,
+        )  # fmt: skip
+        return Padded(values.reshape(len(self), width) if single else values, mask)
+
+    def aggregate(
+        self, column: str, statistics: Iterable[str], *, threads: int | None = None
+    ) -> dict[str, Array]:
+        """Statistics of a column in each event, as NumPy has them for the event's slice.
+
+        Parameters
+        ----------
+        statistics
+            Any of: "count" (int64); "sum" (float64; int64 or uint64 for integers); "mean",
+            "std" (population, ddof 0; float64); "min", "max" (the column's dtype; float64 for
+            integers); "argmin", "argmax" (int64, position in the event, first of equals);
+            "any", "all" (bool); "leading-k" with a number k: the k largest values, descending,
+            shape (n_events, k).
+
+        Returns
+        -------
+        dict
+            Statistic to array of shape (n_events,). Empty events give count 0, sum 0,
+            argmin and argmax -1, any False, all True, and NaN elsewhere. A NaN among the values
+            makes sum, mean, std, min and max NaN and is what argmin and argmax point to.
+            Sums are accumulated in float64; integer sums wrap around as NumPy's do.
+        """
+        names = [statistics] if isinstance(statistics, str) else list(statistics)
+        leading = {name: name.removeprefix("leading-") for name in names if "leading" in name}
+        for name, k in leading.items():
+            if not (name.startswith("leading-") and k.isdecimal() and int(k) > 0):
+                raise ValueError(f"unknown statistic {name!r}: did you mean 'leading-2'?")
+        values = self._column(column)
+        plain = [name for name in names if name not in leading]
+        result = kernels.aggregate(self._offsets, values, plain, threads=threads)
+        for name, k in leading.items():
+            floats = None if values.dtype.kind == "f" else np.float64
+            padded = self.pad(int(k), column, fill=np.nan, by=column, dtype=floats, threads=threads)
+            result[name] = padded.values
+        return {name: result[name] for name in names}
+
+    # ---- neighbours -------------------------------------------------------------------------
+
+    def to(self, device: str) -> Jagged:
+        """The same particles on "cuda" (CuPy's current GPU) or "cpu"; itself if it is there.
+
+        Columns and results of a Jagged on "cuda" are CuPy arrays; ``threads`` has no meaning there.
+        Raises RuntimeError where there is no GPU, driver or CUDA kernels, MemoryError where the GPU
+        has no room.
+        """
+        if one_of("device", device, ("cpu", "cuda")) == self.device:
+            return self
+        if device == "cuda":
+            kernels.cuda_module()  # says what is missing
+        move = to_gpu if device == "cuda" else to_host
+        return Jagged._of(move(self._offsets), {n: move(v) for n, v in self._columns.items()})
+
+    @classmethod
+    def from_awkward(cls, array: Any, columns: str | Iterable[str] | None = None) -> Jagged:
+        """From an awkward array of records, such as ``ak.zip`` or a NanoEvents collection.
+
+        The columns are not copied where awkward holds them in one piece, offsets are; event masks
+        (ListArray) and reordered particles (IndexedArray) are gathered. ``columns`` picks some of
+        the fields. Missing values (option types) and deeper nesting are refused.
+        """
+        names = [columns] if isinstance(columns, str) else columns
+        return cls(*interchange.from_awkward(array, None if names is None else list(names)))
+
+    def to_awkward(self, with_name: str | None = None) -> Any:
+        """An awkward array of records without a copy, for example ``with_name="Momentum4D"``.
+
+        Of columns on the CPU: those of a GPU take ``.to("cpu")`` first, as for Arrow.
+        """
+        return interchange.to_awkward(self._offsets, self._columns, with_name)
+
+    @classmethod
+    def from_arrow(cls, array: Any) -> Jagged:
+        """From an Arrow list array of structs (or its ChunkedArray); nulls are refused."""
+        return cls(*interchange.from_arrow(array))
+
+    def to_arrow(self) -> Any:
+        """An Arrow LargeListArray of structs; only boolean columns are copied."""
+        return interchange.to_arrow(self._offsets, self._columns)
+
+    def to_torch(self, columns: str | Iterable[str] | None = None) -> Any:
+        """A torch nested tensor in jagged layout, sharing memory where one column is asked for.
+
+        Shape (n_events, j) for one column, (n_events, j, F) for several (stacked, one copy).
+        """
+        if isinstance(columns, str):
+            return interchange.to_torch(self._offsets, self._column(columns))
+        names = self._columns if columns is None else columns
+        stacked = np.stack([self._column(name) for name in names], axis=1)
+        return interchange.to_torch(self._offsets, stacked)
+
+
+def as_jagged(particles: Any, columns: Iterable[str] | None = None) -> Jagged:
+    """``particles`` if it is a Jagged, or the Jagged view of an awkward array of records."""
+    if isinstance(particles, Jagged):
+        return particles
+    if type(particles).__module__.split(".")[0] in ("awkward", "vector", "coffea") or hasattr(
+        particles, "layout"
+    ):
+        return Jagged.from_awkward(particles, columns)
+    raise TypeError(
+        f"expected a fastjag.Jagged or an awkward array of records, got {type(particles).__name__}"
+    )
