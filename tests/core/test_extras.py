@@ -174,7 +174,7 @@ class TestChecks:
             extras.check("jets train")
 
     def test_info_says_what_is_missing(self, monkeypatch, capsys):
-        monkeypatch.setattr(extras, "lacking", lambda: {"dimuon": ["zuko", "yaml"]})
+        monkeypatch.setattr(extras, "incomplete_extras", lambda: {"dimuon": ["zuko", "yaml"]})
         monkeypatch.setattr(extras, "how_to_install", lambda extra: f"pip install '.[{extra}]'")
         monkeypatch.setattr(sys, "argv", ["fastjag", "info"])
         with pytest.raises(SystemExit):
