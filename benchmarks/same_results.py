@@ -8,7 +8,7 @@ it was and as it is, through the command line alone, and all files are compared.
     python benchmarks/same_results.py compare before after           # exit status 1 if they differ
 
 Tables, arrays, histograms and trees must be equal by name, type and every bit; JSON, text, what
-commands print, and reports after the removals listed below, which are times, memory, versions, paths
+commands print, and reports after the removals listed below, which are times, versions, paths
 and names of modules; pictures by their size (other pixels are noted); pickles by the arrays in them.
 """
 
@@ -36,15 +36,19 @@ from same_results_jobs import JOBS
 
 #: Files or folders that have another name now: before -> after, relative to the folder of results.
 RENAMED: dict[str, str] = {}
-#: Keys of JSON that may differ: times, memory, versions, and hashes of settings and files.
-REMOVED = {"seconds", "versions", "fastjag", "key", "inputs"}
+#: Places in JSON that may differ: times, memory and versions.
+REMOVED = re.compile(
+    r"/fastjag|/versions|/seconds|(/comparison)?/models/[^/]*/(training_|prediction_)?(seconds|memory_MB)"
+)
+#: And columns of tables in reports.
+COLUMNS = {"seconds", "training [s]", "prediction [s]", "memory [MB]"}
 #: Of text: what is replaced before it is compared.
 REPLACED = (
     (r".*Numba extension module.*\n?", ""),  # of an environment whose metadata is of another tree
     (r"(?<![\w.)/])/(?:[\w.+-]+/)+", ""),  # absolute paths: the name stays
     (r"\bfastjag(?:\.\w+)+", "MODULE"),
     (r"\b\d+\.\d+(?:\.\d+)+(?:\.?(?:dev|rc|post)\d+)?(?:\+\w+)?\b", "VERSION"),
-    (r"\b[\d.]+ s\b", "TIME"),
+    (r"(?m)\b\d+\.\d\d s(?=;|$)", "TIME"),
 )
 #: What ``python -m fastjag`` does, for each list of words; all that it prints goes to stderr.
 _RUN = """
@@ -173,7 +177,16 @@ def page(path: Path) -> str:
     """The words of a report, a line for each element; of pictures what they say they are."""
     text = re.sub(r"<style>.*?</style>", "", path.read_text(), flags=re.DOTALL)
     text = re.sub(r'<img alt="([^"]*)"[^>]*>', r"[picture: \1]", text)
+    text = re.sub(r"<table>.*?</table>", rows, text, flags=re.DOTALL)
     return html.unescape(re.sub(r"\s*(<[^>]*>\s*)+", "\n", text))
+
+
+def rows(table: re.Match[str]) -> str:
+    """The rows of a table as lines, without the columns that may differ."""
+    lines = re.findall(r"<tr>(.*?)</tr>", table[0], re.DOTALL)
+    cells = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", line, re.DOTALL) for line in lines]
+    kept = [i for i, title in enumerate(cells[0]) if title.strip() not in COLUMNS] if cells else []
+    return "\n".join(" | ".join(row[i] for i in kept if i < len(row)) for row in cells)
 
 
 def pictures(old: Path, new: Path) -> Iterator[str]:
@@ -191,7 +204,7 @@ def nested(old: Any, new: Any, where: str = "") -> Iterator[str]:
     if isinstance(old, dict) and isinstance(new, dict):
         for key in [*old, *(k for k in new if k not in old)]:
             place = f"{where}/{key}"
-            if key in REMOVED:
+            if REMOVED.fullmatch(place):
                 continue
             if key not in new or key not in old:
                 yield f"{place}: only {'before' if key in old else 'after'}"
@@ -214,6 +227,12 @@ def nested(old: Any, new: Any, where: str = "") -> Iterator[str]:
             yield f"{where}: {old[:200]!r} became {new[:200]!r}"
     elif type(old) is not type(new) or repr(old) != repr(new):
         yield f"{where}: {old!r:.200} became {new!r:.200}"
+
+
+def read_json(path: Path) -> Any:
+    """Of the marker of a stage the names of its files: the rest are hashes, also of versions."""
+    content = json.loads(path.read_text())
+    return sorted(content["files"]) if path.name == "stage.json" else content
 
 
 def parquet(path: Path) -> dict[str, Any]:
@@ -274,7 +293,9 @@ def root(path: Path) -> dict[str, Any]:
 def pickled(content: bytes) -> list[Any]:
     """Numbers and bytes in their order: names of classes and attributes may change."""
     data = ("FLOAT", "BINFLOAT", "BINBYTES", "BINBYTES8", "SHORT_BINBYTES", "BYTEARRAY8")
-    return [value for code, value, _ in pickletools.genops(content) if code.name in data]
+    values = [value for code, value, _ in pickletools.genops(content) if code.name in data]
+    # torch names what it stores by addresses.
+    return [re.sub(rb"(?s)X.\0\0\0\d+", b"", v) if isinstance(v, bytes) else v for v in values]
 
 
 def torch_file(path: Path) -> dict[str, Any]:
@@ -285,7 +306,7 @@ def torch_file(path: Path) -> dict[str, Any]:
 
 
 CONTENT: dict[str, Callable[[Path], Any]] = {
-    ".json": lambda path: json.loads(path.read_text()),
+    ".json": read_json,
     ".parquet": parquet,
     ".npz": lambda path: dict(np.load(path)),
     ".h5": hdf5,
