@@ -19,8 +19,9 @@ import numpy as np
 from harness import OUT, Race
 from scipy import stats
 
-from fastjag.analyses.dimuon.config import Config
-from fastjag.analyses.dimuon.search import STAGES, Search
+from fastjag.analyses.dimuon.config import DimuonConfig
+from fastjag.analyses.dimuon.run import STAGES
+from fastjag.analyses.dimuon.run import run as run_stages
 from fastjag.analyses.dimuon.toys import search_events, toy_events, write_search
 from fastjag.models.fold_scores import TreeSettings
 
@@ -37,15 +38,15 @@ def stages() -> list[Race]:
     config = write_search(folder / "toys.root", EVENTS, signal=450, seed=1)
     text = config.read_text().replace('preset = "fast"', 'preset = "paper"')
     config.write_text(text.replace("seeds = [1, 2]", "seeds = [1, 2, 3, 4, 5]"))
-    search = Search(Config.read(config), folder)
+    search = DimuonConfig.read(config)
     race = Race(f"publication's configuration, {EVENTS:,} toys")
     for stage in STAGES:
         wall, cpu = time.perf_counter(), time.process_time()
-        search.run([stage])
+        results = run_stages(search, folder, [stage])
         race.wall[f"fastjag: {stage}"] = 1e3 * (time.perf_counter() - wall)
         race.cpu[f"fastjag: {stage}"] = 1e3 * (time.process_time() - cpu)
         print(f"{stage}: {race.wall[f'fastjag: {stage}'] / 1e3:.1f} s", flush=True)
-    n = len(search.events("OS"))
+    n = len(results.pairs("OS"))
     race.work = f"publication's configuration, {n:,} opposite-sign pairs"
     race.wall["fastjag: all"] = sum(race.wall.values())
     race.cpu["fastjag: all"] = sum(race.cpu.values())

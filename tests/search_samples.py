@@ -1,14 +1,40 @@
-"""Scored events of a search, that several test modules share."""
+"""ScoredPairs events of a search, that several test modules share."""
 
 import numpy as np
 
-from fastjag.analyses.dimuon.findings import Scored, Wanted
-from fastjag.analyses.dimuon.samples import Events
+from fastjag.analyses.dimuon.config import DimuonConfig
+from fastjag.analyses.dimuon.pairs import WindowPairs
+from fastjag.analyses.dimuon.prepare import prepare
+from fastjag.analyses.dimuon.results import DimuonResults
+from fastjag.analyses.dimuon.significance import ScoredPairs, Wanted
 from fastjag.statistics import Window
 
 WINDOW = Window(5, 9, 10.6, 16, sr_edges=6)
 PASSED = {"closure": {"passes": True, "says": ""}, "background": {"passes": True, "says": ""}}
 WANTED = Wanted(WINDOW, 2, [2, 3], [6, 8], [1.0, 0.3, 0.1], toys=30, seed=4, progress=False)
+
+
+CONFIG = DimuonConfig("toy", ("toys.root",), WINDOW, ("dimu_pt", "mu0_ip3d"))
+
+
+def toy_pairs(seed=1, n=3000, signal=0):
+    """A falling mass spectrum, two features, and a peak at 9.5 GeV of high pt."""
+    rng = np.random.default_rng(seed)
+    mass = 5 + rng.exponential(7, 3 * n)
+    mass = mass[mass < 16][:n]
+    pt, ip3d = rng.exponential(10, len(mass)), rng.lognormal(-4, 0.5, len(mass))
+    mass = np.r_[mass, rng.normal(9.5, 0.1, signal)]
+    pt = np.r_[pt, rng.normal(45, 5, signal)]
+    ip3d = np.r_[ip3d, rng.lognormal(-4.5, 0.3, signal)]
+    sideband = (mass < 9) | (mass >= 10.6)
+    return WindowPairs(mass, {"dimu_pt": pt, "mu0_ip3d": ip3d}, sideband)
+
+
+def prepared(config, out, **options):
+    """What ``cutflow.json`` says of the tables that are in ``out / "prepare"`` after that."""
+    results = DimuonResults(config, out)
+    prepare(results, **options)
+    return results.json("prepare", "cutflow")
 
 
 def scored(seed=1, n=3000, signal=80, hole=False):
@@ -22,5 +48,5 @@ def scored(seed=1, n=3000, signal=80, hole=False):
     mass = np.r_[mass, rng.normal(9.8, 0.1, signal)]
     score = np.r_[score, rng.uniform(0.3, 0.6, signal)]
     values = np.r_[values, rng.normal([1.5, -1.0], 0.5, (signal, 2))]
-    events = Events(mass, {}, (mass < 9) | (mass >= 10.6))
-    return Scored.of(events, ("dimu_pt", "mu0_ip3d"), values, score, seed)
+    events = WindowPairs(mass, {}, (mass < 9) | (mass >= 10.6))
+    return ScoredPairs.of(events, ("dimu_pt", "mu0_ip3d"), values, score, seed)

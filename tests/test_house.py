@@ -131,7 +131,6 @@ class TestImports:
     def test_no_circles(self):
         left = {".".join(name.split(".")[:2]) for circle in circles() for name in circle}
         assert left <= {
-            "analyses.dimuon",
             "analyses.gammajet",
         }
 

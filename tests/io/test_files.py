@@ -7,12 +7,12 @@ import sys
 
 import numpy as np
 import pytest
+from search_samples import prepared
 
 import fastjag as fj
 from fastjag import toys
 from fastjag.analyses.convert import convert
-from fastjag.analyses.dimuon.config import Config
-from fastjag.analyses.dimuon.prepare import prepare
+from fastjag.analyses.dimuon.config import DimuonConfig
 from fastjag.analyses.gammajet import toys as photon_toys
 from fastjag.analyses.gammajet.run import Config as GammaJetConfig
 from fastjag.analyses.gammajet.run import GammaJet
@@ -242,12 +242,12 @@ mix_2 = ["dimu_pt", "mu0_ip3d", "dimu_mass"]
         found = []
         for files in (f'"{toy}"', f'"{toy}", "{toy.parent}/*.root"'):
             (tmp_path / "search.toml").write_text(text.replace("FILES", files))
-            config = Config.read(tmp_path / "search.toml")
+            config = DimuonConfig.read(tmp_path / "search.toml")
             if found:
                 with pytest.warns(UserWarning, match=AGAIN):
-                    found.append(prepare(config, tmp_path / "out").cutflow)
+                    found.append(prepared(config, tmp_path / "out")["cutflow"])
             else:
-                found.append(prepare(config, tmp_path / "out").cutflow)
+                found.append(prepared(config, tmp_path / "out")["cutflow"])
         assert found[0] == found[1]
 
     def test_gammajet(self, tmp_path):

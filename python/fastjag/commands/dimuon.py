@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fastjag.commands import App, DeviceOption, OutOption, ThreadsOption, console
 from fastjag.commands.importance import show
+
+if TYPE_CHECKING:
+    from fastjag.analyses.dimuon.results import DimuonResults
 
 app = App(help="The dimuon anomaly search: flow, classifiers and bump hunt.", no_args_is_help=True)
 
@@ -33,26 +35,49 @@ def run(
     threads: ThreadsOption = None,
 ) -> None:
     """All stages up to one; those whose results are there already are not run again."""
-    from fastjag.analyses.dimuon.config import Config
-    from fastjag.analyses.dimuon.search import STAGES, Search
-    from fastjag.analyses.dimuon.verdicts import summary
-    from fastjag.commands.significances import significances
+    from fastjag.analyses.dimuon.config import DimuonConfig
+    from fastjag.analyses.dimuon.run import STAGES
+    from fastjag.analyses.dimuon.run import run as run_stages
     from fastjag.core.checks import one_of
 
-    said: list[str] = []
-    stages = STAGES[: STAGES.index(one_of("until", until, STAGES)) + 1]
-    search = Search(Config.read(config), out, threads=threads, device=device)
-    search.run(stages, told=lambda what: console.print(what, highlight=False))
-    if "check" in stages:
-        said = summary(search.checks(), [])
+    stages = [*STAGES]
+    stages = stages[: stages.index(one_of("until", until, stages)) + 1]
+    settings = DimuonConfig.read(config)
+    _show(run_stages(settings, out, stages, threads=threads, device=device, told=_tell), until)
+
+
+@app.command(epilog="Example: fastjag dimuon demo --out dimuon-demo")
+def demo(
+    out: OutOption = Path("dimuon-demo"),
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the toys.")] = 1,
+) -> None:
+    """Toys with a hidden Upsilon, and the whole search of them."""
+    from fastjag.analyses.dimuon import toys
+
+    _show(toys.demo(out, seed=seed, told=_tell), "report")
+
+
+def _tell(what: str) -> None:
+    console.print(what, highlight=False)
+
+
+def _show(results: DimuonResults, until: str) -> None:
+    """What a search says of itself, and where its results are."""
+    from fastjag.analyses.dimuon.run import STAGES
+    from fastjag.analyses.dimuon.verdicts import summary
+    from fastjag.commands.significances import significances
+
+    said, stages = [], [*STAGES]
     if until in ("significance", "report"):
-        results = json.loads((search.folder("significance") / "significance.json").read_text())
-        console.print(significances(results["table"]))
-        said = summary(results["checks"], results["table"])
+        record = results.significance
+        console.print(significances(record["table"]))
+        said = summary(record["checks"], record["table"])
+    elif stages.index(until) >= stages.index("check"):
+        said = summary(results.checks(), [])
     for sentence in said:
         style = "bold red" if sentence.startswith("!") else None
         console.print(sentence, style=style, soft_wrap=True, highlight=False, markup=False)
-    console.print(f"results in {search.folder(until)}", soft_wrap=True)
+    console.print(f"results in {results.folder(until)}", soft_wrap=True)
 
 
 @app.command(epilog="Example: fastjag dimuon importance search.toml --out search")
@@ -62,16 +87,15 @@ def importance(
     threads: ThreadsOption = None,
 ) -> None:
     """Which features tell the data of the signal region from the flows' samples there."""
-    from fastjag.analyses.dimuon.config import Config
+    from fastjag.analyses.dimuon.config import DimuonConfig
     from fastjag.analyses.dimuon.importance import importances
-    from fastjag.analyses.dimuon.search import Search
+    from fastjag.analyses.dimuon.run import run as run_stages
     from fastjag.analyses.dimuon.verdicts import picture_title
     from fastjag.analyses.importance.report import report
 
-    search = Search(Config.read(config), out, threads=threads)
-    search.run(["check"], told=lambda what: console.print(what, highlight=False))
-    result = importances(search)
-    title = picture_title("importance", search.checks())
+    results = run_stages(DimuonConfig.read(config), out, ["check"], threads=threads, told=_tell)
+    result = importances(results)
+    title = picture_title("importance", results.checks())
     report(result, out / "importance", title=title)
     show(result, out / "importance")
 

@@ -5,12 +5,12 @@ import time
 import pytest
 
 from fastjag.analyses.common.settings import read_toml
-from fastjag.analyses.dimuon.config import Config as Dimuon
+from fastjag.analyses.dimuon.config import DimuonConfig
 from fastjag.analyses.diphoton.config import DiphotonConfig
 from fastjag.analyses.diphoton.samples import read_samples
 from fastjag.analyses.gammajet.run import Config as GammaJet
 
-READERS = [Dimuon.read, DiphotonConfig.read, GammaJet.read, read_samples, read_toml]
+READERS = [DimuonConfig.read, DiphotonConfig.read, GammaJet.read, read_samples, read_toml]
 BOMB = "a: &a [x]\n" + "".join(
     f"{b}: &{b} [*{a}, *{a}, *{a}, *{a}, *{a}, *{a}, *{a}, *{a}]\n"
     for a, b in zip("abcdefghijklmnop", "bcdefghijklmnopq", strict=True)
@@ -58,7 +58,7 @@ def test_toml(tmp_path, read, content, message):
 def test_yaml(tmp_path, content, message):
     (tmp_path / "c.yaml").write_text(content)
     with pytest.raises(ValueError, match=rf"c\.yaml: .*{message}"):
-        Dimuon.read(tmp_path / "c.yaml")
+        DimuonConfig.read(tmp_path / "c.yaml")
 
 
 def test_what_is_fine(tmp_path):
@@ -67,7 +67,7 @@ def test_what_is_fine(tmp_path):
     assert read_toml(tmp_path / "c.toml")["x"] == 2**63 - 1
 
 
-@pytest.mark.parametrize("read", [Dimuon.read, DiphotonConfig.read, GammaJet.read])
+@pytest.mark.parametrize("read", [DimuonConfig.read, DiphotonConfig.read, GammaJet.read])
 def test_endings(tmp_path, read):
     (tmp_path / "c.json").write_text("{}")
     with pytest.raises(ValueError, match=r"c\.json: a configuration must be a file of type \.toml"):

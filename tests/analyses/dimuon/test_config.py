@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from fastjag.analyses.dimuon.config import Config
-from fastjag.analyses.dimuon.sections import FINE
+from fastjag.analyses.dimuon.config import FINE, DimuonConfig
 from fastjag.statistics import Window
 
 TOML = """
@@ -39,7 +38,7 @@ peaks = true
 
 def read(folder, text):
     (folder / "search.toml").write_text(text)
-    return Config.read(folder / "search.toml")
+    return DimuonConfig.read(folder / "search.toml")
 
 
 def test_what_it_says(tmp_path):
@@ -57,7 +56,7 @@ def test_what_it_says(tmp_path):
 
 
 def test_defaults():
-    config = Config("toy", (), Window(5, 9, 10.6, 16), ("dimu_pt",), seed=7)
+    config = DimuonConfig("toy", (), Window(5, 9, 10.6, 16), ("dimu_pt",), seed=7)
     assert config.flow["seeds"] == [7]
     assert config.train_on == "OS"
     assert config.significance["degree"] == 5
@@ -86,6 +85,9 @@ def test_defaults():
         ("toys = 50", "toy = 50", "unknown key in significance: 'toy': did you mean 'toys'"),
         ("toys = 50", "toys = 2.5", "significance.toys must be an integer >= 0, got 2.5"),
         ("sr_edges = 8", "sr_edges = 1", "sr_edges must be an integer >= 2"),
+        ("[flow]", "[scan]\nhig = 3\n[flow]", "unknown key in scan: 'hig': did you mean 'high'"),
+        ("[flow]", "[scan]\nlow = 'a'\n[flow]", "scan.low must be a number, got 'a'"),
+        ("[flow]", "[scan]\ntoys = true\n[flow]", "scan.toys must be a number, got True"),
         ("peaks = true", 'peaks = "yes"', "significance.peaks must be true or false, got 'yes'"),
     ],
 )  # fmt: skip

@@ -66,7 +66,7 @@ def write_pairs(path, n_same, n=1500, seed=1):
 @pytest.mark.parametrize("n_same", [0, 3])
 def test_the_search_goes_on_without_a_control(tmp_path, n_same, monkeypatch):
     if n_same:  # drawing takes most of the time
-        monkeypatch.setattr("fastjag.analyses.dimuon.pages.draw", lambda *_: [])
+        monkeypatch.setattr("fastjag.analyses.dimuon.report.draw", lambda *_: [])
     write_pairs(tmp_path / "pairs.root", n_same)
     (tmp_path / "search.toml").write_text(TOML)
     out = tmp_path / "out"

@@ -15,7 +15,8 @@ from fastjag.analyses.dimuon.preprocess import Preprocessing
 pytest.importorskip("torch")
 pytest.importorskip("xgboost")
 
-from fastjag.analyses.dimuon.samples import Events, draw_null
+from fastjag.analyses.dimuon.pairs import WindowPairs
+from fastjag.analyses.dimuon.samples import draw_null
 from fastjag.analyses.dimuon.toys import CONFIG, search_events
 
 TRIGGER = "HLT_Mu17_Mu8"
@@ -34,7 +35,7 @@ def sample(seed=1, n=4000, signal=0):
         "n_jets": rng.poisson(1 + pt / 20).astype(float),
         TRIGGER: (rng.random(n) < 1 / (1 + np.exp(1 - pt / 10))).astype(float),
     }
-    return Events(mass, features, (mass < 9) | (mass >= 10.6))
+    return WindowPairs(mass, features, (mass < 9) | (mass >= 10.6))
 
 
 def fitted(events, seed=3):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastjag.analyses.dimuon.config import Config
+from fastjag.analyses.dimuon.config import DimuonConfig
 from fastjag.analyses.dimuon.observables import JET, pair_columns
 from fastjag.jagged import Jagged
 
@@ -82,8 +82,8 @@ SB_right = 16.0
 """
     for given, expected in (("", "pt"), ('hardest_jet = "first"', "first")):
         (tmp_path / "c.toml").write_text(text.format(input=given))
-        assert Config.read(tmp_path / "c.toml").hardest_jet == expected
+        assert DimuonConfig.read(tmp_path / "c.toml").hardest_jet == expected
     for wrong in ('"second"', "5", "[1]"):
         (tmp_path / "c.toml").write_text(text.format(input=f"hardest_jet = {wrong}"))
         with pytest.raises(ValueError, match=r"c.toml: input.hardest_jet must be 'pt' or 'first'"):
-            Config.read(tmp_path / "c.toml")
+            DimuonConfig.read(tmp_path / "c.toml")

@@ -65,7 +65,7 @@ def test_a_hidden_signal_is_found(with_signal):
 
 
 def test_same_sign_pairs_show_nothing(with_signal, without_signal):
-    """Scored by what learned from opposite-sign pairs, with or without a signal among them."""
+    """ScoredPairs by what learned from opposite-sign pairs, with or without a signal among them."""
     Z = []
     for found in with_signal + without_signal:
         curve = found["SS"].curves["classifier"]

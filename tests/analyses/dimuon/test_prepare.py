@@ -1,16 +1,14 @@
 """Configuration and first stage of the dimuon search: what is read, kept and written."""
 
-import json
-
 import awkward as ak
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import uproot
+from search_samples import prepared
 
 from fastjag import toys
-from fastjag.analyses.dimuon.config import Config
-from fastjag.analyses.dimuon.prepare import prepare
+from fastjag.analyses.dimuon.config import DimuonConfig
 from fastjag.io.files import ReadError
 from fastjag.statistics import Window
 
@@ -39,7 +37,7 @@ mix_2 = ["dimu_pt", "mu0_ip3d", "mu1_ip3d", "dimu_mass"]
 
 def configured(folder, text=TOML, name="search.toml"):
     (folder / name).write_text(text)
-    return Config.read(folder / name)
+    return DimuonConfig.read(folder / name)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +59,7 @@ class TestConfig:
         import tomllib
 
         (tmp_path / "search.yaml").write_text(yaml.safe_dump(tomllib.loads(TOML)))
-        assert Config.read(tmp_path / "search.yaml") == configured(tmp_path)
+        assert DimuonConfig.read(tmp_path / "search.yaml") == configured(tmp_path)
 
     def test_what_it_says(self, tmp_path):
         config = configured(tmp_path)
@@ -107,7 +105,7 @@ class TestConfig:
 def test_same_as_awkward(folder, tmp_path):
     """Every selection and column again, event by event, with uproot, awkward and NumPy."""
     config = configured(folder)
-    done = prepare(config, tmp_path, step=900)
+    done = prepared(config, tmp_path, step=900)
     events = uproot.open(folder / "toys.root")["Events"].arrays(
         filter_name=["Muon_*", "Jet_*", "HLT_*"]
     )
@@ -129,14 +127,12 @@ def test_same_as_awkward(folder, tmp_path):
     names = ["mu0_pt", "mu1_pt", "mu0_ip3d", "mu1_eta", "n_muons", "n_jets", "hardest_jet_pt",
              "HLT_DoubleMu0"]  # fmt: skip
     for charge_class, rows in expected.items():
-        table = pq.read_table(tmp_path / f"{charge_class}.parquet")
-        assert table.num_rows == len(rows) == done.cutflow[f"{charge_class} pairs"] > 20
+        table = pq.read_table(tmp_path / "prepare" / f"{charge_class}.parquet")
+        assert table.num_rows == len(rows) == done["cutflow"][f"{charge_class} pairs"] > 20
         for name, column in zip(names, zip(*rows, strict=True), strict=True):
             np.testing.assert_array_equal(table[name].to_numpy(), np.array(column), err_msg=name)
-    kept = json.loads((tmp_path / "cutflow.json").read_text())
-    assert kept["cutflow"] == done.cutflow
-    assert kept["cutflow"]["events read"] == 4_000
-    assert kept["absent_branches"] == []
+    assert done["cutflow"]["events read"] == 4_000
+    assert done["absent_branches"] == []
 
 
 def test_jets_and_luminosity(folder, tmp_path):
@@ -159,13 +155,13 @@ def test_jets_and_luminosity(folder, tmp_path):
     text = text.replace(
         "mu0_iso04 = 0.55\nmu0_pt = 17\nHLT_TrkMu15_DoubleTrkMu5NoFiltersNoVtx = 1", ""
     )
-    done = prepare(configured(tmp_path, text), tmp_path / "out")
-    assert done.cutflow["certified"] == 200
+    done = prepared(configured(tmp_path, text), tmp_path / "out")
+    assert done["cutflow"]["certified"] == 200
     with_jet = ak.to_numpy(ak.num(arrays["Jet_pt"])) >= 1
     tight = ak.to_numpy(ak.sum(arrays["Muon_tightId"], axis=1)) >= 2
     expected = (with_jet & tight & np.isin(lumi, [3, 4])).sum()
-    assert done.cutflow["a jet"] == expected
-    table = pq.read_table(tmp_path / "out" / "OS.parquet")
+    assert done["cutflow"]["a jet"] == expected
+    table = pq.read_table(tmp_path / "out" / "prepare" / "OS.parquet")
     assert np.isnan(table["mu0_ip3d"].to_numpy()).all()  # not in the file
     delta_r = table["dimujet_deltaR"].to_numpy()
     assert ((delta_r >= 0) & (delta_r < 12)).all()
@@ -184,7 +180,7 @@ def events_of(folder, *prefixes, stop=400):
 
 
 def of_files(config, *paths, **changes):
-    return Config(**{**vars(config), "files": tuple(map(str, paths)), **changes})
+    return DimuonConfig(**{**vars(config), "files": tuple(map(str, paths)), **changes})
 
 
 def test_absent_triggers_are_false(folder, tmp_path):
@@ -192,8 +188,8 @@ def test_absent_triggers_are_false(folder, tmp_path):
     config = of_files(configured(folder), tmp_path / "a.root")
     asked = r"HLT_TrkMu15_DoubleTrkMu5NoFiltersNoVtx >= 1 0"
     with pytest.raises(ValueError, match=f"no event passes all cuts: .*{asked}"):
-        prepare(config, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+        prepared(config, tmp_path / "out")
+    assert not (tmp_path / "out" / "prepare").exists()
 
 
 @pytest.mark.parametrize("side", ["lower", "upper"])
@@ -201,19 +197,19 @@ def test_misspelt_trigger(folder, tmp_path, side):
     """As a veto (upper) it would be no cut at all."""
     wrong, right = "HLT_Mu17_Mu8_DZx", "HLT_Mu17_Mu8_DZ"
     config = of_files(configured(folder), folder / "toys.root", lower={}, upper={})
-    config = Config(**{**vars(config), side: {wrong: 0.0}})
+    config = DimuonConfig(**{**vars(config), side: {wrong: 0.0}})
     message = rf"no file has the trigger {wrong}, .*did you mean .*'{right}'.*toys.root"
     with pytest.raises(ReadError, match=message):
-        prepare(config, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+        prepared(config, tmp_path / "out")
+    assert not (tmp_path / "out" / "prepare").exists()
     # One that only the file knows, and that is not among those of 2016.
     tree = events_of(folder, "Muon") | {"HLT_IsoMu24_v7": ak.Array(np.ones(400, bool))}
     write_tree(tmp_path / "a.root", tree)
     config = of_files(config, tmp_path / "a.root", lower={"HLT_IsoMu24_v8": 1.0}, upper={})
     with pytest.raises(ReadError, match="did you mean 'HLT_IsoMu24_v7'"):
-        prepare(config, tmp_path / "out")
+        prepared(config, tmp_path / "out")
     config = of_files(config, tmp_path / "a.root", lower={"HLT_IsoMu24_v7": 1.0})
-    assert prepare(config, tmp_path / "out").cutflow["OS pairs"] > 10
+    assert prepared(config, tmp_path / "out")["cutflow"]["OS pairs"] > 10
 
 
 @pytest.mark.parametrize("first", [0, 1])
@@ -226,8 +222,8 @@ def test_files_with_different_branches(folder, tmp_path, first):
     files = [tmp_path / f"{name}.root" for name in "abc"]
     config = of_files(configured(folder), *files, lower={}, upper={})
     config = of_files(config, *(files if first == 0 else files[::-1]))
-    done = prepare(config, tmp_path / "ordered")
-    table = pq.read_table(tmp_path / "ordered" / "OS.parquet")
+    done = prepared(config, tmp_path / "ordered")
+    table = pq.read_table(tmp_path / "ordered" / "prepare" / "OS.parquet")
     columns = {n: np.asarray(table[n]) for n in table.column_names}
     n = len(columns["dimu_mass"]) // 3
     parts = [{k: v[i * n : (i + 1) * n] for k, v in columns.items()} for i in range(3)]
@@ -245,11 +241,13 @@ def test_files_with_different_branches(folder, tmp_path, first):
     for part in (muons, some):
         assert np.isnan(part["dimujet_deltaR"]).all()
     assert np.isfinite(both["dimujet_deltaR"][has_jet]).all()
-    assert done.absent == []
+    assert done["absent_branches"] == []
     # A cut on what some files lack keeps nothing of them, and says so.
-    done = prepare(of_files(config, *config.files, lower={"dimujet_deltaR": 0.0}), tmp_path / "cut")
-    assert done.absent == ["Jet_eta", "Jet_phi"]
-    assert done.cutflow["OS pairs"] == has_jet.sum()
+    done = prepared(
+        of_files(config, *config.files, lower={"dimujet_deltaR": 0.0}), tmp_path / "cut"
+    )
+    assert done["absent_branches"] == ["Jet_eta", "Jet_phi"]
+    assert done["cutflow"]["OS pairs"] == has_jet.sum()
 
 
 def test_cut_on_a_column_that_the_file_has_not(folder, tmp_path):
@@ -262,7 +260,7 @@ def test_cut_on_a_column_that_the_file_has_not(folder, tmp_path):
         config = of_files(configured(folder), tmp_path / "b.root", lower={}, upper={name: 1.0})
         message = f"the cut on {name} needs {branches}, which no file has .*b.root"
         with pytest.raises(ReadError, match=message):
-            prepare(config, tmp_path / "out")
+            prepared(config, tmp_path / "out")
 
 
 def test_real_nanoaod(real_data, tmp_path):
@@ -271,17 +269,19 @@ def test_real_nanoaod(real_data, tmp_path):
         "mu0_iso04 = 0.55\nmu0_pt = 17\nHLT_TrkMu15_DoubleTrkMu5NoFiltersNoVtx = 1", ""
     )
     config = configured(tmp_path, text.replace("mu1_pt = 40", ""))
-    config = Config(**{**vars(config), "files": (str(real_data / "coffea_nano_dimuon.root"),)})
-    done = prepare(config, tmp_path / "out")
+    config = DimuonConfig(
+        **{**vars(config), "files": (str(real_data / "coffea_nano_dimuon.root"),)}
+    )
+    done = prepared(config, tmp_path / "out")
     e = uproot.open(real_data / "coffea_nano_dimuon.root")["Events"].arrays(
         ["Muon_tightId", "Muon_charge"]
     )
     good = ak.num(e.Muon_charge[e.Muon_tightId]) >= 2
-    assert done.cutflow["two tightId muons"] == ak.sum(good)
+    assert done["cutflow"]["two tightId muons"] == ak.sum(good)
     charge = e.Muon_charge[e.Muon_tightId][good]
     opposite = ak.sum(charge[:, 0] + charge[:, 1] == 0)
-    assert done.cutflow["OS pairs"] == opposite
-    table = pq.read_table(tmp_path / "out" / "OS.parquet")
+    assert done["cutflow"]["OS pairs"] == opposite
+    table = pq.read_table(tmp_path / "out" / "prepare" / "OS.parquet")
     assert table["mu0_jetiso"].null_count == 0
     assert np.isfinite(table["dimujet_deltaR"].to_numpy()[table["n_jets"].to_numpy() > 0]).all()
 
@@ -289,7 +289,7 @@ def test_real_nanoaod(real_data, tmp_path):
 @pytest.mark.parametrize("on_error", ["raise", "skip"])
 def test_data_without_the_identification(real_data, tmp_path, on_error):
     """CMS open data of 2012 have no Muon_tightId: the error says how to ask for none."""
-    config = Config(
+    config = DimuonConfig(
         "real",
         (str(real_data / "agc_open-data-example.root"),),
         Window(5, 9, 10.6, 16),
@@ -298,5 +298,5 @@ def test_data_without_the_identification(real_data, tmp_path, on_error):
     with pytest.raises(
         (OSError, ValueError), match=r"Muon_tightId.* input.muon_id = 'any' for no id"
     ):
-        prepare(config, tmp_path / "out", on_error=on_error, progress=False)
-    assert not list(tmp_path.glob("out/*.parquet"))
+        prepared(config, tmp_path / "out", on_error=on_error)
+    assert not list(tmp_path.glob("out/prepare/*.parquet"))

@@ -4,12 +4,13 @@ import json
 from dataclasses import replace
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from fastjag.analyses.dimuon.config import Config
-from fastjag.analyses.dimuon.scan import ScanSettings, pair_masses, scan_settings, scan_spectrum
+from fastjag.analyses.common.tables import write_parquet
+from fastjag.analyses.dimuon.config import DimuonConfig, ScanSettings
+from fastjag.analyses.dimuon.results import DimuonResults
+from fastjag.analyses.dimuon.scan import scan, scan_spectrum
+from fastjag.statistics import Window
 
 TOML = """
 [input]
@@ -48,7 +49,7 @@ def test_names_and_the_rest():
 def test_a_picture_of_what_could_not_be_fitted(tmp_path, peak):
     """No significance anywhere, and a peak that has none (null in JSON)."""
     pytest.importorskip("matplotlib")
-    from fastjag.analyses.dimuon.mass_pictures import scanned
+    from fastjag.analyses.dimuon.pictures.masses import scanned
     from fastjag.reporting.plots import save
 
     edges = np.geomspace(5, 16, 31)
@@ -62,14 +63,12 @@ def test_a_picture_of_what_could_not_be_fitted(tmp_path, peak):
 def test_a_skim_with_a_mass_window(cases, tmp_path):
     """Events of 5 < m < 16 GeV: the spectrum ends within the scan."""
     pytest.importorskip("xgboost")
-    from fastjag.analyses.dimuon.mass_pictures import scanned
-    from fastjag.analyses.dimuon.search import Search
+    from fastjag.analyses.dimuon.pictures.masses import scanned
+    from fastjag.analyses.dimuon.run import run
     from fastjag.reporting.plots import save
 
-    search = Search(Config.read(cases / "faults" / "skim5_16.toml"), tmp_path / "out")
-    search = replace(search, config=replace(search.config, scan=ScanSettings(toys=10)))
-    search.run(["scan"])
-    found = json.loads((search.folder("scan") / "scan.json").read_text())
+    config = DimuonConfig.read(cases / "faults" / "skim5_16.toml")
+    found = run(replace(config, scan=ScanSettings(toys=10)), tmp_path / "out", ["scan"]).scan
     assert None not in found["Z"]
     assert not all(found["usable"])
     # Where the cut ends the spectrum is no peak.
@@ -78,26 +77,22 @@ def test_a_skim_with_a_mass_window(cases, tmp_path):
     save(scanned(found), tmp_path / "scan.png")
 
 
-def test_pairs_before_the_cuts(tmp_path):
-    pq.write_table(
-        pa.table({"dimu_mass": np.arange(4, dtype="f4"), "charge": np.array([0, 2, -2, 0], "i1")}),
-        tmp_path / "all_pairs.parquet",
+def test_opposite_sign_pairs_before_the_cuts(tmp_path):
+    (tmp_path / "prepare").mkdir()
+    mass = np.geomspace(2.1, 100, 4000).astype("f4")
+    columns = {"dimu_mass": mass, "charge": np.resize(np.array([0, 2, -2, 0], "i1"), 4000)}
+    write_parquet(tmp_path / "prepare" / "all_pairs.parquet", columns)
+    config = DimuonConfig(
+        "toy", (), Window(5, 9, 10.6, 16), ("dimu_pt",), scan=ScanSettings(toys=2)
     )
-    assert pair_masses(tmp_path, "OS").tolist() == [0, 3]
-    assert pair_masses(tmp_path, "SS").tolist() == [1, 2]
+    results = DimuonResults(config, tmp_path)
+    scan(results)
+    assert results.scan["n_pairs"] == 2000
+    expected = np.histogram(mass[columns["charge"] == 0], results.scan["edges"])[0]
+    assert results.scan["counts"] == expected.tolist()
 
 
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        ({"hig": 3}, "unknown key in scan: 'hig': did you mean 'high'"),
-        ({"low": "a"}, "scan.low must be a number, got 'a'"),
-        ({"toys": True}, "scan.toys must be a number, got True"),
-    ],
-)
-def test_settings(given, message):
-    with pytest.raises(ValueError, match=message):
-        scan_settings(given)
+def test_a_range_without_room_for_a_window():
     with pytest.raises(ValueError, match=r"scan: the range 2 to 2\.1 GeV has"):
         scan_spectrum(np.ones(3), ScanSettings(high=2.1), 0)
 
@@ -105,15 +100,13 @@ def test_settings(given, message):
 def test_real_collisions(real_data, tmp_path):
     """CMS Open Data 2012 from file to peaks; no identification is stored there."""
     pytest.importorskip("xgboost")
-    from fastjag.analyses.dimuon.search import Search
+    from fastjag.analyses.dimuon.run import run
 
     source = tmp_path / "search.toml"
     source.write_text(TOML.format(file=real_data / "agc_open-data-example.root"))
-    search = Search(Config.read(source), tmp_path / "out")
     said = []
-    search.run(["scan"], told=said.append)
+    found = run(DimuonConfig.read(source), tmp_path / "out", ["scan"], told=said.append).scan
     assert said == ["prepare: running", "scan: running"]
-    found = json.loads((search.folder("scan") / "scan.json").read_text())
     assert [p["names"] for p in found["peaks"]] == [
         ["J/psi"], ["psi(2S)"], ["Upsilon(1S)", "Upsilon(2S)", "Upsilon(3S)"], ["Z"],
     ]  # fmt: skip
@@ -126,7 +119,7 @@ def test_skims_of_other_kinds(real_data, tmp_path):
     """Windows at resonances and beside them, one-sided ones, few events: pictures of all."""
     pytest.importorskip("matplotlib")
     import fastjag as fj
-    from fastjag.analyses.dimuon.mass_pictures import scanned
+    from fastjag.analyses.dimuon.pictures.masses import scanned
     from fastjag.reporting.output import write_json
     from fastjag.reporting.plots import save
 

@@ -1,7 +1,6 @@
 """Toys of the dimuon search: the same with and without a file, and a signal as it is asked for."""
 
 import dataclasses
-import json
 
 import numpy as np
 import pytest
@@ -10,10 +9,11 @@ from scipy import stats
 pytest.importorskip("torch")
 pytest.importorskip("xgboost")
 
-from fastjag.analyses.dimuon.config import Config
-from fastjag.analyses.dimuon.prepare import prepare
-from fastjag.analyses.dimuon.samples import Events
-from fastjag.analyses.dimuon.search import Search
+from search_samples import prepared
+
+from fastjag.analyses.dimuon.config import DimuonConfig
+from fastjag.analyses.dimuon.pairs import WindowPairs
+from fastjag.analyses.dimuon.run import run
 from fastjag.analyses.dimuon.toys import CONFIG, search_events, toy_events, write_search
 from fastjag.models import flow_training
 from fastjag.models.flow_training import Training
@@ -28,11 +28,13 @@ def background():
 
 def test_the_file_holds_the_same_events(tmp_path):
     path = write_search(tmp_path / "toys.root", 6000, signal=300, seed=5)
-    config = Config.read(path)
+    config = DimuonConfig.read(path)
     assert config == dataclasses.replace(CONFIG, files=(str(tmp_path / "toys.root"),))
-    prepare(config, tmp_path / "tables")
+    prepared(config, tmp_path / "tables")
     for charge_class, expected in toy_events(6000, signal=300, seed=5).items():
-        found = Events.read(tmp_path / "tables" / f"{charge_class}.parquet", config)
+        found = WindowPairs.read(
+            tmp_path / "tables" / "prepare" / f"{charge_class}.parquet", config
+        )
         assert len(expected) > 100
         np.testing.assert_array_equal(found.mass, expected.mass)
         np.testing.assert_array_equal(found.sideband, expected.sideband)
@@ -113,9 +115,8 @@ def test_an_interrupted_search_goes_on(tmp_path, monkeypatch):
     text = path.read_text()
     assert "epochs = 50" in text
     path.write_text(text.replace("epochs = 50", "epochs = 3"))
-    config = Config.read(path)
-    whole = Search(config, tmp_path / "whole", progress=False)
-    whole.run(["flow"])
+    config = DimuonConfig.read(path)
+    whole = run(config, tmp_path / "whole", ["flow"], progress=False)
     monkeypatch.setattr(flow_training, "_EVERY", -1.0)  # a checkpoint after every epoch
     epoch, done = Training._epoch, []
 
@@ -125,25 +126,23 @@ def test_an_interrupted_search_goes_on(tmp_path, monkeypatch):
         done.append(1)
         epoch(self)
 
-    search = Search(config, tmp_path / "out", progress=False)
+    out = tmp_path / "out"
     with monkeypatch.context() as patch:
         patch.setattr(Training, "_epoch", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            search.run(["flow"])
-    checkpoint = search.folder("flow") / "training.pt"
+            run(config, out, ["flow"], progress=False)
+    checkpoint = out / "flow" / "training.pt"
     content = checkpoint.read_bytes()
     checkpoint.write_bytes(content[:1000])
     with pytest.raises(ValueError, match=r"training.pt: is not a checkpoint .* remove it to start"):
-        search.run(["flow"])
+        run(config, out, ["flow"], progress=False)
     checkpoint.write_bytes(content)
-    search.run(["flow"])
+    resumed = run(config, out, ["flow"], progress=False)
     assert not checkpoint.exists()
-    first, second = (
-        json.loads((s.folder("flow") / "training.json").read_text()) for s in (whole, search)
-    )
+    first, second = (r.json("flow", "training") for r in (whole, resumed))
     assert first == second
     assert len(first["flows"]) == 2
-    draws = [[f.sample(np.zeros(5), seed=1) for f in s.trained_flows()] for s in (whole, search)]
+    draws = [[f.sample(np.zeros(5), seed=1) for f in r.flows()] for r in (whole, resumed)]
     np.testing.assert_array_equal(*draws)
 
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 pytest.importorskip("pyarrow")
 
-from fastjag.analyses.dimuon.findings import findings
+from fastjag.analyses.dimuon.significance import compute_significances
 from fastjag.analyses.dimuon.verdicts import failed, mark, picture_title, summary, verdicts
 from fastjag.commands.significances import significances
 from fastjag.reporting.report import fixed
@@ -67,7 +67,7 @@ def test_a_bad_background_fit_and_no_control():
 
 def test_rows_behind_a_failed_check():
     checks = {**PASSED, "closure": {"passes": False, "says": "! CLOSURE FAILED"}}
-    result = findings({"OS": scored()}, "OS", WANTED, checks)
+    result = compute_significances({"OS": scored()}, "OS", WANTED, checks)
     for row in result["table"]:
         assert row["failed_checks"] == (["closure"] if row["discriminant"] == "classifier" else [])
         assert mark(row) == ("! closure failed" if row["discriminant"] == "classifier" else "")
@@ -80,11 +80,11 @@ def test_rows_behind_a_failed_check():
 def test_fits_that_do_not_describe_the_sidebands():
     """A polynomial of degree 2 does not follow a second peak in the right sideband."""
     some = scored(n=6000)
-    mass = some.events.mass.copy()
+    mass = some.pairs.mass.copy()
     mass[:700] = np.random.default_rng(1).normal(13, 0.2, 700)
-    some.events.mass[:] = mass
-    some.events.sideband[:] = (mass < 9) | (mass >= 10.6)
-    rows = findings({"OS": some}, "OS", WANTED, PASSED)["table"]
+    some.pairs.mass[:] = mass
+    some.pairs.sideband[:] = (mass < 9) | (mass >= 10.6)
+    rows = compute_significances({"OS": some}, "OS", WANTED, PASSED)["table"]
     assert rows[0]["selection"] == "inclusive"
     assert rows[0]["fit_p"] < 1e-3
     assert rows[0]["failed_checks"] == ["fit"]
@@ -234,21 +234,23 @@ def test_the_template_of_the_toys_passes_on_data(failing, window):
     """Flows as ``dimuon toys`` sets them up, on real sidebands of the Upsilon and the Z."""
     from dataclasses import replace
 
-    from fastjag.analyses.dimuon import steps
-    from fastjag.analyses.dimuon.config import Config
-    from fastjag.analyses.dimuon.search import Search
+    from fastjag.analyses.dimuon.check import check
+    from fastjag.analyses.dimuon.config import DimuonConfig
+    from fastjag.analyses.dimuon.flow import flow
+    from fastjag.analyses.dimuon.results import DimuonResults
+    from fastjag.analyses.dimuon.samples import samples
     from fastjag.analyses.dimuon.toys import CONFIG
     from fastjag.statistics import Window
 
     folder, _ = failing
-    config = replace(Config.read(folder / "search.toml"), window=Window(*window, 12),
+    config = replace(DimuonConfig.read(folder / "search.toml"), window=Window(*window, 12),
                      flow={**CONFIG.flow, "seeds": [1]})  # fmt: skip
     out = folder / f"template{window[0]}"
     out.mkdir()
     (out / "prepare").symlink_to(folder / "out" / "prepare")
-    search = Search(config, out, progress=False, threads=1)
-    for stage in (steps.flow, steps.samples, steps.check):
-        stage(search)
+    results = DimuonResults(config, out, progress=False, threads=1)
+    for stage in (flow, samples, check):
+        stage(results)
     parts = json.loads((out / "check" / "closure.json").read_text())
     assert len(parts) == 3
     assert all(part["passes"] for part in parts.values())

@@ -248,15 +248,15 @@ class TestCompare:
         values = RNG.normal(size=(1500, 2))
         sideband = np.arange(1500) < 500
         values[-300:, 0] += 2
-        search = SimpleNamespace(
-            preprocessed=lambda charges: (SimpleNamespace(sideband=sideband), values),
-            samples=lambda: {"signal_region": RNG.normal(size=(2000, 2))},
+        results = SimpleNamespace(
+            trained=(SimpleNamespace(sideband=sideband), values),
+            samples={"signal_region": RNG.normal(size=(2000, 2))},
             config=SimpleNamespace(features=("dimu_pt", "mu0_ip3d"), seed=3, train_on="OS"),
             checks=lambda: {"closure": {"passes": False, "says": "! CLOSURE FAILED"},
                             "background": {"passes": True, "says": "fine"}},
             threads=1, progress=False,
         )  # fmt: skip
-        found = importances(search, methods=["Fisher score", "tree SHAP"])
+        found = importances(results, methods=["Fisher score", "tree SHAP"])
         assert found.settings["classes"] == ["samples", "signal region"]
         assert found.settings["events"] == 3000
         assert found.warnings[0] == "! CLOSURE FAILED"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import sys
 from importlib.metadata import PackageNotFoundError, version
 
 
@@ -12,6 +13,7 @@ def versions(*packages: str) -> dict[str, str]:
     for package in ("fastjag", "numpy", *packages):
         try:
             numbers[package] = version(package)
-        except PackageNotFoundError:
-            continue
+        except PackageNotFoundError:  # or a module of another name's, as xgboost is of xgboost-cpu
+            if number := getattr(sys.modules.get(package), "__version__", None):
+                numbers[package] = number
     return numbers

@@ -2,13 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from scipy import stats
 
 from fastjag.analyses.dimuon.preprocess import Floats
+from fastjag.analyses.dimuon.results import DimuonResults
 from fastjag.models.fold_scores import TreeSettings, fold_scores
+from fastjag.reporting.output import results_directory, write_json
+
+
+def check(results: DimuonResults) -> None:
+    """Closure in both sidebands together and in each alone."""
+    config, preprocessing, drawn = results.config, results.preprocessing, results.samples
+    pairs, values = results.trained
+    low, high = config.window.sr_left, config.window.sr_right
+    record = {}
+    for part, sampled, real in (
+        ("both sidebands", drawn["sideband_mass"] > 0, pairs.sideband),
+        ("left sideband", drawn["sideband_mass"] < low, pairs.mass < low),
+        ("right sideband", drawn["sideband_mass"] >= high, pairs.mass >= high),
+    ):
+        if min(sampled.sum(), real.sum()) < 20:
+            continue  # too few to tell anything
+        test = closure(
+            config.features,
+            drawn["sideband"][sampled],
+            preprocessing.scale_mass(drawn["sideband_mass"][sampled]),
+            values[real],
+            preprocessing.scale_mass(pairs.mass[real]),
+            seed=config.seed,
+            threads=results.threads,
+        )
+        record[part] = {**asdict(test), "passes": test.passes, "verdict": test.verdict}
+    with results_directory(results.folder("check")) as directory:
+        write_json(directory / "closure.json", record)
 
 
 @dataclass(frozen=True)
@@ -54,10 +83,10 @@ def closure(
     inside = np.ones(len(data), bool)
 
     def auc(x: Floats, y: Floats) -> float:
-        found = fold_scores(
+        scores = fold_scores(
             x, y, inside, settings=chosen, seed=seed, threads=threads, progress=False
         )
-        return area_under_curve(found.background, found.data)
+        return area_under_curve(scores.background, scores.data)
 
     return Closure(
         auc=auc(samples, data),

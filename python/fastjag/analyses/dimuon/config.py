@@ -3,25 +3,78 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
 
 from fastjag.analyses.common.settings import beside, known, read_toml, table
 from fastjag.analyses.dimuon.observables import HARDEST_JET, OBSERVABLES, is_column
-from fastjag.analyses.dimuon.scan import ScanSettings, scan_settings
-from fastjag.analyses.dimuon.sections import SECTIONS, completed
-from fastjag.core.checks import near_misses, one_of
+from fastjag.core.checks import at_least, near_misses, one_of
 from fastjag.statistics import Window
+
+if TYPE_CHECKING:
+    from fastjag.models.flow_training import FlowSettings
+    from fastjag.models.fold_scores import TreeSettings
+
+Preset = TypeVar("Preset", "FlowSettings", "TreeSettings")
 
 #: As ``muon_id``: no identification is asked for (files may have none).
 ANY = "any"
 _NOTHING = ("", "none", "null", "no", "off", "false")  # what may be meant by it, and is no branch
 
 
+#: Grids of sideband rates of the publication.
+COARSE = (1.0, 0.25, 0.1, 0.05, 0.01, 0.005, 0.001)
+FINE = tuple(float(x) for x in np.logspace(0, -3, 25))
+
+FLOW: dict[str, Any] = {
+    "preset": "spline",
+    "seeds": None,  # one flow each; by default one, with the seed of the configuration
+    "settings": {},
+}
+CLASSIFIER: dict[str, Any] = {
+    "preset": "paper",
+    "settings": {},
+    "latent": False,  # LaCATHODE
+    "pseudo_experiments": 0,  # bootstraps of the data, for bands
+    "null_experiments": 0,  # data made by the flows, for calibration
+    "experiment_members": None,  # trees' ensembles in them; by default as many as for data
+}
+SIGNIFICANCE: dict[str, Any] = {
+    "degree": 5,
+    "degrees": [3, 5, 7],
+    "edges": [8, 12, 16],
+    "rates": list(FINE),
+    "toys": 200,  # background-only toys of each curve; 0: none
+    "peaks": False,  # look for peaks in the background (fit_peaks)
+}
+
+SECTIONS = {"flow": FLOW, "classifier": CLASSIFIER, "significance": SIGNIFICANCE}
+
+
 @dataclass(frozen=True)
-class Config:
+class ScanSettings:
+    """Range [GeV], bins and toys: see :func:`fastjag.statistics.mass_scan`."""
+
+    low: float = 2.0
+    high: float = 120.0
+    resolution: float = 0.015
+    sr_bins: int = 4
+    sb_bins: int = 12
+    degree: int = 8
+    toys: int = 300
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                raise ValueError(f"scan.{name} must be a number, got {value!r}")  # noqa: TRY004
+
+
+@dataclass(frozen=True)
+class DimuonConfig:
     """What to read, which events to keep, what to learn from, and where to look.
 
     The keys of the file are those of the published analysis' ``workflow.yaml``
@@ -55,8 +108,20 @@ class Config:
                 given["seeds"] = [self.seed]
             object.__setattr__(self, section, given)
 
+    def flow_settings(self) -> FlowSettings:
+        """The preset of flows with the changes of this configuration."""
+        from fastjag.models.flow_training import FlowSettings
+
+        return _changed_preset(self.flow, "flow", FlowSettings)
+
+    def tree_settings(self) -> TreeSettings:
+        """The same of the classifiers."""
+        from fastjag.models.fold_scores import TreeSettings
+
+        return _changed_preset(self.classifier, "classifier", TreeSettings)
+
     @staticmethod
-    def read(path: str | os.PathLike[str]) -> Config:
+    def read(path: str | os.PathLike[str]) -> DimuonConfig:
         """From a ``.toml``, ``.yaml`` or ``.yml`` file; paths in it are relative to it.
 
         Raises ValueError naming the file, the key that is wrong and what is accepted.
@@ -68,12 +133,12 @@ class Config:
             raise ValueError(f"{source}: {error}") from None
 
 
-_SECTIONS = {
+_SECTIONS: dict[str, set[str] | None] = {
     "input": {"files", "golden_json", "muon_id", "require_jet", "hardest_jet"},
     "analysis_keywords": {"name", "particle", "dataset_id", "analysis_cuts", "features"},
     "window_definitions": None,  # names of the user
     "feature_sets": None,
-    "scan": None,  # its own check
+    "scan": {field.name for field in fields(ScanSettings)},
     **{name: {*defaults} for name, defaults in SECTIONS.items()},
     "significance": {"sr_edges", *SECTIONS["significance"]},
     "file_paths": {"working_dir", "data_storage_dir"},
@@ -83,7 +148,7 @@ _SECTIONS = {
 _BOUNDS = ("SB_left", "SR_left", "SR_right", "SB_right")
 
 
-def _checked(content: Mapping[str, Any], folder: Path) -> Config:
+def _checked(content: Mapping[str, Any], folder: Path) -> DimuonConfig:
     known(content, _SECTIONS, "key")
     section = {
         name: table(content.get(name, {}), name)
@@ -131,7 +196,7 @@ def _checked(content: Mapping[str, Any], folder: Path) -> Config:
     seed = content.get("seed", 1)
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise ValueError(f"seed must be an integer >= 0, got {seed!r}")
-    return Config(
+    return DimuonConfig(
         name=str(keywords.get("name", particle)),
         files=tuple(beside(folder, str(f)) for f in files),
         window=window,
@@ -144,7 +209,7 @@ def _checked(content: Mapping[str, Any], folder: Path) -> Config:
         golden_json=None if golden is None else beside(folder, str(golden)),
         seed=seed,
         train_on=content.get("train_on", "OS"),
-        scan=scan_settings(section["scan"]),
+        scan=ScanSettings(**section["scan"]),
         flow=dict(section["flow"]),
         classifier=dict(section["classifier"]),
         significance={k: v for k, v in section["significance"].items() if k != "sr_edges"},
@@ -192,3 +257,83 @@ def _number(value: Any, name: str) -> float:
     if isinstance(value, str) or not isinstance(value, (bool, int, float)):
         raise ValueError(f"{name} must be a number, got {value!r}")  # noqa: TRY004
     return float(value)
+
+
+def completed(
+    given: Mapping[str, Any], defaults: Mapping[str, Any], section: str
+) -> dict[str, Any]:
+    """A section with its defaults; ValueError naming the key that is wrong and what is accepted."""
+    known(given, defaults, f"key in {section}")
+    result = {**defaults, **given}
+    for key, value in given.items():
+        if value is not None or defaults[key] is not None:
+            _CHECKS[key](f"{section}.{key}", value)
+    return result
+
+
+def _number_from(least: int) -> Callable[[str, Any], None]:
+    return lambda name, value: (at_least(name, value, least), None)[1]
+
+
+def _list(name: str, values: Any, check: Callable[[str, Any], None], what: str) -> None:
+    if not isinstance(values, (list, tuple)) or not values:
+        raise ValueError(f"{name} must be a list of {what}, got {values!r}")
+    for value in values:
+        check(name, value)
+
+
+def _integers(least: int) -> Callable[[str, Any], None]:
+    what = "integers" if least < 1 else f"integers >= {least}"
+
+    def check(name: str, value: Any) -> None:
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ValueError(f"{name} must be a list of {what}, got {value!r} in it")
+
+    def different(name: str, values: Any) -> None:
+        _list(name, values, check, what)
+        if len(set(values)) < len(values):
+            raise ValueError(f"{name} must be a list of different {what}, got {values!r}")
+
+    return different
+
+
+def _rate(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
+        raise ValueError(
+            f"{name} must be a list of numbers above 0 and up to 1, got {value!r} in it"
+        )
+
+
+def _of_type(kind: type, what: str) -> Callable[[str, Any], None]:
+    def check(name: str, value: Any) -> None:
+        if not isinstance(value, kind):
+            raise ValueError(f"{name} must be {what}, got {value!r}")  # noqa: TRY004
+
+    return check
+
+
+_CHECKS: dict[str, Callable[[str, Any], None]] = {
+    "preset": _of_type(str, "the name of a preset"),
+    "settings": _of_type(Mapping, "a table of keys and values"),
+    "seeds": _integers(0),
+    "latent": _of_type(bool, "true or false"),
+    "peaks": _of_type(bool, "true or false"),
+    "pseudo_experiments": _number_from(0),
+    "null_experiments": _number_from(0),
+    "experiment_members": _number_from(1),
+    "degree": _number_from(0),
+    "degrees": _integers(0),
+    "edges": _integers(2),
+    "rates": lambda name, values: _list(name, values, _rate, "numbers above 0 and up to 1"),
+    "toys": _number_from(0),
+}
+
+
+def _changed_preset(given: Mapping[str, Any], section: str, kind: type[Preset]) -> Preset:
+    """A preset of flows or trees with the changes that the configuration makes."""
+    known(given["settings"], [field.name for field in fields(kind)], f"key in {section}.settings")
+    changes = {k: tuple(v) if isinstance(v, list) else v for k, v in given["settings"].items()}
+    try:
+        return kind.preset(given["preset"], **changes)
+    except ValueError as error:
+        raise ValueError(f"{section}: {error}") from None

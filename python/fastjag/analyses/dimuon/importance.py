@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from fastjag.analyses.dimuon.results import DimuonResults
 from fastjag.analyses.dimuon.verdicts import failed
 from fastjag.analyses.importance import Importances, compare_importances
 
-if TYPE_CHECKING:
-    from fastjag.analyses.dimuon.search import Search
 
-
-def importances(search: Search, **options: Any) -> Importances:
+def importances(results: DimuonResults, **options: Any) -> Importances:
     """Importances of the preprocessed features, of what the classifiers learn from: class 0 are the
     samples of the stage "samples", class 1 the data of the signal region. ``options`` go to
     :func:`fastjag.analyses.importance.compare_importances`.
@@ -23,16 +21,16 @@ def importances(search: Search, **options: Any) -> Importances:
     and normalised scores compare noise. A failed closure test is one of the warnings: features then
     tell samples from data where there is no signal.
     """
-    events, values = search.preprocessed(search.config.train_on)
-    drawn = search.samples()["signal_region"]
-    data = values[~events.sideband]
-    result = compare_importances(
+    pairs, values = results.trained
+    drawn = results.samples["signal_region"]
+    data = values[~pairs.sideband]
+    compared = compare_importances(
         np.concatenate([drawn, data]),
         np.repeat(["samples", "signal region"], [len(drawn), len(data)]),
-        names=search.config.features,
-        **{"seed": search.config.seed, "threads": search.threads, "progress": search.progress,
+        names=results.config.features,
+        **{"seed": results.config.seed, "threads": results.threads, "progress": results.progress,
            **options},
     )  # fmt: skip
-    checks = search.checks()
+    checks = results.checks()
     wrong = [checks[name]["says"] for name in failed(checks, of_flows=True)]
-    return replace(result, warnings=[*wrong, *result.warnings])
+    return replace(compared, warnings=[*wrong, *compared.warnings])

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import asdict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastjag.analyses.common.tables import NewParquet
-from fastjag.analyses.dimuon import pickles
-from fastjag.analyses.dimuon.config import ANY, Config
+from fastjag.analyses.dimuon import skims
+from fastjag.analyses.dimuon.config import ANY, DimuonConfig
 from fastjag.analyses.dimuon.observables import (
     MUON_BRANCHES,
     OPTIONAL_BRANCHES,
@@ -21,6 +19,7 @@ from fastjag.analyses.dimuon.observables import (
     branches_of,
     pair_columns,
 )
+from fastjag.analyses.dimuon.results import DimuonResults
 from fastjag.core.arrays import Array
 from fastjag.core.checks import near_misses, needs
 from fastjag.io import Batch, Skipped, iterate
@@ -34,25 +33,7 @@ from fastjag.selection import LumiMask, as_flags, event_flags
 CLASSES = ("OS", "SS")
 
 
-@dataclass
-class Prepared:
-    """Where the tables are, and what was cut on the way."""
-
-    directory: Path
-    cutflow: dict[str, int]
-    absent: list[str]  #: triggers and branches that cuts ask for and some files do not have
-    skipped: list[Skipped] = field(default_factory=list)
-
-
-def prepare(
-    config: Config,
-    out: str | os.PathLike[str],
-    *,
-    step: int | str = "100 MB",
-    on_error: str = "raise",
-    progress: bool | None = None,
-    threads: int | None = None,
-) -> Prepared:
+def prepare(results: DimuonResults, *, step: int | str = "100 MB", on_error: str = "raise") -> None:
     """Read the files of a configuration in batches and write one table per charge class.
 
     Events have two or more muons with ``config.muon_id`` ("any": whatever their identification), a
@@ -65,10 +46,11 @@ def prepare(
       that pass all the others;
     - ``all_pairs.parquet``: mass, charge and triggers of every pair before the cuts, and which of the
       cuts it passes;
-    - ``cutflow.json``.
+    - ``cutflow.json``: how many are left after each cut, and the triggers and branches that cuts
+      ask for and some files do not have.
 
     They appear together when the last file is read. Files named ``all_mu_*`` and ``all_jet_*`` are
-    read as the published pickles (:mod:`fastjag.analyses.dimuon.pickles`), pair by pair, all others
+    read as the published pickles (:mod:`fastjag.analyses.dimuon.skims`), pair by pair, all others
     as ROOT files.
 
     Where a file lacks optional branches its columns are NaN, and its triggers did not fire.
@@ -77,8 +59,7 @@ def prepare(
     no file has, and ValueError where nothing is left.
     """
     needs("pyarrow", "arrow")
-    import pyarrow as pa
-
+    config = results.config
     cuts = dict.fromkeys((*config.lower, *config.upper))
     asked = [b for c in cuts for b in ([c] if c.startswith("HLT_") else branches_of(c))]
     triggers = tuple(dict.fromkeys([*TRIGGERS, *(c for c in cuts if c.startswith("HLT_"))]))
@@ -89,12 +70,16 @@ def prepare(
     columns += ["Jet_pt"] if config.require_jet else []
     with _naming_any(config):
         inputs = _Inputs(
-            config, columns, [*OPTIONAL_BRANCHES, *triggers], step, on_error, progress
+            config, columns, [*OPTIONAL_BRANCHES, *triggers], step, on_error, results.progress
         )  # fmt: skip
     cutflow: dict[str, int] = {}
     absent: set[str] = set()
     there: set[str] = set()
-    with results_directory(out) as directory, _naming_any(config), ExitStack() as stack:
+    with (
+        results_directory(results.folder("prepare")) as directory,
+        _naming_any(config),
+        ExitStack() as stack,
+    ):
         tables: dict[str, NewParquet] = {}
         batches = stack.enter_context(closing(inputs.batches()))
         n_events = 0
@@ -103,11 +88,11 @@ def prepare(
             branches = {*batch.flat, *_jagged_branches(batch)}
             absent.update(b for b in asked if b not in branches)
             there |= branches
-            for name, rows in _pairs(batch, config, certified, triggers, cutflow, threads):
+            for name, rows in _pairs(batch, config, certified, triggers, cutflow, results.threads):
                 if name not in tables:
                     table = NewParquet(directory / f"{name}.parquet")
                     tables[name] = stack.enter_context(table)
-                tables[name].write(pa.table(rows))
+                tables[name].write(rows)
         if n_events == 0:
             left_out = "; ".join(s.reason for s in inputs.skipped)
             raise ValueError("the files hold no events" + (f" ({left_out})" if left_out else ""))
@@ -124,11 +109,10 @@ def prepare(
                 "files": inputs.files,
             },
         )
-    return Prepared(Path(out), cutflow, sorted(absent), inputs.skipped)
 
 
 @contextmanager
-def _naming_any(config: Config) -> Iterator[None]:
+def _naming_any(config: DimuonConfig) -> Iterator[None]:
     """Errors about an identification that a file does not have say how to ask for none."""
     try:
         yield
@@ -145,19 +129,19 @@ class _Inputs:
     """The files of a configuration, ROOT files and published pickles, as batches."""
 
     def __init__(
-        self, config: Config, columns: Sequence[str], optional: Sequence[str], step: int | str,
+        self, config: DimuonConfig, columns: Sequence[str], optional: Sequence[str], step: int | str,
         on_error: str, progress: bool | None,
     ) -> None:  # fmt: skip
-        found = find_files(list(config.files))
-        self.files = [path for path, _ in found]
+        files = find_files(list(config.files))
+        self.files = [path for path, _ in files]
         self.skipped: list[Skipped] = []
-        self._pairs = pickles.paired(path for path in self.files if pickles.is_skim(path))
+        self._pairs = skims.paired(path for path in self.files if skims.is_skim(path))
         if self._pairs and config.golden_json:
             raise ValueError(
                 f"{self._pairs[0][0]}: golden_json cannot be applied to the published pickles, which "
                 "have no run numbers; they hold certified events only"
             )
-        root = [f"{p}:{t}" if t else p for p, t in found if not pickles.is_skim(p)]
+        root = [f"{p}:{t}" if t else p for p, t in files if not skims.is_skim(p)]
         self._root = root and iterate(
             root, columns, step=step, on_error=on_error, progress=progress, optional=optional
         )
@@ -201,7 +185,7 @@ class _Inputs:
         with progress_bar("reading pickles", len(self._pairs), self._progress) as advance:
             for muons, jets in self._pairs:
                 try:
-                    yield pickles.read_pair(muons, jets, self._columns, self._optional)
+                    yield skims.read_pair(muons, jets, self._columns, self._optional)
                 except OSError as error:
                     if self._on_error == "raise":
                         raise
@@ -217,7 +201,7 @@ def _jagged_branches(batch: Batch) -> list[str]:
 
 def _pairs(
     batch: Batch,
-    config: Config,
+    config: DimuonConfig,
     certified: LumiMask | None,
     triggers: Sequence[str],
     cutflow: dict[str, int],
@@ -254,7 +238,7 @@ def _pairs(
         columns[trigger] = np.zeros(len(event), bool)
         if trigger in batch.flat:
             columns[trigger] = event_flags(batch, trigger)[event]
-    passes = _cuts(config, columns)
+    passes = passing_cuts(config, columns)
     passing, not_isolation = np.ones(len(event), bool), np.ones(len(event), bool)
     for (name, step), passed in passes.items():
         passing &= passed
@@ -277,7 +261,9 @@ def _pairs(
     return rows
 
 
-def _cuts(config: Config, columns: dict[str, Array]) -> dict[tuple[str, str], NDArray[np.bool_]]:
+def passing_cuts(
+    config: DimuonConfig, columns: dict[str, Array]
+) -> dict[tuple[str, str], NDArray[np.bool_]]:
     """Column and name of every cut, and the pairs that pass it."""
     passes = {}
     for bounds, sign, test in (

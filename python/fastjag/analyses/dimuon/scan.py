@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fastjag.analyses.dimuon.config import ScanSettings
 from fastjag.analyses.dimuon.preprocess import Floats
-from fastjag.core.checks import near_misses
+from fastjag.analyses.dimuon.results import DimuonResults
+from fastjag.reporting.output import results_directory, write_json
 from fastjag.statistics import mass_scan
 
 #: Masses [GeV] of what decays to two muons and is seen (Particle Data Group, 2024).
@@ -26,85 +25,58 @@ KNOWN = {
 }
 
 
-@dataclass(frozen=True)
-class ScanSettings:
-    """Range [GeV], bins and toys: see :func:`fastjag.statistics.mass_scan`."""
-
-    low: float = 2.0
-    high: float = 120.0
-    resolution: float = 0.015
-    sr_bins: int = 4
-    sb_bins: int = 12
-    degree: int = 8
-    toys: int = 300
-
-    @property
-    def model(self) -> str:
-        """The background, in words."""
-        return (
-            f"Bins of {self.resolution:.2%} in mass between {self.low:g} and {self.high:g} GeV. At every "
-            f"bin a window of {self.sr_bins} bins between {self.sb_bins} + {self.sb_bins} sideband bins, or "
-            f"two thirds of them, whose background is the exponential of a polynomial in ln(mass), its degree "
-            f"chosen by F test up to {self.degree}, fitted to the sidebands by Poisson likelihood without the "
-            f"bins of peaks already found; windows without a fit are not used; look-elsewhere effect from "
-            f"{self.toys} background-only spectra that are scanned in the same way."
-        )
-
-
-def scan_settings(given: Mapping[str, Any]) -> ScanSettings:
-    """Settings from the ``[scan]`` section of a configuration; errors name near misses."""
-    known = [f.name for f in fields(ScanSettings)]
-    for name in given:
-        if name not in known:
-            raise ValueError(f"unknown key in scan: {name!r}: {near_misses(name, known)}")
-    for name, value in given.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ValueError(f"scan.{name} must be a number, got {value!r}")  # noqa: TRY004
-    return ScanSettings(**given)
+def scan(results: DimuonResults) -> None:
+    """Scan the opposite-sign pairs before the cuts."""
+    pairs = results.prepared("all_pairs", {"dimu_mass", "charge"}.__contains__)
+    masses = pairs["dimu_mass"][pairs["charge"] == 0].astype(np.float64)
+    record = scan_spectrum(masses, results.config.scan, results.config.seed)
+    with results_directory(results.folder("scan")) as directory:
+        write_json(directory / "scan.json", record)
 
 
 def scan_spectrum(masses: Floats, settings: ScanSettings, seed: int) -> dict[str, Any]:
     """Peaks, their names, and the most significant place besides them; all that was fitted."""
-    values = {f.name: getattr(settings, f.name) for f in fields(settings)}
     try:
-        found = mass_scan(masses, **values, seed=seed)
+        fitted = mass_scan(masses, **vars(settings), seed=seed)
     except ValueError as error:
         raise ValueError(f"scan: {error}") from None
     # Windows that hold nothing of a peak.
     half = (1 + settings.resolution) ** (settings.sr_bins / 2) * (1 - 1e-9)
-    outside = found.usable.copy()
-    for peak in found.peaks:
-        outside &= (found.mass * half <= peak.low) | (found.mass / half >= peak.high)
-    where = int(np.where(outside, found.Z, -1).argmax()) if outside.any() else None
+    outside = fitted.usable.copy()
+    for peak in fitted.peaks:
+        outside &= (fitted.mass * half <= peak.low) | (fitted.mass / half >= peak.high)
+    where = int(np.where(outside, fitted.Z, -1).argmax()) if outside.any() else None
     elsewhere = None if where is None else {
-        "mass": found.mass[where], "Z": found.Z[where], "S": found.S[where], "B": found.B[where],
-        "Z_global": found.global_Z(found.Z[where]), "p_global": found.global_p(found.Z[where]),
+        "mass": fitted.mass[where], "Z": fitted.Z[where], "S": fitted.S[where], "B": fitted.B[where],
+        "Z_global": fitted.global_Z(fitted.Z[where]), "p_global": fitted.global_p(fitted.Z[where]),
     }  # fmt: skip
     return {
-        "model": settings.model,
+        "model": _model(settings),
         "seed": seed,
         "n_pairs": len(masses),
-        "n_in_range": int(found.counts.sum()),
+        "n_in_range": int(fitted.counts.sum()),
         "peaks": [
-            {**peak._asdict(), "p_global": found.global_p(peak.Z), "names": _names(peak)}
-            for peak in sorted(found.peaks)
+            {**peak._asdict(), "p_global": fitted.global_p(peak.Z), "names": _names(peak)}
+            for peak in sorted(fitted.peaks)
         ],
         "elsewhere": elsewhere,
-        **{name: getattr(found, name) for name in (
+        **{name: getattr(fitted, name) for name in (
             "edges", "counts", "expected", "mass", "Z", "S", "B", "error", "usable", "degree", "p_fit",
             "toy_maxima", "upcrossings")},
     }  # fmt: skip
 
 
+def _model(s: ScanSettings) -> str:
+    """The background, in words."""
+    return (
+        f"Bins of {s.resolution:.2%} in mass between {s.low:g} and {s.high:g} GeV. At every bin a window "
+        f"of {s.sr_bins} bins between {s.sb_bins} + {s.sb_bins} sideband bins, or two thirds of them, "
+        "whose background is the exponential of a polynomial in ln(mass), its degree chosen by F test up "
+        f"to {s.degree}, fitted to the sidebands by Poisson likelihood without the bins of peaks already "
+        "found; windows without a fit are not used; look-elsewhere effect from "
+        f"{s.toys} background-only spectra that are scanned in the same way."
+    )
+
+
 def _names(peak: Any) -> list[str]:
     return [name for name, mass in KNOWN.items() if peak.low <= mass <= peak.high]
-
-
-def pair_masses(prepared: Path, charge_class: str) -> Floats:
-    """Masses [GeV] of all pairs of a charge class before the cuts, from ``all_pairs.parquet``."""
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(prepared / "all_pairs.parquet", columns=["dimu_mass", "charge"])
-    charge = table["charge"].to_numpy()
-    chosen = charge == 0 if charge_class == "OS" else np.abs(charge) == 2
-    return np.asarray(table["dimu_mass"].to_numpy()[chosen], np.float64)

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastjag import toys
-from fastjag.analyses.dimuon.bumps import Curve, cut_curve, discriminant_of, reweighted
 from fastjag.analyses.dimuon.check import Closure, closure
-from fastjag.analyses.dimuon.config import Config
+from fastjag.analyses.dimuon.config import FINE, DimuonConfig
+from fastjag.analyses.dimuon.cuts import Curve, cut_curve, reweighted
 from fastjag.analyses.dimuon.observables import pair_columns
+from fastjag.analyses.dimuon.pairs import WindowPairs
+from fastjag.analyses.dimuon.prepare import passing_cuts
 from fastjag.analyses.dimuon.preprocess import Preprocessing
-from fastjag.analyses.dimuon.samples import Events, draw_samples
-from fastjag.analyses.dimuon.sections import FINE
+from fastjag.analyses.dimuon.results import DimuonResults
+from fastjag.analyses.dimuon.run import run
+from fastjag.analyses.dimuon.samples import draw_samples
+from fastjag.analyses.dimuon.significance import ScoredPairs
 from fastjag.core.checks import at_least
 from fastjag.models.flow import fit_flows
 from fastjag.models.flow_training import FlowSettings
@@ -29,7 +33,7 @@ _DEGREE = 5
 _TRIGGER = "HLT_TrkMu15_DoubleTrkMu5NoFiltersNoVtx"
 
 #: Cuts, window and features of the published search; its stages small enough for a laptop.
-CONFIG = Config(
+CONFIG = DimuonConfig(
     name="toys",
     files=(),
     window=Window(5, 9, 10.6, 16, sr_edges=12),
@@ -110,9 +114,17 @@ def write_search(
     return config
 
 
+def demo(
+    out: str | os.PathLike[str], *, seed: int = 1, told: Callable[[str], None] | None = None
+) -> DimuonResults:
+    """Toys as many as the published events, 270 of them Upsilons, and the whole search of them."""
+    config = write_search(Path(out) / "toys.root", 80_000, signal=270, seed=seed)
+    return run(DimuonConfig.read(config), out, told=told)
+
+
 def toy_events(
-    n_events: int, *, signal: int = 0, seed: int = 0, config: Config = CONFIG
-) -> dict[str, Events]:
+    n_events: int, *, signal: int = 0, seed: int = 0, config: DimuonConfig = CONFIG
+) -> dict[str, WindowPairs]:
     """The same toys without a file: "OS" and "SS" events that ``prepare`` would give.
 
     Cuts, features and window are those of ``config``, which can ask for what muons and triggers
@@ -120,32 +132,25 @@ def toy_events(
     """
     columns = [c for c in toys.BRANCHES if c.startswith(("Muon_", "HLT_"))]
     parameters = toys.upsilon_search(_share(n_events, signal))
-    parts: dict[str, list[Events]] = {"OS": [], "SS": []}
+    parts: dict[str, list[WindowPairs]] = {"OS": [], "SS": []}
     for chunk in toys.generate(n_events, seed, parameters, columns):
         muons = chunk["Muon"]
         good = muons[config.muon_id].astype(bool)
         charge, table = pair_columns(muons, None, good, threads=1)
         event = table.pop("event")
         table |= {name: chunk[name][event] for name in columns if name.startswith("HLT_")}
-        mass = table["dimu_mass"].astype(np.float64)
-        w = config.window
-        passing = (mass >= w.sb_left) & (mass < w.sb_right)
-        for name, bound in config.lower.items():
-            passing &= table[name] >= bound
-        for name, bound in config.upper.items():
-            passing &= table[name] <= bound
-        every = Events(
-            mass,
-            {f: table[f].astype(np.float64) for f in config.features},
-            (mass < w.sr_left) | (mass >= w.sr_right),
-        )
-        for name, chosen in (("OS", charge == 0), ("SS", charge != 0)):
-            parts[name].append(every[passing & chosen])
-    return {name: _joined(some) for name, some in parts.items()}
+        passing = np.ones(len(charge), bool)
+        for passed in passing_cuts(config, table).values():
+            passing &= passed
+        for name, chosen in (("OS", passing & (charge == 0)), ("SS", passing & (charge != 0))):
+            mass = table["dimu_mass"][chosen].astype(np.float64)
+            features = {f: table[f][chosen].astype(np.float64) for f in config.features}
+            parts[name].append(WindowPairs.select(mass, features, config.window))
+    return {name: WindowPairs.concatenate(some) for name, some in parts.items()}
 
 
 @dataclass(frozen=True)
-class Found:
+class ToySearch:
     """What a search found in one charge class: curves by discriminant ("classifier" and every feature)."""
 
     inclusive: Significance
@@ -155,7 +160,7 @@ class Found:
 
 
 def search_events(
-    events: Mapping[str, Events],
+    events: Mapping[str, WindowPairs],
     *,
     train_on: str = "OS",
     flow: FlowSettings | str = "fast",
@@ -165,8 +170,8 @@ def search_events(
     seed: int = 1,
     threads: int | None = 1,
     check: bool = False,
-    config: Config = CONFIG,
-) -> dict[str, Found]:
+    config: DimuonConfig = CONFIG,
+) -> dict[str, ToySearch]:
     """The search in memory, nothing written: for studies of hundreds of toys.
 
     Flow, samples, classifier and fits are those of the stages. ``events`` are what
@@ -178,12 +183,12 @@ def search_events(
     fitted = Preprocessing.fit(opposite.features, opposite.mass, opposite.sideband, seed)
     rows = {name: fitted.transform(x.features, x.mass) for name, x in events.items()}
     kept = {name: x[rows[name].kept] for name, x in events.items()}
-    beside = kept[train_on].sideband
+    sideband = kept[train_on].sideband
     values, mass = rows[train_on].values, rows[train_on].mass
-    flows = fit_flows(flow, flow_seeds, values[beside], mass[beside], progress=False)
+    flows = fit_flows(flow, flow_seeds, values[sideband], mass[sideband], progress=False)
     drawn = draw_samples(flows, fitted, kept[train_on], config.window, degree=_DEGREE, seed=seed)
     scored = fold_scores(
-        drawn.signal_region, values, ~beside, others={tested: rows[tested].values},
+        drawn.signal_region, values, ~sideband, others={tested: rows[tested].values},
         settings=classifier, seed=seed, threads=threads, progress=False,
     )  # fmt: skip
     scores = {train_on: scored.data, tested: scored.others[tested]}
@@ -191,20 +196,18 @@ def search_events(
     if check:
         closed = closure(
             config.features, drawn.sideband, fitted.scale_mass(drawn.sideband_mass),
-            values[beside], mass[beside], seed=seed, threads=threads,
+            values[sideband], mass[sideband], seed=seed, threads=threads,
         )  # fmt: skip
     result = {}
     for name, sample in kept.items():
-        discriminants = {"classifier": scores[name]}
         plain = fitted.without_noise(rows[name].values)
-        for i, feature in enumerate(config.features):
-            discriminants[feature] = discriminant_of(feature, plain[:, i])
+        cut_on = ScoredPairs.of(sample, config.features, plain, scores[name], None).discriminants
         left, inside, right, _ = config.window.count(sample.mass)
-        result[name] = Found(
+        result[name] = ToySearch(
             significance(left, inside, right, window=config.window, degree=_DEGREE),
             {
                 what: cut_curve(sample, x, config.window, degree=_DEGREE, rates=rates)
-                for what, x in discriminants.items()
+                for what, x in cut_on.items()
             },
             reweighted(sample, scores[name], config.window, degree=_DEGREE),
             closed if name == train_on else None,
@@ -217,13 +220,3 @@ def _share(n_events: int, signal: int) -> float:
     if at_least("signal", signal, 0) > n_events:
         raise ValueError(f"signal must not be more than the {n_events} events, got {signal}")
     return signal / n_events
-
-
-def _joined(parts: list[Events]) -> Events:
-    first = parts[0]
-    return replace(
-        first,
-        mass=np.concatenate([p.mass for p in parts]),
-        features={f: np.concatenate([p.features[f] for p in parts]) for f in first.features},
-        sideband=np.concatenate([p.sideband for p in parts]),
-    )

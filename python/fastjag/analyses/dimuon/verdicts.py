@@ -24,19 +24,19 @@ def verdicts(
     ``closure`` and ``background`` are the contents of those files; ``control`` is why the charge
     class ``other`` is left out, if it is.
     """
-    found = {CLOSURE: _closure(closure)}
+    checks = {CLOSURE: _closure(closure)}
     chi2, dof = background["chi2"], background["dof"]
     warning = bad_fits({"background": (chi2, dof)})
-    found[BACKGROUND] = {
+    checks[BACKGROUND] = {
         "passes": not warning,
         "says": warning + " Number and masses of the flows' samples follow from it." if warning else
         f"The background fit describes the sidebands: chi2 / dof = {chi2:.1f} / {dof}.",
     }  # fmt: skip
     if control is not None:
-        found["control"] = {
+        checks["control"] = {
             "passes": None, "says": f"! There is no control: {other} pairs are left out, as {control}."
         }  # fmt: skip
-    return found
+    return checks
 
 
 def _closure(parts: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import uproot
+from search_samples import prepared
 
 from fastjag import toys
-from fastjag.analyses.dimuon.config import Config
-from fastjag.analyses.dimuon.pickles import _Unpickler, paired, read_pair
-from fastjag.analyses.dimuon.prepare import prepare
+from fastjag.analyses.dimuon.config import DimuonConfig
+from fastjag.analyses.dimuon.skims import _Unpickler, paired, read_pair
 from fastjag.io.files import ReadError
 from fastjag.statistics import Window
 
@@ -108,7 +108,7 @@ def skim(tmp_path_factory):
 
 
 def search(files, **changes):
-    return Config(
+    return DimuonConfig(
         "toy", tuple(map(str, files)), Window(5, 9, 10.6, 16), ("dimu_pt",),
         lower={"mu0_pt": 17, "HLT_TrkMu15_DoubleTrkMu5NoFiltersNoVtx": 1, "mu1_iso04": 0.1},
         **changes,
@@ -117,14 +117,16 @@ def search(files, **changes):
 
 @pytest.mark.parametrize("require_jet", [False, True])
 def test_same_tables_as_from_root(skim, tmp_path, require_jet):
-    root = prepare(search([skim / "toys.root"], require_jet=require_jet), tmp_path / "root")
-    done = prepare(search([skim / "all_*"], require_jet=require_jet), tmp_path / "pickles")
-    assert done.cutflow == root.cutflow
-    assert done.cutflow["OS pairs"] > 100
-    names = sorted(p.name for p in (tmp_path / "root").glob("*.parquet"))
+    root = prepared(search([skim / "toys.root"], require_jet=require_jet), tmp_path / "root")
+    done = prepared(search([skim / "all_*"], require_jet=require_jet), tmp_path / "pickles")
+    assert done["cutflow"] == root["cutflow"]
+    assert done["cutflow"]["OS pairs"] > 100
+    names = sorted(p.name for p in (tmp_path / "root" / "prepare").glob("*.parquet"))
     assert len(names) == 5
     for name in names:
-        ours, theirs = (pq.read_table(tmp_path / of / name) for of in ("pickles", "root"))
+        ours, theirs = (
+            pq.read_table(tmp_path / of / "prepare" / name) for of in ("pickles", "root")
+        )
         assert ours.schema == theirs.schema
         for column in ours.column_names:  # jets of events without one are NaN
             a, b = ours[column].to_numpy(), theirs[column].to_numpy()
@@ -256,16 +258,18 @@ class TestErrors:
         (tmp_path / "golden.json").write_text('{"7": [[3, 4]]}')
         config = search([skim / "all_*"], golden_json=str(tmp_path / "golden.json"))
         with pytest.raises(ValueError, match="golden_json cannot be applied to the published"):
-            prepare(config, tmp_path / "out")
+            prepared(config, tmp_path / "out")
 
     def test_skipping(self, skim, tmp_path):
         for name in ("all_mu_A", "all_jet_A", "all_mu_B"):
             (tmp_path / name).write_bytes((skim / name).read_bytes())
         (tmp_path / "all_jet_B").write_bytes(b"\x80")
         config = search([tmp_path / "all_*"])
-        done = prepare(config, tmp_path / "out", on_error="skip")
-        assert done.cutflow["events read"] == 1800
-        assert [s.reason for s in done.skipped] == [f"{tmp_path}/all_jet_B: the pickle is cut off"]
+        done = prepared(config, tmp_path / "out", on_error="skip")
+        assert done["cutflow"]["events read"] == 1800
+        assert [s["reason"] for s in done["skipped"]] == [
+            f"{tmp_path}/all_jet_B: the pickle is cut off"
+        ]
         with pytest.raises(ReadError, match="all_jet_B: the pickle is cut off"):
-            prepare(config, tmp_path / "other")
-        assert not (tmp_path / "other").exists()
+            prepared(config, tmp_path / "other")
+        assert not (tmp_path / "other" / "prepare").exists()

@@ -14,10 +14,11 @@ pytest.importorskip("xgboost")
 
 from fastjag import toys
 from fastjag.__main__ import app
-from fastjag.analyses.dimuon.bumps import cut_curve
-from fastjag.analyses.dimuon.config import Config
+from fastjag.analyses.dimuon.config import DimuonConfig
+from fastjag.analyses.dimuon.cuts import cut_curve
 from fastjag.analyses.dimuon.gallery import CAPTIONS
-from fastjag.analyses.dimuon.search import STAGES, Search
+from fastjag.analyses.dimuon.results import DimuonResults
+from fastjag.analyses.dimuon.run import STAGES, run
 
 TOML = """
 seed = 3
@@ -70,14 +71,14 @@ def done(tmp_path_factory):
     toys.write(folder / "toys.root", 6000, seed=1)
     (folder / "search.toml").write_text(TOML)
     said = []
-    Search(Config.read(folder / "search.toml"), folder / "out").run(told=said.append)
+    run(DimuonConfig.read(folder / "search.toml"), folder / "out", told=said.append)
     return folder, said
 
 
 def run_again(folder, text=TOML):
     (folder / "search.toml").write_text(text)
     said = []
-    Search(Config.read(folder / "search.toml"), folder / "out").run(told=said.append)
+    run(DimuonConfig.read(folder / "search.toml"), folder / "out", told=said.append)
     return [line.split(":")[0] for line in said if line.endswith("running")]
 
 
@@ -127,24 +128,24 @@ def test_every_score_is_kept(done):
     """So that bands and null runs can be recomputed, too."""
     folder, _ = done
     out = folder / "out"
-    search = Search(Config.read(folder / "search.toml"), out)
+    results = DimuonResults(DimuonConfig.read(folder / "search.toml"), out)
     found = json.loads((out / "significance" / "significance.json").read_text())
     for c in ("OS", "SS"):
-        events, _ = search.preprocessed(c)
+        pairs, _ = results.preprocessed[c]
         table = pq.read_table(out / "classify" / f"bootstrap_{c}.parquet")
         assert ("fold" in table.column_names) == (c == "OS")
         assert set(table["experiment"].to_pylist()) == {1, 2}
-        again = list(search.bootstraps(c))
-        assert [len(scores) for _, scores in again] == [len(events)] * 2
+        again = list(results.bootstraps(c))
+        assert [len(scores) for _, scores in again] == [len(pairs)] * 2
         rows, scores = again[1]
-        curve = cut_curve(events[rows], scores, search.config.window, degree=2, rates=[1.0, 0.3])
+        curve = cut_curve(pairs[rows], scores, results.config.window, degree=2, rates=[1.0, 0.3])
         band = found[c]["bands"]
         at = [band["wanted"].index(rate) for rate in curve.wanted]
         Z = [band["curves"]["classifier"]["Z"][1][i] for i in at]
         assert pytest.approx(curve.result.Z.tolist(), abs=1e-6) == Z
-    (events, values, scores), *none = search.null_runs()
+    (pairs, values, scores), *none = results.null_runs()
     assert not none
-    assert len(events) == len(values) == len(scores) > 100
+    assert len(pairs) == len(values) == len(scores) > 100
     assert found["null"]["experiments"] == 1
     for name in ("background", "validation", "roc"):
         table = pq.read_table(out / "classify" / f"{name}.parquet")
@@ -165,9 +166,8 @@ def test_trained_on_same_sign_in_latent_space_with_peaks(done, tmp_path):
         "toys.root", str(folder / "toys.root")
     )
     (tmp_path / "search.toml").write_text(text)
-    search = Search(Config.read(tmp_path / "search.toml"), tmp_path / "out")
-    search.run(["significance"])
     out = tmp_path / "out"
+    results = run(DimuonConfig.read(tmp_path / "search.toml"), out, ["significance"])
     assert "fold" in pq.read_schema(out / "classify" / "SS.parquet").names
     assert "fold" not in pq.read_schema(out / "classify" / "OS.parquet").names
     found = json.loads((out / "significance" / "significance.json").read_text())
@@ -177,16 +177,16 @@ def test_trained_on_same_sign_in_latent_space_with_peaks(done, tmp_path):
     assert found["null"] is None
     background = json.loads((out / "samples" / "background.json").read_text())
     assert len(background["peak_tests"]["p_values"]) >= 1
-    assert search.background().expected == pytest.approx(background["expected"])
+    assert results.background().expected == pytest.approx(background["expected"])
     # The constants of the preprocessing are those of opposite sign, whatever flows learn from.
-    first, second = (Search(search.config, o).preprocessing() for o in (out, folder / "out"))
+    first, second = (DimuonResults(results.config, o).preprocessing for o in (out, folder / "out"))
     assert first == second
 
 
 @pytest.fixture
 def no_pictures(monkeypatch):
     """Drawing takes most of the time of a report."""
-    monkeypatch.setattr("fastjag.analyses.dimuon.pages.draw", lambda *_: [])
+    monkeypatch.setattr("fastjag.analyses.dimuon.report.draw", lambda *_: [])
 
 
 @pytest.mark.usefixtures("no_pictures")
@@ -209,8 +209,8 @@ def test_damaged_results_are_made_again(done, tmp_path):
     whole = pq.read_table(results / "OS.parquet")
     (results / "OS.parquet").write_bytes((results / "OS.parquet").read_bytes()[:-100])
     said = []
-    search = Search(Config.read(folder / "search.toml"), tmp_path / "copy" / "out")
-    search.run(told=said.append)
+    config, out = DimuonConfig.read(folder / "search.toml"), tmp_path / "copy" / "out"
+    run(config, out, told=said.append)
     assert said[-4:] == [
         "check: is there",
         "classify: running (OS.parquet has changed)",
@@ -220,13 +220,13 @@ def test_damaged_results_are_made_again(done, tmp_path):
     assert pq.read_table(results / "OS.parquet").equals(whole)
     (results / "SS.parquet").unlink()
     said.clear()
-    search.run(["classify"], told=said.append)
+    run(config, out, ["classify"], told=said.append)
     assert said[-1] == "classify: running (SS.parquet is missing)"
 
 
 def test_two_runs_agree(done, tmp_path):
     folder, _ = done
-    Search(Config.read(folder / "search.toml"), tmp_path / "again").run(["classify"])
+    run(DimuonConfig.read(folder / "search.toml"), tmp_path / "again", ["classify"])
     first, second = (
         pq.read_table(out / "classify" / "OS.parquet")["score"].to_numpy()
         for out in (folder / "out", tmp_path / "again")
@@ -245,17 +245,17 @@ def test_two_runs_agree(done, tmp_path):
 def test_wrong_settings_are_found_before_anything_runs(tmp_path, old, new, message):
     assert old in TOML
     (tmp_path / "search.toml").write_text(TOML.replace(old, new))
-    search = Search(Config.read(tmp_path / "search.toml"), tmp_path / "out")
+    config = DimuonConfig.read(tmp_path / "search.toml")
     with pytest.raises(ValueError, match=message):
-        search.run()
+        run(config, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_unknown_stage(done):
     folder, _ = done
-    search = Search(Config.read(folder / "search.toml"), folder / "out")
+    config = DimuonConfig.read(folder / "search.toml")
     with pytest.raises(ValueError, match="stage must be 'prepare' or"):
-        search.run(["flows"])
+        run(config, folder / "out", ["flows"])
 
 
 def test_command(done, tmp_path):

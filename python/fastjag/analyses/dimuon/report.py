@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from fastjag.analyses.dimuon.feature_pictures import bins_for
-from fastjag.analyses.dimuon.gallery import CAPTIONS, Findings, draw
-from fastjag.analyses.dimuon.mass_pictures import whole_edges
+from fastjag.analyses.dimuon.gallery import CAPTIONS, RATES, draw
+from fastjag.analyses.dimuon.pictures.features import bins_for
+from fastjag.analyses.dimuon.pictures.masses import whole_edges
 from fastjag.analyses.dimuon.preprocess import Floats
+from fastjag.analyses.dimuon.results import DimuonResults
 from fastjag.analyses.dimuon.verdicts import mark, picture_title, summary
 from fastjag.core.checks import needs
 from fastjag.io import write_histograms
@@ -17,89 +18,85 @@ from fastjag.reporting.output import results_directory, write_json
 from fastjag.reporting.report import Report, fixed
 from fastjag.statistics import log_p, p_text
 
-if TYPE_CHECKING:
-    from fastjag.analyses.dimuon.search import Search
 
-
-def write_report(search: Search) -> None:
+def report(results: DimuonResults) -> None:
     """Pictures (PNG and PDF), ``results.json``, ``histograms.root`` and ``report.html``."""
     needs("matplotlib", "plots")
-    found = Findings(search)
-    with results_directory(search.folder("report")) as directory:
-        drawn = draw(found, directory, search.progress)
-        write_histograms(directory / "histograms.root", _histograms(found))
-        results = _results(found)
-        write_json(directory / "results.json", results)
-        _write_page(found, results, directory, drawn)
+    with results_directory(results.folder("report")) as directory:
+        drawn = draw(results, directory)
+        write_histograms(directory / "histograms.root", _histograms(results))
+        numbers = _numbers(results)
+        write_json(directory / "results.json", numbers)
+        _write_page(results, numbers, directory, drawn)
 
 
 # ---- numbers ------------------------------------------------------------------------------------
 
 
-def _histograms(found: Findings) -> dict[str, Any]:
+def _histograms(results: DimuonResults) -> dict[str, Any]:
     """What the pictures show, for ROOT: masses of what passes each cut, the scan, the features."""
     import hist
 
-    def filled(edges: Floats, values: Floats, label: str, weight: float = 1.0) -> Any:
+    def fill(edges: Floats, values: Floats, label: str, weight: float = 1.0) -> Any:
         axis = hist.axis.Variable(edges, name="x", label=label)
         return hist.Hist(axis, storage=hist.storage.Weight()).fill(values, weight=weight)
 
-    def marked(picture: str) -> str:
-        wrong = picture_title(picture, found.checks)
+    def warn(picture: str) -> str:
+        wrong = picture_title(picture, checks)
         return wrong and f" ({wrong})"
 
-    histograms = {}
-    edges = whole_edges(found.window)
-    for charge_class in found.classes:
-        mass = found.preprocessed[charge_class][0].mass
-        for fit, chosen in found.passing(charge_class):
-            name = f"mass_{charge_class}_rate_{fit['wanted']:g}".replace(".", "p").replace("-", "m")
-            histograms[name] = filled(edges, mass[chosen], f"mass [GeV]{marked('masses')}")
-        before = found.table(f"{charge_class}_before_isolation", ["dimu_mass"])
-        if before is not None:
-            name = f"mass_{charge_class}_before_isolation"
-            histograms[name] = filled(edges, before["dimu_mass"], "mass [GeV]")
+    config, checks, histograms = results.config, results.checks(), {}
+    edges = whole_edges(config.window)
+    for c in sorted(results.classes):
+        mass = results.preprocessed[c][0].mass
+        for fit, chosen in results.passing(c, RATES):
+            name = f"mass_{c}_rate_{fit['wanted']:g}".replace(".", "p").replace("-", "m")
+            histograms[name] = fill(edges, mass[chosen], f"mass [GeV]{warn('masses')}")
+        before = results.prepared(f"{c}_before_isolation", "dimu_mass".__eq__)
+        if before:
+            histograms[f"mass_{c}_before_isolation"] = fill(
+                edges, before["dimu_mass"], "mass [GeV]"
+            )
     for name in ("counts", "expected"):
-        h = hist.Hist(hist.axis.Variable(found.scan["edges"], name="x", label="mass [GeV]"))
-        h.view()[...] = found.scan[name]
+        h = hist.Hist(hist.axis.Variable(results.scan["edges"], name="x", label="mass [GeV]"))
+        h.view()[...] = results.scan[name]
         histograms[f"scan_{name}"] = h
-    events, _ = found.preprocessed[found.trained]
-    drawn = found.search.preprocessing().inverse(found.samples["signal_region"])
-    for name in found.config.features:
-        edges, _ = bins_for(name, events.features[name])
-        inside = events.features[name][~events.sideband]
-        histograms[f"signal_region_{name}_data"] = filled(edges, inside, name)
-        histograms[f"signal_region_{name}_flows"] = filled(
-            edges, drawn[name], name + marked("samples"), 1 / found.n_flows
+    pairs, _ = results.trained
+    drawn = results.preprocessing.inverse(results.samples["signal_region"])
+    for name in config.features:
+        edges, _ = bins_for(name, pairs.features[name])
+        inside = pairs.features[name][~pairs.sideband]
+        histograms[f"signal_region_{name}_data"] = fill(edges, inside, name)
+        histograms[f"signal_region_{name}_flows"] = fill(
+            edges, drawn[name], name + warn("samples"), 1 / len(config.flow["seeds"])
         )
     return histograms
 
 
-def _results(found: Findings) -> dict[str, Any]:
+def _numbers(results: DimuonResults) -> dict[str, Any]:
     """Every number of the run with its configuration, seeds and versions."""
-    training = found.json("flow", "training")
-    classifier = found.json("classify", "training")
-    known = found.significance
+    training = results.json("flow", "training")
+    classifier = results.json("classify", "training")
     return {
-        "name": found.config.name,
-        **known,
-        "config": asdict(found.config),
-        "seeds": {**known["seeds"], "scan": found.scan["seed"]},
-        "cutflow": found.json("prepare", "cutflow"),
-        "scan": found.scan,
+        "name": results.config.name,
+        **results.significance,
+        "config": asdict(results.config),
+        "seeds": {**results.significance["seeds"], "scan": results.scan["seed"]},
+        "cutflow": results.json("prepare", "cutflow"),
+        "scan": results.scan,
         "flow": {"dropped": training["dropped"],
-                 "dequantised": found.search.preprocessing().discrete,
-                 "noise_seed": found.search.preprocessing().seed,
-                 "settings": asdict(found.search.flow_settings()),
+                 "dequantised": results.preprocessing.discrete,
+                 "noise_seed": results.preprocessing.seed,
+                 "settings": asdict(results.config.flow_settings()),
                  "best_epochs": [r["best_epoch"] for r in training["flows"]],
                  "validation_events": [r["validation_events"] for r in training["flows"]],
                  "validation_infinite": [
                      r["validation_infinite"][r["best_epoch"]] for r in training["flows"]
                  ]},
-        "background": found.json("samples", "background"),
-        "closure": found.json("check", "closure"),
+        "background": results.json("samples", "background"),
+        "closure": results.json("check", "closure"),
         "classifier": {k: v for k, v in classifier.items() if k != "losses"},
-        "events": {c: f"classify/{c}.parquet" for c in found.classes},
+        "events": {c: f"classify/{c}.parquet" for c in sorted(results.classes)},
     }  # fmt: skip
 
 
@@ -107,33 +104,33 @@ def _results(found: Findings) -> dict[str, Any]:
 
 
 def _write_page(
-    found: Findings, results: dict[str, Any], directory: Path, drawn: list[str]
+    results: DimuonResults, numbers: dict[str, Any], directory: Path, drawn: list[str]
 ) -> None:
-    w = found.window
-    first, *others = summary(results["checks"], results["table"])
-    page = Report(f"Dimuon search: {found.config.name}", first)
+    config, w = results.config, results.config.window
+    first, *others = summary(numbers["checks"], numbers["table"])
+    page = Report(f"Dimuon search: {config.name}", first)
     for sentence in others:
         page.text(sentence)
     page.text(
-        f"Features {', '.join(found.config.features)}. Signal region {w.sr_left:g} to {w.sr_right:g} "
+        f"Features {', '.join(config.features)}. Signal region {w.sr_left:g} to {w.sr_right:g} "
         f"GeV between sidebands from {w.sb_left:g} and to {w.sb_right:g} GeV."
     )
 
     def pictures(*names: str) -> None:
         for name in names:
             if name in drawn:
-                wrong = picture_title(name, results["checks"])
+                wrong = picture_title(name, numbers["checks"])
                 page.figure(directory / f"{name}.png", (wrong and f"{wrong}. ") + CAPTIONS[name])
 
     page.heading("Significances")
-    _significances(page, results)
+    _significances(page, numbers)
     pictures("significance", "masses", "after_cuts", "variations", "null")
     page.heading("Scan of the whole spectrum")
-    _scan_section(page, found.scan)
+    _scan_section(page, results.scan)
     pictures("scan")
     page.heading("Do the samples describe the sidebands?")
-    page.text(results["checks"]["closure"]["says"])
-    closure = results["closure"]
+    page.text(numbers["checks"]["closure"]["says"])
+    closure = numbers["closure"]
     page.text(
         "A classifier tries to tell samples from data in the sidebands, out of fold; an area under "
         "its ROC curve (AUC) of 0.5 means that it cannot."
@@ -151,17 +148,17 @@ def _write_page(
     page.heading("Samples in the signal region")
     pictures("background", "samples")
     page.heading("Trainings")
-    if results["flow"]["dequantised"]:
+    if numbers["flow"]["dequantised"]:
         page.text(
-            f"Discrete features, {', '.join(results['flow']['dequantised'])}, have uniform noise as wide "
-            f"as their steps in data and samples alike (seed {results['flow']['noise_seed']}), so that "
+            f"Discrete features, {', '.join(numbers['flow']['dequantised'])}, have uniform noise as wide "
+            f"as their steps in data and samples alike (seed {numbers['flow']['noise_seed']}), so that "
             "classifiers cannot tell samples by numbers between the values; cuts on them, tables and "
             "histograms are without it."
         )
-    _infinite(page, results["flow"])
+    _infinite(page, numbers["flow"])
     pictures("bands", "flow", "classifier")
     page.heading("Data")
-    cutflow = results["cutflow"]
+    cutflow = numbers["cutflow"]
     page.table(("step", "events or pairs"), list(cutflow["cutflow"].items()))
     if cutflow["absent_branches"]:
         page.text(f"Absent from some files: {', '.join(cutflow['absent_branches'])}.")
@@ -169,22 +166,22 @@ def _write_page(
         page.table(
             ("file left out", "reason"), [(s["file"], s["reason"]) for s in cutflow["skipped"]]
         )
-    _dropped_table(page, results["flow"]["dropped"])
+    _dropped_table(page, numbers["flow"]["dropped"])
     pictures("isolation", "triggers", "observables", "signal_region")
     page.heading("Settings")
-    page.settings(_flat({k: v for k, v in results["config"].items() if k != "files"}))
-    page.settings({f"seed of {k}": v for k, v in results["seeds"].items()} | results["versions"])
+    page.settings(_flat({k: v for k, v in numbers["config"].items() if k != "files"}))
+    page.settings({f"seed of {k}": v for k, v in numbers["seeds"].items()} | numbers["versions"])
     page.settings({"files": ", ".join(Path(f).name for f in cutflow["files"])})
     page.write(
         directory / "report.html",
         "Every number is in results.json, histograms in histograms.root, scores of all events in "
-        + " and ".join(results["events"].values()) + ".",
+        + " and ".join(numbers["events"].values()) + ".",
     )  # fmt: skip
 
 
-def _significances(page: Report, results: dict[str, Any]) -> None:
+def _significances(page: Report, numbers: dict[str, Any]) -> None:
     """The published table for this run."""
-    toys = any(row["toys"] for row in results["table"])
+    toys = any(row["toys"] for row in numbers["table"])
     page.text(
         "Z and p are local and asymptotic. "
         + ("p of toys, from background-only spectra, has its 68 % interval; global Z counts that the "
@@ -193,10 +190,10 @@ def _significances(page: Report, results: dict[str, Any]) -> None:
     )  # fmt: skip
     columns = ["pairs", "cut on", "selection", "rate", "S", "B", "Z", "p"]
     columns += ["p of toys", "global Z"] if toys else []
-    wrong = any(mark(row) for row in results["table"])
+    wrong = any(mark(row) for row in numbers["table"])
     columns += ["checks"] if wrong else []
     rows = []
-    for row in results["table"]:
+    for row in numbers["table"]:
         rate = "" if row["rate"] is None else f"{row['rate']:.3g}"
         cells = [row["pairs"] + (" (alternate)" if row["alternate"] else ""), row["discriminant"],
                  row["selection"] + (" (few events)" if row["few_events"] else ""), rate, fixed(row["S"], 1), fixed(row["B"], 1),
@@ -208,12 +205,12 @@ def _significances(page: Report, results: dict[str, Any]) -> None:
         cells += [mark(row).removeprefix("! ")] if wrong else []
         rows.append(cells)
     page.table(columns, rows)
-    if any(row["few_events"] for row in results["table"]):
+    if any(row["few_events"] for row in numbers["table"]):
         page.text(
             "(few events): fewer sideband bins are filled than the polynomial has coefficients; such "
             "a cut is not taken as the best."
         )
-    odd = sum(row["agrees"] is False for row in results["table"])
+    odd = sum(row["agrees"] is False for row in numbers["table"])
     if odd:
         page.text("! Toys and the asymptotic p-value disagree: trust the toys.")
 

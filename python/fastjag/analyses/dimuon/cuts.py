@@ -1,4 +1,4 @@
-"""Significances of the search: cuts on classifier scores and features, likelihood reweighting."""
+"""Significance after cuts on scores and features, and with likelihood reweighting."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastjag.analyses.dimuon.config import FINE
+from fastjag.analyses.dimuon.pairs import WindowPairs
 from fastjag.analyses.dimuon.preprocess import Floats
-from fastjag.analyses.dimuon.samples import Events
-from fastjag.analyses.dimuon.sections import FINE
 from fastjag.statistics import (
     Counts,
     Significance,
@@ -19,6 +19,8 @@ from fastjag.statistics import (
     sideband_cuts,
     significance,
 )
+
+CLASSIFIER, RANDOM = "classifier", "random"  # discriminants that are no features
 
 # How a preprocessed feature becomes a discriminant that is high for signal: |x| first, then -x.
 _ABSOLUTE = ("dimu_eta", "mu0_eta", "mu1_eta")
@@ -57,11 +59,11 @@ class Cuts(NamedTuple):
     wanted: Floats
 
     @staticmethod
-    def at(events: Events, discriminant: ArrayLike, rates: ArrayLike = FINE) -> Cuts:
+    def at(pairs: WindowPairs, discriminant: ArrayLike, rates: ArrayLike = FINE) -> Cuts:
         """Cuts on a discriminant at given sideband rates."""
         wanted = np.asarray(rates, np.float64)
-        cuts, reached = sideband_cuts(discriminant, events.sideband, wanted)
-        return Cuts(events.mass, np.asarray(discriminant, np.float64), cuts, reached, wanted)
+        cuts, reached = sideband_cuts(discriminant, pairs.sideband, wanted)
+        return Cuts(pairs.mass, np.asarray(discriminant, np.float64), cuts, reached, wanted)
 
 
 def fit_cuts(chosen: Sequence[Cuts], window: Window, degrees: Sequence[int]) -> list[list[Curve]]:
@@ -92,11 +94,11 @@ def fit_cuts(chosen: Sequence[Cuts], window: Window, degrees: Sequence[int]) -> 
 
 
 def cut_curve(
-    events: Events, discriminant: ArrayLike, window: Window, *, degree: int = 5,
+    pairs: WindowPairs, discriminant: ArrayLike, window: Window, *, degree: int = 5,
     rates: ArrayLike = FINE,
 ) -> Curve:  # fmt: skip
     """:func:`fit_cuts` for one discriminant."""
-    return fit_cuts([Cuts.at(events, discriminant, rates)], window, [degree])[0][0]
+    return fit_cuts([Cuts.at(pairs, discriminant, rates)], window, [degree])[0][0]
 
 
 def discriminant_of(feature: str, values: ArrayLike) -> Floats:
@@ -107,7 +109,7 @@ def discriminant_of(feature: str, values: ArrayLike) -> Floats:
 
 
 def signal_weights(
-    events: Events, scores: ArrayLike, window: Window, *, degree: int = 5
+    pairs: WindowPairs, scores: ArrayLike, window: Window, *, degree: int = 5
 ) -> Floats | None:
     """The classifier's ratio of signal to background for every event, (n_events,).
 
@@ -118,26 +120,26 @@ def signal_weights(
     score = np.asarray(scores, np.float64)
     if not ((score > 0) & (score < 1)).all():
         raise ValueError("scores must be probabilities between 0 and 1, both excluded")
-    left, signal, right, _ = window.count(events.mass)
+    left, signal, right, _ = window.count(pairs.mass)
     plain = significance(left, signal, right, window=window, degree=degree)
     if not plain.S > 0:
         return None
     mu = float(plain.S / (plain.S + plain.B))
     weights = np.asarray(np.clip((score / (1 - score) - (1 - mu)) / mu, 0, 1e9))
-    left, _, right, _ = window.count(events.mass, weights)
+    left, _, right, _ = window.count(pairs.mass, weights)
     return weights if left.sum() + right.sum() > 0 else None
 
 
 def reweighted(
-    events: Events, scores: ArrayLike, window: Window, *, degree: int = 5
+    pairs: WindowPairs, scores: ArrayLike, window: Window, *, degree: int = 5
 ) -> Significance:
     """The fit of all events with :func:`signal_weights`.
 
     Where there are none the experiment shows no excess: the fit without weights, with Z = 0.
     """
-    weights = signal_weights(events, scores, window, degree=degree)
-    left, signal, right, variances = window.count(events.mass, weights)
-    found = significance(left, signal, right, window=window, degree=degree, variances=variances)
+    weights = signal_weights(pairs, scores, window, degree=degree)
+    left, signal, right, variances = window.count(pairs.mass, weights)
+    fit = significance(left, signal, right, window=window, degree=degree, variances=variances)
     if weights is not None:
-        return found
-    return found._replace(q0=np.zeros(()), Z=np.zeros(()), p=np.full((), 0.5))
+        return fit
+    return fit._replace(q0=np.zeros(()), Z=np.zeros(()), p=np.full((), 0.5))

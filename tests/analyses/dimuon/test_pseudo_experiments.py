@@ -11,16 +11,16 @@ pytest.importorskip("xgboost")
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from fastjag.analyses.dimuon.experiments import (
-    Classifier,
-    Sample,
+from fastjag.analyses.dimuon.classifier import CathodeClassifier, ClassifierInput
+from fastjag.analyses.dimuon.preprocess import Preprocessing, Scale
+from fastjag.analyses.dimuon.pseudo_experiments import (
+    Experiment,
     bootstrap,
     digest,
+    make_or_reuse,
     null_run,
     null_seed,
-    remembered,
 )
-from fastjag.analyses.dimuon.preprocess import Preprocessing, Scale
 from fastjag.analyses.dimuon.samples import draw_null
 from fastjag.models.fold_scores import TreeSettings, fold_scores
 from fastjag.statistics import Window, fit_background
@@ -51,7 +51,7 @@ def events(seed, n=2000, signal=0, slope=0.8):
     values = LinearFlow(slope).sample(FITTED.scale_mass(mass), seed=seed)
     mass = np.r_[mass, rng.normal(9.8, 0.1, signal)]
     values = np.r_[values, rng.normal([0.2, 2.5], 0.3, (signal, 2))]
-    return Sample(values, mass)
+    return ClassifierInput(values, mass)
 
 
 def inside(mass):
@@ -61,8 +61,8 @@ def inside(mass):
 def classifier(slopes=(0.8,), **options):
     flows = [LinearFlow(s) for s in slopes]
     mass = np.random.default_rng(9).uniform(9, 10.6, 600)
-    background = Sample(flows[0].sample(FITTED.scale_mass(mass), seed=4), mass)
-    return Classifier(background, flows, FITTED, replace(SETTINGS, **options), threads=1)
+    background = ClassifierInput(flows[0].sample(FITTED.scale_mass(mass), seed=4), mass)
+    return CathodeClassifier(background, flows, FITTED, replace(SETTINGS, **options), threads=1)
 
 
 class TestCopies:
@@ -138,7 +138,7 @@ class TestExperiments:
         again, _ = draw_null(flows, FITTED, fit, seed=seed)
         np.testing.assert_array_equal(mass, again)
         assert null_seed(2, 3) != seed
-        found = null_run(classifier(), Sample(values, mass), inside(mass), 1, 3)
+        found = null_run(classifier(), ClassifierInput(values, mass), inside(mass), 1, 3)
         auc = roc_auc_score(inside(mass), found.scores)
         # Only what the mass itself does to the first feature.
         assert auc == pytest.approx(0.5, abs=0.06)
@@ -166,16 +166,14 @@ class TestExperiments:
         assert len(found[True].others["other"]) == 300
 
 
-class TestRemembered:
+class TestReuse:
     def make(self, calls):
         def one(number):
             calls.append(number)
             rng = np.random.default_rng(number)
-            from fastjag.analyses.dimuon.experiments import Experiment
-
             rows = rng.integers(9, size=9)
             return Experiment(
-                number, Sample(rng.random((9, 2)), rng.random(9)), rows, rng.random(9), rows,
+                number, ClassifierInput(rng.random((9, 2)), rng.random(9)), rows, rng.random(9), rows,
                 rows, rng.random(9),
             )  # fmt: skip
 
@@ -191,8 +189,8 @@ class TestRemembered:
             return make(number)
 
         with pytest.raises(KeyboardInterrupt):
-            remembered(tmp_path, "null", 4, "key", interrupted, False)
-        found = remembered(tmp_path, "null", 4, "key", make, False)
+            make_or_reuse(tmp_path, "null", 4, "key", interrupted, False)
+        found = make_or_reuse(tmp_path, "null", 4, "key", make, False)
         assert calls == [1, 2, 3, 4]
         for experiment in found:
             fresh = make(experiment.number)
@@ -203,13 +201,13 @@ class TestRemembered:
     @pytest.mark.parametrize("damage", ["truncated", "empty", "text", "other key"])
     def test_damaged_or_foreign_files_are_made_again(self, tmp_path, damage):
         calls = []
-        remembered(tmp_path, "null", 2, "key", self.make(calls), False)
+        make_or_reuse(tmp_path, "null", 2, "key", self.make(calls), False)
         path = tmp_path / "null2.npz"
         content = path.read_bytes()
         changed = {"truncated": content[:-200], "empty": b"", "text": b"no", "other key": content}
         path.write_bytes(changed[damage])
         key = "other" if damage == "other key" else "key"
-        remembered(tmp_path, "null", 2, key, self.make(calls), False)
+        make_or_reuse(tmp_path, "null", 2, key, self.make(calls), False)
         assert calls == [1, 2] + ([1, 2] if damage == "other key" else [2])
 
     def test_digest(self):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastjag.analyses.dimuon.mass_pictures import CLASSES, COLOURS
+from fastjag.analyses.dimuon.pictures.masses import CLASSES, COLOURS
 from fastjag.analyses.dimuon.preprocess import Floats
 from fastjag.reporting.plots import BLUE, panels, plain
 

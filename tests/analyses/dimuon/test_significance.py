@@ -9,10 +9,10 @@ from search_samples import PASSED, WANTED, WINDOW, scored
 
 pytest.importorskip("pyarrow")
 
-from fastjag.analyses.dimuon.bumps import cut_curve
-from fastjag.analyses.dimuon.findings import Scored, bands, findings, grid
-from fastjag.analyses.dimuon.samples import Events, check_bands
-from fastjag.analyses.dimuon.sections import COARSE, FINE
+from fastjag.analyses.dimuon.config import COARSE, FINE
+from fastjag.analyses.dimuon.cuts import cut_curve
+from fastjag.analyses.dimuon.pairs import WindowPairs
+from fastjag.analyses.dimuon.significance import ScoredPairs, bands, compute_significances, grid
 from fastjag.reporting.output import write_json
 from fastjag.statistics import Window, significance, toy_curve
 
@@ -20,7 +20,7 @@ from fastjag.statistics import Window, significance, toy_curve
 @pytest.fixture(scope="module")
 def found():
     classes = {"OS": scored(), "SS": scored(2, n=1500, signal=0, hole=True)}
-    return classes, findings(classes, "OS", WANTED, PASSED)
+    return classes, compute_significances(classes, "OS", WANTED, PASSED)
 
 
 def test_grid_equals_single_curves(found):
@@ -32,7 +32,7 @@ def test_grid_equals_single_curves(found):
         for c, some in classes.items():
             assert set(curves[degree, edges][c]) == {"classifier", "dimu_pt", "mu0_ip3d", "random"}
             one = cut_curve(
-                some.events, some.discriminants["mu0_ip3d"], replace(WINDOW, sr_edges=edges),
+                some.pairs, some.discriminants["mu0_ip3d"], replace(WINDOW, sr_edges=edges),
                 degree=degree, rates=WANTED.all_rates,
             )  # fmt: skip
             many = curves[degree, edges][c]["mu0_ip3d"]
@@ -64,7 +64,7 @@ def test_table(found):
             continue
         name = "classifier" if row["discriminant"] == "none" else row["discriminant"]
         x = some.discriminants[name]
-        chosen = some.events.mass if row["cut"] is None else some.events.mass[x >= row["cut"]]
+        chosen = some.pairs.mass if row["cut"] is None else some.pairs.mass[x >= row["cut"]]
         left, signal, right, _ = WINDOW.count(chosen)
         one = significance(left, signal, right, window=WINDOW, degree=2)
         expected = [float(one.S), float(one.B), float(one.Z)]
@@ -96,7 +96,7 @@ def test_no_excess_no_reweighting(found):
 def test_toys_are_those_of_the_curve(found):
     classes, result = found
     curve = cut_curve(
-        classes["OS"].events, classes["OS"].discriminants["dimu_pt"], WINDOW, degree=2,
+        classes["OS"].pairs, classes["OS"].discriminants["dimu_pt"], WINDOW, degree=2,
         rates=WANTED.all_rates,
     )  # fmt: skip
     toys = toy_curve(*curve.counts[:3], window=WINDOW, degree=2, toys=30, seed=4)
@@ -118,7 +118,7 @@ def test_spectra_have_bands(found):
 
 def test_without_toys_and_as_json(found, tmp_path):
     classes, _ = found
-    result = findings({"OS": classes["OS"]}, "OS", replace(WANTED, toys=0), PASSED)
+    result = compute_significances({"OS": classes["OS"]}, "OS", replace(WANTED, toys=0), PASSED)
     assert result["OS"]["toys"] == {}
     assert {row["toy_p"] for row in result["table"]} == {None}
     write_json(tmp_path / "a.json", result)
@@ -134,7 +134,7 @@ def test_bands():
     Z = np.array(band["Z"])
     assert Z.shape == (6, len(result["wanted"]))
     inclusive = [
-        cut_curve(s.events, np.zeros(len(s.events)), WINDOW, degree=2, rates=[1.0]).result.Z[0]
+        cut_curve(s.pairs, np.zeros(len(s.pairs)), WINDOW, degree=2, rates=[1.0]).result.Z[0]
         for s in experiments
     ]
     np.testing.assert_allclose(Z[:, 0], inclusive, atol=1e-9)
@@ -148,18 +148,18 @@ def test_bands():
 def test_a_cut_that_leaves_too_few_to_fit_is_not_the_best():
     """Two of the sideband bins filled do not hold a parabola, whatever significance they give."""
     loose = scored(3, n=3000, signal=40)
-    mass = np.r_[loose.events.mass, 5.5, 5.5, 14.0, np.full(30, 9.8)]
+    mass = np.r_[loose.pairs.mass, 5.5, 5.5, 14.0, np.full(30, 9.8)]
     score = np.r_[loose.discriminants["classifier"], np.full(33, 0.995)]
-    events = Events(mass, {}, (mass < 9) | (mass >= 10.6))
+    events = WindowPairs(mass, {}, (mass < 9) | (mass >= 10.6))
     rates = [1.0, 0.3, 3 / np.count_nonzero(events.sideband)]
     curve = cut_curve(events, score, WINDOW, degree=2, rates=rates)
     assert curve.few.tolist() == [False, False, True]
     assert (curve.counts.left[2].sum(), curve.counts.right[2].sum()) == (2, 1)
     assert curve.result.Z[2] == curve.result.Z.max() > curve.result.Z[curve.best]
     assert curve.best in (0, 1)
-    only = Scored(events, {"classifier": score})
+    only = ScoredPairs(events, {"classifier": score})
     wanted = replace(WANTED, rates=rates)
-    result = findings({"OS": only}, "OS", wanted, PASSED)
+    result = compute_significances({"OS": only}, "OS", wanted, PASSED)
     curve = cut_curve(events, score, WINDOW, degree=2, rates=wanted.all_rates)
     assert not curve.few[curve.best]
     assert curve.result.Z[curve.best] < curve.result.Z.max()
@@ -180,20 +180,6 @@ def test_cuts_that_leave_nothing_are_nan_in_bands():
     assert np.isfinite(Z[:, 0]).all()
     assert np.isnan(Z[:, -1]).all()  # 0.1 % of 40
     assert Z[0].tolist() == pytest.approx(Z[1].tolist(), nan_ok=True)
-
-
-@pytest.mark.parametrize(
-    ("masses", "message"),
-    [
-        ([5.5, 6, 12], "no pair has a mass in the signal region, 9 to 10.6 GeV; .* from 5.5 to 12"),
-        ([9.5, 12], "no pair has a mass in the left sideband, 5 to 9 GeV"),
-        ([5.5, 9.5], "no pair has a mass in the right sideband, 10.6 to 16 GeV"),
-    ],
-)
-def test_empty_bands(masses, message):
-    mass = np.array(masses)
-    with pytest.raises(ValueError, match=f"OS pairs: {message}"):
-        check_bands(Events(mass, {}, mass < 9), WINDOW, "OS pairs")
 
 
 def test_the_published_table(cases):
@@ -226,7 +212,7 @@ def test_the_published_table(cases):
 
 def test_picture_of_what_p_cannot_say(found, tmp_path):
     """45 sigma beside none: the axis is ln p, and nothing is infinite."""
-    from fastjag.analyses.dimuon.curve_pictures import significances
+    from fastjag.analyses.dimuon.pictures.curves import significances
     from fastjag.reporting.plots import save
     from fastjag.statistics import log_p
 

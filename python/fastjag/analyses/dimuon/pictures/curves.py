@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastjag.analyses.dimuon.mass_pictures import CLASSES, COLOURS
+from fastjag.analyses.dimuon.pictures.masses import CLASSES, COLOURS
 from fastjag.reporting.plots import BLUE, RED, figure, panels, plain
 from fastjag.statistics import log_p
 
@@ -58,19 +58,19 @@ def classifier_losses(
     return fig
 
 
-def significances(found: Mapping[str, Any]) -> Any:
+def significances(record: Mapping[str, Any]) -> Any:
     """p-values against the share of the sidebands that passes, for each charge class.
 
     Curves of the classifier, every feature and a random number; a line for likelihood reweighting.
     The axis is the logarithm of p, which may be too small for a number.
     """
-    classes = [c for c in CLASSES if c in found]
-    every = [z for c in classes for curve in found[c]["curves"].values() for z in curve["Z"]]
-    every += [found[c]["reweighted"]["Z"] for c in classes if found[c].get("reweighted")]
+    classes = [c for c in CLASSES if c in record]
+    every = [z for c in classes for curve in record[c]["curves"].values() for z in curve["Z"]]
+    every += [record[c]["reweighted"]["Z"] for c in classes if record[c].get("reweighted")]
     highest = float(np.max(every, initial=0, where=np.isfinite(every)))
     with panels(len(classes), 2, (8.5, 7.5), font=16, sharey=True) as (fig, axes):
         for ax, charge_class in zip(axes, classes, strict=True):
-            own = found[charge_class]
+            own = record[charge_class]
             for i, (name, curve) in enumerate(own["curves"].items()):
                 style = (
                     {"color": "0.55", "ls": ":"}
@@ -140,13 +140,13 @@ def _sigma_guides(ax: Any, highest: float) -> None:
                     color="0.4", transform=ax.get_yaxis_transform())  # fmt: skip
 
 
-def variations(found: Mapping[str, Any]) -> Any:
+def variations(record: Mapping[str, Any]) -> Any:
     """The classifier's curve for every degree of the background and number of edges."""
-    classes = [c for c in CLASSES if c in found]
+    classes = [c for c in CLASSES if c in record]
     styles = ("-", "--", ":", "-.")
     with panels(len(classes), 2, (8.5, 6.5), font=16, sharey=True) as (fig, axes):
         for ax, charge_class in zip(axes, classes, strict=True):
-            curves = found[charge_class]["variations"]
+            curves = record[charge_class]["variations"]
             degrees = list(dict.fromkeys(v["degree"] for v in curves))
             edges = list(dict.fromkeys(v["sr_edges"] for v in curves))
             for v in curves:

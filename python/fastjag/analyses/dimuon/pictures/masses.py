@@ -65,14 +65,14 @@ def trigger_masses(
             left, signal, right, _ = window.count(masses)
             grid = np.linspace(edges[0], edges[-1], 200)
             fit = fit_background(left, right, window=window, degree=degree)
-            found = significance(left, signal, right, window=window, degree=degree)
+            excess = significance(left, signal, right, window=window, degree=degree)
             ax.plot(grid, fit(grid), color=RED, lw=1.5)
             signal_lines(ax, window)
             ax.set_ylim(0, 1.6 * max(1, counts.max()))
             text = (
-                f"{_broken(name.removeprefix('HLT_'))}\n{numbers[name]:,} pairs, Z = {found.Z:.2f}"
+                f"{_broken(name.removeprefix('HLT_'))}\n{numbers[name]:,} pairs, Z = {excess.Z:.2f}"
             )
-            chi2 = sideband_chi2(left, right, found.coefficients, window=window)
+            chi2 = sideband_chi2(left, right, excess.coefficients, window=window)
             text += ("\n" + fit_warning(*chi2)).rstrip()
             ax.text(0.97, 0.96, text, transform=ax.transAxes, ha="right", va="top", fontsize=9)
         for ax in axes[-4:]:

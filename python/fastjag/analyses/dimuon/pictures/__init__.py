@@ -1,0 +1,1 @@
+"""Figures of the dimuon search, from plain numbers."""

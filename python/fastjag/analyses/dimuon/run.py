@@ -1,0 +1,89 @@
+"""The stages of a search, what each reads, and running them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from fastjag.analyses.common.stages import Stages, file_digest, input_digests
+from fastjag.analyses.dimuon.check import check
+from fastjag.analyses.dimuon.classify import classify
+from fastjag.analyses.dimuon.config import DimuonConfig
+from fastjag.analyses.dimuon.flow import flow
+from fastjag.analyses.dimuon.prepare import prepare
+from fastjag.analyses.dimuon.report import report
+from fastjag.analyses.dimuon.results import DimuonResults
+from fastjag.analyses.dimuon.samples import samples
+from fastjag.analyses.dimuon.scan import scan
+from fastjag.analyses.dimuon.significance import significance
+from fastjag.models.training_device import training_device
+
+#: In their order; each is the function of that name in the module of that name.
+STAGES: dict[str, Callable[[DimuonResults], None]] = {
+    "prepare": prepare,
+    "scan": scan,
+    "flow": flow,
+    "samples": samples,
+    "check": check,
+    "classify": classify,
+    "significance": significance,
+    "report": report,
+}
+READS = {
+    "prepare": [],
+    "scan": ["prepare"],
+    "flow": ["prepare"],
+    "samples": ["prepare", "flow"],
+    "check": ["prepare", "flow", "samples"],
+    "classify": ["prepare", "flow", "samples"],
+    "significance": ["prepare", "flow", "samples", "check", "classify"],
+    "report": ["prepare", "scan", "flow", "samples", "check", "classify", "significance"],
+}
+
+_VERSION = 2  # what 0.1.0 left is made again: no noise on integers, no standardisation, no checks
+
+
+def run(
+    config: DimuonConfig, out: str | os.PathLike[str], stages: Iterable[str] = STAGES, *,
+    progress: bool | None = None, threads: int | None = None, device: str = "cpu",
+    told: Callable[[str], None] | None = None,
+) -> DimuonResults:  # fmt: skip
+    """Run these stages and those before them that have no result yet for this configuration.
+
+    A result belongs to the settings and inputs it was made from, by a hash in its ``stage.json``:
+    what is there is used, what is not is made. ``told`` hears what happens.
+    """
+    training_device(device, "torch", "xgboost")  # errors before anything runs
+    config.flow_settings(), config.tree_settings()
+    results = DimuonResults(config, Path(out), progress, threads, device)
+    todo = {name: partial(stage, results) for name, stage in STAGES.items()}
+    Stages(results.out, todo, partial(_depends_on, config), READS).run(stages, told)
+    return results
+
+
+def _depends_on(config: DimuonConfig, stage: str) -> dict[str, Any]:
+    """All of the configuration that a stage and those before it depend on."""
+    settings = asdict(config)
+    window, asked = settings.pop("window"), settings.pop("significance")
+    own: dict[str, dict[str, Any]] = {
+        "prepare": {
+            k: settings[k] for k in ("lower", "upper", "muon_id", "require_jet", "hardest_jet")
+        },
+        "scan": {k: settings[k] for k in ("scan", "seed")},
+        "flow": {k: settings[k] for k in ("features", "seed", "train_on", "flow")}
+        | {"window": {k: v for k, v in window.items() if k != "sr_edges"}, "version": _VERSION},
+        "samples": {"sr_edges": window["sr_edges"], "degree": asked["degree"],
+                    "peaks": asked["peaks"]},
+        "classify": {"classifier": settings["classifier"]},
+        "significance": {"significance": asked},
+        "report": {"name": settings["name"]},
+    }  # fmt: skip
+    golden = config.golden_json
+    depends = {"files": input_digests(config.files), "golden_json": golden and file_digest(golden)}
+    for name in (*READS[stage], stage):
+        depends |= own.get(name, {})
+    return depends
