@@ -33,7 +33,7 @@ ON_DEMAND = {
     "fastjag.analyses.diphoton.simulation.clustering": {
         "fastjet"
     },  # of simulations, not of studies
-    "fastjag.analyses.common.settings": {"yaml"},  # configurations of searches
+    "fastjag.analyses.common.config": {"yaml"},  # configurations of searches
     "fastjag.models.training_device": {"torch", "xgboost"},  # of those that train
     "fastjag.models.forests": {"imblearn"},  # one of its kinds of forests
 }

@@ -14,7 +14,7 @@ from fastjag import toys
 from fastjag.analyses.convert import convert
 from fastjag.analyses.dimuon.config import DimuonConfig
 from fastjag.analyses.gammajet import toys as photon_toys
-from fastjag.analyses.gammajet.run import Config as GammaJetConfig
+from fastjag.analyses.gammajet.config import GammaJetConfig
 from fastjag.analyses.gammajet.run import GammaJet
 from fastjag.analyses.jets import JetReader
 from fastjag.analyses.rates.count import count

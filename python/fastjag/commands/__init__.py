@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -12,6 +13,7 @@ from rich.text import Text
 from typer.core import TyperCommand
 
 from fastjag.core import extras
+from fastjag.core.settings import keys_of, optional
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -70,6 +72,32 @@ def _device(text: str) -> str:
 DeviceOption = Annotated[
     str, typer.Option(callback=_device, help="cpu, cuda or cuda:N, where models are trained.")
 ]
+
+
+def option(kind: type, key: str, *names: str) -> Any:
+    """An option that is a key of settings, with its meaning as help and its range.
+
+    As ``min_pt: Annotated[float, option(JetsConfig, "min_pt")] = JetsConfig.min_pt``.
+    """
+    found = keys_of(kind)[key]
+    limits = found.limits if (optional(found.type) or found.type) in (int, float) else {}
+    return typer.Option(*names, help=found.doc, min=limits.get(" >= "), max=limits.get(" up to "))
+
+
+def add_config(app: App, analysis: str, kind: str) -> None:
+    """``fastjag ANALYSIS config --show``, of a class of settings in its ``config`` module."""
+
+    @app.command(epilog=f"Example: fastjag {analysis} config --show > {analysis}.toml")
+    def config(
+        show: Annotated[bool, typer.Option("--show", help="Print it as TOML.")] = False,
+    ) -> None:
+        """A configuration with every key, its meaning and its default, to start from."""
+        from fastjag.analyses.common.config import show as shown
+
+        if not show:
+            raise typer.BadParameter("give --show: nothing else is done here")
+        module = import_module(f"fastjag.analyses.{analysis}.config")
+        print(shown(getattr(module, kind)), end="")
 
 
 def step_of(text: str) -> int | str:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from fastjag.commands import App, OutOption, console
+from fastjag.commands import App, OutOption, add_config, console
 
 app = App(help="Jet response by balance and MPF in photon+jet events.", no_args_is_help=True)
 
@@ -20,11 +20,12 @@ def run(
     until: Annotated[str, typer.Option(help="Last stage: select, response or report.")] = "report",
 ) -> None:
     """All stages up to one; those whose results are there already are not run again."""
-    from fastjag.analyses.gammajet.run import STAGES, Config, GammaJet
+    from fastjag.analyses.gammajet.config import GammaJetConfig
+    from fastjag.analyses.gammajet.run import STAGES, GammaJet
     from fastjag.core.checks import one_of
 
     one_of("until", until, STAGES)
-    job = GammaJet(Config.read(config), out)
+    job = GammaJet(GammaJetConfig.read(config), out)
     job.run([until], told=lambda what: console.print(what, highlight=False))
     if until == "report":
         _print_responses(job.folder("report"))
@@ -48,6 +49,9 @@ def demo(
     # The sample with a cut at generation has the cross-section of what is left.
     write_text(out / "gammajet.toml", toys.configuration(out))
     run(out / "gammajet.toml", out, "report")
+
+
+add_config(app, "gammajet", "GammaJetConfig")
 
 
 def _print_responses(folder: Path) -> None:

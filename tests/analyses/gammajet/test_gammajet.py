@@ -13,8 +13,9 @@ from gammajet_samples import selected
 
 import fastjag as fj
 from fastjag.analyses.gammajet import response, toys
-from fastjag.analyses.gammajet.run import Config, GammaJet
-from fastjag.analyses.gammajet.selection import MET_FILTERS, Selection, columns_of, select
+from fastjag.analyses.gammajet.config import GammaJetConfig, PhotonJetSelection
+from fastjag.analyses.gammajet.run import GammaJet
+from fastjag.analyses.gammajet.selection import MET_FILTERS, columns_of, select
 from fastjag.analyses.gammajet.stitching import continuity, photon_parton_delta_r, stitched
 from fastjag.io.files import ReadError
 
@@ -69,15 +70,15 @@ class TestSelection:
         ["coffea_nano_dy.root", "coffea_nano_dimuon.root", "nanoAOD_2015_CMS_Open_Data_ttbar.root"],
     )
     def test_real_files(self, real_data, name):
-        needed, optional = columns_of(Selection())
+        needed, optional = columns_of(PhotonJetSelection())
         batches = list(fj.iterate(str(real_data / name), needed, optional=optional, step=37))
         kinds = ("Photon_", "Jet_", "Muon_", "Electron_", "MET_", "Flag_")
         events = uproot.open(real_data / name)["Events"].arrays(
             filter_name=[f"{kind}*" for kind in kinds]
         )
         # The files hold few photons: looser cuts make sure that something is compared.
-        loose = Selection(photon_pt=5, photon_abs_eta=3, jet_pt=16, lepton_pt=1e9)
-        for cuts in (Selection(), loose, replace(loose, photon_veto="none")):
+        loose = PhotonJetSelection(photon_pt=5, photon_abs_eta=3, jet_pt=16, lepton_pt=1e9)
+        for cuts in (PhotonJetSelection(), loose, replace(loose, photon_veto="none")):
             cutflow = {}
             parts = [select(batch, cuts, cutflow) for batch in batches]
             expected = by_awkward(events, cuts)
@@ -92,14 +93,14 @@ class TestSelection:
     def test_toys_come_through_the_file(self, tmp_path):
         drawn = toys.draw(500, response=0.97, seed=4)
         toys.write(tmp_path / "toys.root", 500, kind="qcd", response=0.97, seed=4)
-        rows, cutflow = selected(tmp_path / "toys.root", Selection())
+        rows, cutflow = selected(tmp_path / "toys.root", PhotonJetSelection())
         assert cutflow["a tight jet"] == 500
         for name in ("balance", "mpf", "alpha", "delta_phi"):
             np.testing.assert_allclose(rows[name], drawn[name], rtol=2e-4, err_msg=name)
         np.testing.assert_allclose(rows["delta_r"], drawn["delta_r"], atol=2e-6)
 
     def test_photon_is_no_jet(self, tmp_path):
-        rows, _ = selected(toys.write(tmp_path / "t.root", 100, seed=1), Selection())
+        rows, _ = selected(toys.write(tmp_path / "t.root", 100, seed=1), PhotonJetSelection())
         photons = uproot.open(tmp_path / "t.root")["Events"].arrays(["Photon_pt", "Jet_pt"])
         # With the photon's own jet (1.02 of its pt) the balance would never be below 1.02.
         assert (ak.max(photons.Jet_pt, axis=1) >= 1.01 * photons.Photon_pt[:, 0]).tolist() == [
@@ -109,7 +110,9 @@ class TestSelection:
 
     def test_cuts(self, tmp_path):
         toys.write(tmp_path / "t.root", 300, seed=2)
-        _, cutflow = selected(tmp_path / "t.root", Selection(photon_pt=250, min_delta_phi=3.2))
+        _, cutflow = selected(
+            tmp_path / "t.root", PhotonJetSelection(photon_pt=250, min_delta_phi=3.2)
+        )
         photons = ak.flatten(uproot.open(tmp_path / "t.root")["Events"]["Photon_pt"].array())
         assert cutflow["exactly one tight photon"] == (ak.to_numpy(photons) > 250).sum()
         assert cutflow["delta_phi > 3.2"] == 0
@@ -117,9 +120,9 @@ class TestSelection:
     def test_missing_branches(self, tmp_path):
         toys.write(tmp_path / "t.root", 10)
         with pytest.raises(ReadError, match=r"t.root:Events: no branch 'HLT_Photon30EB'"):
-            selected(tmp_path / "t.root", Selection(trigger="HLT_Photon30EB"))
+            selected(tmp_path / "t.root", PhotonJetSelection(trigger="HLT_Photon30EB"))
         with pytest.raises(ReadError, match=r"no branch 'PuppiMET_pt'.*MET_pt"):
-            selected(tmp_path / "t.root", Selection(met="PuppiMET"))
+            selected(tmp_path / "t.root", PhotonJetSelection(met="PuppiMET"))
 
 
 class TestResponse:
@@ -164,7 +167,7 @@ class TestStitching:
         rows = {}
         for kind in ("gjets", "qcd"):
             path = toys.write(tmp_path / f"{kind}.root", 4000, kind=kind, seed=6)
-            found, _ = selected(path, Selection())
+            found, _ = selected(path, PhotonJetSelection())
             rows[kind] = found["delta_r"][stitched(kind, found["delta_r"])]
         assert rows["gjets"].min() > 0.4 >= rows["qcd"].max()
         both = np.concatenate(list(rows.values()))
@@ -244,7 +247,7 @@ def measured(tmp_path_factory):
     for seed, kind in enumerate(("gjets", "qcd"), 2):
         toys.write(folder / f"{kind}.root", 8000, kind=kind, response=1.02, seed=seed)
     (folder / "gammajet.toml").write_text(toys.configuration(folder))
-    GammaJet(Config.read(folder / "gammajet.toml"), folder / "out").run()
+    GammaJet(GammaJetConfig.read(folder / "gammajet.toml"), folder / "out").run()
     return folder
 
 
@@ -265,7 +268,7 @@ class TestMeasurement:
         assert "bad fit" not in page
 
     def test_simulation_is_worth_its_cross_section(self, measured):
-        job = GammaJet(Config.read(measured / "gammajet.toml"), measured / "out")
+        job = GammaJet(GammaJetConfig.read(measured / "gammajet.toml"), measured / "out")
         rows = job.rows(data=False)
         # 100 pb of unsplit events at 1000 / pb, all of which pass in the toys.
         assert rows["weight"].sum() == pytest.approx(100_000, rel=0.03)
@@ -274,7 +277,7 @@ class TestMeasurement:
 
     def test_nothing_is_done_twice(self, measured):
         said = []
-        job = GammaJet(Config.read(measured / "gammajet.toml"), measured / "out")
+        job = GammaJet(GammaJetConfig.read(measured / "gammajet.toml"), measured / "out")
         job.run(told=said.append)
         assert said == ["select: is there", "response: is there", "report: is there"]
 
@@ -296,14 +299,14 @@ class TestMeasurement:
         assert old in text
         (tmp_path / "gammajet.toml").write_text(text.replace(old, new))
         with pytest.raises(ValueError, match=message):
-            Config.read(tmp_path / "gammajet.toml")
+            GammaJetConfig.read(tmp_path / "gammajet.toml")
 
     def test_nothing_passes(self, measured, tmp_path):
         text = (measured / "gammajet.toml").read_text()
         text = text.replace("min_delta_phi = 2.7", "photon_pt = 1e6")
         (measured / "none.toml").write_text(text)
         with pytest.raises(ValueError, match="no event of data passes the selection"):
-            GammaJet(Config.read(measured / "none.toml"), tmp_path / "out").run()
+            GammaJet(GammaJetConfig.read(measured / "none.toml"), tmp_path / "out").run()
         assert not (tmp_path / "out" / "response").exists()
 
     def test_data_taken_for_simulation(self, measured, tmp_path):
@@ -312,4 +315,4 @@ class TestMeasurement:
         with pytest.raises(
             ValueError, match=r"data.root.*QCD is qcd, but the file has no genWeight"
         ):
-            GammaJet(Config.read(measured / "wrong.toml"), tmp_path / "out").run()
+            GammaJet(GammaJetConfig.read(measured / "wrong.toml"), tmp_path / "out").run()

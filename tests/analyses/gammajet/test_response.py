@@ -8,7 +8,10 @@ import pytest
 from scipy import integrate, optimize, stats
 
 from fastjag.analyses.gammajet import response, run, toys
+from fastjag.analyses.gammajet.config import GammaJetConfig, GammaJetSample
 from fastjag.statistics import fit_probability
+
+DATA = GammaJetSample(name="data", files=("data.root",))
 
 
 def test_edges_of_the_calibration():
@@ -354,7 +357,7 @@ class TestKolmogorovSmirnov:
 def test_deviations_are_left_out_and_counted():
     rows = toys.draw(2000, seed=4) | {"weight": np.ones(2000)}
     rows["balance"][:5] = [1.7, 0.3, 1.69999, 0.30001, 3.0]
-    config = run.Config("x", (), pt_edges=(200, 10_000), alpha_edges=(0, 0.2, 0.4),
+    config = GammaJetConfig(samples=(DATA,), pt_edges=(200, 10_000), alpha_edges=(0, 0.2, 0.4),
                         eta_ranges=((0.0, 5.0),))  # fmt: skip
     balance, mpf = run.measure(rows, config)
     assert (balance["left_out"], mpf["left_out"]) == (3, 0)

@@ -6,9 +6,8 @@ import uproot
 from gammajet_samples import selected
 
 from fastjag.analyses.gammajet import toys
+from fastjag.analyses.gammajet.config import GammaJetConfig, PhotonJetSelection
 from fastjag.analyses.gammajet.jetid import CHOICES, COLUMNS, tight_jets
-from fastjag.analyses.gammajet.run import Config
-from fastjag.analyses.gammajet.selection import Selection
 from fastjag.io import Batch, Source, write_events
 from fastjag.io.files import ReadError
 from fastjag.jagged import Jagged
@@ -103,8 +102,8 @@ class TestJetId:
             tight_jets(batch_of(jets, lacking=("chHEF", "neMultiplicity")))
         with pytest.raises(ReadError, match=r"Jet_jetId, which .*'stored' needs"):
             tight_jets(batch_of(jets), "stored")
-        with pytest.raises(ValueError, match=r"selection.jet_id must be 'auto' or 'stored'"):
-            Selection(jet_id="tight")
+        with pytest.raises(ValueError, match=r"jet_id must be 'auto' or 'stored'"):
+            PhotonJetSelection(jet_id="tight")
 
     def test_v15(self, tmp_path):
         """A file without Jet_jetId gives the events of the same file with it."""
@@ -113,7 +112,7 @@ class TestJetId:
                         Jet={name: np.full(900, GOOD[name], np.float32 if name in FLOATS else np.uint8)
                              for name in GOOD})  # fmt: skip
         (old, old_cuts), (new, new_cuts) = (
-            selected(path, Selection()) for path in (tmp_path / "v9.root", v15)
+            selected(path, PhotonJetSelection()) for path in (tmp_path / "v9.root", v15)
         )
         assert old_cuts == new_cuts
         assert old_cuts["a tight jet"] == 300
@@ -146,17 +145,17 @@ class TestPhotonVeto:
                          Photon={"electronVeto": veto, "pixelSeed": seed})  # fmt: skip
         for choice, expected in (("electronVeto", veto.sum()), ("pixelSeed", (~seed).sum()),
                                  ("none", 200)):  # fmt: skip
-            _, cutflow = selected(path, Selection(photon_veto=choice))
+            _, cutflow = selected(path, PhotonJetSelection(photon_veto=choice))
             assert cutflow["exactly one tight photon"] == expected
 
     def test_errors(self, tmp_path):
         toys.write(tmp_path / "t.root", 20)
         path = rewritten(tmp_path / "t.root", tmp_path / "e.root", drop=["electronVeto"])
         with pytest.raises(ReadError, match="no branch 'Photon_electronVeto'"):
-            selected(path, Selection())
-        assert selected(path, Selection(photon_veto="none"))[1]["a tight jet"] == 20
-        with pytest.raises(ValueError, match=r"selection.photon_veto must be 'electronVeto' or"):
-            Selection(photon_veto="conversion")
+            selected(path, PhotonJetSelection())
+        assert selected(path, PhotonJetSelection(photon_veto="none"))[1]["a tight jet"] == 20
+        with pytest.raises(ValueError, match=r"photon_veto must be 'electronVeto' or"):
+            PhotonJetSelection(photon_veto="conversion")
 
 
 class TestBits:
@@ -164,13 +163,13 @@ class TestBits:
         toys.write(tmp_path / "t.root", 20)
         for name in ("MET_pt", "event"):
             with pytest.raises(ReadError, match=rf"t.root.*: {name} is no bit: "):
-                selected(tmp_path / "t.root", Selection(trigger=name))
+                selected(tmp_path / "t.root", PhotonJetSelection(trigger=name))
         with pytest.raises(ReadError, match=r"t.root.*: Photon_pt is no bit: it has a list"):
-            selected(tmp_path / "t.root", Selection(trigger="Photon_pt"))
+            selected(tmp_path / "t.root", PhotonJetSelection(trigger="Photon_pt"))
         path = rewritten(tmp_path / "t.root", tmp_path / "e.root",
                          Photon={"electronVeto": np.full(20, 2, np.uint8)})  # fmt: skip
         with pytest.raises(ReadError, match="Photon_electronVeto is no bit: uint8 up to 2"):
-            selected(path, Selection())
+            selected(path, PhotonJetSelection())
 
 
 HEAD = 'name = "x"\n{top}\n[selection]\n{selection}\n[[samples]]\nname = "data"\n{sample}\n'
@@ -184,7 +183,8 @@ class TestConfiguration:
             ("sample", 'files = ["a.root", 5]', r"samples\[0\].files must be a path or a list"),
             ("sample", 'files = [""]', r"samples\[0\].files must be a path or a list"),
             ("sample", 'files = {a = "b"}', r"samples\[0\].files must be a path or a list"),
-            ("sample", "files = []", r"samples\[0\] needs a name and files"),
+            ("sample", "files = []", r"samples\[0\].files must be a path or a list of them, got \[\]"),
+            ("sample", "", r"samples\[0\] lacks files"),
             ("sample", 'files = "a"\nk_factor = nan', r"samples\[0\].k_factor must be a number above 0, got nan"),
             ("sample", 'files = "a"\ncross_section = -1', r"samples\[0\].cross_section must be a number above 0"),
             ("sample", 'files = "a"\nsum_of_weights = inf', r"samples\[0\].sum_of_weights must be a number, got"),
@@ -192,18 +192,18 @@ class TestConfiguration:
             ("selection", "jet_pt = -5", r"selection.jet_pt must be a number >= 0, got -5"),
             ("selection", "photon_pt = inf", r"selection.photon_pt must be a number >= 0, got inf"),
             ("selection", "jet_abs_eta = 0", r"selection.jet_abs_eta must be a number above 0"),
-            ("selection", "trigger = 5", r"selection.trigger must be a string, got 5"),
+            ("selection", "trigger = 5", r"selection.trigger must name a branch, or be 'none', got 5"),
             ("selection", 'trigger = ""', r"selection.trigger must name a branch, or be 'none'"),
-            ("selection", "met = true", r"selection.met must be str, like 'MET', got True"),
+            ("selection", "met = true", r"selection.met must be a string, got True"),
             ("top", "luminosity = nan", r"luminosity must be a number above 0, got nan"),
             ("top", "luminosity = 0", r"luminosity must be a number above 0, got 0"),
             ("top", "max_alpha = -1", r"max_alpha must be a number above 0"),
-            ("top", "pt_edges = 5", r"pt_edges must be a list, got 5"),
-            ("top", "pt_edges = [1, nan, 3]", r"pt_edges must be a number, got nan"),
-            ("top", "pt_edges = [1, inf]", r"pt_edges must be a number, got inf"),
+            ("top", "pt_edges = 5", r"pt_edges must be two or more rising numbers, got 5"),
+            ("top", "pt_edges = [1, nan, 3]", r"pt_edges must be two or more rising numbers, got nan in it"),
+            ("top", "pt_edges = [1, inf]", r"pt_edges must be two or more rising numbers, got inf in it"),
             ("top", "alpha_edges = [1]", r"alpha_edges must be two or more rising numbers"),
             ("top", "alpha_edges = [1, 1]", r"alpha_edges must be two or more rising numbers"),
-            ("top", "eta_ranges = [1, 2]", r"eta_ranges must be a list, got 1"),
+            ("top", "eta_ranges = [1, 2]", r"eta_ranges must be pairs \[low, high\], got 1 in it"),
             ("top", "eta_ranges = [[1, 1]]", r"eta_ranges must be pairs \[low, high\]"),
             ("top", "eta_ranges = [[1, 2, 3]]", r"eta_ranges must be pairs \[low, high\]"),
             ("top", "eta_ranges = []", r"eta_ranges must be pairs \[low, high\]"),
@@ -213,13 +213,13 @@ class TestConfiguration:
         parts = {"top": "", "selection": "", "sample": 'files = "a.root"'} | {part: text}
         (tmp_path / "c.toml").write_text(HEAD.format(**parts))
         with pytest.raises(ValueError, match=rf"c.toml: {message}"):
-            Config.read(tmp_path / "c.toml")
+            GammaJetConfig.read(tmp_path / "c.toml")
 
     def test_no_trigger(self, tmp_path):
         (tmp_path / "c.toml").write_text(
             HEAD.format(top="", selection='trigger = "none"', sample='files = "a.root"')
         )
-        assert Config.read(tmp_path / "c.toml").selection.trigger is None
+        assert GammaJetConfig.read(tmp_path / "c.toml").selection.trigger is None
 
     def test_every_recipe_is_a_choice(self):
         assert {"auto", "stored", "Run3", "Run2UL", "Run2UL16", "stored-v12"} == set(CHOICES)

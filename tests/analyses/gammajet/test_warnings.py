@@ -7,6 +7,9 @@ from typer.testing import CliRunner
 
 from fastjag.__main__ import app
 from fastjag.analyses.gammajet import pages, run, toys
+from fastjag.analyses.gammajet.config import GammaJetConfig, GammaJetSample
+
+DATA = GammaJetSample(name="data", files=("data.root",))
 
 
 def bad_rows(n=40_000):
@@ -21,7 +24,7 @@ def bad_rows(n=40_000):
 
 class TestBadFits:
     def test_said_in_table_and_summary(self):
-        config = run.Config("x", (), pt_edges=(200, 1000), alpha_edges=(0, 0.1, 0.15, 0.2, 0.3, 0.4),
+        config = GammaJetConfig(samples=(DATA,), pt_edges=(200, 1000), alpha_edges=(0, 0.1, 0.15, 0.2, 0.3, 0.4),
                             eta_ranges=((0.0, 2.5),))  # fmt: skip
         found = {"data": run.measure(bad_rows(), config)}
         summary = pages.warnings_of(found)

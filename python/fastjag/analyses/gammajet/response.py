@@ -12,14 +12,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, stats
 
+from fastjag.analyses.gammajet.config import ALPHA_EDGES, PT_EDGES
 from fastjag.core.arrays import check_length
 
 Floats = NDArray[np.float64]
 
-#: Edges in the photon's pt [GeV] of the photon+jet calibration of CMS.
-PT_EDGES = (15, 20, 25, 30, 35, 40, 50, 60, 75, 90, 110, 130, 175, 230, 300, 400, 500, 600, 700,
-            850, 1000, 1200, 1450, 1750, 2100, 2500, 3000)  # fmt: skip
-ALPHA_EDGES = (0.0, 0.10, 0.15, 0.20, 0.30, 0.50, 1.00)
 _CORE_BINS = 12
 
 

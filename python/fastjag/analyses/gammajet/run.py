@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastjag.analyses.common.settings import beside, filled, known, listed, read_toml, table
 from fastjag.analyses.common.stages import Stages, input_digests
 from fastjag.analyses.common.tables import write_parquet
-from fastjag.analyses.gammajet.response import ALPHA_EDGES, PT_EDGES, core, extrapolate, profile
-from fastjag.analyses.gammajet.selection import Selection, columns_of, select
-from fastjag.analyses.gammajet.stitching import KINDS, continuity, stitched
+from fastjag.analyses.gammajet.config import GammaJetConfig
+from fastjag.analyses.gammajet.response import core, extrapolate, profile
+from fastjag.analyses.gammajet.selection import columns_of, select
+from fastjag.analyses.gammajet.stitching import continuity, stitched
 from fastjag.core.arrays import Array
-from fastjag.core.checks import needs, one_of, real
+from fastjag.core.checks import needs
 from fastjag.io import iterate
 from fastjag.reporting.output import results_directory, write_json
 
@@ -30,103 +29,10 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Sample:
-    """Files that belong together, and what they are worth."""
-
-    name: str
-    files: tuple[str, ...]
-    kind: str = "data"  #: data, gjets, qcd or other (simulation that overlaps with none)
-    cross_section: float = 1.0  #: pb
-    k_factor: float = 1.0
-    sum_of_weights: float | None = None  #: default: of genWeight over all events of the files
-
-
-@dataclass(frozen=True)
-class Config:
-    """Samples and cuts of one measurement."""
-
-    name: str
-    samples: tuple[Sample, ...]
-    selection: Selection = field(default_factory=Selection)
-    luminosity: float = 1.0  #: 1/pb, for simulation
-    max_alpha: float = 0.4  #: of the profiles
-    max_deviation: float = 0.7  #: only responses with |R - 1| below this, as calibrations do
-    pt_edges: tuple[float, ...] = PT_EDGES  #: GeV, of the photon
-    alpha_edges: tuple[float, ...] = ALPHA_EDGES
-    eta_ranges: tuple[tuple[float, float], ...] = ((0.0, 1.305), (0.0, 2.5))  #: |eta| of the jet
-
-    @staticmethod
-    def read(path: str | os.PathLike[str]) -> Config:
-        """From a TOML file; paths in it are relative to it. ValueError names file and key."""
-        content = read_toml(path)
-        try:
-            return _config(content, Path(path).parent)
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
-
-
-def _config(content: Mapping[str, Any], folder: Path) -> Config:
-    known(content, Config.__dataclass_fields__, "key")
-    values: dict[str, Any] = {"name": str(content.get("name", "photon+jet"))}
-    for key in ("luminosity", "max_alpha", "max_deviation"):
-        if key in content:
-            values[key] = real(key, content[key], above=0)
-    for key in ("pt_edges", "alpha_edges"):
-        if key in content:
-            edges = [real(key, x) for x in listed(content[key], key)]
-            if len(edges) < 2 or not (np.diff(edges) > 0).all():
-                raise ValueError(f"{key} must be two or more rising numbers, got {content[key]!r}")
-            values[key] = tuple(edges)
-    if "eta_ranges" in content:
-        ranges = [
-            tuple(real("eta_ranges", x) for x in listed(pair, "eta_ranges"))
-            for pair in listed(content["eta_ranges"], "eta_ranges")
-        ]
-        if not ranges or any(len(r) != 2 or r[0] >= r[1] for r in ranges):
-            raise ValueError(f"eta_ranges must be pairs [low, high], got {content['eta_ranges']!r}")
-        values["eta_ranges"] = tuple(ranges)
-    values["selection"] = filled(Selection, content.get("selection", {}), "selection")
-    samples = content.get("samples", [])
-    if not isinstance(samples, list) or not samples:
-        raise ValueError("samples must hold at least one table, [[samples]]")
-    values["samples"] = tuple(_sample(s, i, folder) for i, s in enumerate(samples))
-    names = [s.name for s in values["samples"]]
-    if len(set(names)) < len(names):
-        raise ValueError(f"samples must have different names, got {', '.join(names)}")
-    return Config(**values)
-
-
-def _sample(given: Any, i: int, folder: Path) -> Sample:
-    where = f"samples[{i}]"
-    values = dict(table(given, where))
-    known(values, Sample.__dataclass_fields__, f"key in {where}")
-    files = values.get("files", [])
-    files = [files] if isinstance(files, str) else files
-    if not files or "name" not in values:
-        raise ValueError(f"{where} needs a name and files")
-    if not isinstance(files, list) or not all(isinstance(f, str) and f for f in files):
-        raise ValueError(f"{where}.files must be a path or a list of them, got {files!r}")
-    name = str(values["name"])
-    if not name.replace("-", "").replace("_", "").isalnum():
-        raise ValueError(f"{where}.name names a file: letters, digits, - and _, got {name!r}")
-    kind = one_of(f"{where}.kind", values.get("kind", "data"), KINDS)
-    numbers = {
-        key: real(f"{where}.{key}", values[key], above=None if key == "sum_of_weights" else 0)
-        for key in ("cross_section", "k_factor", "sum_of_weights")
-        if key in values
-    }
-    if kind != "data" and "cross_section" not in numbers:
-        raise ValueError(f"{where}: simulation ({name}) needs a cross_section in pb")
-    if numbers.get("sum_of_weights") == 0:
-        raise ValueError(f"{where}.sum_of_weights must not be 0")
-    return Sample(name, tuple(beside(folder, f) for f in files), kind, **numbers)
-
-
-@dataclass(frozen=True)
 class GammaJet:
     """A measurement, and the directory in which every stage has one of its own."""
 
-    config: Config
+    config: GammaJetConfig
     out: Path
     progress: bool | None = None
 
@@ -167,6 +73,7 @@ class GammaJet:
             norm = 1.0
             if not data:
                 sum_w = sample.sum_of_weights or totals[sample.name]["sum_of_weights"]
+                assert sample.cross_section is not None  # all simulation has one
                 norm = self.config.luminosity * sample.cross_section * sample.k_factor / sum_w
             columns["weight"] = columns["gen_weight"] * norm
             columns["sample"] = np.full(len(columns["weight"]), i)
@@ -211,7 +118,7 @@ def _select(job: GammaJet) -> None:
         write_json(directory / "totals.json", totals)
 
 
-def measure(rows: Mapping[str, Array], config: Config) -> list[dict[str, Any]]:
+def measure(rows: Mapping[str, Array], config: GammaJetConfig) -> list[dict[str, Any]]:
     """Responses of events in bins of the photon's pt, per range in eta: plain data.
 
     For balance and MPF: mean and error for alpha below ``max_alpha``, the Gaussian core, and the

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from fastjag.analyses.gammajet import jetid
+from fastjag.analyses.gammajet.config import VETOES, PhotonJetSelection
 from fastjag.analyses.gammajet.stitching import photon_parton_delta_r
 from fastjag.core.arrays import Array
-from fastjag.core.checks import near_misses, one_of, real
+from fastjag.core.checks import near_misses
 from fastjag.io.batches import Batch
 from fastjag.io.files import ReadError
 from fastjag.jagged import Jagged
@@ -38,41 +37,7 @@ OPTIONAL = (
 )  # fmt: skip
 
 
-#: Against electrons that look like photons: a column of photons, and what it is for good ones.
-VETOES = {"electronVeto": True, "pixelSeed": False}
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Cuts, in GeV; those of the HLT_Photon30EB study are the defaults."""
-
-    photon_pt: float = 30.0
-    photon_abs_eta: float = 1.44
-    jet_pt: float = 40.0
-    jet_abs_eta: float = 2.5
-    lepton_pt: float = 10.0
-    second_jet_pt: float = 15.0  #: softer jets do not count for alpha
-    min_delta_phi: float = 0.0  #: of photon and leading jet; 2.7 is usual for the response
-    #: "electronVeto" (conversion-safe), "pixelSeed" (tighter, photons that convert are lost) or
-    #: "none"
-    photon_veto: str = "electronVeto"
-    jet_id: str = "auto"  #: see :func:`fastjag.analyses.gammajet.jetid.tight_jets`
-    trigger: str | None = None  #: an event branch; "none" is None, for TOML
-    met: str = "MET"  #: or PuppiMET, RawMET: it has to contain the corrections that the jets have
-
-    def __post_init__(self) -> None:
-        for name in ("photon_pt", "jet_pt", "lepton_pt", "second_jet_pt", "min_delta_phi"):
-            real(f"selection.{name}", getattr(self, name), least=0)
-        for name in ("photon_abs_eta", "jet_abs_eta"):
-            real(f"selection.{name}", getattr(self, name), above=0, finite=False)
-        one_of("selection.photon_veto", self.photon_veto, (*VETOES, "none"))
-        one_of("selection.jet_id", self.jet_id, jetid.CHOICES)
-        if self.trigger == "":
-            raise ValueError("selection.trigger must name a branch, or be 'none'")
-        object.__setattr__(self, "trigger", None if self.trigger == "none" else self.trigger)
-
-
-def columns_of(selection: Selection) -> tuple[list[str], list[str]]:
+def columns_of(selection: PhotonJetSelection) -> tuple[list[str], list[str]]:
     """Branches that every file must have, and those that some may lack."""
     needed = [*COLUMNS, f"{selection.met}_pt", f"{selection.met}_phi"]
     needed += [selection.trigger] if selection.trigger else []
@@ -80,7 +45,9 @@ def columns_of(selection: Selection) -> tuple[list[str], list[str]]:
     return needed, list(OPTIONAL)
 
 
-def select(batch: Batch, selection: Selection, cutflow: dict[str, int]) -> dict[str, Array]:
+def select(
+    batch: Batch, selection: PhotonJetSelection, cutflow: dict[str, int]
+) -> dict[str, Array]:
     """One row per event that passes, and the numbers of events after each step in ``cutflow``.
 
     Columns: ``photon_pt/eta/phi``, ``jet_pt/eta/phi`` (leading jet), ``jet2_pt`` (0 if there is
