@@ -19,6 +19,6 @@ Densities that can be sampled:
 - ``flow_training``: its settings, and its course of training, which can be resumed
 - ``stacked_flows``: flows of several seeds, trained in one pass
 
-For all: ``weights`` (signed weights, classes of equal importance, a part for validation) and
-``training_device`` (where training may run).
+For all: ``weights`` (signed weights, classes of equal importance, a part for validation),
+``training_device`` (where training may run) and ``roc`` (how well scores tell classes apart).
 """

@@ -10,6 +10,7 @@ from scipy import stats
 from fastjag.analyses.dimuon.preprocess import Floats
 from fastjag.analyses.dimuon.results import DimuonResults
 from fastjag.models.fold_scores import TreeSettings, fold_scores
+from fastjag.models.roc import roc_curve
 from fastjag.reporting.output import results_directory, write_json
 
 
@@ -86,7 +87,8 @@ def closure(
         scores = fold_scores(
             x, y, inside, settings=chosen, seed=seed, threads=threads, progress=False
         )
-        return area_under_curve(scores.background, scores.data)
+        is_data = np.arange(len(x) + len(y)) >= len(x)
+        return roc_curve(is_data, np.concatenate([scores.background, scores.data])).area
 
     return Closure(
         auc=auc(samples, data),
@@ -108,13 +110,6 @@ def closure(
 def _ks(x: Floats, y: Floats) -> tuple[float, float]:
     test = stats.ks_2samp(x, y)
     return float(test.statistic), float(test.pvalue)
-
-
-def area_under_curve(background: Floats, data: Floats) -> float:
-    """Probability that a data event scores higher than a background event; ties count half."""
-    ranks = stats.rankdata(np.concatenate([background, data]))[len(background) :]
-    n, m = len(background), len(data)
-    return float((ranks.sum() - m * (m + 1) / 2) / (n * m))
 
 
 def auc_error(n: int, m: int) -> float:

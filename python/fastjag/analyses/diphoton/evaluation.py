@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastjag.core.checks import at_least
+from fastjag.models.roc import roc_curve
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -73,19 +74,10 @@ def roc(is_class: NDArray[np.bool_], score: ArrayLike, weight: ArrayLike) -> dic
     area under all. Events of equal score are one step, so the area counts them half. With negative
     weights shares may rise and fall.
     """
-    w, s = np.asarray(weight, np.float64), np.asarray(score, np.float64)
-    order = np.argsort(-s, kind="stable")
-    last = np.append(np.flatnonzero(np.diff(s[order])), len(s) - 1)  # of equal scores
-    signal, background = (
-        np.append(0.0, np.cumsum(np.where(mask, w, 0.0)[order])[last])
-        for mask in (is_class, ~is_class)
-    )
-    if signal[-1] <= 0 or background[-1] <= 0:
-        return {"signal": [], "background": [], "auc": float("nan")}
-    signal, background = signal / signal[-1], background / background[-1]
-    auc = float(((signal[1:] + signal[:-1]) / 2 * np.diff(background)).sum())
-    kept = np.unique(np.searchsorted(background, np.linspace(0, 1, _CURVE)).clip(0, len(last)))
-    return {"signal": signal[kept], "background": background[kept], "auc": auc}
+    signal, background = curve = roc_curve(is_class, score, weight)
+    kept = np.unique(np.searchsorted(background, np.linspace(0, 1, _CURVE)))
+    kept = kept[kept < len(background)]
+    return {"signal": signal[kept], "background": background[kept], "auc": curve.area}
 
 
 def reliability(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastjag.core.checks import at_least, needs
+from fastjag.models.roc import roc_curve
 from fastjag.reporting.progress import progress_bar
 
 Floats = NDArray[np.float64]
@@ -134,16 +135,17 @@ def recursive_elimination(x: Floats, labels: Labels, w: Floats) -> Floats:
 
 
 def area_under_curve(labels: Any, predictions: Floats, weights: Floats) -> float:
-    """Area under the ROC curve; with more than two classes the mean of one against the rest."""
-    from sklearn.metrics import roc_auc_score
+    """Area under the ROC curve; with more than two classes the mean of one against the rest.
 
+    With one output per event that is the score of the second of two classes.
+    """
     if predictions.ndim == 1 or predictions.shape[1] == 1:
-        return float(roc_auc_score(labels, predictions.reshape(-1), sample_weight=weights))
-    areas = [
-        roc_auc_score(labels == c, predictions[:, c], sample_weight=weights)
-        for c in range(predictions.shape[1])
-    ]
-    return float(np.mean(areas))
+        classes = np.unique(labels)
+        if len(classes) > 2:
+            raise ValueError(f"there are {len(classes)} classes, but predictions have one output")
+        return roc_curve(labels == classes[-1], predictions.reshape(-1), weights).area
+    outputs = enumerate(predictions.T)
+    return float(np.mean([roc_curve(labels == c, p, weights).area for c, p in outputs]))
 
 
 def permutation_importance(

@@ -10,6 +10,7 @@ from fastjag.analyses.jets.config import TARGETS
 from fastjag.analyses.jets.results import JetTable
 from fastjag.core.arrays import Array
 from fastjag.core.checks import one_of
+from fastjag.models.roc import roc_curve
 
 _PT_BINS = 12
 
@@ -90,14 +91,11 @@ def roc(
     ``copies`` says how many copies of a jet there are: together they know what one of them does.
     """
     same = np.ones(len(scores)) if copies is None else copies
-    order = np.argsort(-scores, kind="stable")
-    s, y, w = scores[order], labels[order], weights[order].astype(np.float64)
-    ends = np.append(np.flatnonzero(np.diff(s)), len(s) - 1)  # equal scores pass together
-    passed = [np.concatenate([[0], np.cumsum(w * (y == k))[ends]]) for k in (1, 0)]
-    efficiency, mistag = (p / p[-1] for p in passed)
-    auc = float(np.trapezoid(efficiency, mistag))
-    v = w**2 * same[order]
-    n = [w[y == k].sum() ** 2 / v[y == k].sum() for k in (1, 0)]
+    curve = roc_curve(labels == 1, scores, weights)
+    efficiency, mistag, auc = *curve, curve.area
+    w = weights.astype(np.float64)
+    v = w**2 * same
+    n = [w[labels == k].sum() ** 2 / v[labels == k].sum() for k in (1, 0)]
     q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
     variance = (
         auc * (1 - auc) + (n[0] - 1) * (q1 - auc**2) + (n[1] - 1) * (q2 - auc**2)
