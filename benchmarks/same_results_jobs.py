@@ -332,6 +332,20 @@ JOBS: dict[str, list[Step]] = {
         "! simulate diphoton --classes ggH",
         ),
     ],
+    "fits": [
+        ("simulate diphoton --out samples --events 300 --seed 4 --workers 1 "
+        "--classes ggH125_gamgam,VBFH125_gamgam,yy"),
+        write("samples.toml", "[ggF]\nk_factor = 1.5\n"),
+        write("study.toml", STUDY),
+        replace(
+            "study.toml",
+            ("official-2025", "official-2020"),
+            ("[models]", '[samples]\ntable = "samples.toml"\ncorrect = false\n[models]'),
+            ("fast = true", 'fast = true\nnegative = "clip"\nmost_events = 200'),
+            ("degree = 2", 'degree = 2\nsignal = "crystal-ball"'),
+        ),
+        "diphoton run study.toml --out study",
+    ],
     "skims": [
         "toys toys.root --events 3000 --seed 2",
         write_skims,
