@@ -54,7 +54,7 @@ TESTS = {
     "statistics/elsewhere.py": ("statistics/scan_parts", "statistics/mass_scan"),
     "analyses/gammajet/response.py": ("analyses/gammajet/response",),
     "analyses/rates/rates.py": RATES,
-    "analyses/rates/pileup.py": RATES,
+    "analyses/rates/fit.py": RATES,
     "analyses/rates/tables.py": RATES,
     "io/baskets.py": ("io/baskets", "io/odd_types", "io/io", "io/io_errors"),
     "io/branches.py": ("io/odd_types", "io/tree_names", "io/io", "io/identity"),

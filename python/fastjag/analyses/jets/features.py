@@ -19,8 +19,8 @@ FEATURES = ("delta_eta", "delta_phi", "log_pt", "log_e", "log_pt_rel", "log_e_re
 #: And of those with a track, where the file has impact parameters.
 IMPACT_FEATURES = ("tanh_d0", "d0_error", "tanh_dz", "dz_error")
 
-_KINDS = {"is_charged_hadron": (211,), "is_neutral_hadron": (130,), "is_photon": (22,),
-          "is_electron": (11,), "is_muon": (13,)}  # fmt: skip
+_KINDS = {"is_charged_hadron": 211, "is_neutral_hadron": 130, "is_photon": 22, "is_electron": 11,
+          "is_muon": 13}  # fmt: skip
 
 
 def particle_features(batch: JetBatch) -> Jagged:
@@ -47,7 +47,7 @@ def particle_features(batch: JetBatch) -> Jagged:
         "delta_r": np.hypot(c["delta_eta"], c["delta_phi"]), "charge": c["charge"],
     }  # fmt: skip
     ids = np.abs(c["pdg_id"])
-    columns |= {name: np.isin(ids, kinds) for name, kinds in _KINDS.items()}
+    columns |= {name: ids == kind for name, kind in _KINDS.items()}
     if "d0" in c:
         columns |= {"tanh_d0": np.tanh(c["d0"]), "d0_error": c["d0_error"],
                     "tanh_dz": np.tanh(c["dz"]), "dz_error": c["dz_error"]}  # fmt: skip
@@ -82,10 +82,10 @@ def padded_columns(batch: JetBatch, slots: Mapping[str, int]) -> dict[str, Any]:
     columns: dict[str, Any] = {}
     for name, values in (batch.jets | substructure(batch)).items():
         columns[name if name in ("run", "lumi", "event", "origin") else f"fj_{name}"] = values
-    for name, particles_of in lists.items():
-        columns["n_sv" if name == "sv" else f"n_{name}s"] = particles_of.counts.astype(np.int32)
-        names = list(particles_of.columns)
-        values = particles_of.pad(slots[name], names, by="pt").values
+    for name, collection in lists.items():
+        columns["n_sv" if name == "sv" else f"n_{name}s"] = collection.counts.astype(np.int32)
+        names = list(collection.columns)
+        values = collection.pad(slots[name], names, by="pt").values
         columns |= {
             f"{name}_{n}": np.ascontiguousarray(values[..., i]) for i, n in enumerate(names)
         }

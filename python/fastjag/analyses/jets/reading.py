@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,16 +27,8 @@ _VERTEX = ("pt", "mass", "deltaR", "ntracks", "dxy", "dxysig", "d3d", "d3dsig", 
 _SHAPES = ("jetGirth", "QG_ptD", "QG_axis2", "jetMult", "jetChargedMult", "jetNeutralMult")
 _ROWS = ["jetPt", "jetEta", "jetPhi", "jetMass", "PF_pt", "PF_dEta", "PF_dPhi", "PF_mass", "PF_id",
          "PF_fromAK4Jet"]  # fmt: skip
-_ROW_EXTRAS = [
-    "eventWeight",
-    "run",
-    "lumi",
-    "event",
-    "originEvent",
-    "hadronFlav",
-    "physFlav",
-    *_SHAPES,
-]
+_ROW_EXTRAS = ["eventWeight", "run", "lumi", "event", "originEvent", "hadronFlav", "physFlav",
+               *_SHAPES]  # fmt: skip
 _GEN = ["jetGenMatch", "genJetPt", "genJetPF_pT", "genJetPF_dR", "genJetPF_mass", "genJetPF_id"]
 _IMPACT = {"d0": "d0", "d0Err": "d0_error", "dz": "dz", "dzErr": "dz_error"}
 
@@ -102,16 +95,16 @@ class JetReader:
         self.selection = selection
         self.files = find_files(files)
         self.format = _format(*self.files[0], selection.jets)
+        self._read: Callable[[Batch], JetBatch] = _from_rows
         if self.format == "JetNtuple":
             if selection.jets != "AK4":
                 raise ValueError(f"{self.files[0][0]}: a JetNtuple has AK4 jets only")
             columns, optional = _ROWS + (_GEN if selection.gen else []), list(_ROW_EXTRAS)
-            self._read = _from_rows
         else:
             if selection.gen:
                 raise ValueError(f"{self.files[0][0]}: gen particles are read from JetNtuples only")
             columns, optional = _pfnano_columns(selection.jets)
-            self._read = _PFNano(selection.jets)
+            self._read = partial(_from_links, collection=selection.jets)
         paths = [path if tree is None else f"{path}:{tree}" for path, tree in self.files]
         self._batches = iterate(
             paths, columns, optional=optional, step=step, on_error=on_error, progress=progress
@@ -209,57 +202,44 @@ def _pfnano_columns(collection: str) -> tuple[list[str], list[str]]:
     return columns, optional + [f"{vertices}_{c}" for c in ("jetIdx", *_VERTEX)]
 
 
-class _PFNano:
+def _from_links(batch: Batch, collection: str) -> JetBatch:
     """Event -> jets -> candidates, through the index branches."""
+    names = _PFNANO[collection]
+    for name in (*names[:2], "PFCands"):
+        if name not in batch.collections:
+            raise ReadError(f"{batch.source}: {name} is no collection with a list per event")
+    jets, links, pf = (batch.collections[n] for n in (*names[:2], "PFCands"))
+    candidate, offsets = _resolve(batch, links, jets, pf, names[1])
+    jet = np.repeat(np.arange(jets.n_particles), np.diff(offsets))
+    delta_phi = pf["phi"][candidate] - jets["phi"][jet]
+    delta_phi = delta_phi - 2 * np.pi * np.rint(delta_phi / (2 * np.pi))
+    pt = pf["pt"][candidate]
+    columns = {
+        "pt": pt, "delta_eta": pf["eta"][candidate] - jets["eta"][jet],
+        "delta_phi": delta_phi.astype(pt.dtype), "mass": pf["mass"][candidate],
+        "pdg_id": pf["pdgId"][candidate], "charge": pf["charge"][candidate],
+    }  # fmt: skip
+    columns |= tracked({new: pf[old][candidate] for old, new in _IMPACT.items()})
+    vertices, stored = None, batch.collections.get(names[2])
+    if stored is not None and all(c in stored for c in ("jetIdx", *_VERTEX)):
+        order, of_jet = _resolve(batch, stored, jets, None, names[2])
+        vertices = Jagged(of_jet, {c: stored[c][order] for c in _VERTEX})
+    constituents = Jagged(offsets, columns)
+    return JetBatch(_jet_columns(batch, jets), constituents, batch.source, vertices=vertices)
 
-    def __init__(self, collection: str) -> None:
-        self.names = _PFNANO[collection]
 
-    def __call__(self, batch: Batch) -> JetBatch:
-        jets_name, links_name, vertices_name = self.names
-        for name in (jets_name, links_name, "PFCands"):
-            if name not in batch.collections:
-                raise ReadError(f"{batch.source}: {name} is no collection with a list per event")
-        jets, links, pf = (batch.collections[n] for n in (jets_name, links_name, "PFCands"))
-        candidate, offsets = _resolved(batch, links, jets, pf, links_name)
-        jet = np.repeat(np.arange(jets.n_particles), np.diff(offsets))
-        delta_phi = pf["phi"][candidate] - jets["phi"][jet]
-        columns = {
-            "pt": pf["pt"][candidate], "delta_eta": pf["eta"][candidate] - jets["eta"][jet],
-            "delta_phi": delta_phi - 2 * np.pi * np.rint(delta_phi / (2 * np.pi)),
-            "mass": pf["mass"][candidate], "pdg_id": pf["pdgId"][candidate],
-            "charge": pf["charge"][candidate],
-        }  # fmt: skip
-        columns["delta_phi"] = columns["delta_phi"].astype(columns["pt"].dtype)
-        columns |= tracked({new: pf[old][candidate] for old, new in _IMPACT.items()})
-        return JetBatch(
-            self._jet_columns(batch, jets), Jagged(offsets, columns), batch.source,
-            vertices=self._vertices(batch, jets, vertices_name),
-        )  # fmt: skip
-
-    def _jet_columns(self, batch: Batch, jets: Jagged) -> dict[str, Array]:
-        columns = {name: jets[name] for name in ("pt", "eta", "phi", "mass")}
-        event = np.repeat(np.arange(len(jets)), jets.counts)
-        weight = batch.flat.get("genWeight", np.ones(len(batch), np.float32))
-        columns["weight"] = weight[event]
-        for name, stored in (("run", "run"), ("lumi", "luminosityBlock"), ("event", "event"),
-                             ("origin", "event")):  # fmt: skip
-            if stored in batch.flat:
-                columns[name] = batch.flat[stored][event]
-        for name, stored in (
-            ("hadron_flavour", "hadronFlavour"),
-            ("parton_flavour", "partonFlavour"),
-        ):
-            if stored in jets:
-                columns[name] = np.abs(jets[stored].astype(np.int32))
-        return columns
-
-    def _vertices(self, batch: Batch, jets: Jagged, name: str) -> Jagged | None:
-        stored = batch.collections.get(name)
-        if stored is None or any(c not in stored for c in ("jetIdx", *_VERTEX)):
-            return None
-        order, offsets = _resolved(batch, stored, jets, None, name)
-        return Jagged(offsets, {c: stored[c][order] for c in _VERTEX})
+def _jet_columns(batch: Batch, jets: Jagged) -> dict[str, Array]:
+    columns = {name: jets[name] for name in ("pt", "eta", "phi", "mass")}
+    event = np.repeat(np.arange(len(jets)), jets.counts)
+    columns["weight"] = batch.flat.get("genWeight", np.ones(len(batch), np.float32))[event]
+    for name, stored in (("run", "run"), ("lumi", "luminosityBlock"), ("event", "event"),
+                         ("origin", "event")):  # fmt: skip
+        if stored in batch.flat:
+            columns[name] = batch.flat[stored][event]
+    for kind in ("hadron", "parton"):
+        if f"{kind}Flavour" in jets:
+            columns[f"{kind}_flavour"] = np.abs(jets[f"{kind}Flavour"].astype(np.int32))
+    return columns
 
 
 def tracked(impact: dict[str, Array]) -> dict[str, Array]:
@@ -269,7 +249,7 @@ def tracked(impact: dict[str, Array]) -> dict[str, Array]:
     return cleaned | {"has_track": has}
 
 
-def _resolved(
+def _resolve(
     batch: Batch, links: Jagged, jets: Jagged, pf: Jagged | None, name: str
 ) -> tuple[Array, Offsets]:
     """What each jet's links point to (flat indices of candidates, or of the links themselves), in
@@ -285,10 +265,10 @@ def _resolved(
         _check(batch, name, "pFCandsIdx", index[keep], event[keep], pf)
         target = pf.offsets[event] + index
     jet = (jets.offsets[event] + jet)[keep]
+    target = target[keep]
     if (jet[1:] < jet[:-1]).any():
-        order = np.argsort(jet, kind="stable")
-        return target[keep][order], offsets_of(np.bincount(jet, minlength=jets.n_particles))
-    return target[keep], offsets_of(np.bincount(jet, minlength=jets.n_particles))
+        target = target[np.argsort(jet, kind="stable")]
+    return target, offsets_of(np.bincount(jet, minlength=jets.n_particles))
 
 
 def _check(batch: Batch, name: str, column: str, index: Array, event: Array, to: Jagged) -> None:

@@ -11,9 +11,8 @@ import numpy as np
 
 from fastjag import __version__
 from fastjag.analyses.jets.observables import IMAGE_HALF_WIDTH
-from fastjag.analyses.jets.pictures.shapes import COLOURS, draw_images, draw_shapes
+from fastjag.analyses.jets.pictures.spectra import COLOURS, draw_images, draw_shapes, draw_tracks
 from fastjag.analyses.jets.pictures.tagging import draw_roc, draw_scores
-from fastjag.analyses.jets.pictures.tracks import draw_tracks
 from fastjag.analyses.jets.results import ShapeHistograms, Tagging, TrackSpectrum
 from fastjag.io import write_histograms
 from fastjag.reporting.output import new_file, write_json

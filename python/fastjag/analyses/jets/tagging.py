@@ -6,10 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from fastjag.analyses.jets.config import TARGETS
 from fastjag.analyses.jets.results import JetTable
 from fastjag.core.arrays import Array
-from fastjag.core.checks import one_of
 from fastjag.models.roc import roc_curve
 
 _PT_BINS = 12
@@ -18,7 +16,6 @@ _PT_BINS = 12
 def labels_of(table: JetTable, target: str) -> tuple[Array, Array]:
     """(rows, 1 for signal): jets of either class. "quark": u, d, s against gluons, no heavy flavour
     and no undefined partons (0); "b": b jets by their hadrons against all others."""
-    one_of("target", target, tuple(TARGETS))
     hadron = table.columns.get("fj_hadron_flavour")
     if target == "b":
         if hadron is None:
@@ -37,8 +34,6 @@ def held_out(table: JetTable, share: float, seed: int) -> Array:
 
     Jets of one event stay together, and so do copies of an event (:func:`origins`).
     """
-    if not 0 < share < 1:
-        raise ValueError(f"the share of test events must be between 0 and 1, got {share!r}")
     origin, _ = origins(table)
     chosen = np.random.default_rng(seed).random(int(origin.max(initial=-1)) + 1) < share
     return np.asarray(chosen[origin])
@@ -52,21 +47,16 @@ def origins(table: JetTable) -> tuple[Array, Array]:
     are in the table. Without these columns every jet counts as an event.
     """
     n = len(table)
-    known = [name for name in ("run", "lumi", "event") if name in table]
-    if len(known) < 3:
+    if not all(name in table for name in ("run", "lumi", "event")):
         return np.arange(n), np.ones(n, np.int64)
-    origin = table["origin" if "origin" in table else "event"]
-    keys = np.stack([_integer(x) for x in (table["run"], table["lumi"], origin)])
+    names = ("run", "lumi", "origin" if "origin" in table else "event")
+    keys = np.stack([table[name].astype(np.int64) for name in names])
     _, first, group = np.unique(keys, axis=1, return_index=True, return_inverse=True)
     order = np.argsort(np.argsort(first))
     group = order[group.ravel()]
-    pairs = np.unique(np.stack([group, _integer(table["event"])]), axis=1)
+    pairs = np.unique(np.stack([group, table["event"].astype(np.int64)]), axis=1)
     copies = np.bincount(pairs[0], minlength=len(first))
     return group, copies[group]
-
-
-def _integer(values: Array) -> Array:
-    return values.astype(np.int64)
 
 
 def same_spectrum(pt: Array, labels: Array) -> Array:

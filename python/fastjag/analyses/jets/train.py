@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -65,9 +66,17 @@ def train(
         )  # fmt: skip
         result.models[name] = {
             **roc(scores, result.labels, result.weights, copies[held]), "scores": scores,
-            "features": features, "ending": ".pickle", "seconds": time.perf_counter() - started, "model": model,
+            "features": features, "model": model, "ending": ".pickle",
+            "seconds": time.perf_counter() - started,
         }  # fmt: skip
     return result
+
+
+def _tensors(table: JetTable, slots: int, of_vertices: int | None) -> Iterator[Any]:
+    """(collection, values, mask, names of features) of the candidates, and vertices if there are."""
+    yield "pfcand", *table.tensor("pfcand", slots)
+    if "n_sv" in table:
+        yield "sv", *table.tensor("sv", of_vertices)
 
 
 def _boosted_trees(
@@ -76,7 +85,13 @@ def _boosted_trees(
     needs("xgboost", "trees")
     from fastjag.models.boosted_trees import BoostedTrees
 
-    columns = _tree_columns(table)
+    columns = {name: table[f"fj_{name}"] for name in SHAPES}
+    for collection, values, mask, names in _tensors(table, _LEADING, 2):
+        values = np.where(mask[..., None], values, np.nan)
+        for slot in range(values.shape[1]):
+            columns |= {f"{collection}{slot}_{n}": values[:, slot, i] for i, n in enumerate(names)}
+    if "n_sv" in table:
+        columns["n_sv"] = table["n_sv"]
     matrix = np.column_stack(list(columns.values()))
     model = BoostedTrees(
         rounds=config.rounds, seed=config.seed, threads=options["threads"],
@@ -84,20 +99,6 @@ def _boosted_trees(
     )  # fmt: skip
     model.fit(matrix[~held], labels[~held], weights[~held], groups=options["groups"])
     return model, np.asarray(model.predict_proba(matrix[held])[:, 1]), list(columns)
-
-
-def _tree_columns(table: JetTable) -> dict[str, Array]:
-    columns = {name: table[f"fj_{name}"] for name in SHAPES}
-    for collection, slots in (("pfcand", _LEADING), ("sv", 2)):
-        if collection == "sv" and "n_sv" not in table:
-            continue
-        values, mask, names = table.tensor(collection, slots)
-        values = np.where(mask[..., None], values, np.nan)
-        for slot in range(values.shape[1]):
-            columns |= {f"{collection}{slot}_{n}": values[:, slot, i] for i, n in enumerate(names)}
-    if "n_sv" in table:
-        columns["n_sv"] = table["n_sv"]
-    return columns
 
 
 def _deep_sets(
@@ -108,10 +109,7 @@ def _deep_sets(
     from fastjag.models.particle_tensors import EventSets
 
     particles, inputs = {}, {}
-    for collection, slots in (("pfcand", config.slots), ("sv", None)):
-        if collection == "sv" and "n_sv" not in table:
-            continue
-        values, mask, names = table.tensor(collection, slots)
+    for collection, values, mask, names in _tensors(table, config.slots, None):
         particles[collection] = Padded(values, mask)
         # Features are numbers of order one already: names that stand for nothing else.
         inputs[collection] = tuple(f"{n} feature" for n in names)

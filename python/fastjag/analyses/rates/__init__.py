@@ -12,9 +12,9 @@ are fitted; ``tables`` rates and windows as CSV; ``results`` what ``pictures`` a
 """
 
 from fastjag.analyses.rates.config import RatesConfig, SectionWindow, Target
-from fastjag.analyses.rates.pileup import PileupFit, fit_pileup
+from fastjag.analyses.rates.fit import fit_pileup
 from fastjag.analyses.rates.rates import SECTION_SECONDS, Counts, Rate, measure, rate_of
-from fastjag.analyses.rates.results import RatesResult
+from fastjag.analyses.rates.results import PileupFit, RatesResult
 from fastjag.analyses.rates.tables import read_rates, read_windows, write_csv
 
 __all__ = [

@@ -4,9 +4,36 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fastjag.analyses.rates.config import Target
-from fastjag.analyses.rates.pileup import PileupFit
 from fastjag.analyses.rates.rates import Counts, Rate
+
+
+@dataclass(frozen=True)
+class PileupFit:
+    """rate = intercept + slope x pileup [Hz], by weighted least squares."""
+
+    intercept: float
+    slope: float
+    covariance: NDArray[np.float64] | None  #: (2, 2), of statistical errors; None: not known
+    chi2: float | None
+    dof: int
+    bunches: float | None  #: to which the rates were scaled
+
+    @property
+    def inflation(self) -> float:
+        """sqrt(chi2 / dof) where that is above 1: runs scatter more than their counts tell."""
+        return 1.0 if not self.dof or self.chi2 is None else max(1.0, (self.chi2 / self.dof) ** 0.5)
+
+    def predict(self, pileup: float) -> tuple[float, float | None]:
+        """Rate and error [Hz] of the line; the error is multiplied by ``inflation``."""
+        rate = self.intercept + self.slope * pileup
+        if self.covariance is None:
+            return rate, None
+        at = np.array([1.0, pileup])
+        return rate, float(np.sqrt(at @ self.covariance @ at)) * self.inflation
 
 
 @dataclass

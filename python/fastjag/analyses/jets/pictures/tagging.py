@@ -11,13 +11,14 @@ from fastjag.reporting.plots import BLUE, RED, VIOLET, figure
 
 
 def draw_roc(result: Tagging) -> Any:
+    """Mistag rate against efficiency."""
     with figure(9, 8) as (fig, ax):
-        for i, (name, found) in enumerate(result.models.items()):
-            good = found["mistag"] > 0
+        for i, (name, tagger) in enumerate(result.models.items()):
+            good = tagger["mistag"] > 0
             ax.plot(
-                found["efficiency"][good], found["mistag"][good],
+                tagger["efficiency"][good], tagger["mistag"][good],
                 color=(BLUE, RED, VIOLET)[i % 3], lw=2,
-                label=f"{name}: AUC {found['auc']:.4f} $\\pm$ {found['auc_error']:.4f}",
+                label=f"{name}: AUC {tagger['auc']:.4f} $\\pm$ {tagger['auc_error']:.4f}",
             )  # fmt: skip
         grid = np.linspace(1e-3, 1, 200)
         ax.plot(grid, grid, color="0.6", ls=":", label="no separation")
@@ -30,13 +31,14 @@ def draw_roc(result: Tagging) -> Any:
 
 
 def draw_scores(result: Tagging) -> Any:
+    """Scores of the test jets of both classes, a panel per tagger."""
     signal, background = result.classes
     with figure(11, 6) as (fig, ax):
         ax.remove()
         axes = fig.subplots(1, len(result.models), squeeze=False)[0]
-        for ax, (name, found) in zip(axes, result.models.items(), strict=True):
+        for ax, (name, tagger) in zip(axes, result.models.items(), strict=True):
             for label, colour, which in ((signal, RED, 1), (background, BLUE, 0)):
-                values = found["scores"][result.labels == which]
+                values = tagger["scores"][result.labels == which]
                 counts, edges = np.histogram(values, 40, (0, 1))
                 ax.stairs(counts / max(1, len(values)), edges, color=colour, lw=1.6, label=label)
             ax.set(xlim=(0, 1), yscale="log", xlabel=f"{name} score", ylabel="Share of test jets")
