@@ -36,9 +36,9 @@ from same_results_jobs import JOBS
 
 #: Files or folders that have another name now: before -> after, relative to the folder of results.
 RENAMED: dict[str, str] = {}
-#: Places in JSON that may differ: times, memory and versions.
+#: Places in JSON that may differ: times, memory, versions, and hashes of files, which hold dates.
 REMOVED = re.compile(
-    r"/fastjag|/versions|/seconds|(/comparison)?/models/[^/]*/(training_|prediction_)?(seconds|memory_MB)"
+    r"/key|/output|/fastjag|/versions|/seconds|(/comparison)?/models/[^/]*/(training_|prediction_)?(seconds|memory_MB)"
 )
 #: And columns of tables in reports.
 COLUMNS = {"seconds", "training [s]", "prediction [s]", "memory [MB]"}
