@@ -89,6 +89,11 @@ def in_cone(left: Any, right: Any, radius: ArrayLike, *, threads: int | None = N
     return Jagged._of(offsets, {"index": index, "delta_r": delta_r})
 
 
+def wrap_phi(phi: Array) -> Array:
+    """The same angles within [-pi, pi], in the dtype that NumPy gives them."""
+    return np.asarray(phi - 2 * np.pi * np.rint(phi / (2 * np.pi)))
+
+
 def _sides(left: Any, right: Any) -> tuple[Side, Side]:
     jagged = [as_jagged(particles, ["eta", "phi"]) for particles in (left, right)]
     columns = [[as_float(side[name], name) for name in ("eta", "phi")] for side in jagged]

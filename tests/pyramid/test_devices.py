@@ -11,6 +11,7 @@ from traffic import counted, sectors, worst_conflict
 
 import fastjag as fj
 from fastjag.core import devices
+from fastjag.pyramid import matrixfile
 
 MATCH = fj.PyramidMatch(6, unit_cube(2), shifts=1, categorical="type")
 
@@ -42,7 +43,7 @@ class TestWhereResultsAre:
         assert_same(np.asarray(MATCH.gram(X.to(device), out=tmp_path / "K.npy")), expected)
         # What was begun on one device goes on on another.
         with monkeypatch.context() as broken:
-            append, rows = fj.matrixfile._Npy.append, []
+            append, rows = matrixfile._NpyRows.append, []
 
             def fail(self, band):
                 if rows:
@@ -50,7 +51,7 @@ class TestWhereResultsAre:
                 rows.append(len(band))
                 append(self, band)
 
-            broken.setattr(fj.matrixfile._Npy, "append", fail)
+            broken.setattr(matrixfile._NpyRows, "append", fail)
             with pytest.raises(OSError, match="7 of 50 rows are kept"):
                 MATCH.gram(X.to(device), out=tmp_path / "L.npy")
         assert_same(np.asarray(MATCH.gram(X, out=tmp_path / "L.npy")), expected)

@@ -57,7 +57,9 @@ def as_cupy(array: Any) -> Any:
 
 
 def place(array: Any) -> str:
-    """Where an array lives, in words."""
+    """Where an array lives, in words; a list of them lives in one place, or they are all named."""
+    if isinstance(array, (list, tuple)):
+        return " and ".join(sorted({place(one) for one in array})) or "on the CPU"
     return f"on GPU {as_cupy(array).device.id}" if on_gpu(array) else "on the CPU"
 
 

@@ -37,24 +37,24 @@ def from_awkward(array: Any, columns: list[str] | None) -> Parts:
     names = columns or list(layout.fields)
     layout = _materialise(ak, layout[names])
     if layout.is_record:  # a record of lists: every field brings its own offsets
-        parts = [_flat_list(ak, layout.content(name), name) for name in names]
+        parts = [_flat_list(layout.content(name), name) for name in names]
         first = parts[0]
         for name, (offsets, _) in zip(names, parts, strict=True):
             if not np.array_equal(offsets, first[0]):
                 raise ValueError(f"fields {names[0]!r} and {name!r} have different lengths")
         return first[0], {n: _values(p[1], n) for n, p in zip(names, parts, strict=True)}
-    offsets, content = _flat_list(ak, layout, "the array")
-    content = _plain(ak, content, "the particles")
+    offsets, content = _flat_list(layout, "the array")
+    content = _unwrap(content, "the particles")
     if not content.is_record:
         raise TypeError(f"expected lists of records, got {ak.type(array)}")
-    return offsets, {n: _values(_plain(ak, content.content(n), n), n) for n in names}
+    return offsets, {n: _values(_unwrap(content.content(n), n), n) for n in names}
 
 
 def awkward_column(array: Any, name: str) -> tuple[Offsets | None, Array]:
     """(offsets, values) of one column of lists, (None, values) of numbers per event."""
     import awkward as ak
 
-    layout = _plain(ak, ak.to_layout(array), f"branch {name!r}")
+    layout = _unwrap(ak.to_layout(array), f"branch {name!r}")
     text = layout.parameter("__array__") in ("string", "bytestring")
     if layout.is_numpy or (layout.is_regular and layout.content.is_numpy and not text):
         return None, np.asarray(ak.to_numpy(layout))
@@ -62,7 +62,7 @@ def awkward_column(array: Any, name: str) -> tuple[Offsets | None, Array]:
         raise TypeError(
             f"branch {name!r} has type {layout.form.type}; accepted are numbers and lists of them"
         )
-    offsets, content = _flat_list(ak, layout, f"branch {name!r}")
+    offsets, content = _flat_list(layout, f"branch {name!r}")
     return offsets, _values(content, name)
 
 
@@ -71,7 +71,7 @@ def _materialise(ak: Any, layout: Any) -> Any:
     return ak.materialize(layout, highlevel=False) if hasattr(ak, "materialize") else layout
 
 
-def _plain(ak: Any, layout: Any, name: str) -> Any:
+def _unwrap(layout: Any, name: str) -> Any:
     """Without index and option wrappers; a real option type is refused."""
     while True:
         if layout.is_option:
@@ -88,9 +88,9 @@ def _plain(ak: Any, layout: Any, name: str) -> Any:
             return layout
 
 
-def _flat_list(ak: Any, layout: Any, name: str) -> tuple[Offsets, Any]:
+def _flat_list(layout: Any, name: str) -> tuple[Offsets, Any]:
     """Offsets and content of one level of lists."""
-    layout = _plain(ak, layout, name)
+    layout = _unwrap(layout, name)
     if not layout.is_list:
         raise TypeError(f"{name} is not jagged: its type is {layout.form.type}")
     if not hasattr(layout, "offsets"):  # RegularArray, or the ListArray that an event mask leaves
@@ -113,7 +113,7 @@ def _values(layout: Any, name: str) -> Array:
 
 def to_awkward(offsets: Offsets, columns: Mapping[str, Array], with_name: str | None) -> Any:
     needs("awkward", "io")
-    _on_host(offsets, "awkward")
+    _check_on_host(offsets, "awkward")
     import awkward as ak
 
     records = ak.contents.RecordArray(
@@ -131,7 +131,7 @@ def to_awkward(offsets: Offsets, columns: Mapping[str, Array], with_name: str | 
     return ak.Array(layout, behavior=behavior)
 
 
-def _on_host(offsets: Offsets, library: str) -> None:
+def _check_on_host(offsets: Offsets, library: str) -> None:
     if on_gpu(offsets):
         raise ValueError(
             f"{library} arrays are made of columns on the CPU, but these are on a GPU: "
@@ -175,7 +175,7 @@ def from_arrow(array: Any) -> Parts:
 
 def to_arrow(offsets: Offsets, columns: Mapping[str, Array]) -> Any:
     needs("pyarrow", "arrow")
-    _on_host(offsets, "Arrow")
+    _check_on_host(offsets, "Arrow")
     import pyarrow as pa
 
     particles = pa.StructArray.from_arrays([pa.array(v) for v in columns.values()], list(columns))

@@ -120,25 +120,14 @@ def cuda_module() -> Any:
 def device_of(**arrays: Any) -> Cpu | Gpu:
     """The device of all these arguments (None: not given); a ValueError names those that differ."""
     given = {name: array for name, array in arrays.items() if array is not None}
-    where = {name: _place(array) for name, array in given.items()}
-    if len(set(where.values())) > 1:
-        listed = ", ".join(f"{name} {place}" for name, place in where.items())
-        raise ValueError(f"all arrays of a call must be on one device, got {listed}")
-    if not given or "on the CPU" in where.values():
+    place = devices.check_together("all arrays of a call", given) if given else "on the CPU"
+    if place == "on the CPU":
         return CPU
     gpu = Gpu()
     current = f"on GPU {gpu.xp.cuda.Device().id}"
-    place = next(iter(where.values()))
     if place != current:
         raise ValueError(
             f"the arrays are {place}, but the current device is {current[3:]}: "
             f"call inside `with cupy.cuda.Device({place.rsplit(maxsplit=1)[-1]}):`"
         )
     return gpu
-
-
-def _place(array: Any) -> str:
-    if isinstance(array, (list, tuple)):  # columns: of one device each, or caught one by one
-        places = {_place(one) for one in array}
-        return " and ".join(sorted(places)) if places else "on the CPU"
-    return devices.place(array)

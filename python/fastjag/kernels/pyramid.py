@@ -243,31 +243,15 @@ def pyramid_gram(
         scratch = _allocate_aligned(where * _cpu.pyramid_gram_scratch(most, block))
     row_scale, column_scale = scales or (None, None)
     device.kernels.pyramid_gram(
-        rows.offsets,
-        rows.numbers,
-        first_row,
-        first_row + len(out),
-        index.n_events,
-        index.level_first,
-        index.plane,
-        index.planes,
-        index.posting_offsets,
-        index.postings,
-        row_scale,
-        column_scale,
-        wide,
-        symmetric,
-        most,
-        block,
-        scratch,
-        out,
-        where,
-    )
+        *rows, first_row, first_row + len(out), *index, row_scale, column_scale, wide, symmetric,
+        most, block, scratch, out, where,
+    )  # fmt: skip
 
 
-def _allocate_aligned(size: int, to: int = 64) -> NDArray[np.uint8]:
-    raw = np.empty(size + to, np.uint8)
-    start = -raw.ctypes.data % to
+def _allocate_aligned(size: int) -> NDArray[np.uint8]:
+    """Memory that begins with a line of the cache."""
+    raw = np.empty(size + 64, np.uint8)
+    start = -raw.ctypes.data % 64
     return raw[start : start + size]
 
 

@@ -42,7 +42,7 @@ class Counters:
 
 
 class EntryColumns:
-    """EntryColumns of an open file; entries have to be asked for in ascending order."""
+    """Columns of an open file; entries have to be asked for in ascending order."""
 
     def __init__(self, reader: Reader, names: Iterable[str]) -> None:
         self.reader, self.columns = reader, dict[str, _Own | _Foreign]()

@@ -11,7 +11,7 @@ The smooth continuum, the resonances from rho to Z and the same-sign background 
 come in chunks of `CHUNK`, each from a random stream of its own, so that memory is bounded, and the
 first n events are the same whatever the number of events, and each column whatever the other columns.
 
-``parameters``, ``kinematics``, ``events``, ``files``: those; ``jets``, ``jetntuple``, ``jetfiles``:
+``parameters``, ``kinematics``, ``events``, ``chunks``, ``files``: those; ``jets``, ``jetntuple``, ``jetfiles``:
 dijet events, and what is written of them; ``triggers``: files of trigger bits.
 """
 

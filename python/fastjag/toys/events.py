@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastjag import kernels
-from fastjag.core.arrays import Array, Offsets
+from fastjag.core.arrays import Array, Offsets, offsets_of
 from fastjag.dimuons import MUON_MASS
 from fastjag.jagged import Jagged
 from fastjag.toys.kinematics import (
@@ -47,15 +47,9 @@ def _poisson(mean: float) -> Array:
     return _table([math.exp(x) for x in logs] if mean else [1.0])
 
 
-def _lookup(rng: np.random.Generator, table: Array, n: int) -> Array:
+def _draw(rng: np.random.Generator, table: Array, n: int) -> Array:
     drawn: Array = table[rng.integers(0, 65536, n, dtype=np.uint16)]
     return drawn
-
-
-def _offsets(counts: Array) -> Offsets:
-    offsets = np.zeros(len(counts) + 1, np.int64)
-    np.cumsum(counts, out=offsets[1:])
-    return offsets
 
 
 def _phi(rng: np.random.Generator, n: int) -> Array:
@@ -123,8 +117,8 @@ class _Events:
     def muons(self) -> tuple[Offsets, dict[str, Array]]:
         """Muons sorted by pt, with their origin."""
         rng, p = self.kinematics, self.p
-        counts = _lookup(rng, self.maker.multiplicity, CHUNK)
-        offsets = _offsets(counts)
+        counts = _draw(rng, self.maker.multiplicity, CHUNK)
+        offsets = offsets_of(counts)
         n = int(offsets[-1])
         pt, eta, phi = (np.empty(n, np.float32) for _ in range(3))
         charge = 2 * (rng.random(n, np.float32) < 0.5).astype(np.int32) - 1
@@ -148,7 +142,7 @@ class _Events:
         # Further muons: soft, a third of them in the jet of the first muon.
         more = np.flatnonzero(counts >= 3)
         of_event = np.repeat(more, counts[more] - 2)
-        begin = _offsets(counts[more] - 2)[:-1]
+        begin = offsets_of(counts[more] - 2)[:-1]
         slot = np.arange(len(of_event)) - np.repeat(begin - offsets[more] - 2, counts[more] - 2)
         k = len(slot)
         pt[slot] = 3 + 3.1 * exponential(rng, k)
@@ -174,7 +168,7 @@ class _Events:
 
     @cached_property
     def vertices(self) -> Array:
-        return _lookup(self.whole, self.maker.vertices, CHUNK).astype(np.int32)
+        return _draw(self.whole, self.maker.vertices, CHUNK).astype(np.int32)
 
     @cached_property
     def features(self) -> dict[str, Array]:
@@ -237,10 +231,10 @@ class _Events:
         ).astype(np.float32)
 
         matched = np.bincount(event[own], minlength=CHUNK)
-        counts = matched + _lookup(rng, self.maker.jets, CHUNK)
-        jets = _offsets(counts)
+        counts = matched + _draw(rng, self.maker.jets, CHUNK)
+        jets = offsets_of(counts)
         n = int(jets[-1])
-        rank = np.arange(len(own)) - _offsets(matched)[event[own]]
+        rank = np.arange(len(own)) - offsets_of(matched)[event[own]]
         slot = jets[event[own]] + rank
         unsorted = 15 + 11 * exponential(rng, n)
         unsorted[slot] = jet_pt

@@ -14,6 +14,7 @@ import numpy as np
 from fastjag.core.checks import near_misses, one_of
 from fastjag.io.writer import write_trees
 from fastjag.reporting.progress import late_progress_bar
+from fastjag.toys.chunks import cut_into_chunks
 from fastjag.toys.events import CHUNK, Maker
 from fastjag.toys.parameters import BRANCHES, ToyParameters
 
@@ -46,15 +47,7 @@ def generate(
     names = _check_columns(columns)
     total = _check_integer("n_events", n_events)
     maker = Maker(_check_integer("seed", seed), parameters or ToyParameters(), names)
-    return _chunks(maker, total)
-
-
-def _chunks(maker: Maker, n_events: int) -> Iterator[dict[str, Any]]:
-    for index, start in enumerate(range(0, n_events, CHUNK)):
-        chunk = maker.chunk(index)
-        # A whole chunk is made and cut, so that fewer events are the first of more events.
-        left = n_events - start
-        yield {k: v[:left] for k, v in chunk.items()} if left < CHUNK else chunk
+    return cut_into_chunks(maker.chunk, total, CHUNK)
 
 
 def write(

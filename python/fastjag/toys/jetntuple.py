@@ -14,7 +14,7 @@ import numpy as np
 
 from fastjag.core.arrays import Array, Offsets, offsets_of
 from fastjag.jagged import Jagged
-from fastjag.neighbours import in_cone
+from fastjag.neighbours import in_cone, wrap_phi
 
 Rows = dict[str, Any]
 
@@ -39,7 +39,7 @@ def jet_rows(events: Mapping[str, Any], seed: int | None = None) -> Rows:
         Branch name to array of shape (n_jets,), "PF" and "genJetPF" to Jagged of n_jets lists.
     """
     jets, candidates = events["Jet"], events["PFCands"]
-    chosen = _selected(jets)
+    chosen = _select(jets)
     kept = jets.keep(chosen)
     event = np.repeat(np.arange(len(kept)), kept.counts)
     rows: Rows = {}
@@ -64,7 +64,7 @@ def jet_rows(events: Mapping[str, Any], seed: int | None = None) -> Rows:
     return rows
 
 
-def _selected(jets: Jagged) -> Array:
+def _select(jets: Jagged) -> Array:
     good = (jets["pt"] > 30) & (np.abs(jets["eta"]) < 2.5)
     fine = jets.with_columns(good=good).pad(2, "good").values.all(axis=1) & (jets.counts >= 2)
     return np.asarray(good & np.repeat(fine, jets.counts))
@@ -78,15 +78,11 @@ def _owners(jets: Jagged, candidates: Jagged, links: Jagged) -> Array:
     return owner
 
 
-def _wrapped(phi: Array) -> Array:
-    return np.asarray(phi - 2 * np.pi * np.rint(phi / (2 * np.pi)))
-
-
 def _window(jets: Jagged, candidates: Jagged, owner: Array) -> Jagged:
     near = in_cone(jets, candidates, 1.0001 * WINDOW * np.sqrt(2))
     jet, at = np.repeat(np.arange(len(near)), near.counts), near["index"]
     delta_eta = candidates["eta"][at] - jets["eta"][jet]
-    delta_phi = _wrapped(candidates["phi"][at] - jets["phi"][jet])
+    delta_phi = wrap_phi(candidates["phi"][at] - jets["phi"][jet])
     columns = {
         "pT": candidates["pt"][at], "dR": near["delta_r"], "dTheta": np.arctan2(delta_phi, delta_eta),
         "dPhi": delta_phi, "dEta": delta_eta, "mass": candidates["mass"][at],
@@ -109,7 +105,7 @@ def _shapes(jets: Jagged, candidates: Jagged, owner: Array) -> Rows:
         return np.bincount(jet, values, n)
 
     pt, mass = candidates["pt"][at].astype(float), candidates["mass"][at].astype(float)
-    delta_phi = _wrapped(candidates["phi"][at].astype(float) - jets["phi"][jet])
+    delta_phi = wrap_phi(candidates["phi"][at].astype(float) - jets["phi"][jet])
     delta_eta = candidates["eta"][at].astype(float) - jets["eta"][jet]
     y = np.arcsinh(pt * np.sinh(candidates["eta"][at].astype(float)) / np.hypot(pt, mass))
     jet_y = np.arcsinh(
@@ -185,7 +181,7 @@ def _topology(jets: Jagged, kept: Jagged, event: Array) -> Rows:
         alpha = np.where(jets.counts < 3, 0, pt[:, 2] / ((pt[:, 0] + pt[:, 1]) / 2))
     rank = np.arange(kept.n_particles) - np.repeat(kept.offsets[:-1], kept.counts)
     rows: Rows = {
-        "dPhiJetsLO": np.abs(_wrapped(phi[:, 0] - phi[:, 1]))[event].astype(np.float32),
+        "dPhiJetsLO": np.abs(wrap_phi(phi[:, 0] - phi[:, 1]))[event].astype(np.float32),
         "dEtaJetsLO": np.abs(eta[:, 0] - eta[:, 1])[event].astype(np.float32),
         "alpha": alpha[event].astype(np.float32),
         "eventJetMult": jets.counts[event].astype(np.int32),
@@ -205,7 +201,7 @@ def _gen(jets: Jagged, candidates: Jagged, owner: Array, rng: np.random.Generato
     smear = rng.normal(1, 0.08, len(at)).clip(0.5, 1.5)
     offset: Offsets = offsets_of(np.bincount(jet, minlength=n))
     delta_eta = candidates["eta"][at] - jets["eta"][jet]
-    delta_phi = _wrapped(candidates["phi"][at] - jets["phi"][jet])
+    delta_phi = wrap_phi(candidates["phi"][at] - jets["phi"][jet])
     columns = {
         "pT": candidates["pt"][at] * smear, "dR": np.hypot(delta_eta, delta_phi),
         "dTheta": np.arctan2(delta_phi, delta_eta), "mass": candidates["mass"][at],

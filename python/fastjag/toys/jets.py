@@ -15,6 +15,8 @@ import numpy as np
 
 from fastjag.core.arrays import Array, Offsets, offsets_of
 from fastjag.jagged import Jagged
+from fastjag.neighbours import wrap_phi
+from fastjag.toys.chunks import cut_into_chunks
 
 #: Events per chunk: the unit of random streams, of memory and of baskets.
 EVENTS_PER_CHUNK = 1000
@@ -74,10 +76,7 @@ def generate_jets(
         and errors, as there.
     """
     chosen = parameters or JetToyParameters()
-    for index, start in enumerate(range(0, n_events, EVENTS_PER_CHUNK)):
-        chunk = _chunk(index, seed, chosen)
-        left = n_events - start
-        yield {k: v[:left] for k, v in chunk.items()} if left < EVENTS_PER_CHUNK else chunk
+    return cut_into_chunks(lambda index: _chunk(index, seed, chosen), n_events, EVENTS_PER_CHUNK)
 
 
 def _chunk(index: int, seed: int, p: JetToyParameters) -> dict[str, Any]:
@@ -98,7 +97,7 @@ def _chunk(index: int, seed: int, p: JetToyParameters) -> dict[str, Any]:
     parton_phi = _parton_phi(rng, jets, of_jet)
     jet_of = np.repeat(np.arange(len(target)), counts)
     inside["eta"] = parton_eta[jet_of] + inside["eta"]
-    inside["phi"] = _wrapped(parton_phi[jet_of] + inside["phi"])
+    inside["phi"] = wrap_phi(parton_phi[jet_of] + inside["phi"])
     inside |= _impact(
         rng, inside["pt"], inside["charge"], displaced[jet_of] * p.displaced, length[jet_of]
     )
@@ -113,7 +112,7 @@ def _chunk(index: int, seed: int, p: JetToyParameters) -> dict[str, Any]:
     inside["fromPV"] = np.full(len(jet_of), 3)
 
     in_event = np.add.reduceat(counts, jets[:-1])
-    offsets, place = _merged(in_event, n_outside)
+    offsets, place = _merge(in_event, n_outside)
     columns = {name: np.empty(offsets[-1], _dtype(name)) for name in inside}
     for name, values in columns.items():
         values[place[0]], values[place[1]] = inside[name], outside[name]
@@ -159,10 +158,6 @@ def _dtype(name: str) -> type:
     return np.int32 if name in _INTEGERS else np.float32
 
 
-def _wrapped(phi: Array) -> Array:
-    return np.asarray(phi - 2 * np.pi * np.rint(phi / (2 * np.pi)))
-
-
 def _target_pt(rng: Any, pthat: Array, jets: Offsets, of_jet: Array) -> Array:
     """Descending in each event: two around pthat, the others anywhere below."""
     pt = np.maximum(pthat[of_jet] * rng.normal(1, 0.1, len(of_jet)), 31)
@@ -179,7 +174,7 @@ def _parton_phi(rng: Any, jets: Offsets, of_jet: Array) -> Array:
     side = rng.choice([-1, 1], len(of_jet)) * rng.normal(np.pi / 2, 0.3, len(of_jet))
     side[jets[:-1]] = 0
     side[jets[:-1] + 1] = rng.normal(np.pi, 0.15, len(jets) - 1)
-    return _wrapped(first + side)
+    return wrap_phi(first + side)
 
 
 def _flavours(rng: Any, n: int) -> tuple[Array, Array]:
@@ -237,7 +232,7 @@ def _sum(c: dict[str, Array], offsets: Offsets) -> dict[str, Array]:
     return {"pt": pt, "eta": np.arcsinh(pz / pt), "phi": np.arctan2(py, px), "mass": mass}
 
 
-def _merged(first: Array, second: Array) -> tuple[Offsets, tuple[Array, Array]]:
+def _merge(first: Array, second: Array) -> tuple[Offsets, tuple[Array, Array]]:
     """Offsets of lists that hold the first ones' entries, then the second ones'; their places."""
     a, b = offsets_of(first), offsets_of(second)
     return a + b, (

@@ -73,7 +73,7 @@ def decay(
     return tuple(muons)
 
 
-class Pairs(NamedTuple):
+class DrawnPairs(NamedTuple):
     """Columns of one entry per pair."""
 
     kinematics: Array  #: float32 (6, n): pt, eta, phi of the first and of the second muon
@@ -149,7 +149,7 @@ def _lobes(lobes: tuple[Lobe, ...], weight: float, nonprompt: float) -> list[_Co
     ]
 
 
-def draw_pairs(rng: np.random.Generator, n: int, mixture: Mixture, p: ToyParameters) -> Pairs:
+def draw_pairs(rng: np.random.Generator, n: int, mixture: Mixture, p: ToyParameters) -> DrawnPairs:
     """``n`` pairs within acceptance.
 
     The mass is drawn first and kept: the spectrum of the mixture is that of recorded pairs, and
@@ -180,13 +180,13 @@ def draw_pairs(rng: np.random.Generator, n: int, mixture: Mixture, p: ToyParamet
             attempts = max(1, min(_BLOCK // 8 // len(rows), 64))
             tried = rows if attempts == 1 else np.repeat(rows, attempts)
             muons, passed = _attempt(rng, [values[tried] for values in given], p)
-            taken = np.flatnonzero(passed)
+            good = np.flatnonzero(passed)
             if attempts > 1:  # the first that passes
-                taken = taken[np.unique(taken // attempts, return_index=True)[1]]
+                good = good[np.unique(good // attempts, return_index=True)[1]]
                 passed = np.logical_or.reduceat(passed, np.arange(0, len(tried), attempts))
-            accepted = tried[taken]
+            accepted = tried[good]
             for target, values in zip(result, muons, strict=True):
-                target[accepted] = values[taken]
+                target[accepted] = values[good]
             failed.append(rows[np.flatnonzero(~passed)])
         todo = np.concatenate(failed)
     if len(todo):
@@ -198,7 +198,7 @@ def draw_pairs(rng: np.random.Generator, n: int, mixture: Mixture, p: ToyParamet
     for phi in (result[2], result[5]):
         phi += turn
         wrap(phi)
-    return Pairs(result, same_sign, origin)
+    return DrawnPairs(result, same_sign, origin)
 
 
 def wrap(phi: Array) -> None:
