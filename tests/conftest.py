@@ -125,9 +125,10 @@ def threads_restored(monkeypatch):
 def run(monkeypatch, capsys):
     """(exit code, stdout, stderr) of a command, in this process."""
     from fastjag import __main__ as cli  # needs the extras of the command line
+    from fastjag.commands import console
 
     before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
-    monkeypatch.setattr(cli.console, "_width", 200)
+    monkeypatch.setattr(console, "_width", 200)
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["fastjag", *map(str, arguments)])

@@ -7,7 +7,7 @@ import pytest
 
 from fastjag import __main__ as cli
 from fastjag.analyses.common.tables import write_parquet
-from fastjag.commands import remark
+from fastjag.commands import console, remark
 from fastjag.reporting.plots import figure, plain
 
 NAMES = ["a$b", r"$\frac{$", "$x$", "[red]y[/red]", "[/]", "z[0]", "_u", ":smile:", r"q\$", "p_{T"]
@@ -16,7 +16,7 @@ NAMES = ["a$b", r"$\frac{$", "$x$", "[red]y[/red]", "[/]", "z[0]", "_u", ":smile
 @pytest.fixture
 def run(monkeypatch, capsys):
     """What a command prints, in this process."""
-    monkeypatch.setattr(cli.console, "_width", 250)
+    monkeypatch.setattr(console, "_width", 250)
 
     def run(*arguments):
         monkeypatch.setattr("sys.argv", ["fastjag", *map(str, arguments)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -24,6 +24,12 @@ console = Console(markup=False, emoji=False)
 def remark(kind: str, text: str) -> None:
     """A line such as "skipped FILE: REASON", its first word in yellow."""
     console.print(Text.assemble((kind, "yellow"), f" {text}"), soft_wrap=True, highlight=False)
+
+
+def show_skipped(files: Iterable[Any]) -> None:
+    """A line for each file that was left out, and why."""
+    for file in files:
+        remark("skipped", f"{file.file}: {file.reason}")
 
 
 class _Command(TyperCommand):

@@ -1,0 +1,73 @@
+"""``fastjag convert``: ROOT files to Parquet, HDF5 or NPZ."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from fastjag import __version__
+from fastjag.commands import (
+    FilesArgument,
+    OutOption,
+    SkipOption,
+    StepOption,
+    console,
+    remark,
+    show_skipped,
+    step_of,
+)
+
+_LISTED = 10  # branches that are left out, in the terminal
+
+EXAMPLE = (
+    "Example: fastjag convert jets.root --out h5 --format hdf5 --columns 'pfcand_*' "
+    "--columns 'track_*' --pad pfcand=100 --pad track=60"
+)
+
+
+def convert(
+    files: FilesArgument,
+    out: OutOption = Path("converted"),
+    format: Annotated[str, typer.Option(help="parquet, hdf5 or npz.")] = "parquet",
+    columns: Annotated[
+        list[str] | None, typer.Option(help="Branches or patterns; repeat. Default: all.")
+    ] = None,
+    pad: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Zero-pad a collection: Muon=5, or Muon=5:pt for the 5 highest pt; "
+            "nMuon then still counts all."
+        ),
+    ] = None,
+    fill: Annotated[float, typer.Option(help="Value of empty slots.")] = 0.0,
+    step: StepOption = "100 MB",
+    skip_errors: SkipOption = False,
+) -> None:
+    """ROOT files to Parquet, HDF5 or NPZ with flat, jagged and zero-padded columns."""
+    from fastjag.analyses import convert as job
+
+    result = job.convert(
+        files,
+        out,
+        format=format,
+        columns=columns,
+        pad=job.Pad.parse_all(pad or []),
+        fill=fill,
+        step=step_of(step),
+        on_error="skip" if skip_errors else "raise",
+        version=__version__,
+    )
+    table = Table("output", "events")
+    for name, n in result.events.items():
+        table.add_row(name, f"{n:,}")
+    console.print(table)
+    show_skipped(result.skipped)
+    left_out = dict.fromkeys((b.branch, b.reason) for b in result.left_out)  # of all files
+    for branch, reason in list(left_out)[:_LISTED]:
+        remark("left out", f"{branch}: {reason}")
+    if len(left_out) > _LISTED:
+        remark("left out", f"{len(left_out) - _LISTED} more branches, listed in {out}/convert.json")
+    console.print(f"{len(result.columns)} columns; results in {out}", soft_wrap=True)

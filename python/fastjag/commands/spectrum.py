@@ -1,0 +1,75 @@
+"""``fastjag spectrum``: the dimuon mass spectrum."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from fastjag import __version__
+from fastjag.commands import (
+    FilesArgument,
+    OutOption,
+    SkipOption,
+    StepOption,
+    ThreadsOption,
+    console,
+    show_skipped,
+    step_of,
+)
+from fastjag.reporting.output import results_directory
+
+EXAMPLE = "Example: fastjag spectrum toys.root --out results --min-pt 4"
+
+
+def spectrum(
+    files: FilesArgument,
+    out: OutOption = Path("spectrum"),
+    min_pt: Annotated[float, typer.Option(help="Muon pt above this [GeV].")] = 0.0,
+    max_abs_eta: Annotated[float, typer.Option(help="Muon |eta| below this.")] = float("inf"),
+    muon_id: Annotated[
+        str | None, typer.Option(help="Boolean muon column, such as tightId.")
+    ] = None,
+    exactly_two: Annotated[
+        bool, typer.Option("--exactly-two", help="Only events with exactly two selected muons.")
+    ] = False,
+    trigger: Annotated[
+        str | None, typer.Option(help="Boolean event branch, such as HLT_Mu17_Mu8.")
+    ] = None,
+    bins: Annotated[
+        int, typer.Option(min=1, max=1_000_000, help="Bins of the logarithmic mass axis.")
+    ] = 400,
+    low: Annotated[float, typer.Option(help="Lowest mass [GeV].")] = 0.3,
+    high: Annotated[float, typer.Option(help="Highest mass [GeV].")] = 150.0,
+    step: StepOption = "100 MB",
+    skip_errors: SkipOption = False,
+    threads: ThreadsOption = None,
+) -> None:
+    """Dimuon mass spectrum: picture, histograms (ROOT), summary (JSON) and report (HTML)."""
+    from fastjag.analyses import spectrum as job
+
+    with results_directory(out) as directory:  # now: hours later is late for "cannot be written"
+        result = job.spectrum(
+            files,
+            job.Selection(min_pt, max_abs_eta, muon_id, exactly_two, trigger),
+            bins=bins,
+            mass_range=(low, high),
+            step=step_of(step),
+            on_error="skip" if skip_errors else "raise",
+            threads=threads,
+        )
+        job.write(result, directory, __version__)
+    table = Table("step", "events or pairs", title="Cutflow")
+    table.columns[1].justify = "right"
+    for name, n in result.cutflow.items():
+        table.add_row(name, f"{n:,}")
+    console.print(table)
+    windows = Table("window", "GeV", "opposite sign", "same sign", title="Yields")
+    for name, yields in result.windows.items():
+        lo, hi = job.WINDOWS[name]
+        windows.add_row(name, f"{lo}-{hi}", f"{yields['opposite']:,}", f"{yields['same']:,}")
+    console.print(windows)
+    show_skipped(result.skipped)
+    console.print(f"{result.seconds:.2f} s; results in {out}", soft_wrap=True)
