@@ -63,7 +63,7 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "extremes = np.r_[first, last, turning[(turning > first) & (turning <= last)]]",
     ): "the ends of the range are among the extremes anyhow",
     (
-        "analyses/gammajet/response.py",
+        "analyses/gammajet/profiles.py",
         "*, edges: ArrayLike = ALPHA_EDGES, cumulative: bool = False,",
         "*, edges: ArrayLike = ALPHA_EDGES, cumulative: bool = True,",
     ): "both ways give the same line, to rounding, as the fit has the whole covariance matrix",
@@ -78,7 +78,7 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "return buffer if len(buffer) > size else np.empty(size + size // 4, np.uint8).data",
     ): "a buffer of just the size is made anew, which only costs time",
     (
-        "analyses/gammajet/response.py",
+        "analyses/gammajet/gaussian_core.py",
         "if len(x) < 10 or w.sum() <= 0:",
         "if len(x) < 10 or w.sum() < 0:",
     ): "weights that cancel exactly have no middle, which is NaN as well",
@@ -98,7 +98,7 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "largest = np.abs(step @ self.rows.T).min(axis=1)",
     ): "how long steps may be is no matter of a convex optimum, only of their number",
     (
-        "analyses/gammajet/response.py",
+        "analyses/gammajet/comparison.py",
         "last = np.append(np.diff(both[order]) > 0, True)",
         "last = np.append(np.diff(both[order]) > 0, False)",
     ): "in the end both distributions are 1, so that their distance there is 0",

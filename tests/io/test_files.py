@@ -15,7 +15,7 @@ from fastjag.analyses.convert import convert
 from fastjag.analyses.dimuon.config import DimuonConfig
 from fastjag.analyses.gammajet import toys as photon_toys
 from fastjag.analyses.gammajet.config import GammaJetConfig
-from fastjag.analyses.gammajet.run import GammaJet
+from fastjag.analyses.gammajet.run import run as run_gammajet
 from fastjag.analyses.jets import JetReader
 from fastjag.analyses.rates.count import count
 from fastjag.io.files import find_files, identity
@@ -260,13 +260,13 @@ mix_2 = ["dimu_pt", "mu0_ip3d", "dimu_mass"]
             (tmp_path / "a.toml").write_text(
                 text.replace('files = "data.root"', f"files = {files}")
             )
-            job = GammaJet(GammaJetConfig.read(tmp_path / "a.toml"), tmp_path / f"out{len(totals)}")
+            config, out = GammaJetConfig.read(tmp_path / "a.toml"), tmp_path / f"out{len(totals)}"
             if totals:
                 with pytest.warns(UserWarning, match=AGAIN):
-                    job.run(["select"])
+                    results = run_gammajet(config, out, ["select"])
             else:
-                job.run(["select"])
-            totals.append((job.folder("select") / "totals.json").read_text())
+                results = run_gammajet(config, out, ["select"])
+            totals.append(results.totals())
         assert totals[0] == totals[1]
 
     def test_command_line(self, toy, tmp_path):

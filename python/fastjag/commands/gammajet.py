@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from fastjag.commands import App, OutOption, add_config, console
+
+if TYPE_CHECKING:
+    from fastjag.analyses.gammajet.results import GammaJetResults
 
 app = App(help="Jet response by balance and MPF in photon+jet events.", no_args_is_help=True)
 
@@ -21,15 +24,15 @@ def run(
 ) -> None:
     """All stages up to one; those whose results are there already are not run again."""
     from fastjag.analyses.gammajet.config import GammaJetConfig
-    from fastjag.analyses.gammajet.run import STAGES, GammaJet
+    from fastjag.analyses.gammajet.run import STAGES
+    from fastjag.analyses.gammajet.run import run as run_stages
     from fastjag.core.checks import one_of
 
     one_of("until", until, STAGES)
-    job = GammaJet(GammaJetConfig.read(config), out)
-    job.run([until], told=lambda what: console.print(what, highlight=False))
+    results = run_stages(GammaJetConfig.read(config), out, [until], told=_tell)
     if until == "report":
-        _print_responses(job.folder("report"))
-    console.print(f"results in {job.folder(until)}", soft_wrap=True)
+        _print_responses(results)
+    console.print(f"results in {results.folder(until)}", soft_wrap=True)
 
 
 @app.command(epilog="Example: fastjag gammajet demo --out demo/gammajet")
@@ -40,31 +43,28 @@ def demo(
 ) -> None:
     """Simulate data (response 0.97) and two overlapping samples (1.02), and measure both."""
     from fastjag.analyses.gammajet import toys
-    from fastjag.reporting.output import write_text
 
-    out.mkdir(parents=True, exist_ok=True)
-    toys.write(out / "data.root", events, response=0.97, seed=seed)
-    for i, kind in enumerate(("gjets", "qcd")):
-        toys.write(out / f"{kind}.root", events, kind=kind, response=1.02, seed=seed + 1000 + i)
-    # The sample with a cut at generation has the cross-section of what is left.
-    write_text(out / "gammajet.toml", toys.configuration(out))
-    run(out / "gammajet.toml", out, "report")
+    results = toys.demo(out, events=events, seed=seed, told=_tell)
+    _print_responses(results)
+    console.print(f"results in {results.folder('report')}", soft_wrap=True)
 
 
 add_config(app, "gammajet", "GammaJetConfig")
 
 
-def _print_responses(folder: Path) -> None:
-    import json
+def _tell(text: str) -> None:
+    console.print(text, highlight=False)
 
+
+def _print_responses(results: GammaJetResults) -> None:
     from fastjag.statistics import fit_warning
 
-    found = json.loads((folder / "results.json").read_text())
+    summary = results.summary()
     table = Table(
         "sample", "|eta|", "estimator", "photon pt [GeV]", "at alpha = 0", title="Response"
     )
     for name in ("data", "simulation"):
-        for part in found.get(name, []):
+        for part in summary.get(name, []):
             bins = [b for b in part["bins"] if b["line"]["intercept"] is not None]
             if bins:
                 best = min(bins, key=lambda b: b["line"]["error"])
@@ -76,5 +76,5 @@ def _print_responses(folder: Path) -> None:
                     f"{fit_warning(line['chi2'], line['dof'])}".strip(),
                 )  # fmt: skip
     console.print(table)
-    for warning in found.get("warnings", []):
+    for warning in summary.get("warnings", []):
         console.print(warning, style="yellow", soft_wrap=True, highlight=False, markup=False)

@@ -1,13 +1,18 @@
 """Photon+jet: identification of jets, the veto of electrons, and what configurations accept."""
 
+from dataclasses import replace
+
+import awkward as ak
 import numpy as np
 import pytest
 import uproot
 from gammajet_samples import selected
 
+import fastjag as fj
 from fastjag.analyses.gammajet import toys
-from fastjag.analyses.gammajet.config import GammaJetConfig, PhotonJetSelection
+from fastjag.analyses.gammajet.config import PhotonJetSelection
 from fastjag.analyses.gammajet.jetid import CHOICES, COLUMNS, tight_jets
+from fastjag.analyses.gammajet.selection import MET_FILTERS, columns_of, select_events
 from fastjag.io import Batch, Source, write_events
 from fastjag.io.files import ReadError
 from fastjag.jagged import Jagged
@@ -171,56 +176,109 @@ class TestBits:
         with pytest.raises(ReadError, match="Photon_electronVeto is no bit: uint8 up to 2"):
             selected(path, PhotonJetSelection())
 
-
-HEAD = 'name = "x"\n{top}\n[selection]\n{selection}\n[[samples]]\nname = "data"\n{sample}\n'
-
-
-class TestConfiguration:
-    @pytest.mark.parametrize(
-        ("part", "text", "message"),
-        [
-            ("sample", "files = 5", r"samples\[0\].files must be a path or a list of them, got 5"),
-            ("sample", 'files = ["a.root", 5]', r"samples\[0\].files must be a path or a list"),
-            ("sample", 'files = [""]', r"samples\[0\].files must be a path or a list"),
-            ("sample", 'files = {a = "b"}', r"samples\[0\].files must be a path or a list"),
-            ("sample", "files = []", r"samples\[0\].files must be a path or a list of them, got \[\]"),
-            ("sample", "", r"samples\[0\] lacks files"),
-            ("sample", 'files = "a"\nk_factor = nan', r"samples\[0\].k_factor must be a number above 0, got nan"),
-            ("sample", 'files = "a"\ncross_section = -1', r"samples\[0\].cross_section must be a number above 0"),
-            ("sample", 'files = "a"\nsum_of_weights = inf', r"samples\[0\].sum_of_weights must be a number, got"),
-            ("selection", "photon_pt = nan", r"selection.photon_pt must be a number"),
-            ("selection", "jet_pt = -5", r"selection.jet_pt must be a number >= 0, got -5"),
-            ("selection", "photon_pt = inf", r"selection.photon_pt must be a number >= 0, got inf"),
-            ("selection", "jet_abs_eta = 0", r"selection.jet_abs_eta must be a number above 0"),
-            ("selection", "trigger = 5", r"selection.trigger must name a branch, or be 'none', got 5"),
-            ("selection", 'trigger = ""', r"selection.trigger must name a branch, or be 'none'"),
-            ("selection", "met = true", r"selection.met must be a string, got True"),
-            ("top", "luminosity = nan", r"luminosity must be a number above 0, got nan"),
-            ("top", "luminosity = 0", r"luminosity must be a number above 0, got 0"),
-            ("top", "max_alpha = -1", r"max_alpha must be a number above 0"),
-            ("top", "pt_edges = 5", r"pt_edges must be two or more rising numbers, got 5"),
-            ("top", "pt_edges = [1, nan, 3]", r"pt_edges must be two or more rising numbers, got nan in it"),
-            ("top", "pt_edges = [1, inf]", r"pt_edges must be two or more rising numbers, got inf in it"),
-            ("top", "alpha_edges = [1]", r"alpha_edges must be two or more rising numbers"),
-            ("top", "alpha_edges = [1, 1]", r"alpha_edges must be two or more rising numbers"),
-            ("top", "eta_ranges = [1, 2]", r"eta_ranges must be pairs \[low, high\], got 1 in it"),
-            ("top", "eta_ranges = [[1, 1]]", r"eta_ranges must be pairs \[low, high\]"),
-            ("top", "eta_ranges = [[1, 2, 3]]", r"eta_ranges must be pairs \[low, high\]"),
-            ("top", "eta_ranges = []", r"eta_ranges must be pairs \[low, high\]"),
-        ],
-    )  # fmt: skip
-    def test_nonsense(self, tmp_path, part, text, message):
-        parts = {"top": "", "selection": "", "sample": 'files = "a.root"'} | {part: text}
-        (tmp_path / "c.toml").write_text(HEAD.format(**parts))
-        with pytest.raises(ValueError, match=rf"c.toml: {message}"):
-            GammaJetConfig.read(tmp_path / "c.toml")
-
-    def test_no_trigger(self, tmp_path):
-        (tmp_path / "c.toml").write_text(
-            HEAD.format(top="", selection='trigger = "none"', sample='files = "a.root"')
-        )
-        assert GammaJetConfig.read(tmp_path / "c.toml").selection.trigger is None
-
     def test_every_recipe_is_a_choice(self):
         assert {"auto", "stored", "Run3", "Run2UL", "Run2UL16", "stored-v12"} == set(CHOICES)
         assert set(COLUMNS) == {"run", "Jet_jetId", *(f"Jet_{name}" for name in GOOD)}
+
+
+def by_awkward(events, selection):
+    """The same selection, written event by event from what uproot reads."""
+    rows = []
+    for e in events:
+        if not all(e[f] for f in MET_FILTERS if f in events.fields):
+            continue
+        if "Photon_cutBased" in events.fields:
+            tight = ak.to_numpy(e["Photon_cutBased"]) >= 3
+        else:
+            tight = (ak.to_numpy(e["Photon_cutBasedBitmap"]) & 4) != 0
+        good = [
+            i for i in range(len(tight))
+            if tight[i] and (selection.photon_veto == "none" or e["Photon_electronVeto"][i])
+            and e["Photon_pt"][i] > selection.photon_pt
+            and abs(e["Photon_eta"][i]) < selection.photon_abs_eta
+        ]  # fmt: skip
+        leptons = sum(
+            m and pt > selection.lepton_pt
+            for m, pt in zip(e["Muon_looseId"], e["Muon_pt"], strict=True)
+        )
+        leptons += sum(c >= 2 and pt > selection.lepton_pt
+                       for c, pt in zip(e["Electron_cutBased"], e["Electron_pt"], strict=True))  # fmt: skip
+        if len(good) != 1 or leptons:
+            continue
+        own = e["Photon_jetIdx"][good[0]]
+        jets = [j for j in range(len(e["Jet_pt"])) if j != own]
+        leading = [
+            j for j in jets
+            if e["Jet_jetId"][j] & 2 and e["Jet_pt"][j] > selection.jet_pt
+            and abs(e["Jet_eta"][j]) < selection.jet_abs_eta
+        ]  # fmt: skip
+        if not leading:
+            continue
+        first = max(leading, key=lambda j: e["Jet_pt"][j])
+        second = [e["Jet_pt"][j] for j in jets if j != first and e["Jet_pt"][j] > 15]
+        pt, phi = e["Photon_pt"][good[0]], e["Photon_phi"][good[0]]
+        along = e["MET_pt"] * np.cos(e["MET_phi"]) * pt * np.cos(phi)
+        along += e["MET_pt"] * np.sin(e["MET_phi"]) * pt * np.sin(phi)
+        rows.append((e["Jet_pt"][first] / pt, 1 + along / pt**2, max(second, default=0) / pt))
+    return np.array(rows).reshape(-1, 3)
+
+
+class TestSelection:
+    @pytest.mark.parametrize(
+        "name",
+        ["coffea_nano_dy.root", "coffea_nano_dimuon.root", "nanoAOD_2015_CMS_Open_Data_ttbar.root"],
+    )
+    def test_real_files(self, real_data, name):
+        needed, optional = columns_of(PhotonJetSelection())
+        batches = list(fj.iterate(str(real_data / name), needed, optional=optional, step=37))
+        kinds = ("Photon_", "Jet_", "Muon_", "Electron_", "MET_", "Flag_")
+        events = uproot.open(real_data / name)["Events"].arrays(
+            filter_name=[f"{kind}*" for kind in kinds]
+        )
+        # The files hold few photons: looser cuts make sure that something is compared.
+        loose = PhotonJetSelection(photon_pt=5, photon_abs_eta=3, jet_pt=16, lepton_pt=1e9)
+        for cuts in (PhotonJetSelection(), loose, replace(loose, photon_veto="none")):
+            cutflow = {}
+            parts = [select_events(batch, cuts, cutflow) for batch in batches]
+            expected = by_awkward(events, cuts)
+            assert cutflow["a tight jet"] == len(expected)
+            found = np.stack(
+                [np.concatenate([p[c] for p in parts]) for c in ("balance", "mpf", "alpha")], 1
+            )
+            np.testing.assert_allclose(found, expected, rtol=1e-5)
+        if "ttbar" in name:
+            assert len(expected) >= 10
+
+    def test_toys_come_through_the_file(self, tmp_path):
+        drawn = toys.draw(500, response=0.97, seed=4)
+        toys.write(tmp_path / "toys.root", 500, kind="qcd", response=0.97, seed=4)
+        rows, cutflow = selected(tmp_path / "toys.root", PhotonJetSelection())
+        assert cutflow["a tight jet"] == 500
+        for name in ("balance", "mpf", "alpha", "delta_phi"):
+            np.testing.assert_allclose(rows[name], drawn[name], rtol=2e-4, err_msg=name)
+        np.testing.assert_allclose(rows["delta_r"], drawn["delta_r"], atol=2e-6)
+
+    def test_photon_is_no_jet(self, tmp_path):
+        rows, _ = selected(toys.write(tmp_path / "t.root", 100, seed=1), PhotonJetSelection())
+        photons = uproot.open(tmp_path / "t.root")["Events"].arrays(["Photon_pt", "Jet_pt"])
+        # With the photon's own jet (1.02 of its pt) the balance would never be below 1.02.
+        assert (ak.max(photons.Jet_pt, axis=1) >= 1.01 * photons.Photon_pt[:, 0]).tolist() == [
+            True
+        ] * 100
+        assert (rows["balance"] < 1).mean() > 0.5
+
+    def test_cuts(self, tmp_path):
+        toys.write(tmp_path / "t.root", 300, seed=2)
+        _, cutflow = selected(
+            tmp_path / "t.root", PhotonJetSelection(photon_pt=250, min_delta_phi=3.2)
+        )
+        photons = ak.flatten(uproot.open(tmp_path / "t.root")["Events"]["Photon_pt"].array())
+        assert cutflow["exactly one tight photon"] == (ak.to_numpy(photons) > 250).sum()
+        assert cutflow["delta_phi > 3.2"] == 0
+
+    def test_missing_branches(self, tmp_path):
+        toys.write(tmp_path / "t.root", 10)
+        with pytest.raises(ReadError, match=r"t.root:Events: no branch 'HLT_Photon30EB'"):
+            selected(tmp_path / "t.root", PhotonJetSelection(trigger="HLT_Photon30EB"))
+        with pytest.raises(ReadError, match=r"no branch 'PuppiMET_pt'.*MET_pt"):
+            selected(tmp_path / "t.root", PhotonJetSelection(met="PuppiMET"))

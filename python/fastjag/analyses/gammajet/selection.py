@@ -45,7 +45,7 @@ def columns_of(selection: PhotonJetSelection) -> tuple[list[str], list[str]]:
     return needed, list(OPTIONAL)
 
 
-def select(
+def select_events(
     batch: Batch, selection: PhotonJetSelection, cutflow: dict[str, int]
 ) -> dict[str, Array]:
     """One row per event that passes, and the numbers of events after each step in ``cutflow``.

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastjag.analyses.gammajet.config import GammaJetConfig
+from fastjag.analyses.gammajet.results import GammaJetResults
+from fastjag.analyses.gammajet.run import run
 from fastjag.analyses.gammajet.selection import MET_FILTERS, responses
 from fastjag.core.checks import at_least, one_of
 from fastjag.io import iterate, write_events
 from fastjag.jagged import Jagged
+from fastjag.reporting.output import write_text
 
 Floats = NDArray[np.float64]
 _CHUNK = 100_000
@@ -23,7 +27,7 @@ def draw(
     n: int, *, response: float = 1.0, together: float = 0.7, resolution: float = 0.1,
     met_noise: float = 8.0, low_pt: float = 200.0, seed: int = 0,
 ) -> dict[str, Floats]:  # fmt: skip
-    """Rows as :func:`~fastjag.analyses.gammajet.selection.select` gives them.
+    """Rows as :func:`~fastjag.analyses.gammajet.selection.select_events` gives them.
 
     Two jets balance the photon along its axis, as in data: the second one has few GeV mostly, a
     share alpha of the photon's pt that falls as exp(-alpha / 0.08) from 0.08 to 0.35, and flies at
@@ -187,3 +191,18 @@ kind = "qcd"
 cross_section = 100.0  # pb
 files = "qcd.root"
 """
+
+
+def demo(
+    out: str | os.PathLike[str], *, events: int, seed: int,
+    told: Callable[[str], None] | None = None,
+) -> GammaJetResults:  # fmt: skip
+    """Write data (response 0.97), two overlapping samples (1.02) and their configuration; run it."""
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    write(folder / "data.root", events, response=0.97, seed=seed)
+    for i, kind in enumerate(("gjets", "qcd")):
+        write(folder / f"{kind}.root", events, kind=kind, response=1.02, seed=seed + 1000 + i)
+    # The sample with a cut at generation has the cross-section of what is left.
+    write_text(folder / "gammajet.toml", configuration(folder))
+    return run(GammaJetConfig.read(folder / "gammajet.toml"), folder, told=told)

@@ -6,8 +6,10 @@ import numpy as np
 from typer.testing import CliRunner
 
 from fastjag.__main__ import app
-from fastjag.analyses.gammajet import pages, run, toys
+from fastjag.analyses.gammajet import toys
 from fastjag.analyses.gammajet.config import GammaJetConfig, GammaJetSample
+from fastjag.analyses.gammajet.report import response_table, warnings_of
+from fastjag.analyses.gammajet.response import measure
 
 DATA = GammaJetSample(name="data", files=("data.root",))
 
@@ -26,20 +28,20 @@ class TestBadFits:
     def test_said_in_table_and_summary(self):
         config = GammaJetConfig(samples=(DATA,), pt_edges=(200, 1000), alpha_edges=(0, 0.1, 0.15, 0.2, 0.3, 0.4),
                             eta_ranges=((0.0, 2.5),))  # fmt: skip
-        found = {"data": run.measure(bad_rows(), config)}
-        summary = pages.warnings_of(found)
+        found = {"data": measure(bad_rows(), config)}
+        summary = warnings_of(found)
         assert len(summary) == 2
         assert summary[0].startswith("! Bad fits")
         assert "line of data |eta| 0-2.5 mpf 200-1000 GeV (p " in summary[0]
         assert "balance" in summary[1]
         assert "data |eta| 0-2.5 balance 200-1000 GeV (2)" in summary[1]
-        columns, (balance, mpf) = pages._table(found)
+        columns, (balance, mpf) = response_table(found)
         assert "core ! one of 2 humps" in balance[columns.index("fits")]
         assert mpf[columns.index("fits")].startswith("line ! bad fit, p ")
         good = toys.draw(20_000, seed=3) | {"weight": np.ones(20_000)}
-        found = {"data": run.measure(good, config)}
-        assert pages.warnings_of(found) == []
-        assert [row[-1] for row in pages._table(found)[1]] == ["", ""]
+        found = {"data": measure(good, config)}
+        assert warnings_of(found) == []
+        assert [row[-1] for row in response_table(found)[1]] == ["", ""]
 
     def test_whole_report(self, tmp_path, monkeypatch):
         """The page, results.json and the terminal say it, before anything else."""

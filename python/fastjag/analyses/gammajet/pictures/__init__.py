@@ -1,0 +1,1 @@
+"""Figures of photon+jet events: ``responses``, data and simulation (``comparison``), ``stitching``."""

@@ -1,0 +1,161 @@
+"""Stage: responses, comparisons of the samples and the stitching in one page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from fastjag import __version__
+from fastjag.analyses.gammajet.comparison import COMPARED, compare
+from fastjag.analyses.gammajet.config import GammaJetConfig
+from fastjag.analyses.gammajet.pictures.comparison import distributions
+from fastjag.analyses.gammajet.pictures.responses import alpha_dependence, closure
+from fastjag.analyses.gammajet.pictures.stitching import border
+from fastjag.analyses.gammajet.profiles import Line, Profile, extrapolate, profile
+from fastjag.analyses.gammajet.response import ESTIMATORS
+from fastjag.analyses.gammajet.results import GammaJetResults
+from fastjag.core.arrays import Array
+from fastjag.reporting.output import results_directory, write_json
+from fastjag.reporting.plots import save
+from fastjag.reporting.report import Report
+from fastjag.statistics import bad_fits, fit_warning
+
+_DELTA_R_EDGES = np.linspace(0, 2, 41)
+
+
+def report(results: GammaJetResults) -> None:
+    """Pictures, ``results.json`` and ``report.html``."""
+    config, measured, totals = results.config, results.responses(), results.totals()
+    rows = {"data": results.rows(data=True), "simulation": results.rows(data=False)}
+    rows = {name: content for name, content in rows.items() if content}
+    with results_directory(results.folder("report")) as directory:
+        page = Report(f"Photon+jet response: {config.name}", _selection_text(config))
+
+        def show(name: str, fig: Any, caption: str) -> None:
+            save(fig, directory / f"{name}.png", directory / f"{name}.pdf")
+            page.figure(directory / f"{name}.png", caption)
+
+        for warning in (warnings := warnings_of(measured)):
+            page.text(warning)
+        page.heading("Response")
+        for i, (low, high) in enumerate(config.eta_ranges):
+            show(f"closure{i}", closure(measured, [low, high]),
+                 f"Jets with {low:g} <= |eta| < {high:g}: the mean response for alpha < "
+                 f"{config.max_alpha:g} (points) and extrapolated to alpha = 0 (bands), and "
+                 f"data over simulation.")  # fmt: skip
+        show("alpha", alpha_dependence(_lines(rows, config)),
+             "Mean response in bins of alpha, all photons, with the lines that give the response at "
+             "alpha = 0.")  # fmt: skip
+        page.table(*response_table(measured))
+        compared = {}
+        if len(rows) == 2:
+            page.heading("Data and simulation")
+            compared = {c: compare(rows["data"], rows["simulation"], c) for c in COMPARED}
+            show("comparison", distributions(compared), "Normalised to one another; the p-value is "
+                 "that of a Kolmogorov-Smirnov test.")  # fmt: skip
+        if "continuity" in measured:
+            page.heading("Stitching at delta_r = 0.4")
+            show("stitching", border(_delta_r_spectra(rows["simulation"], config), _DELTA_R_EDGES),
+                 "Distance of the prompt photon to the nearest parton: each sample gives one side "
+                 "of the border.")  # fmt: skip
+            c = measured["continuity"]
+            page.text(f"At the border the spectrum is {c['below']:.4g} from below and "
+                      f"{c['above']:.4g} from above: {c['pull']:.1f} standard deviations apart.")  # fmt: skip
+        page.heading("Cutflow")
+        steps = list(dict.fromkeys(k for t in totals.values() for k in t["cutflow"]))
+        page.table(("sample", *steps),
+                   [(n, *(t["cutflow"].get(s, 0) for s in steps)) for n, t in totals.items()])  # fmt: skip
+        page.heading("Settings")
+        settings = asdict(config)
+        page.settings({k: v for k, v in settings.items() if k != "samples"})
+        page.table(("sample", "kind", "cross-section [pb]", "k-factor", "sum of weights"),
+                   [(s.name, s.kind, s.cross_section, s.k_factor,
+                     s.sum_of_weights or totals[s.name]["sum_of_weights"])
+                    for s in config.samples])  # fmt: skip
+        write_json(directory / "results.json", {
+            "fastjag": __version__, "config": settings, "totals": totals, "warnings": warnings,
+            **measured,
+            "comparisons": {name: content["test"]._asdict() for name, content in compared.items()},
+        })  # fmt: skip
+        page.write(directory / "report.html", f"fastjag {__version__}")
+
+
+def _selection_text(config: GammaJetConfig) -> str:
+    s = config.selection
+    return (
+        f"Exactly one tight photon, pt > {s.photon_pt:g} GeV, |eta| < {s.photon_abs_eta:g}; a tight "
+        f"jet, pt > {s.jet_pt:g} GeV, |eta| < {s.jet_abs_eta:g}; no loose lepton above "
+        f"{s.lepton_pt:g} GeV."
+    )
+
+
+def _lines(
+    rows: Mapping[str, Mapping[str, Array]], config: GammaJetConfig
+) -> list[tuple[str, str, Profile, Line]]:
+    """Means of all photons in bins of alpha, and the lines through them."""
+    lines = []
+    for name, content in rows.items():
+        for estimator in ESTIMATORS:
+            near = np.abs(content[estimator] - 1) < config.max_deviation
+            alpha, r, w = (content[c][near] for c in ("alpha", estimator, "weight"))
+            means = profile(alpha, r, w, edges=config.alpha_edges)
+            lines.append(
+                (name, estimator, means, extrapolate(alpha, r, w, edges=config.alpha_edges))
+            )
+    return lines
+
+
+def _delta_r_spectra(simulation: Mapping[str, Array], config: GammaJetConfig) -> dict[str, Array]:
+    """Events of each simulated sample in bins of delta_r."""
+    spectra = {}
+    for i in np.unique(simulation["sample"]).tolist():
+        own = simulation["sample"] == i
+        spectra[config.samples[i].name] = np.histogram(
+            simulation["delta_r"][own], _DELTA_R_EDGES, weights=simulation["weight"][own]
+        )[0]
+    return spectra
+
+
+def _bins(
+    measured: Mapping[str, Any],
+) -> Iterator[tuple[tuple[str, str, str, str], dict[str, Any]]]:
+    """(sample, |eta|, estimator, photon pt) of every bin with events, and its numbers."""
+    for name in ("data", "simulation"):
+        for part in measured.get(name, []):
+            for b in part["bins"]:
+                if b["entries"]:
+                    yield (name, "{:g}-{:g}".format(*part["eta"]), part["estimator"],
+                           f"{b['low']:g}-{b['high']:g}"), b  # fmt: skip
+
+
+def warnings_of(measured: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the fits of a measurement, for its summary; empty where nothing is."""
+    fits, humps = {}, []
+    for where, b in _bins(measured):
+        name = "{} |eta| {} {} {} GeV".format(*where)
+        for kind in ("core", "line"):
+            fits[f"{kind} of {name}"] = (b[kind]["chi2"], b[kind]["dof"])
+        if b["core"]["humps"] > 1:
+            humps.append(f"{name} ({b['core']['humps']})")
+    said = [bad_fits(fits)]
+    if humps:
+        said.append("! More than one hump, of which the core is the highest: " + ", ".join(humps))
+    return [text for text in said if text]
+
+
+def response_table(measured: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    columns = ("sample", "|eta|", "estimator", "photon pt [GeV]", "events", "mean", "error", "core",
+               "at alpha = 0", "error ", "slope", "fits")  # fmt: skip
+    rows = []
+    for where, b in _bins(measured):
+        core, line = b["core"], b["line"]
+        said = [f"core {fit_warning(core['chi2'], core['dof'])}",
+                f"line {fit_warning(line['chi2'], line['dof'])}"]  # fmt: skip
+        said = [text for text in said if "!" in text]
+        said += [f"core ! one of {core['humps']} humps"] if core["humps"] > 1 else []
+        rows.append((*where, b["entries"], b["mean"], b["error"], core["mean"], line["intercept"],
+                     line["error"], line["slope"], "; ".join(said)))  # fmt: skip
+    return columns, rows

@@ -1,0 +1,64 @@
+"""What the stages left: the only thing that later stages, the report and the terminal see of them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastjag.analyses.common.tables import read_parquet
+from fastjag.analyses.gammajet.config import GammaJetConfig
+from fastjag.analyses.gammajet.stitching import stitched
+from fastjag.core.arrays import Array
+
+
+@dataclass(frozen=True)
+class GammaJetResults:
+    """A configuration, and the directory in which every stage has one of its own."""
+
+    config: GammaJetConfig
+    out: Path
+
+    def folder(self, stage: str) -> Path:
+        return self.out / stage
+
+    def totals(self) -> dict[str, Any]:
+        """Cutflow and sum of weights of every sample."""
+        return self._json("select", "totals.json")
+
+    def rows(self, *, data: bool) -> dict[str, Array]:
+        """Selected events of data or simulation, stitched; ``weight`` in events at the luminosity.
+
+        Rows of simulation have ``sample``, an index into the configuration's samples, too.
+        """
+        totals = self.totals()
+        parts: list[dict[str, Array]] = []
+        for i, sample in enumerate(self.config.samples):
+            if (sample.kind == "data") != data:
+                continue
+            columns = read_parquet(self.folder("select") / f"{sample.name}.parquet")
+            columns = {c: v[stitched(sample.kind, columns["delta_r"])] for c, v in columns.items()}
+            norm = 1.0
+            if not data:
+                assert sample.cross_section is not None  # all simulation has one
+                sum_w = sample.sum_of_weights or totals[sample.name]["sum_of_weights"]
+                norm = self.config.luminosity * sample.cross_section * sample.k_factor / sum_w
+            columns["weight"] = columns["gen_weight"] * norm
+            columns["sample"] = np.full(len(columns["weight"]), i)
+            parts.append(columns)
+        return {c: np.concatenate([p[c] for p in parts]) for c in parts[0]} if parts else {}
+
+    def responses(self) -> dict[str, Any]:
+        """Of "data" and "simulation" (:func:`fastjag.analyses.gammajet.response.measure`)."""
+        return self._json("response", "response.json")
+
+    def summary(self) -> dict[str, Any]:
+        """``results.json``: the responses, warnings, comparisons and settings."""
+        return self._json("report", "results.json")
+
+    def _json(self, stage: str, name: str) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads((self.folder(stage) / name).read_text())
+        return content

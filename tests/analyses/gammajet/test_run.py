@@ -1,0 +1,70 @@
+"""A whole measurement of photon+jet toys."""
+
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from fastjag.analyses.gammajet import toys
+from fastjag.analyses.gammajet.config import GammaJetConfig
+from fastjag.analyses.gammajet.results import GammaJetResults
+from fastjag.analyses.gammajet.run import run
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("gammajet")
+    toys.write(folder / "data.root", 8000, response=0.97, seed=1)
+    for seed, kind in enumerate(("gjets", "qcd"), 2):
+        toys.write(folder / f"{kind}.root", 8000, kind=kind, response=1.02, seed=seed)
+    (folder / "gammajet.toml").write_text(toys.configuration(folder))
+    run(GammaJetConfig.read(folder / "gammajet.toml"), folder / "out")
+    return folder
+
+
+class TestMeasurement:
+    def test_responses_come_back(self, measured):
+        results = json.loads((measured / "out" / "report" / "results.json").read_text())
+        for name, injected in (("data", 0.97), ("simulation", 1.02)):
+            for part in results[name]:
+                # Errors of few events are not Gaussian.
+                lines = [b["line"] for b in part["bins"] if b["entries"] > 300]
+                chi2 = sum(((x["intercept"] - injected) / x["error"]) ** 2 for x in lines)
+                assert len(lines) >= 3
+                assert chi2 < len(lines) + 4 * np.sqrt(2 * len(lines))
+        assert abs(results["continuity"]["pull"]) < 4
+        page = (measured / "out" / "report" / "report.html").read_text()
+        assert page.count("data:image/png;base64,") == 5
+        assert results["warnings"] == []
+        assert "bad fit" not in page
+
+    def test_simulation_is_worth_its_cross_section(self, measured):
+        config = GammaJetConfig.read(measured / "gammajet.toml")
+        rows = GammaJetResults(config, measured / "out").rows(data=False)
+        # 100 pb of unsplit events at 1000 / pb, all of which pass in the toys.
+        assert rows["weight"].sum() == pytest.approx(100_000, rel=0.03)
+        table = pq.read_table(measured / "out" / "select" / "QCD.parquet")
+        assert table.num_rows == 8000
+
+    def test_nothing_is_done_twice(self, measured):
+        said = []
+        config = GammaJetConfig.read(measured / "gammajet.toml")
+        run(config, measured / "out", told=said.append)
+        assert said == ["select: is there", "response: is there", "report: is there"]
+
+    def test_nothing_passes(self, measured, tmp_path):
+        text = (measured / "gammajet.toml").read_text()
+        text = text.replace("min_delta_phi = 2.7", "photon_pt = 1e6")
+        (measured / "none.toml").write_text(text)
+        with pytest.raises(ValueError, match="no event of data passes the selection"):
+            run(GammaJetConfig.read(measured / "none.toml"), tmp_path / "out")
+        assert not (tmp_path / "out" / "response").exists()
+
+    def test_data_taken_for_simulation(self, measured, tmp_path):
+        text = (measured / "gammajet.toml").read_text().replace('"qcd.root"', '"data.root"')
+        (measured / "wrong.toml").write_text(text)
+        with pytest.raises(
+            ValueError, match=r"data.root.*QCD is qcd, but the file has no genWeight"
+        ):
+            run(GammaJetConfig.read(measured / "wrong.toml"), tmp_path / "out")
