@@ -38,7 +38,8 @@ from same_results_jobs import JOBS
 RENAMED: dict[str, str] = {}
 #: Places in JSON that may differ: times, memory, versions, and hashes of files, which hold dates.
 REMOVED = re.compile(
-    r"/key|/output|/fastjag|/versions|/seconds|(/comparison)?/models/[^/]*/(training_|prediction_)?(seconds|memory_MB)"
+    r"/key|/output|/fastjag|/versions|/seconds"
+    r"|(/comparison)?/models/[^/]*/(training_|prediction_)?(seconds|memory_MB)"
 )
 #: And columns of tables in reports.
 COLUMNS = {"seconds", "training [s]", "prediction [s]", "memory [MB]"}
