@@ -8,12 +8,15 @@ from typer.testing import CliRunner
 
 from fastjag.__main__ import app
 from fastjag.analyses.common.config import show
+from fastjag.analyses.diphoton.config import DiphotonConfig
 from fastjag.analyses.gammajet.config import GammaJetConfig
 from fastjag.commands import option
 from fastjag.core.settings import setting, settings
 
 
-@pytest.mark.parametrize(("name", "kind"), [("gammajet", GammaJetConfig)])
+@pytest.mark.parametrize(
+    ("name", "kind"), [("diphoton", DiphotonConfig), ("gammajet", GammaJetConfig)]
+)
 def test_show(name, kind):
     done = CliRunner().invoke(app, [name, "config", "--show"])
     assert done.exit_code == 0

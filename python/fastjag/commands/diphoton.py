@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fastjag.commands import App, DeviceOption, OutOption, ThreadsOption, console
+from fastjag.commands import App, DeviceOption, OutOption, ThreadsOption, add_config, console
 from fastjag.commands.importance import show
 
 #: What [selection] of a configuration knows; a test compares it with the presets.
@@ -103,3 +103,6 @@ def _config(path: Path | None, sample: bool) -> DiphotonConfig:
 
 def _tell(what: str) -> None:
     console.print(what, highlight=False)
+
+
+add_config(app, "diphoton", "DiphotonConfig")

@@ -36,10 +36,10 @@ def diphoton(
     chosen = None if classes is None else [c.strip() for c in classes.split(",")]
     record = simulate(out, events, seed, chosen, workers=workers)
     table = Table("class", "generated", "with two photons", "cross-section [pb]")
-    for name, found in record["classes"].items():
+    for name, sample in record["classes"].items():
         table.add_row(
-            name, f"{found['generated']:,}", f"{found['written']:,}",
-            f"{found['cross_section_pb']:.4g}",
+            name, f"{sample['generated']:,}", f"{sample['written']:,}",
+            f"{sample['cross_section_pb']:.4g}",
         )  # fmt: skip
     console.print(table)
     lists = "std::vector" if record["std::vector"] else "counted arrays (std::vector needs PyROOT)"

@@ -1,7 +1,10 @@
 """Configurations: the sample's, and mistakes that are named."""
 
+from pathlib import Path
+
 import pytest
 
+from fastjag.analyses.common.config import markdown
 from fastjag.analyses.diphoton.config import DiphotonConfig
 from fastjag.analyses.diphoton.toys import SAMPLE
 
@@ -63,3 +66,24 @@ class TestConfig:
         (tmp_path / "a.toml").write_text('[classes]\nggF = "a.root"\n')
         with pytest.raises(ValueError, match=r"a\.toml: classes must name at least two"):
             DiphotonConfig.read(tmp_path / "a.toml")
+
+
+def test_documentation_is_that_of_the_code():
+    page = Path(__file__).parents[3] / "docs" / "diphoton.md"
+    assert markdown(DiphotonConfig) in page.read_text()
+
+
+def test_what_is_recorded_is_flat():
+    """Results and markers of stages hold settings side by side."""
+    config = DiphotonConfig(
+        classes={"a": ["a.root"], "b": ["b.root"]}, selection={"cuts": {"min_pt": [40, 30]}},
+        fit={"degree": 2, "signal": "gaussian"},
+    )  # fmt: skip
+    recorded = config.recorded()
+    assert recorded["selection"] == "slides"
+    assert recorded["cuts"] == {"min_pt": [40, 30]}
+    assert recorded["fit"] == {"degree": 2}  # what is not default
+    assert recorded["models"][0] == "random forest"
+    assert {"luminosity", "samples", "features", "most_events"} <= {
+        key for key, value in recorded.items() if value is None
+    }

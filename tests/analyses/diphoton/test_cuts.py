@@ -54,7 +54,7 @@ def test_no_trigger(tmp_path):
         '[classes]\na = "a.root"\nb = "a.root"\n[selection]\ncuts = { trigger = "none" }\n'
     )
     config = DiphotonConfig.read(tmp_path / "s.toml")
-    chosen = selection_of(config.selection, config.cuts)
+    chosen = selection_of(config.selection.preset, config.selection.cuts)
     assert chosen == replace(PRESETS["slides"], trigger=None)
     content = rows(np.random.default_rng(4), 1000)
     path = write(tmp_path / "a.root", content)

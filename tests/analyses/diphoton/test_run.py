@@ -75,7 +75,10 @@ class TestRun:
         assert said[-1] == "train: running (comparison.json has changed)"
 
     def test_settings_of_later_stages_do_not_matter_to_those_before(self, results):
-        config, changed = results.config, replace(results.config, folds=3)
+        config, changed = (
+            results.config,
+            replace(results.config, models=replace(results.config.models, folds=3)),
+        )
         for stage in ("select", "features"):
             assert settings_of(changed, stage) == settings_of(config, stage)
         for stage in ("train", "report"):

@@ -246,7 +246,7 @@ def test_a_failing_call_keeps_what_earlier_ones_left(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise ReadError("broken")
 
-    monkeypatch.setattr(skim, "_grouped", fail)
+    monkeypatch.setattr(skim, "_group", fail)
     with pytest.raises(ReadError, match="broken"):
         skim_files(one, tmp_path, PRESETS["slides"], luminosity=3.0)
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before

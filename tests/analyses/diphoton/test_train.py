@@ -25,7 +25,7 @@ from fastjag.analyses.diphoton.report import (
     summary_table,
 )
 from fastjag.analyses.diphoton.select import skim_files
-from fastjag.analyses.diphoton.selections import selection_of
+from fastjag.analyses.diphoton.selections import PRESETS
 from fastjag.analyses.diphoton.toys import SAMPLE
 from fastjag.analyses.diphoton.train import compare
 from fastjag.reporting.output import write_json
@@ -67,9 +67,7 @@ def compared(tmp_path_factory):
         for name, file in {"ggF": "ggH125", "VBF": "VBFH125", "WH": "WpH125J_Wincl",
                            "ZH": "ZH125J_Zincl", "ttH": "ttH125"}.items()
     }  # fmt: skip
-    skim = skim_files(
-        files, tmp_path_factory.mktemp("skim"), selection_of("slides"), progress=False
-    )
+    skim = skim_files(files, tmp_path_factory.mktemp("skim"), PRESETS["slides"], progress=False)
     sample = thin(skim.events(), 150, seed=1)
     yield (
         sample,

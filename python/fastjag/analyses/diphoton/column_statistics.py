@@ -77,29 +77,31 @@ def column_statistics(
     x = np.asarray(particles[column], np.float64)
     typed = particles.with_columns(x=x)
     base = typed.aggregate("x", sorted(needed)) if needed else {}
-    found: dict[str, Any] = {n: base[n] for n in _KERNEL if n in wanted}
+    values: dict[str, Any] = {n: base[n] for n in _KERNEL if n in wanted}
     counts = particles.counts
     empty = counts == 0
     with np.errstate(invalid="ignore", divide="ignore"):
         for name in ("argmin", "argmax"):
-            if name in found:
-                found[name] = np.where(empty, np.nan, found[name])
+            if name in values:
+                values[name] = np.where(empty, np.nan, values[name])
         if "sumabs" in wanted:
-            found["sumabs"] = total(particles, np.abs(x))
+            values["sumabs"] = total(particles, np.abs(x))
         if "absmax" in wanted:
             sized = particles.with_columns(x=np.abs(x))
-            found["absmax"] = sized.aggregate("x", ["max"])["max"]
+            values["absmax"] = sized.aggregate("x", ["max"])["max"]
         if wanted & {"sumsq", "dispersion"}:
-            found["sumsq"] = total(particles, x * x)
+            values["sumsq"] = total(particles, x * x)
         if "dispersion" in wanted:
-            found["dispersion"] = np.sqrt(found["sumsq"]) / base["sum"]
+            values["dispersion"] = np.sqrt(values["sumsq"]) / base["sum"]
         if "var" in wanted:
-            found["var"] = base["std"] ** 2
+            values["var"] = base["std"] ** 2
         if "samplestd" in wanted:
-            found["samplestd"] = base["std"] * np.sqrt(counts / np.where(counts > 1, counts - 1, 0))
-            found["samplestd"][counts < 2] = np.nan
+            values["samplestd"] = base["std"] * np.sqrt(
+                counts / np.where(counts > 1, counts - 1, 0)
+            )
+            values["samplestd"][counts < 2] = np.nan
         if "range" in wanted:
-            found["range"] = base["max"] - base["min"]
+            values["range"] = base["max"] - base["min"]
         if wanted & set(_MOMENTS):
             z = (x - np.repeat(base["mean"], counts)) / np.repeat(base["std"], counts)
             # Of equal values, rounding leaves a spread of 1e-16 of them.
@@ -107,24 +109,24 @@ def column_statistics(
             for name, power, normal in (("skew", 3, 0.0), ("kurt", 4, 3.0)):
                 if name in wanted:
                     moment = total(particles, z**power) / counts - normal
-                    found[name] = np.where(flat, np.nan, moment)
+                    values[name] = np.where(flat, np.nan, moment)
         if "median" in wanted:
-            found["median"] = _median(particles, x)
+            values["median"] = _median(particles, x)
         if wanted & set(_LEADING):
             ordered = particles.with_columns(x=x)
             first = ordered.pad(5, "x", by="pt", fill=np.nan, dtype=np.float64).values.T
-            found |= {f"lead{k + 1}": first[k] for k in range(5)}
-            found["ratio"] = first[1] / first[0]
+            values |= {f"lead{k + 1}": first[k] for k in range(5)}
+            values["ratio"] = first[1] / first[0]
             if "share" in wanted:
-                found["share"] = first[0] / base["sum"]
+                values["share"] = first[0] / base["sum"]
         if "wmean" in wanted:
             pt = np.asarray(particles["pt"], np.float64)
-            found["wmean"] = total(particles, x * pt) / total(particles, pt)
+            values["wmean"] = total(particles, x * pt) / total(particles, pt)
         if wanted & {"circmean", "circvar"}:
             cos, sin = total(particles, np.cos(x)), total(particles, np.sin(x))
-            found["circmean"] = np.where(empty, np.nan, np.arctan2(sin, cos))
-            found["circvar"] = 1 - np.hypot(cos, sin) / counts
-    return {name: np.asarray(found[name], np.float64) for name in names}
+            values["circmean"] = np.where(empty, np.nan, np.arctan2(sin, cos))
+            values["circvar"] = 1 - np.hypot(cos, sin) / counts
+    return {name: np.asarray(values[name], np.float64) for name in names}
 
 
 def total(particles: Jagged, values: Any) -> Floats:

@@ -1,168 +1,145 @@
-"""The configuration of a study: one TOML file, checked before anything runs."""
+"""The configuration of an analysis: one TOML file, checked before anything runs."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
-from fastjag.analyses.common.settings import known, read_toml
-from fastjag.analyses.common.settings import table as settings_table
+from fastjag.analyses.common.config import read
 from fastjag.analyses.diphoton.mass_fit import SIGNALS
 from fastjag.analyses.diphoton.models import MODELS
 from fastjag.analyses.diphoton.samples import read_samples
-from fastjag.analyses.diphoton.selections import selection_of
-from fastjag.core.checks import near_misses, one_of
+from fastjag.analyses.diphoton.selections import PRESETS, selection_of
+from fastjag.core.checks import near_misses
+from fastjag.core.settings import File, Name, setting, settings
+
+_POLICIES = ("abs", "clip", "drop", "error")
 
 
-@dataclass(frozen=True)
+@settings
+class SelectionSettings:
+    """Which events."""
+
+    preset: str = setting(f"Cuts by name: {', '.join(PRESETS)}.", default="slides")
+    luminosity: float | None = setting(
+        "Integrated luminosity [fb-1]; none is that of the release.", default=None, above=0,
+        must="be a number above 0 [fb-1]",
+    )  # fmt: skip
+    cuts: dict[str, Any] = setting("Cuts that differ from the preset's.", default_factory=dict)
+
+
+@settings
+class SampleSettings:
+    """What simulated samples are worth."""
+
+    table: File | None = setting(
+        "TOML with cross_section [pb], sum_of_weights, k_factor and filter_efficiency by DSID or "
+        "class, such as [345041] or [VBF]: they come before what files say.",
+        default=None, must="be the name of a file",
+    )  # fmt: skip
+    correct: bool = setting(
+        "The cross-section of ttH with the branching ratio once, where the release has it twice.",
+        default=True,
+    )
+
+
+@settings
+class FeatureSettings:
+    """What models of tables see."""
+
+    names: tuple[str, ...] | None = setting(
+        "Features and patterns, such as n_b_*; none are about a hundred.", default=None,
+        must="be a list of names",
+    )  # fmt: skip
+
+
+@settings
+class ModelSettings:
+    """What is compared, and how."""
+
+    names: tuple[str, ...] = setting(
+        "Models to compare.", default=MODELS, must="be a list of names"
+    )
+    folds: int = setting("Folds of the cross-validation.", default=5, least=2)
+    fast: bool = setting("A third of the trees and epochs.", default=False)
+    negative: str = setting(
+        "What becomes of negative weights in training.", default="abs", one_of=_POLICIES,
+        must=f"be one of {', '.join(_POLICIES)}",
+    )  # fmt: skip
+    most_events: int | None = setting(
+        "Events of each class that are learned from; none are all.", default=None, least=10
+    )
+
+
+@settings
+class MassFitSettings:
+    """The fit of the mass spectrum."""
+
+    signal: str = setting("Shape of the peak.", default="gaussian", one_of=SIGNALS)
+    degree: int = setting("Degree of the polynomial below it.", default=3, least=0)
+
+
+@settings
 class DiphotonConfig:
     """What to read and select, what to learn from, and which models to compare."""
 
-    name: str
-    classes: dict[str, tuple[str, ...]]  #: what models tell apart, in this order, to files
-    background: dict[str, tuple[str, ...]] = field(default_factory=dict)  #: of the spectrum only
-    selection: str = "slides"
-    cuts: dict[str, Any] = field(default_factory=dict)  #: changes of the selection
-    luminosity: float | None = None  #: fb-1; None: that of the release
-    samples: str | None = None  #: a table of samples (:func:`samples.read_samples`), before files
-    correct: bool = True  #: the cross-section of ttH with the branching ratio once
-    features: tuple[str, ...] | None = None  #: names and patterns; None: the default ones
-    models: tuple[str, ...] = MODELS
-    folds: int = 5
-    fast: bool = False
-    negative: str = "abs"
-    most_events: int | None = None  #: of each class, for training; None: all
-    fit: dict[str, Any] = field(default_factory=dict)
-    seed: int = 1
+    name: Name = setting("Title of the report.", default="diphoton")
+    seed: int = setting("Seed of all that is random.", default=1, least=0)
+    classes: dict[str, tuple[File, ...]] = setting(
+        "What the models tell apart, in this order, and their files: two classes or more, such as "
+        '`{ ggF = "a.root", VBF = ["b.root", "c_*.root"] }`.'
+    )
+    background: dict[str, tuple[File, ...]] = setting(
+        "Classes of the mass spectrum only, and their files; those of `data` are collisions, which "
+        "count once each.",
+        default_factory=dict,
+    )
+    selection: SelectionSettings = setting("Which events.", default=SelectionSettings())
+    samples: SampleSettings = setting("What samples are worth.", default=SampleSettings())
+    features: FeatureSettings = setting("What models of tables see.", default=FeatureSettings())
+    models: ModelSettings = setting("What is compared.", default=ModelSettings())
+    fit: MassFitSettings = setting("The fit of the mass spectrum.", default=MassFitSettings())
 
-    @staticmethod
-    def read(path: str | os.PathLike[str]) -> DiphotonConfig:
-        """From a ``.toml`` file; paths in it are relative to it.
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> DiphotonConfig:
+        """From a TOML file; paths in it are relative to it. ValueError names file and key."""
+        return read(cls, path)
 
-        Raises ValueError naming the file, the key that is wrong and what is accepted.
-        """
-        source, content = Path(path), read_toml(path)
-        try:
-            return _checked(content, source.parent)
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"{source}: {error}") from None
+    def check(self) -> None:
+        if len(self.classes) < 2:
+            raise ValueError("classes must name at least two classes and their files")
+        for name in self.background:
+            if name in self.classes:
+                raise ValueError(f"{name!r} is both a class and a background")
+        selection_of(self.selection.preset, self.selection.cuts)  # an error names what is wrong
+        for name in self.models.names:
+            if name not in MODELS:
+                raise ValueError(f"models.names: no model {name!r}: {near_misses(name, MODELS)}")
+        if table := self.samples.table:
+            try:
+                samples = read_samples(table)
+            except OSError as error:
+                raise ValueError(f"samples.table: {error}") from None
+            for name in samples:
+                if not name.isdecimal() and name not in self.files:
+                    near = near_misses(name, list(self.files))
+                    raise ValueError(f"{table}: [{name}] is no class: {near}")
 
     @property
     def files(self) -> dict[str, tuple[str, ...]]:
         """Of all classes, and the backgrounds after them."""
         return {**self.classes, **self.background}
 
-
-_SECTIONS: dict[str, Iterable[str] | None] = {
-    "classes": None,  # names of the user
-    "background": None,
-    "selection": ("preset", "luminosity", "cuts"),
-    "samples": ("table", "correct"),
-    "features": ("names",),
-    "models": ("names", "folds", "fast", "negative", "most_events"),
-    "fit": ("signal", "degree"),
-}
-_POLICIES = ("abs", "clip", "drop", "error")
-
-
-def _checked(content: Mapping[str, Any], folder: Path) -> DiphotonConfig:
-    known(content, [*_SECTIONS, "name", "seed"], "key")
-    section = {name: settings_table(content.get(name, {}), name) for name in _SECTIONS}
-    for name, keys in _SECTIONS.items():
-        if keys is not None:
-            known(section[name], keys, f"key in {name}")
-    classes = {n: _files(f, f"classes.{n}", folder) for n, f in section["classes"].items()}
-    if len(classes) < 2:
-        raise ValueError("classes must name at least two classes and their files")
-    background = {n: _files(f, f"background.{n}", folder) for n, f in section["background"].items()}
-    for name in background:
-        if name in classes:
-            raise ValueError(f"{name!r} is both a class and a background")
-    selection = section["selection"]
-    cuts = dict(settings_table(selection.get("cuts", {}), "selection.cuts"))
-    preset = str(selection.get("preset", "slides"))
-    selection_of(preset, cuts)  # an error names what is wrong
-    fit = section["fit"]
-    one_of("fit.signal", fit.get("signal", "gaussian"), SIGNALS)
-    _integer(fit.get("degree", 3), "fit.degree", 0)
-    models = section["models"]
-    names = tuple(_strings(models.get("names", list(MODELS)), "models.names"))
-    for name in names:
-        if name not in MODELS:
-            raise ValueError(f"models.names: no model {name!r}: {near_misses(name, MODELS)}")
-    features = section["features"].get("names")
-    negative = models.get("negative", "abs")
-    if negative not in _POLICIES:
-        raise ValueError(f"models.negative must be one of {', '.join(_POLICIES)}, got {negative!r}")
-    luminosity = selection.get("luminosity")
-    if luminosity is not None and not (_is_number(luminosity) and luminosity > 0):
-        raise ValueError(
-            f"selection.luminosity must be a number above 0 [fb-1], got {luminosity!r}"
-        )
-    fast = models.get("fast", False)
-    if not isinstance(fast, bool):
-        raise ValueError(f"models.fast must be true or false, got {fast!r}")  # noqa: TRY004
-    most = models.get("most_events")
-    samples = section["samples"]
-    correct = samples.get("correct", True)
-    if not isinstance(correct, bool):
-        raise ValueError(f"samples.correct must be true or false, got {correct!r}")  # noqa: TRY004
-    table = samples.get("table")
-    if table is not None:
-        if not isinstance(table, str):
-            raise ValueError(f"samples.table must be the name of a file, got {table!r}")
-        table = str(folder / table)
-        _known_samples(table, [*classes, *background])
-    return DiphotonConfig(
-        name=str(content.get("name", "diphoton")),
-        classes=classes,
-        background=background,
-        selection=preset,
-        cuts=cuts,
-        luminosity=None if luminosity is None else float(luminosity),
-        samples=table,
-        correct=correct,
-        features=None if features is None else tuple(_strings(features, "features.names")),
-        models=names,
-        folds=_integer(models.get("folds", 5), "models.folds", 2),
-        fast=fast,
-        negative=negative,
-        most_events=None if most is None else _integer(most, "models.most_events", 10),
-        fit=dict(fit),
-        seed=_integer(content.get("seed", 1), "seed", 0),
-    )
-
-
-def _known_samples(path: str, classes: list[str]) -> None:
-    """ValueError for a table that cannot be read, or that names neither DSIDs nor classes."""
-    try:
-        table = read_samples(path)
-    except OSError as error:
-        raise ValueError(f"samples.table: {error}") from None
-    for name in table:
-        if not name.isdecimal() and name not in classes:
-            raise ValueError(f"{path}: [{name}] is no class: {near_misses(name, classes)}")
-
-
-def _strings(value: Any, name: str) -> list[str]:
-    if not isinstance(value, list) or not value or not all(isinstance(v, str) for v in value):
-        raise ValueError(f"{name} must be a list of names, got {value!r}")
-    return value
-
-
-def _files(value: Any, name: str, folder: Path) -> tuple[str, ...]:
-    given = _strings([value] if isinstance(value, str) else value, name)
-    return tuple(f if "://" in f or os.path.isabs(f) else str(folder / f) for f in given)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _integer(value: Any, name: str, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{name} must be an integer >= {least}, got {value!r}")
-    return value
+    def recorded(self) -> dict[str, Any]:
+        """All settings side by side, as results keep them; of the fit those that are not default."""
+        selection, samples, models = self.selection, self.samples, self.models
+        fit = {k: v for k, v in asdict(self.fit).items() if v != getattr(MassFitSettings, k)}
+        return {
+            "name": self.name, "classes": self.classes, "background": self.background,
+            "selection": selection.preset, "cuts": selection.cuts,
+            "luminosity": selection.luminosity, "samples": samples.table,
+            "correct": samples.correct, "features": self.features.names, "models": models.names,
+            "folds": models.folds, "fast": models.fast, "negative": models.negative,
+            "most_events": models.most_events, "fit": fit, "seed": self.seed,
+        }  # fmt: skip

@@ -185,8 +185,8 @@ def stratified_folds(label: Labels, classes: Sequence[str], folds: int, seed: in
     counts = np.bincount(label, minlength=len(classes))
     for name, n in zip(classes, counts, strict=True):
         if n < k:
-            found = "no events" if n == 0 else f"{n} events"
-            raise ValueError(f"class {name!r} has {found}, but there are {k} folds")
+            counted = "no events" if n == 0 else f"{n} events"
+            raise ValueError(f"class {name!r} has {counted}, but there are {k} folds")
     fold = np.empty(len(label), np.int64)
     for c in range(len(classes)):
         members = label == c

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastjag.analyses.diphoton.column_statistics import Floats, total
-from fastjag.analyses.diphoton.observables import View, together
+from fastjag.analyses.diphoton.observables import View, add_momenta
 from fastjag.jagged import Jagged
 
 SHAPES = {
@@ -40,8 +40,8 @@ def shape_observables(view: View) -> dict[str, Floats]:
     eigen = np.linalg.eigvalsh(tensor)[:, ::-1]
     eigen = np.maximum(eigen, 0) / np.maximum(eigen.sum(axis=1, keepdims=True), 1e-300)
     flat = np.linalg.eigvalsh(tensor[:, :2, :2])
-    found = {
-        "m_all": together(parts)["m"],
+    shapes = {
+        "m_all": add_momenta(parts)["m"],
         "centrality": total(objects, np.hypot(p[0], p[1])) / energy,
         "sphericity": 1.5 * (eigen[:, 1] + eigen[:, 2]),
         "aplanarity": 1.5 * eigen[:, 2],
@@ -51,7 +51,7 @@ def shape_observables(view: View) -> dict[str, Floats]:
     }
     return {
         "n_objects": objects.counts.astype(np.float64),
-        **{name: np.where(empty, np.nan, values) for name, values in found.items()},
+        **{name: np.where(empty, np.nan, values) for name, values in shapes.items()},
     }
 
 

@@ -24,9 +24,9 @@ def features(results: DiphotonResults) -> None:
     needs("pyarrow", "arrow")
     config = results.config
     events = results.selected().of_classes(tuple(config.classes))
-    if config.most_events is not None:
-        events = thin(events, config.most_events, config.seed)
-    table = aggregates(events, config.features)
+    if (most := config.models.most_events) is not None:
+        events = thin(events, most, config.seed)
+    table = aggregates(events, config.features.names)
     with results_directory(results.folder("features")) as directory:
         events.write(directory / "events.parquet")
         write_parquet(directory / "features.parquet", table)
@@ -133,25 +133,25 @@ def aggregates(events: Events, names: Iterable[str] | None = None) -> dict[str, 
     Raises ValueError naming a feature that is not known or not allowed, and what it may be.
     """
     known = feature_names(events)
-    chosen = _chosen(known, names)
+    chosen = _choose(known, names)
     view = View(events)
-    found: dict[str, Floats] = {}
+    values: dict[str, Floats] = {}
     for group in GROUPS:
         if set(group.documented) & set(chosen):
             with np.errstate(invalid="ignore", divide="ignore"):  # NaN of particles not there
-                found |= group.compute(view)
+                values |= group.compute(view)
     wanted: dict[tuple[str, str], list[str]] = {}
     for name in chosen:
-        if name not in found:
-            kind, column, statistic = _parts(name)
+        if name not in values:
+            kind, column, statistic = _split(name)
             if column == "n" and not statistic:
-                found[name] = events.particles[kind].counts.astype("float64")
+                values[name] = events.particles[kind].counts.astype("float64")
             else:
                 wanted.setdefault((kind, column), []).append(statistic)
     for (kind, column), statistics in wanted.items():
         result = column_statistics(events.particles[kind], column, statistics)
-        found |= {f"{kind}_{column}_{s}": values for s, values in result.items()}
-    return {name: found[name] for name in chosen}
+        values |= {f"{kind}_{column}_{s}": values for s, values in result.items()}
+    return {name: values[name] for name in chosen}
 
 
 def documentation() -> str:
@@ -159,15 +159,15 @@ def documentation() -> str:
     lines = []
     for group in GROUPS:
         lines += [f"### {group.title}", "", "| feature | |", "|---|---|"]
-        lines += [f"| `{n}` | {_escaped(text)} |" for n, text in group.documented.items()] + [""]
+        lines += [f"| `{n}` | {_escape(text)} |" for n, text in group.documented.items()] + [""]
     lines += ["### Statistics of a column", "", "`KIND_n` is the number of particles, and",
               "`KIND_COLUMN_STATISTIC`, such as `jet_pt_max`, one of:", "",
               "| statistic | of the column's values x |", "|---|---|"]  # fmt: skip
-    lines += [f"| `{name}` | {_escaped(text)} |" for name, text in STATISTICS.items()]
+    lines += [f"| `{name}` | {_escape(text)} |" for name, text in STATISTICS.items()]
     return "\n".join(lines) + "\n"
 
 
-def _chosen(known: list[str], names: Iterable[str] | None) -> list[str]:
+def _choose(known: list[str], names: Iterable[str] | None) -> list[str]:
     there = dict.fromkeys(known)
     if names is None:
         return [name for name in DEFAULT if name in there]
@@ -180,11 +180,11 @@ def _chosen(known: list[str], names: Iterable[str] | None) -> list[str]:
     return list(chosen)
 
 
-def _parts(name: str) -> tuple[str, str, str]:
+def _split(name: str) -> tuple[str, str, str]:
     kind, _, rest = name.partition("_")
     column, _, statistic = rest.rpartition("_")
     return (kind, column, statistic) if column else (kind, rest, "")
 
 
-def _escaped(text: Any) -> str:
+def _escape(text: Any) -> str:
     return str(text).replace("|", "\\|")

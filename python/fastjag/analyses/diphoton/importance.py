@@ -21,7 +21,7 @@ def importances(results: DiphotonResults, *, most: int = 15, **options: Any) -> 
         raise ValueError(f"most must be 2 or more, got {most}")
     events, table = results.learned(), results.features()
     names = [name for name, x in table.items() if np.nanmin(x) < np.nanmax(x)]
-    x = np.column_stack([_filled(np.asarray(table[name], np.float64)) for name in names])
+    x = np.column_stack([_fill(np.asarray(table[name], np.float64)) for name in names])
     labels = np.asarray(events.classes)[events.flat["label"]]
     weights = np.abs(np.asarray(events.flat["weight"], np.float64))
     shared = {"seed": results.config.seed, **options}
@@ -32,5 +32,5 @@ def importances(results: DiphotonResults, *, most: int = 15, **options: Any) -> 
     return compare_importances(x[:, chosen], labels, weights, [names[i] for i in chosen], **shared)
 
 
-def _filled(x: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _fill(x: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
     return np.where(np.isnan(x), np.nanmin(x) - 1, x)

@@ -218,8 +218,8 @@ def fit_mass(
     values = {n: float(minuit.values[n]) for n in names}
     errors = {n: 0.0 if minuit.fixed[n] else float(minuit.errors[n]) for n in names}
     tested = {n: (fixed or {}).get(n, _SHAPE[n][0]) for n in shape}
-    null = _refitted(cost, minuit, {**tested, "events": 0.0})
-    peaked = minuit if tested.keys() <= (fixed or {}).keys() else _refitted(cost, minuit, tested)
+    null = _refit(cost, minuit, {**tested, "events": 0.0})
+    peaked = minuit if tested.keys() <= (fixed or {}).keys() else _refit(cost, minuit, tested)
     gain = max(0.0, float(null.fval) - float(peaked.fval))
     defined = not ((counts <= 0) & filled).any()
     possible = minuit.fixed["events"] or errors["events"] >= 0.8 * _least_error(
@@ -245,7 +245,7 @@ def _least_error(density: Floats, variances: Floats) -> float:
     return 1 / math.sqrt(information) if information > 0 else 0.0
 
 
-def _refitted(cost: Any, minuit: Any, fixed: Mapping[str, float]) -> Any:
+def _refit(cost: Any, minuit: Any, fixed: Mapping[str, float]) -> Any:
     """The fit once more with further parameters fixed."""
     from iminuit import Minuit
 

@@ -51,21 +51,21 @@ def in_own_frame(events: Events) -> Events:
     x, y, z = (p.aggregate(c, ["sum"])["sum"] for c in "xyz")
     axis = np.arctan2(y, x)
     first = photons.pad(1, ["phi"], by="pt", dtype="float64").values[:, 0, 0]
-    side, forward = np.where(_wrapped(first - axis) < 0, -1, 1), np.where(z < 0, -1, 1)
+    side, forward = np.where(_wrap(first - axis) < 0, -1, 1), np.where(z < 0, -1, 1)
     particles = {
         name: part.with_columns(
-            phi=_wrapped(part["phi"] - np.repeat(axis, part.counts)) * np.repeat(side, part.counts),
+            phi=_wrap(part["phi"] - np.repeat(axis, part.counts)) * np.repeat(side, part.counts),
             eta=part["eta"] * np.repeat(forward, part.counts),
         )
-        for name, part in usable(events.particles).items()
+        for name, part in known_particles(events.particles).items()
     }
     flat = dict(events.flat)
     if "met_phi" in flat:
-        flat["met_phi"] = _wrapped(flat["met_phi"] - axis) * side
+        flat["met_phi"] = _wrap(flat["met_phi"] - axis) * side
     return Events(particles, flat, events.classes)
 
 
-def _wrapped(phi: Floats) -> Floats:
+def _wrap(phi: Floats) -> Floats:
     return np.remainder(phi + np.pi, 2 * np.pi) - np.pi
 
 
@@ -118,7 +118,7 @@ def estimators(
         for name, particles in events.particles.items()
     }
     flat = [name for name in FLAT if name in events.flat]
-    found = {
+    models = {
         "random forest": ("table", Forest(trees, threads=threads)),
         "XGBoost": (
             "table",
@@ -145,11 +145,11 @@ def estimators(
             ),
         ),
     }
-    for _, model in found.values():
+    for _, model in models.values():
         model.set_params(negative=negative, seed=seed)
-    return found
+    return models
 
 
-def usable(particles: Mapping[str, Jagged]) -> dict[str, Jagged]:
+def known_particles(particles: Mapping[str, Jagged]) -> dict[str, Jagged]:
     """Types that occur in some event and are known."""
     return {name: p for name, p in particles.items() if name in COLUMNS and p.n_particles > 0}

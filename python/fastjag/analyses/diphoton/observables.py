@@ -124,13 +124,13 @@ class View:
             a, b = self.kind(left), self.kind(right)
             cones = in_cone(a, b, _EVERYWHERE)
             first = np.repeat(np.arange(len(cones)), cones.counts)
-            found = Jagged(
+            pairs = Jagged(
                 cones.offsets[a.offsets],
                 {"first": first, "second": cones["index"], "delta_r": cones["delta_r"]},
             )
             if left == right:
-                found = found.keep(found["first"] < found["second"])
-            self._pairs[left, right] = found
+                pairs = pairs.keep(pairs["first"] < pairs["second"])
+            self._pairs[left, right] = pairs
         return self._pairs[left, right]
 
     @cached_property
@@ -139,7 +139,7 @@ class View:
 
     @cached_property
     def diphoton(self) -> dict[str, Floats]:
-        return together(*self.photons)
+        return add_momenta(*self.photons)
 
     @cached_property
     def ht(self) -> Floats:
@@ -155,7 +155,7 @@ class View:
         return {"pt": pt, "phi": phi, "px": pt * np.cos(phi), "py": pt * np.sin(phi)}
 
 
-def together(*parts: dict[str, Floats]) -> dict[str, Floats]:
+def add_momenta(*parts: dict[str, Floats]) -> dict[str, Floats]:
     """Momentum and mass of particles together; NaN where one is missing."""
     p = {c: np.sum([part[c] for part in parts], axis=0) for c in ("px", "py", "pz", "E")}
     return _kinematics(p)
@@ -185,10 +185,10 @@ def photon_observables(view: View) -> dict[str, Floats]:
 def jet_observables(view: View) -> dict[str, Floats]:
     jets = view.kind("jet")
     a, b = view.first("jet", 2)
-    jj, yy = together(a, b), view.diphoton
-    both = together(jj, yy)
+    jj, yy = add_momenta(a, b), view.diphoton
+    both = add_momenta(jj, yy)
     pt, abs_eta = jets["pt"], np.abs(jets["eta"])
-    found = {
+    values = {
         "ht": view.ht,
         "mht": np.hypot(total(jets, jets["px"]), total(jets, jets["py"])),
         **{f"n_jets_{cut}": total(jets, pt > cut) for cut in (25, 30, 40, 50)},
@@ -206,17 +206,17 @@ def jet_observables(view: View) -> dict[str, Floats]:
     pairs = view.pairs("jet", "jet")
     mass = _pair_masses(jets, pairs)
     ends = pairs.with_columns(m=mass).aggregate("m", ["min", "max"])
-    found |= {"max_m_jj": ends["max"], "min_m_jj": ends["min"]}
+    values |= {"max_m_jj": ends["max"], "min_m_jj": ends["min"]}
     for name, target in (("w", W_MASS), ("z", Z_MASS), ("h", HIGGS_MASS)):
-        found[f"m_jj_near_{name}"] = _near(pairs, mass, target)
+        values[f"m_jj_near_{name}"] = _mass_near(pairs, mass, target)
     eta = jets.aggregate("eta", ["min", "max"])
-    found["max_delta_eta_jj"] = np.where(jets.counts > 1, eta["max"] - eta["min"], np.nan)
+    values["max_delta_eta_jj"] = np.where(jets.counts > 1, eta["max"] - eta["min"], np.nan)
     everything = {c: total(jets, jets[c]) for c in ("px", "py", "pz", "E")}
-    found["m_jets"] = np.where(jets.counts > 0, _kinematics(everything)["m"], np.nan)
+    values["m_jets"] = np.where(jets.counts > 0, _kinematics(everything)["m"], np.nan)
     distance = view.pairs("photon", "jet").aggregate("delta_r", ["min", "mean"])
-    found["min_delta_r_photon_jet"] = distance["min"]
-    found["mean_delta_r_photon_jet"] = distance["mean"]
-    return found
+    values["min_delta_r_photon_jet"] = distance["min"]
+    values["mean_delta_r_photon_jet"] = distance["mean"]
+    return values
 
 
 def tag_observables(view: View) -> dict[str, Floats]:
@@ -247,10 +247,10 @@ def lepton_observables(view: View) -> dict[str, Floats]:
         "n_os_pairs": total(pairs, opposite),
         "n_sf_pairs": total(pairs, same),
         "n_ossf_pairs": total(pairs, opposite & same),
-        "m_ll": together(*view.first("lep", 2))["m"],
-        "m_ll_near_z": _near(ossf, _pair_masses(leptons, ossf), Z_MASS),
-        "min_delta_r_lep_photon": _closest(leptons, view.kind("photon")),
-        "min_delta_r_lep_jet": _closest(leptons, view.kind("jet")),
+        "m_ll": add_momenta(*view.first("lep", 2))["m"],
+        "m_ll_near_z": _mass_near(ossf, _pair_masses(leptons, ossf), Z_MASS),
+        "min_delta_r_lep_photon": _smallest_distance(leptons, view.kind("photon")),
+        "min_delta_r_lep_jet": _smallest_distance(leptons, view.kind("jet")),
     }
 
 
@@ -294,10 +294,10 @@ def _pair_masses(particles: Jagged, pairs: Jagged) -> Floats:
         {c: particles[c][pairs[place]] for c in ("px", "py", "pz", "E")}
         for place in ("first", "second")
     ]
-    return together(*parts)["m"]
+    return add_momenta(*parts)["m"]
 
 
-def _near(pairs: Jagged, mass: Floats, target: float) -> Floats:
+def _mass_near(pairs: Jagged, mass: Floats, target: float) -> Floats:
     """The mass nearest to ``target`` in each event."""
     column = pairs.with_columns(m=mass, d=np.abs(mass - target))
     best = column.aggregate("d", ["argmin"])["argmin"]
@@ -307,7 +307,6 @@ def _near(pairs: Jagged, mass: Floats, target: float) -> Floats:
     return result
 
 
-def _closest(left: Jagged, right: Jagged) -> Floats:
+def _smallest_distance(left: Jagged, right: Jagged) -> Floats:
     distance = np.where(np.isfinite(d := nearest(left, right)[1]), d, np.nan)
-    found = left.with_columns(d=distance).aggregate("d", ["min"])["min"]
-    return np.asarray(found, np.float64)
+    return np.asarray(left.with_columns(d=distance).aggregate("d", ["min"])["min"], np.float64)

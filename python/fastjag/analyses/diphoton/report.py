@@ -37,7 +37,7 @@ def report(results: DiphotonResults) -> None:
     events = everything.of_classes(tuple(config.classes))
     used = versions(*_PACKAGES)
     with results_directory(results.folder("report")) as directory:
-        page = Report(config.name, f"Selection {config.selection}, seed {config.seed}.")
+        page = Report(config.name, f"Selection {config.selection.preset}, seed {config.seed}.")
 
         def show(name: str, fig: Any, caption: str) -> None:
             save(fig, directory / f"{name}.png", directory / f"{name}.pdf")
@@ -45,7 +45,8 @@ def report(results: DiphotonResults) -> None:
 
         fits = fit_masses(
             everything, events, background=tuple(config.background),
-            window=selection_of(config.selection, config.cuts).mass, **config.fit,
+            window=selection_of(config.selection.preset, config.selection.cuts).mass,
+            **asdict(config.fit),
         )  # fmt: skip
         for warning in (warnings := warnings_of(fits)):
             page.text(warning)
@@ -72,12 +73,13 @@ def report(results: DiphotonResults) -> None:
         )
         add_comparison(page, comparison, show)
         page.heading("Settings")
-        settings = {k: v for k, v in asdict(config).items() if k not in ("classes", "background")}
+        recorded = config.recorded()
+        settings = {k: v for k, v in recorded.items() if k not in ("classes", "background")}
         page.settings({**settings, **{n: ", ".join(f) for n, f in config.files.items()}})
         page.settings(used)
         write_json(
             directory / "results.json",
-            {"config": asdict(config), "versions": used, "selection": selection,
+            {"config": recorded, "versions": used, "selection": selection,
              "classes": [dict(zip(_CLASS_COLUMNS, row, strict=True)) for row in classes],
              "mass": {name: numbers_of(name, fit) for name, fit in fits.items()},
              "warnings": warnings, "comparison": comparison},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -59,9 +58,9 @@ def run(
 
 def settings_of(config: DiphotonConfig, stage: str, device: str = "cpu") -> dict[str, Any]:
     """All that a stage and those before it depend on."""
-    settings = asdict(config)
+    settings = config.recorded()
     settings["files"] = {name: input_digests(f) for name, f in config.files.items()}
-    settings["samples"] = config.samples and file_digest(config.samples)
+    settings["samples"] = config.samples.table and file_digest(config.samples.table)
     for later, own in _FIRST_READ.items():
         if STAGES.index(stage) < STAGES.index(later):
             for key in own:

@@ -28,7 +28,7 @@ from fastjag.selection import Counters, Cut
 def select(results: DiphotonResults, *, processes: int = 1, progress: bool | None = None) -> None:
     """Files to selected events; what each file gave stays, so that an interrupted call goes on."""
     config, folder = results.config, results.folder("select")
-    overrides = read_samples(config.samples) if config.samples else {}
+    table, selection = config.samples.table, config.selection
     workers = min(
         sum(len(find_files(f)) for f in config.files.values()), at_least("processes", processes, 1)
     )
@@ -36,9 +36,9 @@ def select(results: DiphotonResults, *, processes: int = 1, progress: bool | Non
     pool = nullcontext() if workers < 2 else worker_pool(workers)
     with pool as executor:
         skim = skim_files(
-            config.files, folder / "files", selection_of(config.selection, config.cuts),
-            luminosity=config.luminosity, correct=config.correct, overrides=overrides,
-            executor=executor, progress=progress,
+            config.files, folder / "files", selection_of(selection.preset, selection.cuts),
+            luminosity=selection.luminosity, correct=config.samples.correct,
+            overrides=read_samples(table) if table else {}, executor=executor, progress=progress,
         )  # fmt: skip
     with results_directory(folder) as directory:
         skim.events().write(directory / "events.parquet")

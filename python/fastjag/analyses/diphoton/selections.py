@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import fields, replace
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from fastjag.analyses.diphoton.events import Events
 from fastjag.core.arrays import Array
-from fastjag.core.checks import near_misses, real
+from fastjag.core.checks import near_misses
+from fastjag.core.settings import setting, settings
 from fastjag.jagged import Jagged
 from fastjag.selection import Selected, Step, event_flags
 
@@ -28,7 +29,7 @@ TIGHT = {
 CRACK = (1.37, 1.52)
 
 
-@dataclass(frozen=True)
+@settings
 class DiphotonSelection:
     """Cuts on two photons; energies in GeV.
 
@@ -37,42 +38,37 @@ class DiphotonSelection:
     third; otherwise its two photons of largest pt must be good, whatever else it has.
     """
 
-    trigger: str | None = "trigP"  #: branch; "none", for TOML, is None: no trigger
-    exactly_two: bool = True
-    tight: bool = False
-    good_pt: float = 25.0
-    max_abs_eta: float | None = None
-    crack_veto: bool = False
-    min_pt: tuple[float, float] = (35.0, 25.0)  #: leading, subleading
-    #: Column to the largest ratio to pt, exclusive, of both photons.
-    isolation: Mapping[str, float] = field(default_factory=dict)
-    min_pt_over_mass: tuple[float, float] = (0.35, 0.25)
-    mass: tuple[float, float] = (105.0, 160.0)  #: exclusive
+    trigger: str | None = setting(
+        "Branch of true and false.", default="trigP", least=1,
+        must="name a branch, or be 'none'",
+    )  # fmt: skip
+    exactly_two: bool = setting(
+        "Two good photons and no third; else the two of largest pt are good.", default=True
+    )
+    tight: bool = setting("Good photons are tight.", default=False)
+    good_pt: float = setting("Good photons are above it [GeV].", default=25.0, least=0)
+    max_abs_eta: float | None = setting(
+        "|eta| of good photons is below it.", default=None, above=0, finite=False
+    )
+    crack_veto: bool = setting("Good photons are not in 1.37 to 1.52 of |eta|.", default=False)
+    min_pt: tuple[float, float] = setting(
+        "Leading and subleading photon are above it [GeV].", default=(35.0, 25.0), least=0,
+        must="be two numbers",
+    )  # fmt: skip
+    isolation: dict[str, float] = setting(
+        "Column to the largest ratio to pt, exclusive, of both photons.", default_factory=dict,
+        above=0, must="be a table of columns and ratios",
+    )  # fmt: skip
+    min_pt_over_mass: tuple[float, float] = setting(
+        "Their pt over the mass of the pair is above it.", default=(0.35, 0.25), least=0,
+        must="be two numbers",
+    )  # fmt: skip
+    mass: tuple[float, float] = setting(
+        "Window of the mass [GeV], exclusive.", default=(105.0, 160.0), least=0,
+        must="be two numbers",
+    )  # fmt: skip
 
-    def __post_init__(self) -> None:
-        trigger: object = self.trigger  # of a configuration, it can be anything
-        if trigger is not None and not (isinstance(trigger, str) and trigger):
-            raise ValueError(f"trigger must name a branch, or be 'none', got {self.trigger!r}")
-        object.__setattr__(self, "trigger", None if self.trigger == "none" else self.trigger)
-        for name in ("exactly_two", "tight", "crack_veto"):
-            if not isinstance(getattr(self, name), bool):
-                raise ValueError(  # noqa: TRY004
-                    f"{name} must be true or false, got {getattr(self, name)!r}"
-                )
-        real("good_pt", self.good_pt, least=0)
-        if self.max_abs_eta is not None:
-            real("max_abs_eta", self.max_abs_eta, above=0, finite=False)
-        for name in ("min_pt", "min_pt_over_mass", "mass"):
-            value = getattr(self, name)
-            if not isinstance(value, (list, tuple)) or len(value) != 2:
-                raise ValueError(f"{name} must be two numbers, got {value!r}")
-            object.__setattr__(self, name, tuple(real(name, v, least=0) for v in value))
-        if not isinstance(self.isolation, Mapping):
-            raise ValueError(  # noqa: TRY004
-                f"isolation must be a table of columns and ratios, got {self.isolation!r}"
-            )
-        for column, limit in self.isolation.items():
-            real(f"isolation.{column}", limit, above=0)
+    def check(self) -> None:
         if not self.mass[0] < self.mass[1]:
             raise ValueError(f"mass must be an interval, got {self.mass}")
 
@@ -91,14 +87,14 @@ class DiphotonSelection:
         def named(name: str, passes: Any, columns: list[str]) -> Step:
             return Step(name, list(dict.fromkeys(columns)), partial(passes, self, schema))
 
-        found = [] if self.trigger is None else [named("trigger", _triggered, [self.trigger])]
-        found.append(named("two good photons", _two_photons, good))
-        found.append(named("photon pt", _above_pt, good))
+        steps = [] if self.trigger is None else [named("trigger", _triggered, [self.trigger])]
+        steps.append(named("two good photons", _two_photons, good))
+        steps.append(named("photon pt", _above_pt, good))
         if self.isolation:
-            found.append(named("isolation", _isolated, [*good, *isolation]))
-        found.append(named("pt over mass", _relative_pt, [*good, *kinematics]))
-        found.append(named("mass", _in_mass, [*good, *kinematics]))
-        return found
+            steps.append(named("isolation", _isolated, [*good, *isolation]))
+        steps.append(named("pt over mass", _relative_pt, [*good, *kinematics]))
+        steps.append(named("mass", _in_mass, [*good, *kinematics]))
+        return steps
 
     def good(self, photons: Jagged, schema: str) -> NDArray[np.bool_]:
         """Which photons are good: shape (n_photons,)."""
@@ -142,15 +138,15 @@ PRESETS = {
 }  # fmt: skip
 
 
-def selection_of(preset: str, cuts: Mapping[str, Any] | None = None) -> DiphotonSelection:
+def selection_of(preset: str, cuts: Mapping[str, Any]) -> DiphotonSelection:
     """A preset with some of its cuts changed; ValueError with near misses for unknown names."""
     if preset not in PRESETS:
         raise ValueError(f"no selection {preset!r}: {near_misses(preset, PRESETS)}")
     known = [f.name for f in fields(DiphotonSelection)]
-    for name in cuts or {}:
+    for name in cuts:
         if name not in known:
             raise ValueError(f"no cut {name!r}: {near_misses(name, known)}")
-    return replace(PRESETS[preset], **(cuts or {}))
+    return replace(PRESETS[preset], **cuts)
 
 
 def diphoton_mass(pairs: Jagged) -> NDArray[np.float64]:
@@ -205,9 +201,9 @@ def _of_pairs(
     two = _have_two(cuts, schema, photons)
     if two.all():
         return passes(cuts.pair(photons, schema))
-    found = np.zeros(len(photons), bool)
-    found[two] = passes(cuts.pair(photons[np.flatnonzero(two)], schema))
-    return found
+    passed = np.zeros(len(photons), bool)
+    passed[two] = passes(cuts.pair(photons[np.flatnonzero(two)], schema))
+    return passed
 
 
 def _above_pt(cuts: DiphotonSelection, schema: str, events: Selected) -> Array:

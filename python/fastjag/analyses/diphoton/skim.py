@@ -13,7 +13,7 @@ import numpy as np
 from fastjag import __version__
 from fastjag.analyses.common.stages import file_digest, input_digest
 from fastjag.analyses.diphoton.events import DATA, TRUTH, Events, write_events
-from fastjag.analyses.diphoton.samples import LUMINOSITY, WEIGHTS, Sample, sample_in
+from fastjag.analyses.diphoton.samples import LUMINOSITY, WEIGHTS, Sample, numbers_in, weight_factor
 from fastjag.analyses.diphoton.selections import DiphotonSelection, diphoton_mass
 from fastjag.core.arrays import Array
 from fastjag.io.reader import Reader
@@ -106,8 +106,8 @@ class SkimJob:
         luminosity = self.luminosity or LUMINOSITY.get(reader.schema.name)
         if luminosity is None:
             raise ValueError(f"{self.path}: give a luminosity: {reader.schema.name} has none")
-        sample = sample_in(reader, self.overrides, self.label, correct=self.correct)
-        return sample.factor(luminosity, self.path)
+        numbers = numbers_in(reader, self.overrides, self.label, correct=self.correct)
+        return weight_factor(numbers, luminosity, self.path)
 
 
 def skim_file(job: SkimJob) -> SkimmedFile:
@@ -115,7 +115,7 @@ def skim_file(job: SkimJob) -> SkimmedFile:
     parquet = Path(job.folder) / f"{job.stem}.parquet"
     marker = parquet.with_suffix(".json")
     key = job.key()
-    if (known := _finished(job, marker, parquet, key)) is not None:
+    if (known := _read_finished(job, marker, parquet, key)) is not None:
         return known
     factor = 1.0
     if job.label != DATA:
@@ -129,7 +129,7 @@ def skim_file(job: SkimJob) -> SkimmedFile:
         weight=weights, batch_size=job.batch_size, progress=False,
     )  # fmt: skip
     parts = (_events(batch, job, weights, factor) for batch in chosen)
-    n = write_events(parquet, _grouped(parts))
+    n = write_events(parquet, _group(parts))
     cuts = tuple(Cut(c.name, c.events, factor * c.weighted) for c in chosen.cutflow)
     result = SkimmedFile(
         job.path, job.label, str(parquet) if n else None, cuts, chosen.counters, factor
@@ -148,7 +148,7 @@ def skim_file(job: SkimJob) -> SkimmedFile:
     return result
 
 
-def _finished(job: SkimJob, marker: Path, parquet: Path, key: str) -> SkimmedFile | None:
+def _read_finished(job: SkimJob, marker: Path, parquet: Path, key: str) -> SkimmedFile | None:
     """The result of an earlier call, if it is whole and for the same file and settings."""
     try:
         content = json.loads(marker.read_text())
@@ -165,7 +165,7 @@ def _finished(job: SkimJob, marker: Path, parquet: Path, key: str) -> SkimmedFil
         return None
 
 
-def _grouped(parts: Iterator[Events]) -> Iterator[Events]:
+def _group(parts: Iterator[Events]) -> Iterator[Events]:
     """Joined to parts that are worth a group of rows."""
     waiting: list[Events] = []
     for part in parts:

@@ -42,10 +42,10 @@ def train(
     progress: bool | None = None,
 ) -> None:
     """Models' figures, and their probabilities of all learned events."""
-    config, events = results.config, results.learned()
+    config, events, chosen = results.config, results.learned(), results.config.models
     comparison = compare(
-        events, results.features(), models=config.models, folds=config.folds, fast=config.fast,
-        negative=config.negative, seed=config.seed, device=device, threads=threads,
+        events, results.features(), models=chosen.names, folds=chosen.folds, fast=chosen.fast,
+        negative=chosen.negative, seed=config.seed, device=device, threads=threads,
         progress=progress,
     )  # fmt: skip
     columns: dict[str, Any] = {n: events.flat[n] for n in ("label", "weight", "m_yy")}
@@ -163,14 +163,14 @@ def _in_folds(
     for i in range(int(fold.max()) + 1):
         train, test = np.flatnonzero(fold != i), np.flatnonzero(fold == i)
         model, known, unseen = clone(recipe), _rows(seen, train), _rows(seen, test)
-        with _measured() as cost:
+        with _measure() as cost:
             try:
                 model.fit(known, y[train], weight[train], **quiet)
             except ValueError as error:
                 raise ValueError(f"{name}, fold {i}: {error}") from error
         result.costs["training"].append(cost)
         order = [list(model.classes_).index(c) for c in events.classes]
-        with _measured() as cost:
+        with _measure() as cost:
             result.probability[test] = model.predict_proba(unseen)[:, order]
         result.costs["prediction"].append(cost)
         if name in ("XGBoost", "DeepSets"):
@@ -238,26 +238,28 @@ def _drops(model: Any, X: Any, label: Labels, order: list[int], seed: int) -> di
 
     shuffled: dict[Any, Callable[[], Any]] = {}
     if isinstance(X, Events):
-        shuffled |= {t: partial(_other_particles, X, t, rng) for t in model.inputs}
+        shuffled |= {t: partial(_shuffle_particles, X, t, rng) for t in model.inputs}
         if model.flat:
-            shuffled["met"] = partial(_other_columns, X, model.flat, rng)
+            shuffled["met"] = partial(_shuffle_columns, X, model.flat, rng)
     else:
-        shuffled |= {column: partial(_other_values, X, column, rng) for column in range(X.shape[1])}
+        shuffled |= {
+            column: partial(_shuffle_values, X, column, rng) for column in range(X.shape[1])
+        }
     return permutation_drops(accuracy, X, shuffled)
 
 
-def _other_particles(X: Events, name: str, rng: np.random.Generator) -> Events:
+def _shuffle_particles(X: Events, name: str, rng: np.random.Generator) -> Events:
     others = X.particles[name][rng.permutation(len(X))]
     return Events({**X.particles, name: others}, X.flat, X.classes)
 
 
-def _other_columns(X: Events, names: Sequence[str], rng: np.random.Generator) -> Events:
+def _shuffle_columns(X: Events, names: Sequence[str], rng: np.random.Generator) -> Events:
     """Together, as a direction alone means nothing."""
     order = rng.permutation(len(X))
     return Events(X.particles, {**X.flat, **{n: X.flat[n][order] for n in names}}, X.classes)
 
 
-def _other_values(X: Floats, column: int, rng: np.random.Generator) -> Floats:
+def _shuffle_values(X: Floats, column: int, rng: np.random.Generator) -> Floats:
     changed = X.copy()
     changed[:, column] = rng.permutation(X[:, column])
     return changed
@@ -273,7 +275,7 @@ class Cost:
 
 
 @contextmanager
-def _measured() -> Iterator[Cost]:
+def _measure() -> Iterator[Cost]:
     cost = Cost()
     _give_back()
     before = _memory(reset=True)

@@ -14,7 +14,7 @@ from fastjag.neighbours import in_cone, nearest
 Floats = NDArray[np.float64]
 
 
-def clustered(constituents: Jagged, radius: float, min_pt: float) -> Jagged:
+def cluster(constituents: Jagged, radius: float, min_pt: float) -> Jagged:
     """Anti-kt jets of columns px, py, pz, E by descending pt, with pt, eta, phi, E and mass."""
     import fastjet
 

@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastjag.analyses.diphoton.simulation.clustering import clustered, kinematics, substructure
+from fastjag.analyses.diphoton.simulation.clustering import cluster, kinematics, substructure
 from fastjag.jagged import Jagged
 from fastjag.neighbours import in_cone, nearest
 
@@ -77,10 +77,10 @@ def reconstruct(
     leptons, dressing = _leptons(record, rng, tracks, deposits)
     inside = visible & ~record.hard_photon & ~record.prompt_lepton & ~dressing
     constituents = record.take(inside)
-    jets = clustered(constituents, 0.4, 10.0)
+    jets = cluster(constituents, 0.4, 10.0)
     taus = _taus(record, rng)
     jets, fakes = _jets(jets, record, taus, rng)
-    taus = _merged(taus, fakes).sort("pt")
+    taus = _merge(taus, fakes).sort("pt")
     large = _large_jets(constituents, rng)
 
     for objects in (photons, leptons, jets):
@@ -175,7 +175,7 @@ class _Record:
         return Jagged.from_counts(counts, {**chosen, "index": np.flatnonzero(mask)})
 
 
-def _scaled(objects: Jagged, factor: Floats) -> Jagged:
+def _scale(objects: Jagged, factor: Floats) -> Jagged:
     """With pt and E multiplied; dpx and dpy are true minus measured."""
     pt = objects["pt"] * factor
     lost = objects["pt"] - pt
@@ -192,21 +192,21 @@ def _isolation(
     objects: Jagged, tracks: Jagged, deposits: Jagged, rng: np.random.Generator
 ) -> Jagged:
     """Scalar sums of pt around objects, themselves excluded; the calorimeter adds 1 GeV of noise."""
-    found = {}
+    sums = {}
     for name, others, radius in (("ptcone30", tracks, 0.3), ("etcone20", deposits, 0.2)):
         cone = in_cone(objects, others, radius)
         pt = others["pt"][cone["index"]]
         own = others["index"][cone["index"]] == np.repeat(objects["index"], cone.counts)
-        found[name] = cone.with_columns(pt=np.where(own, 0, pt)).aggregate("pt", ["sum"])["sum"]
-    found["etcone20"] = found["etcone20"] + rng.normal(0, 1, objects.n_particles)
-    return objects.with_columns(**found)
+        sums[name] = cone.with_columns(pt=np.where(own, 0, pt)).aggregate("pt", ["sum"])["sum"]
+    sums["etcone20"] = sums["etcone20"] + rng.normal(0, 1, objects.n_particles)
+    return objects.with_columns(**sums)
 
 
 def _photons(record: _Record, rng: np.random.Generator, tracks: Jagged, deposits: Jagged) -> Jagged:
     photons = record.take(record.hard_photon)
     n = photons.n_particles
     factor = _response(rng, photon_resolution(photons["E"], photons["eta"]))
-    photons = _isolation(_scaled(photons, factor), tracks, deposits, rng)
+    photons = _isolation(_scale(photons, factor), tracks, deposits, rng)
     converts = rng.random(n) < 0.20 + 0.35 * np.abs(photons["eta"]) / 2.37
     kinds = rng.choice(5, n, p=_CONVERSION_SHARES) + 1
     photons = photons.with_columns(
@@ -237,7 +237,7 @@ def _leptons(
         electron, photon_resolution(leptons["E"], leptons["eta"]),
         np.hypot(0.015, 1e-4 * leptons["pt"]),
     )  # fmt: skip
-    leptons = _isolation(_scaled(leptons, _response(rng, resolution)), tracks, deposits, rng)
+    leptons = _isolation(_scale(leptons, _response(rng, resolution)), tracks, deposits, rng)
     n = leptons.n_particles
     sigma = np.full(n, 0.015)
     leptons = leptons.with_columns(
@@ -268,7 +268,7 @@ def _taus(record: _Record, rng: np.random.Generator) -> Jagged:
     counts = np.bincount(record.event[hadronic], minlength=len(record.particles))
     taus = kinematics(Jagged.from_counts(counts, columns))
     n = taus.n_particles
-    taus = _scaled(taus, _response(rng, np.full(n, 0.12)))
+    taus = _scale(taus, _response(rng, np.full(n, 0.12)))
     taus = taus.with_columns(BDTid=1 - rng.exponential(0.15, n).clip(0, 1))
     seen = (taus["pt"] > 20) & (np.abs(taus["eta"]) < 2.5) & (rng.random(n) < 0.6)
     return _as_taus(taus.keep(seen), rng)
@@ -282,7 +282,7 @@ def _as_taus(taus: Jagged, rng: np.random.Generator) -> Jagged:
     return taus[names]
 
 
-def _merged(first: Jagged, second: Jagged) -> Jagged:
+def _merge(first: Jagged, second: Jagged) -> Jagged:
     """The particles of both in each event."""
     event = np.concatenate([np.repeat(np.arange(len(j)), j.counts) for j in (first, second)])
     order = np.argsort(event, kind="stable")
@@ -304,7 +304,7 @@ def _jets(
     ):
         partners = record.take(matches & (record.pt > 5))
         flavour[nearest(jets, partners)[1] < 0.3] = name
-    jets = _scaled(jets, _response(rng, resolution)).with_columns(
+    jets = _scale(jets, _response(rng, resolution)).with_columns(
         trueflav=flavour, MV2c10=_tag_scores(flavour, jets["eta"], rng),
         jvt=1 - rng.exponential(0.04, n).clip(0, 1),
     )  # fmt: skip
@@ -342,11 +342,11 @@ def _tag_scores(flavour: Any, eta: Any, rng: np.random.Generator) -> Floats:
 
 def _large_jets(constituents: Jagged, rng: np.random.Generator) -> Jagged:
     """Anti-kt 1.0 jets with D2 (beta = 1) and tau32, from the particles within 1.0 of the axis."""
-    jets = clustered(constituents, 1.0, 150.0)
+    jets = cluster(constituents, 1.0, 150.0)
     jets = jets.keep((jets["pt"] > 200) & (np.abs(jets["eta"]) < 2.0))
     d2, tau32 = substructure(jets, constituents)
     factor = _response(rng, np.full(jets.n_particles, 0.05))
-    jets = _scaled(jets, factor)
+    jets = _scale(jets, factor)
     return jets.with_columns(m=jets["m"] * factor, D2=d2, tau32=tau32).sort("pt")
 
 

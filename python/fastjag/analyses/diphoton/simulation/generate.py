@@ -279,13 +279,13 @@ def _write(path: Path, name: str, chunks: list[_Chunk]) -> dict[str, Any]:
         "SumWeights": np.full(n, sum_weights, np.float32),
         **{f"scaleFactor_{sf}": np.ones(n, np.float32) for sf in _SCALE_FACTORS},
         **{trigger: flat[trigger].astype(bool) for trigger in _TRIGGERS},
-        "met_et": _rounded(flat["met_et"] * 1e3),
-        "met_phi": _rounded(flat["met_phi"]),
+        "met_et": _round(flat["met_et"] * 1e3),
+        "met_phi": _round(flat["met_phi"]),
     }
     collections = {
         kind: Jagged.from_counts(
             np.concatenate([chunk.collections[kind].counts for chunk in chunks]),
-            {column: _stored(
+            {column: _as_stored(
                 np.concatenate([chunk.collections[kind][column] for chunk in chunks]),
                 column, dtype,
             ) for column, dtype in columns.items()},
@@ -297,13 +297,13 @@ def _write(path: Path, name: str, chunks: list[_Chunk]) -> dict[str, Any]:
             "sum_of_weights": sum_weights}  # fmt: skip
 
 
-def _stored(values: Any, column: str, dtype: str) -> Any:
+def _as_stored(values: Any, column: str, dtype: str) -> Any:
     if column in _ENERGIES:
         values = values * 1e3
-    return _rounded(values) if dtype == "float32" else values.astype(dtype)
+    return _round(values) if dtype == "float32" else values.astype(dtype)
 
 
-def _rounded(values: Any) -> Any:
+def _round(values: Any) -> Any:
     """float32 with a mantissa of few bits, which compresses better."""
     bits = np.asarray(values, np.float32).view(np.uint32)
     drop = 23 - _MANTISSA
