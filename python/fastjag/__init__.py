@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fastjag.core import moved
 from fastjag.core.checks import needs
 from fastjag.core.devices import CudaError
 from fastjag.dimuons import MUON_MASS, Dimuons, dimuon, pair_mass
@@ -53,6 +54,9 @@ __all__ = [
     "pair_mass",
     "set_num_threads",
 ]
+
+
+moved.announce()
 
 
 def __dir__() -> list[str]:

@@ -90,6 +90,10 @@ class Dimuons(dict[str, Array]):
     def __reduce__(self) -> tuple[Any, ...]:
         return Dimuons, (self.offsets, dict(self))
 
+    def __setstate__(self, state: tuple[None, dict[str, Any]]) -> None:
+        # Pickles of 0.1.0: the columns were an attribute.
+        Dimuons.__init__(self, state[1]["offsets"], state[1]["_fields"])
+
     def __repr__(self) -> str:
         events = len(self.offsets) - 1
         return f"<Dimuons: {len(self)} pairs of {events} events: {', '.join(self)}>"
