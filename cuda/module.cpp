@@ -40,7 +40,7 @@ PYBIND11_MODULE(FASTJAG_MODULE, m, py::mod_gil_not_used()) {
     // The class is Python's: it is there to be caught where there is no GPU, too.
     PYBIND11_CONSTINIT static py::gil_safe_call_once_and_store<py::object> error;
     error.call_once_and_store_result(
-        [] { return py::module_::import("fastjag.devices").attr("CudaError"); });
+        [] { return py::module_::import("fastjag.core.devices").attr("CudaError"); });
     py::register_local_exception_translator([](std::exception_ptr thrown) {
         try {
             if (thrown) std::rethrow_exception(thrown);
