@@ -2,26 +2,12 @@
 #include <cmath>
 #include <type_traits>
 
+#include "dispatch.hpp"
+#include "fastjag/aggregate.hpp"
 #include "lanes.hpp"
-#include "ranges.hpp"
 
 namespace fastjag::FASTJAG_ISA {
 namespace {
-
-template <class T>
-using Sum = std::conditional_t<std::is_floating_point_v<T>, double,
-                               std::conditional_t<std::is_signed_v<T>, int64_t, uint64_t>>;
-// Integers wrap around on overflow, as NumPy's do: add as unsigned.
-template <class T>
-using Accumulator = std::conditional_t<std::is_floating_point_v<T>, double, uint64_t>;
-
-template <class T>
-constexpr T nothing() {
-    if constexpr (std::is_floating_point_v<T>)
-        return static_cast<T>(__builtin_nan(""));
-    else
-        return 0;
-}
 
 template <class T>
 struct Rows {
@@ -33,17 +19,6 @@ struct Rows {
     Mask<T> inside(int64_t k) const { return events.template inside<T>(k); }
 };
 
-template <class T>
-bool is_nan(T x) {
-    return x != x;
-}
-
-// The extreme value as NumPy has it: one NaN makes it NaN; the position is that of the first.
-template <bool largest, class T>
-bool replaces(T x, T best) {
-    return (largest ? x > best : x < best) || (is_nan(x) && !is_nan(best));
-}
-
 template <bool largest, class T>
 void extremes(Rows<T> const& rows, int64_t event, T* out, int64_t* position) {
     if (!out && !position) return;
@@ -51,19 +26,17 @@ void extremes(Rows<T> const& rows, int64_t event, T* out, int64_t* position) {
     Mask<T> at{};
     for (int64_t k = 1; k < rows.events.rows; ++k) {
         Lanes<T> const x = rows.x[k];
-        Mask<T> const better = (largest ? x > best : x < best) | ((x != x) & (best == best));
-        Mask<T> const replace = better & rows.inside(k);
+        Mask<T> const replace = replaces<largest>(x, best) & rows.inside(k);
         best = replace ? x : best;
-        if (position) at = replace ? everywhere<Mask<T>>(k) : at;
+        if (position) at = replace ? broadcast<Mask<T>>(k) : at;
     }
     if (out) {
-        Lanes<T> const empty = everywhere<Lanes<T>>(nothing<T>());
-        store<T>(rows.inside(0) ? best : empty, out + event);
+        auto const empty = broadcast<Lanes<T>>(empty_extreme<T>());
+        store(rows.inside(0) ? best : empty, out + event);
     }
     if (position)
-        store<int64_t>(
-            rows.events.n > 0 ? convert<Lanes<int64_t>>(at) : everywhere<Lanes<int64_t>>(-1),
-            position + event);
+        store(rows.events.n > 0 ? convert<Lanes<int64_t>>(at) : broadcast<Lanes<int64_t>>(-1),
+              position + event);
 }
 
 template <class T>
@@ -74,7 +47,7 @@ void sums(AggregateArgs<T> const& a, int64_t event, Rows<T> const& rows) {
             Lanes<uint64_t> sum{};
             for (int64_t k = 0; k < rows.events.rows; ++k)
                 sum += n > k ? convert<Lanes<uint64_t>>(rows.x[k]) : Lanes<uint64_t>{};
-            __builtin_memcpy(static_cast<uint64_t*>(a.sum) + event, &sum, sizeof sum);
+            store(sum, static_cast<uint64_t*>(a.sum) + event);
         }
         if (!a.mean && !a.std) return;
     }
@@ -83,18 +56,18 @@ void sums(AggregateArgs<T> const& a, int64_t event, Rows<T> const& rows) {
     for (int64_t k = 0; k < rows.events.rows; ++k)
         sum += n > k ? convert<Doubles>(rows.x[k]) : Doubles{};
     if constexpr (std::is_floating_point_v<T>)
-        if (a.sum) store<double>(sum, static_cast<double*>(a.sum) + event);
+        if (a.sum) store(sum, static_cast<double*>(a.sum) + event);
     if (!a.mean && !a.std) return;
     Doubles const count = convert<Doubles>(n);
     Doubles const mean = sum / count;  // 0 / 0 = NaN
-    if (a.mean) store<double>(mean, a.mean + event);
+    if (a.mean) store(mean, a.mean + event);
     if (!a.std) return;
     // Mean squared distance from the mean: the one-pass form cancels.
     for (int64_t k = 0; k < rows.events.rows; ++k) {
         Doubles const d = convert<Doubles>(rows.x[k]) - mean;
         squares += n > k ? d * d : Doubles{};
     }
-    store<double>(root(squares / count), a.std + event);
+    store(root(squares / count), a.std + event);
 }
 
 template <class T>
@@ -106,9 +79,9 @@ void any_all(AggregateArgs<T> const& a, int64_t event, Rows<T> const& rows) {
         any |= inside & (rows.x[k] != 0);
         all &= ~inside | (rows.x[k] != 0);
     }
-    Mask<T> const one = everywhere<Mask<T>>(1);
-    if (a.any) store<uint8_t>(convert<Lanes<uint8_t>>(any & one), a.any + event);
-    if (a.all) store<uint8_t>(convert<Lanes<uint8_t>>(all & one), a.all + event);
+    Mask<T> const one = broadcast<Mask<T>>(1);
+    if (a.any) store(convert<Lanes<uint8_t>>(any & one), a.any + event);
+    if (a.all) store(convert<Lanes<uint8_t>>(all & one), a.all + event);
 }
 
 // The same statistics for one event of any length.
@@ -123,8 +96,8 @@ void one_event(AggregateArgs<T> const& a, int64_t event) {
     for (int64_t i = 0; i < n; ++i) {
         exact += static_cast<Accumulator<T>>(x[i]);
         sum += static_cast<double>(x[i]);
-        lowest = replaces<false>(x[i], x[lowest]) ? i : lowest;
-        highest = replaces<true>(x[i], x[highest]) ? i : highest;
+        if (replaces<false>(x[i], x[lowest])) lowest = i;
+        if (replaces<true>(x[i], x[highest])) highest = i;
         any |= x[i] != 0;
         all &= x[i] != 0;
     }
@@ -139,8 +112,8 @@ void one_event(AggregateArgs<T> const& a, int64_t event) {
         }
         a.std[event] = std::sqrt(squares / static_cast<double>(n));
     }
-    if (a.min) a.min[event] = n ? x[lowest] : nothing<T>();
-    if (a.max) a.max[event] = n ? x[highest] : nothing<T>();
+    if (a.min) a.min[event] = n ? x[lowest] : empty_extreme<T>();
+    if (a.max) a.max[event] = n ? x[highest] : empty_extreme<T>();
     if (a.argmin) a.argmin[event] = n ? lowest : -1;
     if (a.argmax) a.argmax[event] = n ? highest : -1;
     if (a.any) a.any[event] = any;
@@ -157,7 +130,7 @@ void aggregate_range(AggregateArgs<T> const& a, int64_t begin, int64_t end) {
         Group const group(a.offsets, event, last);
         if (group.usable) {
             Rows<T> const rows(group, a.values);
-            if (a.count) store<int64_t>(group.n, a.count + event);
+            if (a.count) store(group.n, a.count + event);
             if (a.sum || a.mean || a.std) sums(a, event, rows);
             extremes<false>(rows, event, a.min, a.argmin);
             extremes<true>(rows, event, a.max, a.argmax);

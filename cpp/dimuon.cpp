@@ -3,21 +3,16 @@
 // Two passes: dimuon_count chooses (a group of events at a time in lanes, or one by one) and notes
 // the choice; dimuon collects the chosen pairs in blocks and computes each field in a loop of its
 // own, free of branches, which the compiler vectorises.
-#include "fastjag/lorentz.hpp"
+#include "fastjag/dimuon.hpp"
+
+#include "dispatch.hpp"
+#include "fastjag/select.hpp"
 #include "lanes.hpp"
-#include "ranges.hpp"
 
 namespace fastjag::FASTJAG_ISA {
 namespace {
 
 constexpr int64_t block_pairs = 256;
-
-template <class T>
-bool charges_match(DimuonArgs<T> const& a, int64_t i, int64_t j) {
-    if (a.charge_class == Charge::any) return true;
-    int64_t const product = int64_t{a.charge[i]} * a.charge[j];
-    return (a.charge_class == Charge::opposite ? -product : product) > 0;
-}
 
 // Asks whether to stop, whenever so many candidates have been looked at.
 struct Patience {
@@ -29,7 +24,7 @@ struct Patience {
         looked_at += more;
         if (looked_at < int64_t{1} << 20) return false;
         looked_at = 0;
-        return ended = stopped(interrupt);
+        return ended = must_stop(interrupt);
     }
 };
 
@@ -38,40 +33,30 @@ template <class T, class Pair>
 void choose(DimuonArgs<T> const& a, int64_t event, Patience& patience, Pair const& pair) {
     int64_t const start = a.offsets[event], stop = a.offsets[event + 1];
     if (stop - start < 2) return;
-    auto passes = [&](int64_t i) { return !a.mask || a.mask[i]; };
     if (a.pairs == Pairs::all) {
         for (int64_t i = start; i < stop; ++i) {
-            if (!passes(i)) continue;
+            if (!passes(a, i)) continue;
             for (int64_t j = i + 1; j < stop; ++j)
-                if (passes(j) && charges_match(a, i, j)) pair(i, j);
+                if (passes(a, j) && charges_match(a, i, j)) pair(i, j);
             if (patience.ends(stop - i)) return;
         }
         return;
     }
     // The two highest pt among those that pass; ties keep the stored order, NaN comes last.
     // Conditional moves instead of branches that nobody can predict.
-    auto above = [](T x, T y) { return (x > y) | ((y != y) & (x == x)); };
     int64_t first = -1, second = -1;
     T first_pt = 0, second_pt = 0;
     for (int64_t i = start; i < stop; ++i) {
-        if (!passes(i)) continue;
+        if (!passes(a, i)) continue;
         T const pt = a.pt[i];
-        bool const leads = (first < 0) | above(pt, first_pt);
-        bool const follows = (second < 0) | above(pt, second_pt);
+        bool const leads = (first < 0) | exceeds(pt, first_pt);
+        bool const follows = (second < 0) | exceeds(pt, second_pt);
         second = leads ? first : follows ? i : second;
         second_pt = leads ? first_pt : follows ? pt : second_pt;
         first = leads ? i : first;
         first_pt = leads ? pt : first_pt;
     }
     if (second >= 0 && charges_match(a, first, second)) pair(first, second);
-}
-
-// The leading pair of an event in one byte, so that the second pass need not choose again:
-// positions of both particles, 0 for no pair, `far` where a position does not fit.
-constexpr uint8_t far = 255;
-
-uint8_t encode(int64_t first, int64_t second) {
-    return first < 15 && second < 15 ? static_cast<uint8_t>(first | (second << 4)) : far;
 }
 
 // The same choice of the leading pair for a group of events at once, encoded.
@@ -83,12 +68,9 @@ Mask<T> choose_leading(DimuonArgs<T> const& a, Group const& group) {
         Lanes<T> const pt = group.row(a.pt, k);
         Mask<T> inside = group.template inside<T>(k);
         if (a.mask) inside &= convert<Mask<T>>(group.row(a.mask, k) != 0);
-        Mask<T> const here = everywhere<Mask<T>>(k);
-        Mask<T> const number = pt == pt;
-        Mask<T> const leads =
-            inside & ((first_k < 0) | (pt > first_pt) | ((first_pt != first_pt) & number));
-        Mask<T> const follows =
-            inside & ((second_k < 0) | (pt > second_pt) | ((second_pt != second_pt) & number));
+        Mask<T> const here = broadcast<Mask<T>>(k);
+        Mask<T> const leads = inside & ((first_k < 0) | exceeds(pt, first_pt));
+        Mask<T> const follows = inside & ((second_k < 0) | exceeds(pt, second_pt));
         second_k = leads ? first_k : follows ? here : second_k;
         second_pt = leads ? first_pt : follows ? pt : second_pt;
         first_k = leads ? here : first_k;
@@ -100,13 +82,9 @@ Mask<T> choose_leading(DimuonArgs<T> const& a, Group const& group) {
         Lanes<int32_t> const p = group.particle(a.charge, convert<Lanes<int64_t>>(found & first_k));
         Lanes<int32_t> const q =
             group.particle(a.charge, convert<Lanes<int64_t>>(found & second_k));
-        Mask<int32_t> const match = a.charge_class == Charge::opposite
-                                        ? ((p > 0) & (q < 0)) | ((p < 0) & (q > 0))
-                                        : ((p > 0) & (q > 0)) | ((p < 0) & (q < 0));
-        found &= convert<Mask<T>>(match);
+        found &= convert<Mask<T>>(signs_match(a.charge_class, p, q));
     }
-    Mask<T> const fits = (first_k < 15) & (second_k < 15);
-    return found & (fits ? first_k | (second_k << 4) : everywhere<Mask<T>>(far));
+    return found & encode_pair(first_k, second_k);
 }
 
 // Pairs waiting to be computed.
@@ -133,14 +111,6 @@ struct Legs {
     FASTJAG_HD Leg operator[](int64_t i) const { return {pt[i], eta[i], phi[i]}; }
 };
 
-// One loop per field, so that each vectorises and those not asked for cost nothing.
-#define FASTJAG_FIELD(out, ...)                          \
-    if (out)                                             \
-        for (int64_t i = 0; i < block.size; ++i) {       \
-            Leg const p = first[i], q = second[i];       \
-            (out)[at + i] = static_cast<T>(__VA_ARGS__); \
-        }
-
 template <class T>
 void compute(DimuonArgs<T> const& a, Block const& block, int64_t at) {
     Legs first, second;
@@ -151,19 +121,18 @@ void compute(DimuonArgs<T> const& a, Block const& block, int64_t at) {
         if (a.first) a.first[at + i] = block.first[i];
         if (a.second) a.second[at + i] = block.second[i];
         if (a.pair_charge)
-            a.pair_charge[at + i] = static_cast<int32_t>(  // wraps around, as NumPy's sums do
-                static_cast<uint32_t>(a.charge[block.first[i]]) +
-                static_cast<uint32_t>(a.charge[block.second[i]]));
+            a.pair_charge[at + i] =
+                pair_charge(a.charge[block.first[i]], a.charge[block.second[i]]);
     }
     double const m = a.particle_mass;
-    FASTJAG_FIELD(a.mass, invariant_mass(p, q, m, m))
-    FASTJAG_FIELD(a.pair_pt, pair_pt(p, q))
-    FASTJAG_FIELD(a.pair_eta, pair_eta(p, q))
-    FASTJAG_FIELD(a.pair_phi, pair_phi(p, q))
-    FASTJAG_FIELD(a.delta_r, delta_r(p, q))
-    FASTJAG_FIELD(a.delta_pt, p.pt - q.pt)
-    FASTJAG_FIELD(a.delta_eta, p.eta - q.eta)
-    FASTJAG_FIELD(a.delta_phi, wrap_phi(p.phi - q.phi))
+#define FASTJAG_WRITE(column, formula)                  \
+    if (a.column)                                       \
+        for (int64_t i = 0; i < block.size; ++i) {      \
+            Leg const p = first[i], q = second[i];      \
+            a.column[at + i] = static_cast<T>(formula); \
+        }
+    FASTJAG_FOR_OBSERVABLES(FASTJAG_WRITE)
+#undef FASTJAG_WRITE
 }
 
 template <class T>
@@ -173,7 +142,7 @@ void count_event(DimuonArgs<T> const& a, int64_t event, Patience& patience) {
     uint8_t chosen = 0;
     choose(a, event, patience, [&](int64_t i, int64_t j) {
         ++n;
-        chosen = encode(i - start, j - start);
+        chosen = static_cast<uint8_t>(encode_pair(i - start, j - start));
     });
     a.pair_offsets[event + 1] = n;
     if (a.pairs == Pairs::leading) a.choice[event] = chosen;
@@ -194,8 +163,8 @@ void dimuon_count_range(DimuonArgs<T> const& a, int64_t begin, int64_t end, Inte
                 continue;
             }
             Mask<T> const chosen = choose_leading(a, group);
-            store<int64_t>(-convert<Lanes<int64_t>>(chosen != 0), a.pair_offsets + 1 + event);
-            store<uint8_t>(convert<Lanes<uint8_t>>(chosen), a.choice + event);
+            store(-convert<Lanes<int64_t>>(chosen != 0), a.pair_offsets + 1 + event);
+            store(convert<Lanes<uint8_t>>(chosen), a.choice + event);
         }
     for (; event < end && !patience.ended; ++event) count_event(a, event, patience);
 }
@@ -211,10 +180,10 @@ bool dimuon_range(DimuonArgs<T> const& a, int64_t begin, int64_t end, Interrupt*
         block.size = 0;
     };
     for (int64_t event = begin; event < end; ++event) {
-        uint8_t const chosen = a.pairs == Pairs::leading ? a.choice[event] : far;
-        if (chosen != far) {
+        uint8_t const chosen = a.pairs == Pairs::leading ? a.choice[event] : does_not_fit;
+        if (chosen != does_not_fit) {
             int64_t const start = a.offsets[event];
-            block.push(event, start + (chosen & 15), start + (chosen >> 4), chosen != 0);
+            block.push(event, start + first_of(chosen), start + second_of(chosen), chosen != 0);
             if (block.size == block_pairs) flush();
             continue;
         }
@@ -234,11 +203,7 @@ bool dimuon_range(DimuonArgs<T> const& a, int64_t begin, int64_t end, Interrupt*
 
 template <class T>
 void pair_mass_range(PairMassArgs<T> const& a, int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-        Leg const first{double{a.pt1[i]}, double{a.eta1[i]}, double{a.phi1[i]}};
-        Leg const second{double{a.pt2[i]}, double{a.eta2[i]}, double{a.phi2[i]}};
-        a.out[i] = static_cast<T>(invariant_mass(first, second, a.mass1, a.mass2));
-    }
+    for (int64_t i = begin; i < end; ++i) a.out[i] = pair_mass(a, i);
 }
 
 #define FASTJAG_DIMUON(T)                                                                 \

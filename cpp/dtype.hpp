@@ -9,7 +9,7 @@
 
 namespace fastjag {
 
-inline DType dtype_named(std::string const& name) {
+inline DType parse_dtype(std::string const& name) {
     if (name == "b1" || name == "u1") return DType::u1;
     if (name == "u2") return DType::u2;
     if (name == "u4") return DType::u4;

@@ -1,5 +1,5 @@
 // histogram: which slot each value falls in (vectorised, a block at a time), then the counting.
-#include "ranges.hpp"
+#include "dispatch.hpp"
 #include "slots.hpp"
 
 namespace fastjag::FASTJAG_ISA {
@@ -24,7 +24,6 @@ FASTJAG_HD void each(int64_t n, Fetch const& fetch, Add const& add) {
 
 template <int64_t copies, class T, class W>
 void fill(HistogramArgs<T, W> const& a, int64_t begin, int64_t end, int64_t part) {
-    using Pair = double __attribute__((vector_size(16)));  // w and w^2 side by side
     int64_t const n_slots = a.n_slots, own = part * copies * n_slots;
     double* const sums = static_cast<double*>(a.scratch) + 2 * own;
     uint32_t* const counts = static_cast<uint32_t*>(a.scratch) + own;
@@ -32,11 +31,10 @@ void fill(HistogramArgs<T, W> const& a, int64_t begin, int64_t end, int64_t part
     for (int64_t first = begin; first < end; first += block) {
         int64_t const n = smaller(block, end - first);
         T const *x = a.x + first, *y = a.y ? a.y + first : nullptr;
-        slots_of(x, n, a.axis_x, slots);
+        find_slots(x, n, a.axis_x, slots);
         if (y) {
-            slots_of(y, n, a.axis_y, slots_y);
-            auto const stride = static_cast<int32_t>(a.axis_y.n_bins + 3);
-            for (int64_t i = 0; i < n; ++i) slots[i] = slots[i] * stride + slots_y[i];
+            find_slots(y, n, a.axis_y, slots_y);
+            for (int64_t i = 0; i < n; ++i) slots[i] = join_slots(slots[i], slots_y[i], a.axis_y);
         }
         auto fetch = [=](int64_t i) {
             prefetch(x + i + ahead);
@@ -49,11 +47,7 @@ void fill(HistogramArgs<T, W> const& a, int64_t begin, int64_t end, int64_t part
             };
             each<copies>(n, fetch_all, [=, &slots](int64_t i, int64_t copy) {
                 auto const w = static_cast<double>(weights[i]);
-                double* cell = sums + 2 * (copy * n_slots + slots[i]);
-                Pair pair;
-                __builtin_memcpy(&pair, cell, sizeof pair);
-                pair += Pair{w, w * w};
-                __builtin_memcpy(cell, &pair, sizeof pair);
+                add_to(sums + 2 * (copy * n_slots + slots[i]), Pair{w, w * w});
             });
         } else {
             each<copies>(n, fetch, [=, &slots](int64_t i, int64_t copy) {

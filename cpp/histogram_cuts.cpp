@@ -1,6 +1,6 @@
 // histogram_cuts: every event counts once, in the class of the highest cut that its score reaches;
 // what passes a cut is the sum over the classes from it upwards.
-#include "ranges.hpp"
+#include "dispatch.hpp"
 #include "slots.hpp"
 
 namespace fastjag::FASTJAG_ISA {
@@ -8,7 +8,6 @@ namespace {
 
 constexpr int64_t block = 1024;
 constexpr int64_t most = HistogramCutsArgs::most_weights;
-using Pair = double __attribute__((vector_size(16)));  // w and w^2 side by side
 
 // Calls use(values) with entries first + index[i] of a column (index null: first + i), in a row.
 template <class T, class Use>
@@ -35,7 +34,7 @@ void each_value(StridedColumn const& column, int64_t first, int32_t const* index
 
 void slots_in(StridedColumn const& column, HistogramAxis const& axis, int64_t first,
               int32_t const* index, int64_t n, int32_t* out) {
-    each_value(column, first, index, n, [=, &axis](auto* x) { slots_of(x, n, axis, out); });
+    each_value(column, first, index, n, [=, &axis](auto* x) { find_slots(x, n, axis, out); });
 }
 
 // Counts, and pairs of w and w^2 with them. The next block of the column is asked for meanwhile.
@@ -46,14 +45,7 @@ void count(int32_t const* cells, int64_t n, StridedColumn const& column, int64_t
     char const* ahead = static_cast<char const*>(column.data) + next * column.stride * size;
     auto add = [=](int64_t i) {
         ++counts[cells[i]];
-        if constexpr (weighted) {
-            double* cell = sums + 2 * int64_t{cells[i]};
-            Pair pair, w;
-            __builtin_memcpy(&w, weights + 2 * i, sizeof w);
-            __builtin_memcpy(&pair, cell, sizeof pair);
-            pair += w;
-            __builtin_memcpy(cell, &pair, sizeof pair);
-        }
+        if constexpr (weighted) add_to(sums + 2 * int64_t{cells[i]}, load<Pair>(weights + 2 * i));
     };
     int64_t i = 0;
     for (; i + 16 <= n; i += 16) {
@@ -78,7 +70,6 @@ void add_replicas(int32_t const* cells, int64_t n, double const* weights, double
 
 void histogram_cuts_range(HistogramCutsArgs const& a, int64_t begin, int64_t end, int64_t part) {
     int64_t const cells_of_feature = (a.cuts.n_bins + 1) * a.n_slots;
-    auto const n_cuts = static_cast<int32_t>(a.cuts.n_bins + 1);
     auto const stride = static_cast<int32_t>(a.n_slots);
     bool const one = a.counts && a.n_weights == 1;
     alignas(64) int32_t passed[block], index[block], rows[block], cells[block];
@@ -88,10 +79,10 @@ void histogram_cuts_range(HistogramCutsArgs const& a, int64_t begin, int64_t end
         int64_t const n = smaller(block, end - first);
         slots_in(a.scores, a.cuts, first, nullptr, n, passed);
         int64_t m = 0;
-        for (int64_t i = 0; i < n; ++i) {  // NaN has the slot after that of the highest cut
+        for (int64_t i = 0; i < n; ++i) {
             index[m] = static_cast<int32_t>(i);
             rows[m] = (passed[i] - 1) * stride;
-            m += passed[i] > 0 && passed[i] <= n_cuts;
+            m += reaches_cut(passed[i], a.cuts);
         }
         if (m == 0) continue;
         int32_t const* chosen = m == n ? nullptr : index;

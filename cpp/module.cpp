@@ -1,6 +1,6 @@
 // The _cpu module.
 #include "bindings.hpp"
-#include "ranges.hpp"
+#include "dispatch.hpp"
 
 PYBIND11_MODULE(_cpu, m, pybind11::mod_gil_not_used()) {
     m.doc() = "Compiled CPU kernels of fastjag; use them through fastjag.kernels.";

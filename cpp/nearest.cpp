@@ -2,40 +2,33 @@
 //
 // The lanes of a vector are consecutive right particles, loaded once for up to four left particles.
 // Decisions are made on delta_r^2; only what is written out takes a square root.
-#include "fastjag/lorentz.hpp"
-#include "lanes.hpp"
-#include "ranges.hpp"
+#include "fastjag/nearest.hpp"
+
+#include "dispatch.hpp"
+#include "vectors.hpp"
 
 namespace fastjag::FASTJAG_ISA {
 namespace {
 
-constexpr int width = use_lanes ? lanes : 2;  // as many doubles as a register holds
-
-template <class T>
-struct VectorOf {
-    typedef T type __attribute__((vector_size(width * sizeof(T))));
-};
-template <class T>
-using Vector = typename VectorOf<T>::type;
-using Doubles = Vector<double>;
-using Integers = Vector<int64_t>;
+using Doubles = Lanes<double>;
+using Integers = Lanes<int64_t>;
 
 FASTJAG_HD Integers count_up_from(int64_t j) {
     Integers lane;
-    for (int k = 0; k < width; ++k) lane[k] = k;
+    for (int k = 0; k < lanes; ++k) lane[k] = k;
     return lane + j;
 }
 
 // One bit for each lane, `flag_spacing` apart.
 #if defined(__AVX2__) && !defined(__AVX512F__)
 constexpr int flag_spacing = 1;
-FASTJAG_HD uint64_t flags_of(Integers mask) {
+FASTJAG_HD uint64_t flag_lanes(Integers mask) {
     return static_cast<uint64_t>(__builtin_ia32_movmskpd256((Doubles)mask));
 }
 #else
 constexpr int flag_spacing = 8;
-FASTJAG_HD uint64_t flags_of(Integers mask) {
-    auto const bytes = convert<Vector<int8_t> >(mask) & 1;
+FASTJAG_HD uint64_t flag_lanes(Integers mask) {
+    auto const bytes = convert<Lanes<int8_t>>(mask) & 1;
     uint64_t flags = 0;
     __builtin_memcpy(&flags, &bytes, sizeof bytes);
     return flags;
@@ -45,29 +38,29 @@ FASTJAG_HD uint64_t flags_of(Integers mask) {
 // Entries j, j + 1, ... of a column; in place of those at `end` and beyond, the last one.
 template <class T>
 FASTJAG_HD Doubles load_right(T const* values, int64_t j, int64_t end) {
-    Vector<T> x;
-    if (j + width <= end)
-        __builtin_memcpy(&x, values + j, sizeof x);
+    Lanes<T> x;
+    if (j + lanes <= end)
+        x = load<Lanes<T>>(values + j);
     else
-        for (int k = 0; k < width; ++k) x[k] = values[smaller(j + k, end - 1)];
+        for (int k = 0; k < lanes; ++k) x[k] = values[smaller(j + k, end - 1)];
     return convert<Doubles>(x);
 }
 
 // Calls visit(l, j, delta_r^2 of left particle i + l to the right particles j, j + 1, ...), for l
-// below L and j from `first` in steps of `width`. From `last` on the distances are NaN.
+// below L and j from `first` in steps of `lanes`. From `last` on the distances are NaN.
 template <int L, class T, class Visit>
-FASTJAG_HD void scan(NearestArgs<T> const& a, int64_t i, int64_t first, int64_t last,
-                     Visit const& visit) {
+FASTJAG_HD void visit_right(NearestArgs<T> const& a, int64_t i, int64_t first, int64_t last,
+                            Visit const& visit) {
     int64_t const end = a.right_offsets[a.n_events];
     double left_eta[L], left_phi[L];
     for (int l = 0; l < L; ++l) {
         left_eta[l] = static_cast<double>(a.left_eta[i + l]);
         left_phi[l] = wrap_phi(static_cast<double>(a.left_phi[i + l]));
     }
-    for (int64_t j = first; j < last; j += width) {
+    for (int64_t j = first; j < last; j += lanes) {
         Doubles eta = load_right(a.right_eta, j, end);
         Doubles const phi = wrap_phi(load_right(a.right_phi, j, end));
-        if (j + width > last) eta = count_up_from(j) < last ? eta : Doubles{} + __builtin_nan("");
+        if (j + lanes > last) eta = count_up_from(j) < last ? eta : Doubles{} + __builtin_nan("");
 #pragma GCC unroll 4
         for (int l = 0; l < L; ++l) {
             Integers const sign_off = (Integers)(left_phi[l] - phi) & 0x7fffffffffffffff;
@@ -90,7 +83,7 @@ struct Nearest {
             nearest[l] = Doubles{} + infinity;
             at[l] = ~Integers{};  // -1: none
         }
-        scan<L>(a, i, first, last, [&](int l, int64_t j, Doubles distance2) {
+        visit_right<L>(a, i, first, last, [&](int l, int64_t j, Doubles distance2) {
             Integers const nearer = distance2 < nearest[l];
             nearest[l] = nearer ? distance2 : nearest[l];
             at[l] = nearer ? count_up_from(j) : at[l];
@@ -101,11 +94,11 @@ struct Nearest {
     // The best lane, of equals the earliest particle: halves are compared until one is left.
     FASTJAG_HD void write(int64_t i, Doubles nearest, Integers at) const {
 #pragma GCC unroll 3
-        for (int half = width / 2; half > 0; half /= 2) {
+        for (int half = lanes / 2; half > 0; half /= 2) {
             Integers const partner = count_up_from(0) ^ int64_t { half };
             Doubles const other = __builtin_shuffle(nearest, partner);
             Integers const other_at = __builtin_shuffle(at, partner);
-            Integers const better = (other < nearest) | ((other == nearest) & (other_at < at));
+            Integers const better = is_nearer(other, other_at, nearest, at);
             nearest = better ? other : nearest;
             at = better ? other_at : at;
         }
@@ -122,12 +115,12 @@ struct CountInCone {
     void run(int64_t i, int64_t first, int64_t last) const {
         int64_t const at = i - a.left_offsets[0];
         Integers inside[L]{};
-        scan<L>(a, i, first, last, [&](int l, int64_t, Doubles distance2) {
+        visit_right<L>(a, i, first, last, [&](int l, int64_t, Doubles distance2) {
             inside[l] -= distance2 < square(a.radius[at + l]);
         });
         for (int l = 0; l < L; ++l) {
             int64_t n = 0;
-            for (int k = 0; k < width; ++k) n += inside[l][k];
+            for (int k = 0; k < lanes; ++k) n += inside[l][k];
             a.pair_offsets[at + l + 1] = n;
         }
     }
@@ -145,8 +138,8 @@ struct FillInCone {
         int64_t const at = i - a.left_offsets[0];
         int64_t to[L];
         for (int l = 0; l < L; ++l) to[l] = a.pair_offsets[at + l];
-        scan<L>(a, i, first, last, [&](int l, int64_t j, Doubles distance2) {
-            uint64_t flags = flags_of(distance2 < square(a.radius[at + l]));  // mostly none
+        visit_right<L>(a, i, first, last, [&](int l, int64_t j, Doubles distance2) {
+            uint64_t flags = flag_lanes(distance2 < square(a.radius[at + l]));  // mostly none
             for (; flags; flags &= flags - 1) {
                 if (to[l] == a.pair_offsets[at + l + 1]) {
                     *as_counted = false;
@@ -178,13 +171,13 @@ void for_left_particles(NearestArgs<T> const& a, int64_t begin, int64_t end, Int
         for (; i + 4 <= stop; i += 4) {
             body.template run<4>(i, first, last);
             if (!long_event || (since += 4 * (last - first)) < most_pairs) continue;
-            if (stopped(interrupt)) return;
+            if (must_stop(interrupt)) return;
             since = 0;
         }
         for (; i + 2 <= stop; i += 2) body.template run<2>(i, first, last);
         if (i < stop) body.template run<1>(i, first, last);
         if (since < most_pairs) continue;
-        if (stopped(interrupt)) return;
+        if (must_stop(interrupt)) return;
         since = 0;
     }
 }

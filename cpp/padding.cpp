@@ -2,20 +2,16 @@
 //
 // Rows are read and written a register at a time: what stands in memory there, blended with the
 // fill where the event has ended. No branch on the number of particles, which nobody can predict.
+#include "fastjag/padding.hpp"
+
 #include <type_traits>
 
-#include "ranges.hpp"
+#include "dispatch.hpp"
+#include "fastjag/dtypes.hpp"
+#include "vectors.hpp"
 
 namespace fastjag::FASTJAG_ISA {
 namespace {
-
-#if defined(__AVX512F__)
-constexpr int register_bytes = 64;
-#elif defined(__AVX2__)
-constexpr int register_bytes = 32;
-#else
-constexpr int register_bytes = 16;
-#endif
 
 // Out of cache, the tensor would be walked once per column; a block of events stays in L2.
 constexpr int64_t block_bytes = 128 * 1024;
@@ -26,48 +22,19 @@ constexpr int64_t stage_bytes = 16 * 1024;
 // Rows of more registers than this are worth a branch on the event's own length.
 constexpr int64_t short_row = 4;
 
-template <class T, int lanes>
-struct VectorOf {
-    typedef T type __attribute__((vector_size(lanes * sizeof(T))));
-};
-template <class T, int lanes>
-using Vector = typename VectorOf<T, lanes>::type;
-
-template <int size>
-using Integer = std::conditional_t<
-    size == 8, int64_t,
-    std::conditional_t<size == 4, int32_t, std::conditional_t<size == 2, int16_t, int8_t>>>;
-
-// The arithmetic type: float only where both ends are float, so that no input loses bits.
-template <class In, class Out>
-using Compute =
-    std::conditional_t<std::is_same_v<In, float> && std::is_same_v<Out, float>, float, double>;
-
-// The same bits in every lane.
-template <int lanes, class T>
-Vector<T, lanes> everywhere(T x) {
-    using Bits = Integer<sizeof(T)>;
-    return __builtin_bit_cast(Vector<T, lanes>,
-                              Vector<Bits, lanes>{} + __builtin_bit_cast(Bits, x));
-}
-
 template <class In, class Out>
 struct Standardise {
     using C = Compute<In, Out>;
     C mean, scale, low, high;
     static constexpr int lanes = register_bytes / (sizeof(In) == 8 ? 8 : sizeof(C));
     Out one(In x) const {
-        C value = (static_cast<C>(x) - mean) * scale;
-        value = value < low ? low : value;  // NaN compares false and passes through
-        value = value > high ? high : value;
-        return static_cast<Out>(value);
+        return static_cast<Out>(standardise(static_cast<C>(x), mean, scale, low, high));
     }
     template <int L>
     Vector<Out, L> many(Vector<In, L> x) const {
-        Vector<C, L> value = (__builtin_convertvector(x, Vector<C, L>) - mean) * scale;
-        value = value < low ? everywhere<L>(low) : value;
-        value = value > high ? everywhere<L>(high) : value;
-        return __builtin_convertvector(value, Vector<Out, L>);
+        using Values = Vector<C, L>;
+        return convert<Vector<Out, L>>(standardise(
+            convert<Values>(x), mean, scale, broadcast<Values>(low), broadcast<Values>(high)));
     }
 };
 
@@ -78,7 +45,7 @@ struct Cast {
     Out one(In x) const { return static_cast<Out>(x); }
     template <int L>
     Vector<Out, L> many(Vector<In, L> x) const {
-        return __builtin_convertvector(x, Vector<Out, L>);
+        return convert<Vector<Out, L>>(x);
     }
 };
 
@@ -90,9 +57,7 @@ struct Stored {
     In one(int64_t k) const { return values[k]; }
     template <int L>
     Vector<In, L> many(int64_t k) const {
-        Vector<In, L> x;
-        __builtin_memcpy(&x, values + k, sizeof x);
-        return x;
+        return load<Vector<In, L>>(values + k);
     }
 };
 
@@ -117,7 +82,7 @@ struct Ones {
     uint8_t one(int64_t) const { return 1; }
     template <int L>
     Vector<uint8_t, L> many(int64_t) const {
-        return Vector<uint8_t, L>{} + uint8_t{1};
+        return broadcast<Vector<uint8_t, L>>(1);
     }
 };
 
@@ -140,7 +105,7 @@ template <int L, class Out, class Source, class Convert>
         } else if (blank) {
             return;
         }
-        __builtin_memcpy(row + at, &value, sizeof value);
+        store(value, row + at);
     }
 }
 
@@ -165,7 +130,7 @@ void pad_rows(PaddingArgs<Out> const& a, Source const& source, Out* out, int64_t
     int64_t const width = a.width, stride = a.event_stride;  // kept from what `out` may overwrite
     int64_t const* const offsets = a.offsets;
     bool const is_short = width <= short_row * L, blank = a.blank;
-    Vector<Out, L> const empty = everywhere<L>(a.fill);
+    auto const empty = broadcast<Vector<Out, L>>(a.fill);
     // Reading a full row is fine while it stays inside the content.
     int64_t const last = offsets[a.n_events];
     int64_t const reach = ones ? last : a.slot_stride == 1 ? last - width : -1;
@@ -204,18 +169,8 @@ void pad_column(PaddingArgs<Out> const& a, int64_t column, Out* out, int64_t beg
 template <class Out>
 void pad_any_column(PaddingArgs<Out> const& a, int64_t column, Out* out, int64_t b, int64_t e) {
     if constexpr (std::is_floating_point_v<Out>) {
-        switch (a.columns[column].dtype) {
-            case DType::u1: return pad_column<uint8_t>(a, column, out, b, e);
-            case DType::u2: return pad_column<uint16_t>(a, column, out, b, e);
-            case DType::u4: return pad_column<uint32_t>(a, column, out, b, e);
-            case DType::u8: return pad_column<uint64_t>(a, column, out, b, e);
-            case DType::i1: return pad_column<int8_t>(a, column, out, b, e);
-            case DType::i2: return pad_column<int16_t>(a, column, out, b, e);
-            case DType::i4: return pad_column<int32_t>(a, column, out, b, e);
-            case DType::i8: return pad_column<int64_t>(a, column, out, b, e);
-            case DType::f4: return pad_column<float>(a, column, out, b, e);
-            case DType::f8: return pad_column<double>(a, column, out, b, e);
-        }
+        visit_dtype(a.columns[column].dtype,
+                    [&](auto zero) { pad_column<decltype(zero)>(a, column, out, b, e); });
     } else {
         pad_column<Out>(a, column, out, b, e);  // bits of the same size
     }
@@ -249,8 +204,7 @@ void interleave_squares(Out const* from, Out* to, int64_t n_events, int64_t widt
             for (int64_t k = 0; k < width; k += 4) {
                 int64_t const slot = smaller(k, width - 4);
                 Four in[4];
-                for (int i = 0; i < 4; ++i)
-                    __builtin_memcpy(in + i, from + (column + i) * width + slot, sizeof(Four));
+                for (int i = 0; i < 4; ++i) in[i] = load<Four>(from + (column + i) * width + slot);
                 Four const low01 = __builtin_shuffle(in[0], in[1], Indices{0, 4, 1, 5});
                 Four const low23 = __builtin_shuffle(in[2], in[3], Indices{0, 4, 1, 5});
                 Four const high01 = __builtin_shuffle(in[0], in[1], Indices{2, 6, 3, 7});
@@ -259,8 +213,7 @@ void interleave_squares(Out const* from, Out* to, int64_t n_events, int64_t widt
                                     __builtin_shuffle(low01, low23, Indices{2, 3, 6, 7}),
                                     __builtin_shuffle(high01, high23, Indices{0, 1, 4, 5}),
                                     __builtin_shuffle(high01, high23, Indices{2, 3, 6, 7})};
-                for (int i = 0; i < 4; ++i)
-                    __builtin_memcpy(to + (slot + i) * n + column, out + i, sizeof(Four));
+                for (int i = 0; i < 4; ++i) store(out[i], to + (slot + i) * n + column);
             }
         }
 }

@@ -22,14 +22,14 @@ namespace fastjag {
 
 constexpr int64_t grain = 100'000;  // elements below which a second thread does not pay
 
-constexpr int64_t stride = int64_t{1} << 22;  // elements between two looks whether to stop
+constexpr int64_t look_interval = int64_t{1} << 22;  // elements between two looks whether to stop
 
 // Threads ask it every few milliseconds whether to stop. It asks `poll`, ten times a second and on
 // the thread that made it only: there alone Python answers signals.
 struct Interrupt {
     explicit Interrupt(bool (*ask)()) : poll(ask) {}
 
-    bool stopped() {
+    bool must_stop() {
         if (stop.load(std::memory_order_relaxed)) return true;
         if (std::this_thread::get_id() != caller) return false;
         auto const now = std::chrono::steady_clock::now();
@@ -47,7 +47,9 @@ struct Interrupt {
     std::chrono::steady_clock::time_point next = std::chrono::steady_clock::now() + pause;
 };
 
-inline bool stopped(Threads threads) { return threads.interrupt && threads.interrupt->stopped(); }
+inline bool must_stop(Threads threads) {
+    return threads.interrupt && threads.interrupt->must_stop();
+}
 
 // Of a second pass, which finds what the first one counted unless the inputs changed in between.
 inline void must_be_as_counted(bool same) {
@@ -65,7 +67,7 @@ void run_parts(int parts, Body const& body, Interrupt* interrupt = nullptr) {
     std::mutex mutex;
     std::condition_variable ended;
     int running = 0;
-    auto guarded = [&](int part) {
+    auto run_guarded = [&](int part) {
         try {
             body(part);
         } catch (...) {
@@ -73,7 +75,7 @@ void run_parts(int parts, Body const& body, Interrupt* interrupt = nullptr) {
         }
     };
     auto worker_of = [&](int part) {
-        guarded(part);
+        run_guarded(part);
         std::lock_guard const lock(mutex);
         --running;
         ended.notify_one();
@@ -93,12 +95,12 @@ void run_parts(int parts, Body const& body, Interrupt* interrupt = nullptr) {
         std::lock_guard const lock(mutex);
         --running;
     }
-    for (int part = started; part < parts; ++part) guarded(part);
+    for (int part = started; part < parts; ++part) run_guarded(part);
     if (interrupt && started > 0) {  // the others may take long: signals are answered meanwhile
         std::unique_lock lock(mutex);
         while (!ended.wait_for(lock, Interrupt::pause, [&] { return running == 0; })) {
             lock.unlock();
-            interrupt->stopped();
+            interrupt->must_stop();
             lock.lock();
         }
     }
@@ -113,17 +115,17 @@ inline int useful_parts(int64_t work, Threads threads) {
     return static_cast<int>(std::min<int64_t>(std::max(threads.count, 1), most));
 }
 
-// body(begin, end, part) over elements 0 .. n - 1 in equal static blocks, each a stride at a time
-// if it can be interrupted.
+// body(begin, end, part) over elements 0 .. n - 1 in equal static blocks, each an interval at a
+// time if it can be interrupted.
 template <class Body>
 void parallel_elements(int64_t n, Threads threads, Body const& body) {
     int const parts = useful_parts(n, threads);
     auto run = [&](int part) {
         int64_t begin = n / parts * part + std::min<int64_t>(part, n % parts);
         int64_t const end = n / parts * (part + 1) + std::min<int64_t>(part + 1, n % parts);
-        for (; threads.interrupt && end - begin > stride; begin += stride) {
-            body(begin, begin + stride, part);
-            if (stopped(threads)) return;
+        for (; threads.interrupt && end - begin > look_interval; begin += look_interval) {
+            body(begin, begin + look_interval, part);
+            if (must_stop(threads)) return;
         }
         body(begin, end, part);
     };
@@ -131,8 +133,9 @@ void parallel_elements(int64_t n, Threads threads, Body const& body) {
 }
 
 // body(begin, end, part) over events 0 .. n - 1, cut where work balances: `cost` per event and
-// `particle_cost` per particle, in units of what a copy of a number takes. Those of a part a stride
-// of work at a time if they can be interrupted: a body that takes longer for it has to ask itself.
+// `particle_cost` per particle, in units of what a copy of a number takes. Those of a part an
+// interval of work at a time if they can be interrupted: a body that takes longer for it has to ask
+// itself.
 template <class Body>
 void parallel_events(int64_t const* offsets, int64_t n, int64_t cost, Threads threads,
                      Body const& body, int64_t particle_cost = 1) {
@@ -156,11 +159,12 @@ void parallel_events(int64_t const* offsets, int64_t n, int64_t cost, Threads th
     auto run = [&](int part) {
         int64_t begin = boundary(part);
         int64_t const end = boundary(part + 1);
-        while (threads.interrupt && work(end) - work(begin) > stride) {
-            int64_t const next = std::max(begin + 1, first_at(begin, end, work(begin) + stride));
+        while (threads.interrupt && work(end) - work(begin) > look_interval) {
+            int64_t const next =
+                std::max(begin + 1, first_at(begin, end, work(begin) + look_interval));
             body(begin, next, part);
             begin = next;
-            if (stopped(threads)) return;
+            if (must_stop(threads)) return;
             if (begin == end) return;
         }
         body(begin, end, part);
@@ -185,7 +189,7 @@ void count_into_offsets(int64_t const* offsets, int64_t n, int64_t cost, Threads
         int64_t sum = own.begin < 0 ? 0 : offsets_out[begin];  // it may come in pieces
         if (own.begin < 0) own.begin = begin;
         own.end = end;
-        for (int64_t first = begin; first < end && !stopped(threads); first += block) {
+        for (int64_t first = begin; first < end && !must_stop(threads); first += block) {
             int64_t const last = std::min(first + block, end);
             count(first, last);
             for (int64_t i = first + 1; i <= last; ++i) offsets_out[i] = sum += offsets_out[i];

@@ -1,20 +1,16 @@
 // pyramid: from points to cells on nested grids, to sparse features, to an index of who has what.
+#include "fastjag/pyramid.hpp"
+
 #include <algorithm>
 #include <atomic>
 
 #include "fastjag/kernels.hpp"
-#include "fastjag/morton.hpp"
 #include "parallel.hpp"
 
 namespace fastjag {
 namespace {
 
 using namespace FASTJAG_ISA;
-
-double value(PyramidAxis const& axis, int64_t point) {
-    return axis.dtype == DType::f4 ? double{static_cast<float const*>(axis.values)[point]}
-                                   : static_cast<double const*>(axis.values)[point];
-}
 
 // Spreading a byte at a time by a table, made once per call.
 struct Spreader {
@@ -63,28 +59,22 @@ void find_cells(PyramidTree const& tree, uint64_t const* codes, int64_t n, int32
                 from = parent < 0 ? 0 : tree.child[parent];
                 to = parent < 0 ? 0 : tree.child[parent + 1];
             }
-            uint64_t const wanted = codes[i] >> (tree.n_axes * level);
-            for (int64_t left = to - from; left > 1;) {  // last one not above, without a branch
-                int64_t const half = left / 2;
-                from += tree.cells[from + half] <= wanted ? half : 0;
-                left -= half;
-            }
-            bool const known = from < to && tree.cells[from] == wanted;
-            cells[level * n + i] = known ? static_cast<int32_t>(from) : -1;
+            int64_t const cell = find_cell(tree.cells, from, to, codes[i] >> (tree.n_axes * level));
+            cells[level * n + i] = static_cast<int32_t>(cell);
         }
     }
 }
 
-// Calls found(cell, k) for all known cells of an event, k = 0, 1, .. counting its points in each.
+// Calls visit(cell, k) for all known cells of an event, k = 0, 1, .. counting its points in each.
 // Equal cells stand side by side.
-template <class Found>
-void count_points(int32_t const* cells, int64_t n, Found const& found) {
+template <class Visit>
+void count_points(int32_t const* cells, int64_t n, Visit const& visit) {
     int32_t previous = -1, k = 0;
     for (int64_t i = 0; i < n; ++i) {
         int32_t const cell = cells[i];
         k = cell == previous ? k + 1 : 0;
         previous = cell;
-        if (cell >= 0) found(cell, k);
+        if (cell >= 0) visit(cell, k);
     }
 }
 
@@ -99,8 +89,6 @@ void raise_to(int32_t& most, int32_t value) {
 
 void pyramid_codes(PyramidCodesArgs const& a, Threads threads) {
     Spreader const spread(a.n_axes);
-    int64_t const last = (int64_t{1} << a.bits) - 1;
-    int64_t const code_bits = a.n_axes * a.bits;
     parallel_events(
         a.offsets, a.n_events, 1, threads,
         [&](int64_t begin, int64_t end, int) {
@@ -108,19 +96,8 @@ void pyramid_codes(PyramidCodesArgs const& a, Threads threads) {
                 int64_t const first = a.offsets[event], n = a.offsets[event + 1] - first;
                 for (int64_t p = 0; p < a.n_pyramids; ++p) {
                     uint64_t* const codes = a.codes + a.n_pyramids * first + p * n;
-                    for (int64_t i = 0; i < n; ++i) {
-                        int64_t const category = a.category ? a.category[first + i] : 0;
-                        auto const head = static_cast<uint64_t>(p * a.n_categories + category);
-                        uint64_t code = head << code_bits;
-                        for (int64_t d = 0; d < a.n_axes; ++d) {
-                            PyramidAxis const& axis = a.axes[d];
-                            code |= spread(pyramid_cell(value(axis, first + i), axis.low,
-                                                        axis.scale, axis.circular,
-                                                        a.shifts[p * a.n_axes + d], a.cells, last))
-                                    << d;
-                        }
-                        codes[i] = code;
-                    }
+                    for (int64_t i = 0; i < n; ++i)
+                        codes[i] = pyramid_code(a, a.axes, a.n_axes, p, first + i, spread);
                     sort_codes(codes, n);  // pyramids ascend in their highest bits already
                 }
             }
@@ -218,8 +195,8 @@ void largest(LargestArgs<T> const& a, Threads threads) {
                 best[found] = 0;
             }
             since += a.n_columns;
-            if (since < stride) continue;
-            if (stopped(threads)) return;
+            if (since < look_interval) continue;
+            if (must_stop(threads)) return;
             since = 0;
         }
     };

@@ -5,16 +5,16 @@
 // columns at once as a register has bits (512 with AVX-512) in two instructions. Weights are powers
 // of two: planes of a level simply enter at their binary digit. Features that few columns have come
 // from lists.
-#include <cmath>
-#include <cstdint>
-#if defined(__AVX512BW__)
-// Its functions are always inlined: no copy that another CPU could run. GCC 12 takes the undefined
-// registers that some of them start from for uninitialised variables.
+#if defined(__AVX512F__)
+// GCC 12 takes the undefined registers that some intrinsics start from for uninitialised variables.
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#include <immintrin.h>
 #endif
+#include "fastjag/pyramid.hpp"
 
-#include "ranges.hpp"
+#include <cstdint>
+
+#include "dispatch.hpp"
+#include "vectors.hpp"
 
 namespace fastjag {
 namespace FASTJAG_ISA {
@@ -23,41 +23,25 @@ namespace {
 constexpr int64_t tile_words = pyramid_tile / 64;
 constexpr int most_digits = 32;
 
-#if defined(__AVX512BW__)
-using Bits = __m512i;
-FASTJAG_HD Bits sum_of(Bits a, Bits b, Bits c) { return _mm512_ternarylogic_epi64(a, b, c, 0x96); }
-FASTJAG_HD Bits carry_of(Bits a, Bits b, Bits c) {
-    return _mm512_ternarylogic_epi64(a, b, c, 0xE8);
-}
-#else
-#if defined(__AVX2__)
-typedef uint64_t Bits __attribute__((vector_size(32)));
-#else
-typedef uint64_t Bits __attribute__((vector_size(16)));
-#endif
+using Bits = Lanes<uint64_t>;
+
 FASTJAG_HD Bits sum_of(Bits a, Bits b, Bits c) { return a ^ b ^ c; }
-FASTJAG_HD Bits carry_of(Bits a, Bits b, Bits c) { return (a & b) | ((a ^ b) & c); }
-#endif
-constexpr int64_t bits_words = sizeof(Bits) / 8;
-
-FASTJAG_HD Bits load_bits(uint64_t const* from) {
-    Bits bits;
-    __builtin_memcpy(&bits, from, sizeof bits);
-    return bits;
+#if defined(__AVX512F__)
+FASTJAG_HD Bits carry_of(Bits a, Bits b, Bits c) {  // one instruction, which GCC 12 does not find
+    return (Bits)_mm512_ternarylogic_epi64((__m512i)a, (__m512i)b, (__m512i)c, 0xE8);
 }
-
-FASTJAG_HD void store_bits(Bits bits, uint64_t* to) { __builtin_memcpy(to, &bits, sizeof bits); }
+#endif
 
 // Four registers at a time: their additions hide one another's latency, and what a row's features
 // make the processor mispredict is paid once for all of them.
 constexpr int64_t group = 4;
-constexpr int64_t group_words = group * bits_words;
+constexpr int64_t group_words = group * lanes;
 
 // sum += x + y, with the carries to `carry`.
 FASTJAG_HD void add(Bits (&sum)[group], uint64_t const* x, uint64_t const* y, uint64_t* carry) {
     for (int64_t k = 0; k < group; ++k) {
-        Bits const xs = load_bits(x + k * bits_words), ys = load_bits(y + k * bits_words);
-        store_bits(carry_of(sum[k], xs, ys), carry + k * bits_words);
+        Bits const xs = load<Bits>(x + k * lanes), ys = load<Bits>(y + k * lanes);
+        store(carry_of(sum[k], xs, ys), carry + k * lanes);
         sum[k] = sum_of(sum[k], xs, ys);
     }
 }
@@ -109,7 +93,7 @@ void plan(PyramidGramArgs<Out> const& a, int64_t index, Row& row, int32_t* plane
     int64_t end = a.offsets[index + 1];
     int64_t const begin = a.offsets[index];
     for (int64_t level = a.n_levels - 1; level >= 0; --level) {
-        int64_t const digit = larger(0, a.n_levels - 2 - level);
+        int64_t const digit = digit_of(level, a.n_levels);
         for (; end > begin && a.features[end - 1] >= a.level_first[level]; --end) {
             int32_t const feature = a.features[end - 1];
             if (a.plane[feature] >= 0)
@@ -142,7 +126,7 @@ int add_planes(Row const& row, int32_t const* planes, int64_t n_digits, int sum_
             uint64_t const* const first = is_plane ? bits_of(plane) : carry;
             plane += is_plane;
             carry += is_plane ? 0 : group_words;
-            for (int64_t k = 0; k < group; ++k) sum[k] = load_bits(first + k * bits_words);
+            for (int64_t k = 0; k < group; ++k) sum[k] = load<Bits>(first + k * lanes);
         }
         for (; plane + 2 <= plane_end; plane += 2, out += group_words)
             add(sum, bits_of(plane), bits_of(plane + 1), out);
@@ -158,8 +142,7 @@ int add_planes(Row const& row, int32_t const* planes, int64_t n_digits, int sum_
             add(sum, carry, zeros, out);
             out += group_words;
         }
-        for (int64_t k = 0; k < group; ++k)
-            store_bits(sum[k], digits + digit * group_words + k * bits_words);
+        for (int64_t k = 0; k < group; ++k) store(sum[k], digits + digit * group_words + k * lanes);
         n_carries = (out - next) / group_words;
         uint64_t* const swap = carries;
         carries = next;
@@ -187,21 +170,21 @@ FASTJAG_HD void transpose64(uint64_t const* words, int n, uint16_t* out) {
     __m512i const low = bytes_of<8>(words), zero = _mm512_setzero_si512();
     uint64_t const* const above = words + 8 * group_words;
     __m512i const high = n <= 8 ? zero : n <= 12 ? bytes_of<4>(above) : bytes_of<8>(above);
-    auto widened = [](__m256i l, __m256i h) {
+    auto widen = [](__m256i l, __m256i h) {
         return _mm512_or_si512(_mm512_cvtepu8_epi16(l),
                                _mm512_slli_epi16(_mm512_cvtepu8_epi16(h), 8));
     };
-    _mm512_storeu_si512(out, widened(_mm512_castsi512_si256(low), _mm512_castsi512_si256(high)));
+    _mm512_storeu_si512(out, widen(_mm512_castsi512_si256(low), _mm512_castsi512_si256(high)));
     _mm512_storeu_si512(
-        out + 32, widened(_mm512_extracti64x4_epi64(low, 1), _mm512_extracti64x4_epi64(high, 1)));
+        out + 32, widen(_mm512_extracti64x4_epi64(low, 1), _mm512_extracti64x4_epi64(high, 1)));
 #else
-    typedef uint8_t Bytes __attribute__((vector_size(16)));
+    using Bytes = Vector<uint8_t, 16>;
     constexpr Bytes own = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
     constexpr Bytes first_byte = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1};
     for (int part = 0; part < 4; ++part) {  // 16 columns each: their bit in a byte each
         Bytes low{}, high{};
         for (int d = 0; d < n; ++d) {
-            typedef uint64_t Words __attribute__((vector_size(16)));
+            using Words = Vector<uint64_t, 2>;
             Words const w = {words[d * group_words] >> (16 * part), 0};
             Bytes const spread = __builtin_shuffle(reinterpret_cast<Bytes const&>(w), first_byte);
             Bytes const set = reinterpret_cast<Bytes>((spread & own) == own);
@@ -242,19 +225,18 @@ struct Block {
     Sum const* sums;  // (rows, pyramid_tile)
     int64_t row, n_rows, column;
 
-    FASTJAG_HD Out finished(Sum sum, int64_t i, int64_t j) const {
+    FASTJAG_HD Out finish(Sum sum, int64_t i, int64_t j) const {
         if constexpr (sizeof(Out) == sizeof(Sum) && !std::is_floating_point_v<Out>)
             return sum;
         else
-            return static_cast<Out>(static_cast<double>(sum) *
-                                    (a.row_scale[i] * a.column_scale[j]));
+            return scale_sum<Out>(sum, a.row_scale[i], a.column_scale[j]);
     }
 
     void write(int64_t n_columns) const {
         for (int64_t r = 0; r < n_rows; ++r) {
             Sum const* const from = sums + r * pyramid_tile;
             Out* const to = a.out + (row + r - a.first_row) * a.stride + column;
-            for (int64_t c = 0; c < n_columns; ++c) to[c] = finished(from[c], row + r, column + c);
+            for (int64_t c = 0; c < n_columns; ++c) to[c] = finish(from[c], row + r, column + c);
         }
     }
 
@@ -262,7 +244,7 @@ struct Block {
     // columns at a time, so that what is read back has left the store buffer and not yet L1.
     void write_mirrored(int64_t n_columns) const {
         constexpr int64_t side = 16 / sizeof(Sum), some = 64;
-        typedef Sum Line __attribute__((vector_size(16)));
+        using Line = Vector<Sum, side>;
         Sum turned[some][pyramid_rows];
         for (int64_t c = 0; c < n_columns; c += some) {
             int64_t const n = smaller(some, n_columns - c);
@@ -286,7 +268,7 @@ struct Block {
             for (int64_t k = 0; k < n; ++k) {
                 int64_t const j = column + c + k;
                 Out* const to = a.out + (j - a.first_row) * a.stride + row;
-                for (int64_t r = 0; r < n_rows; ++r) to[r] = finished(turned[k][r], row + r, j);
+                for (int64_t r = 0; r < n_rows; ++r) to[r] = finish(turned[k][r], row + r, j);
             }
         }
     }
@@ -326,7 +308,7 @@ void gram_rows(PyramidGramArgs<Out> const& a, int64_t begin, int64_t end, int64_
     for (int64_t r = 0; r < end - begin; ++r)
         plan(a, begin + r, s.rows[r], s.planes + first_of(r), s.lists + first_of(r));
     int64_t const n_columns = a.symmetric ? end : a.n_columns;
-    for (int64_t column = 0; column < n_columns && !stopped(interrupt); column += pyramid_tile) {
+    for (int64_t column = 0; column < n_columns && !must_stop(interrupt); column += pyramid_tile) {
         uint64_t const* const words = a.planes + column / 64 * a.n_planes;
         int64_t const columns = smaller(pyramid_tile, n_columns - column);
         for (int64_t r = 0; r < end - begin; ++r) {

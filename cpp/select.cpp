@@ -1,7 +1,8 @@
 // select: which particles stay (mask compaction), which events (gather), and in which order.
+#include "fastjag/select.hpp"
+
 #include <algorithm>
 #include <cstring>
-#include <type_traits>
 #include <vector>
 
 #include "fastjag/kernels.hpp"
@@ -10,8 +11,7 @@
 namespace fastjag {
 namespace {
 
-// Whatever another thread may write into a byte, it counts once.
-int kept(uint8_t const* mask, int64_t i) { return mask[i] & 1; }
+using namespace FASTJAG_ISA;
 
 // Branch-free: every value is written, the cursor moves only past those kept. The loop ends with
 // the last one kept, so nothing beyond this part's output is touched. Then there must be no more:
@@ -25,20 +25,11 @@ void compact_values(CompactArgs const& a, int64_t begin, int64_t end) {
     int64_t const stop = a.offsets[end];
     for (; out < last && i < stop; ++i) {
         *out = values[i];
-        out += kept(a.mask, i);
+        out += keeps(a.mask, i);
     }
     bool more = false;
-    for (; i < stop; ++i) more |= kept(a.mask, i);
+    for (; i < stop; ++i) more |= keeps(a.mask, i);
     must_be_as_counted(out == last && !more);
-}
-
-template <class T>
-bool comes_before(T x, int64_t i, T y, int64_t j) {
-    if (x > y) return true;
-    if (y > x) return false;
-    if constexpr (std::is_floating_point_v<T>)
-        if ((x != x) != (y != y)) return y != y;
-    return i < j;  // a total order: any sort is stable
 }
 
 template <class T>
@@ -55,9 +46,7 @@ void order_four(T const* key, int64_t start, int64_t n, int64_t* out) {
     T const volatile* from = key + start;
     T const x[4] = {from[0], from[1], from[2], from[3]};
     auto overtakes = [&](int j, int i) {  // particle j > i comes first
-        bool before = x[j] > x[i];
-        if constexpr (std::is_floating_point_v<T>) before |= (x[i] != x[i]) & (x[j] == x[j]);
-        return static_cast<int>(before & (j < n));
+        return static_cast<int>(exceeds(x[j], x[i]) & (j < n));
     };
     int const a = overtakes(1, 0), b = overtakes(2, 0), c = overtakes(3, 0);
     int const d = overtakes(2, 1), e = overtakes(3, 1), f = overtakes(3, 2);
@@ -93,14 +82,14 @@ void order_event(T const* key, int64_t start, int64_t n, int64_t limit, int64_t*
         else
             std::sort(first, first + n, before);
     };
-    constexpr int64_t very_long = stride / 4;
+    constexpr int64_t very_long = look_interval / 4;
     if (n < very_long)
         sort([](Ranked<T> const& x, Ranked<T> const& y) {
             return comes_before(x.key, x.index, y.key, y.index);
         });
     else
         sort([threads, looks = int64_t{0}](Ranked<T> const& x, Ranked<T> const& y) mutable {
-            if (++looks % very_long == 0 && stopped(threads)) throw Interrupted{};
+            if (++looks % very_long == 0 && must_stop(threads)) throw Interrupted{};
             return comes_before(x.key, x.index, y.key, y.index);
         });
     for (int64_t i = 0; i < n; ++i) out[i] = first[i].index;
@@ -114,7 +103,7 @@ void select(SelectArgs const& a, Threads threads) {
                            for (int64_t event = begin; event < end; ++event) {
                                int64_t n = 0;
                                for (int64_t i = a.offsets[event]; i < a.offsets[event + 1]; ++i)
-                                   n += kept(a.mask, i);
+                                   n += keeps(a.mask, i);
                                a.out_offsets[event + 1] = n;
                            }
                        });

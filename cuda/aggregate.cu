@@ -3,13 +3,11 @@
 #include <type_traits>
 
 #include "events.cuh"
+#include "fastjag/aggregate.hpp"
 
 namespace fastjag {
+using namespace FASTJAG_ISA;
 namespace {
-
-// Integers wrap around on overflow, as NumPy's do: add as unsigned.
-template <class T>
-using Accumulator = std::conditional_t<std::is_floating_point_v<T>, double, uint64_t>;
 
 // Particles of an event: all of them are one lane's, or every 32nd is, and lanes put together what
 // they found.
@@ -67,27 +65,11 @@ __device__ void sums(AggregateArgs<T> const& a, int64_t event, T const* x, int64
     if (Lanes::writes()) a.std[event] = sqrt(squares / static_cast<double>(n));
 }
 
-template <class T>
-__device__ bool is_nan(T x) {
-    if constexpr (std::is_floating_point_v<T>)
-        return x != x;
-    else
-        return false;
-}
-
-// The extreme value as NumPy has it: one NaN makes it NaN; the position is that of the first.
-template <bool largest, class T>
-__device__ bool replaces(T x, T best) {
-    return (largest ? x > best : x < best) || (is_nan(x) && !is_nan(best));
-}
-
 template <class Lanes, bool largest, class T>
 __device__ void extreme(int64_t event, T const* x, int64_t n, T* out, int64_t* position) {
     if (!out && !position) return;
     if (n == 0) {
-        T nothing = 0;
-        if constexpr (std::is_floating_point_v<T>) nothing = static_cast<T>(nan(""));
-        if (out) out[event] = nothing;
+        if (out) out[event] = empty_extreme<T>();
         if (position) position[event] = -1;
         return;
     }

@@ -84,7 +84,7 @@ inline void check_column(Array const& a) {
             "column must be one-dimensional, aligned and in native byte order");
 }
 
-inline DType dtype_of(Array const& a) { return dtype_named(a.kind()); }
+inline DType dtype_of(Array const& a) { return parse_dtype(a.kind()); }
 
 }  // namespace fastjag
 

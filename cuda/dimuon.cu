@@ -3,7 +3,8 @@
 // Leading pairs: an event is a lane's work, or that of all lanes of a warp if it is long. All
 // pairs: they are spread over the lanes, which find their pair by counting charges.
 #include "events.cuh"
-#include "fastjag/lorentz.hpp"
+#include "fastjag/dimuon.hpp"
+#include "fastjag/select.hpp"
 #include "spread.cuh"
 
 namespace fastjag {
@@ -11,21 +12,9 @@ using namespace FASTJAG_ISA;
 namespace {
 
 template <class T>
-__device__ bool passes(DimuonArgs<T> const& a, int64_t i) {
-    return !a.mask || a.mask[i];
-}
-
-template <class T>
 __device__ int charge_sign(DimuonArgs<T> const& a, int64_t i) {
     if (a.charge_class == Charge::any) return 0;
     return (a.charge[i] > 0) - (a.charge[i] < 0);
-}
-
-template <class T>
-__device__ bool charges_match(DimuonArgs<T> const& a, int64_t i, int64_t j) {
-    if (a.charge_class == Charge::any) return true;
-    int const product = charge_sign(a, i) * charge_sign(a, j);
-    return product == (a.charge_class == Charge::opposite ? -1 : 1);
 }
 
 // ---- the leading pair ------------------------------------------------------------------------
@@ -36,18 +25,14 @@ struct Leading {
     int64_t first = -1, second = -1;
     T first_pt = 0, second_pt = 0;
 
-    static __device__ bool above(T x, T y) { return (x > y) | ((y != y) & (x == x)); }
-    static __device__ bool before(int64_t i, T x, int64_t j, T y) {
-        return j < 0 || above(x, y) || (!above(y, x) && i < j);
-    }
     __device__ void add(int64_t i, T pt) {
         if (i < 0) return;
-        if (before(i, pt, first, first_pt)) {
+        if (first < 0 || comes_before(pt, i, first_pt, first)) {
             second = first;
             second_pt = first_pt;
             first = i;
             first_pt = pt;
-        } else if (before(i, pt, second, second_pt)) {
+        } else if (second < 0 || comes_before(pt, i, second_pt, second)) {
             second = i;
             second_pt = pt;
         }
@@ -74,17 +59,12 @@ __device__ Leading<T> leading(DimuonArgs<T> const& a, int64_t event, int64_t beg
     return two;
 }
 
-// The choice in one byte, as in cpp/dimuon.cpp: positions of both particles, 0 for no pair, `far`
-// where a position does not fit.
-constexpr uint8_t far = 255;
-
 template <class T>
 __device__ void note_choice(DimuonArgs<T> const& a, int64_t event, Leading<T> const& two) {
     bool const found = two.second >= 0 && charges_match(a, two.first, two.second);
     int64_t const first = two.first - a.offsets[event], second = two.second - a.offsets[event];
-    bool const fits = first < 15 && second < 15;
     a.pair_offsets[event + 1] = found;
-    a.choice[event] = !found ? uint8_t{0} : fits ? static_cast<uint8_t>(first | second << 4) : far;
+    a.choice[event] = found ? static_cast<uint8_t>(encode_pair(first, second)) : uint8_t{0};
 }
 
 template <class T>
@@ -166,31 +146,25 @@ __device__ void observe(DimuonArgs<T> const& a, int64_t at, int64_t event, int64
     if (a.event) a.event[at] = event;
     if (a.first) a.first[at] = i;
     if (a.second) a.second[at] = j;
-    if (a.pair_charge)
-        a.pair_charge[at] = static_cast<int32_t>(  // wraps around, as NumPy's sums do
-            static_cast<uint32_t>(a.charge[i]) + static_cast<uint32_t>(a.charge[j]));
+    if (a.pair_charge) a.pair_charge[at] = pair_charge(a.charge[i], a.charge[j]);
     Leg const p = leg(a, i), q = leg(a, j);
     double const m = a.particle_mass;
-    if (a.mass) a.mass[at] = static_cast<T>(invariant_mass(p, q, m, m));
-    if (a.pair_pt) a.pair_pt[at] = static_cast<T>(pair_pt(p, q));
-    if (a.pair_eta) a.pair_eta[at] = static_cast<T>(pair_eta(p, q));
-    if (a.pair_phi) a.pair_phi[at] = static_cast<T>(pair_phi(p, q));
-    if (a.delta_r) a.delta_r[at] = static_cast<T>(delta_r(p, q));
-    if (a.delta_pt) a.delta_pt[at] = static_cast<T>(p.pt - q.pt);
-    if (a.delta_eta) a.delta_eta[at] = static_cast<T>(p.eta - q.eta);
-    if (a.delta_phi) a.delta_phi[at] = static_cast<T>(wrap_phi(p.phi - q.phi));
+#define FASTJAG_WRITE(column, formula) \
+    if (a.column) a.column[at] = static_cast<T>(formula);
+    FASTJAG_FOR_OBSERVABLES(FASTJAG_WRITE)
+#undef FASTJAG_WRITE
 }
 
 template <class T>
 __global__ void observe_leading(DimuonArgs<T> a, int32_t* changed) {
     each_event(
-        a.n_events, [&](int64_t event) { return a.choice[event] == far; },
+        a.n_events, [&](int64_t event) { return a.choice[event] == does_not_fit; },
         [&](int64_t event) {
-            int const chosen = a.choice[event];
+            uint8_t const chosen = a.choice[event];
             int64_t const start = a.offsets[event];
             if (chosen)
-                observe(a, a.pair_offsets[event], event, start + (chosen & 15),
-                        start + (chosen >> 4));
+                observe(a, a.pair_offsets[event], event, start + first_of(chosen),
+                        start + second_of(chosen));
         },
         [&](int64_t event) {
             Leading<T> two = leading(a, event, lane_index(), warp_lanes);
@@ -259,11 +233,7 @@ __global__ void observe_all(DimuonArgs<T> a, int32_t* changed) {
 
 template <class T>
 __global__ void pair_masses(PairMassArgs<T> a) {
-    for (int64_t i = global_thread(); i < a.n; i += all_threads()) {
-        Leg const first{double{a.pt1[i]}, double{a.eta1[i]}, double{a.phi1[i]}};
-        Leg const second{double{a.pt2[i]}, double{a.eta2[i]}, double{a.phi2[i]}};
-        a.out[i] = static_cast<T>(invariant_mass(first, second, a.mass1, a.mass2));
-    }
+    for (int64_t i = global_thread(); i < a.n; i += all_threads()) a.out[i] = pair_mass(a, i);
 }
 
 }  // namespace

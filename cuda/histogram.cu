@@ -39,7 +39,7 @@ struct Entries {
     __device__ int64_t slot(T at_x, T at_y) const {
         int64_t const slot = slot_of(static_cast<double>(at_x), axis_x);
         if (!y) return slot;
-        return slot * (axis_y.n_bins + 3) + slot_of(static_cast<double>(at_y), axis_y);
+        return join_slots(slot, int64_t{slot_of(static_cast<double>(at_y), axis_y)}, axis_y);
     }
 
     // Packs, from the first that is aligned in x; before and behind them one by one.

@@ -2,6 +2,7 @@
 // what passes a cut is the sum over the classes from it upwards. Blocks share a feature, and a
 // replica of the weights.
 #include "fastjag/binning.hpp"
+#include "fastjag/dtypes.hpp"
 #include "sums.cuh"
 
 namespace fastjag {
@@ -10,9 +11,7 @@ namespace {
 constexpr int64_t most_features = 32;  // of a launch: as many as its arguments have room for
 
 __device__ double value(StridedColumn const& column, int64_t i) {
-    if (column.dtype == DType::f4)
-        return static_cast<double>(static_cast<float const*>(column.data)[i * column.stride]);
-    return static_cast<double const*>(column.data)[i * column.stride];
+    return read_float(column.data, column.dtype, i * column.stride);
 }
 
 struct Entries {
@@ -48,9 +47,8 @@ struct Entries {
         HistogramAxis const& axis = axes[this->feature()];
         for (int64_t i = part() * blockDim.x + threadIdx.x; i < n_events;
              i += blocks * blockDim.x) {
-            // NaN has the slot after that of the highest cut.
-            int64_t const passed = slot_of(value(scores, i), cuts);
-            if (passed == 0 || passed > cuts.n_bins + 1) continue;
+            int32_t const passed = slot_of(value(scores, i), cuts);
+            if (!reaches_cut(passed, cuts)) continue;
             int64_t const slot = slot_of(value(feature, i), axis);
             use((passed - 1) * n_slots_of_class + slot, weighted ? value(weight, i) : 0.0);
         }

@@ -27,7 +27,7 @@ bool synchronous() {
 
 }  // namespace
 
-void launched(char const* kernel, Stream stream) {
+void check_launch(char const* kernel, Stream stream) {
     check(cudaGetLastError(), kernel, "could not be launched");
     if (synchronous())
         check(cudaStreamSynchronize(static_cast<cudaStream_t>(stream.handle)), kernel, "failed");

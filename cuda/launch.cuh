@@ -16,7 +16,7 @@
         kernel<<<static_cast<unsigned>(blocks), static_cast<unsigned>(threads),                    \
                  static_cast<size_t>(shared_bytes), static_cast<cudaStream_t>((stream).handle)>>>( \
             __VA_ARGS__);                                                                          \
-        ::fastjag::launched(#kernel, stream);                                                      \
+        ::fastjag::check_launch(#kernel, stream);                                                  \
     } while (0)
 #endif
 

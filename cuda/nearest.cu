@@ -3,7 +3,7 @@
 // A lane has a left particle and goes through the right ones, which its neighbours mostly share.
 // Where they are very many, all lanes of a warp go through them together, for one left particle
 // after another. Decisions are made on delta_r^2; only what is written takes a square root.
-#include "fastjag/lorentz.hpp"
+#include "fastjag/nearest.hpp"
 #include "spread.cuh"
 
 namespace fastjag {
@@ -52,7 +52,7 @@ struct Nearest {
         for (int lanes = Lanes / 2; lanes > 0; lanes /= 2) {  // of equals the first
             double const other = __shfl_xor_sync(all_lanes, nearest, lanes);
             int64_t const other_at = __shfl_xor_sync(all_lanes, at, lanes);
-            if (other < nearest || (other == nearest && other_at < at)) {
+            if (is_nearer(other, other_at, nearest, at)) {
                 nearest = other;
                 at = other_at;
             }

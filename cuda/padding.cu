@@ -2,11 +2,15 @@
 //
 // A thread per cell of the tensor, neighbours in memory side by side, so that whole sectors are
 // written, pads included.
+#include "fastjag/padding.hpp"
+
 #include <type_traits>
 
+#include "fastjag/dtypes.hpp"
 #include "launch.cuh"
 
 namespace fastjag {
+using namespace FASTJAG_ISA;
 namespace {
 
 constexpr int64_t most_columns = 96;  // of a launch: they travel as its arguments, 4 KB at most
@@ -33,7 +37,7 @@ struct Shape {
     int64_t middle, last;
 };
 
-__host__ __device__ inline Cell cell_of(int64_t index, Shape shape) {
+__host__ __device__ inline Cell cell_at(int64_t index, Shape shape) {
     int64_t const row = index / shape.last;
     return {row / shape.middle, row % shape.middle, index % shape.last};
 }
@@ -48,40 +52,21 @@ __device__ inline void advance(Cell& at, Cell const& step, Shape shape) {
     at.event += step.event + next_event;
 }
 
-// The arithmetic type: float only where both ends are float, so that no input loses bits.
 template <class In, class Out>
-using Compute =
-    std::conditional_t<std::is_same_v<In, float> && std::is_same_v<Out, float>, float, double>;
-
-template <class In, class Out>
-__device__ Out converted(PaddingArgs<Out> const& a, Table const& table, int column, int64_t i) {
+FASTJAG_HD Out convert(PaddingArgs<Out> const& a, Table const& table, int column, int64_t i) {
     In const x = static_cast<In const*>(table.data[column])[i];
     if (!a.standardise) return static_cast<Out>(x);
     using C = Compute<In, Out>;
-    C const low = static_cast<C>(a.low), high = static_cast<C>(a.high);
-    C value = (static_cast<C>(x) - static_cast<C>(table.mean[column])) *
-              static_cast<C>(table.inverse_scale[column]);
-    value = value < low ? low : value;  // NaN compares false and passes through
-    value = value > high ? high : value;
-    return static_cast<Out>(value);
+    return static_cast<Out>(standardise(static_cast<C>(x), static_cast<C>(table.mean[column]),
+                                        static_cast<C>(table.inverse_scale[column]),
+                                        static_cast<C>(a.low), static_cast<C>(a.high)));
 }
 
 template <class Out>
-__device__ Out value_of(PaddingArgs<Out> const& a, Table const& table, int column, int64_t i) {
+FASTJAG_HD Out value_of(PaddingArgs<Out> const& a, Table const& table, int column, int64_t i) {
     if constexpr (std::is_floating_point_v<Out>) {
-        switch (static_cast<DType>(table.dtype[column])) {
-            case DType::u1: return converted<uint8_t>(a, table, column, i);
-            case DType::u2: return converted<uint16_t>(a, table, column, i);
-            case DType::u4: return converted<uint32_t>(a, table, column, i);
-            case DType::u8: return converted<uint64_t>(a, table, column, i);
-            case DType::i1: return converted<int8_t>(a, table, column, i);
-            case DType::i2: return converted<int16_t>(a, table, column, i);
-            case DType::i4: return converted<int32_t>(a, table, column, i);
-            case DType::i8: return converted<int64_t>(a, table, column, i);
-            case DType::f4: return converted<float>(a, table, column, i);
-            case DType::f8: return converted<double>(a, table, column, i);
-        }
-        return a.fill;
+        return visit_dtype(static_cast<DType>(table.dtype[column]),
+                           [&](auto zero) { return convert<decltype(zero)>(a, table, column, i); });
     } else {
         return static_cast<Out const*>(table.data[column])[i];  // bits of the same size
     }
@@ -104,7 +89,7 @@ __global__ void pad_cells(PaddingArgs<Out> a, Columns columns, Shape shape, Cell
     int64_t const* const offsets = a.offsets;
     int64_t const before = a.order ? offsets[0] : 0;
     int64_t const first = int64_t{blockIdx.x} * blockDim.x * unrolled + threadIdx.x;
-    for (Cell at = cell_of(first, shape); at.event < a.n_events;) {
+    for (Cell at = cell_at(first, shape); at.event < a.n_events;) {
         int64_t to[unrolled], from[unrolled];  // -1: none
         int column[unrolled];
 #pragma unroll
@@ -185,8 +170,8 @@ void padding(PaddingArgs<Out> const& a, Stream stream) {
         int64_t const cells = a.n_events * a.width * part.n_columns;
         int64_t const blocks = blocks_for(cells, block_threads * unrolled);
         int64_t const row = block_threads * (unrolled - 1);
-        Cell const near = cell_of(block_threads, shape);
-        Cell const far = cell_of(blocks * block_threads * unrolled - row, shape);
+        Cell const near = cell_at(block_threads, shape);
+        Cell const far = cell_at(blocks * block_threads * unrolled - row, shape);
         FASTJAG_LAUNCH((pad_cells<Out>), blocks, block_threads, sizeof(Table), stream, part,
                        columns, shape, near, far);
     }

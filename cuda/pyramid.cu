@@ -1,8 +1,9 @@
 // pyramid on a GPU: from points to cells on nested grids, to features, to an index of who has what.
+#include "fastjag/pyramid.hpp"
+
 #include <cstdint>
 #include <type_traits>
 
-#include "fastjag/morton.hpp"
 #include "launch.cuh"
 
 namespace fastjag {
@@ -15,11 +16,6 @@ constexpr int64_t most_axes = 64;
 struct Axes {
     PyramidAxis axis[most_axes];
 };
-
-__device__ double value(PyramidAxis const& axis, int64_t point) {
-    return axis.dtype == DType::f4 ? double{static_cast<float const*>(axis.values)[point]}
-                                   : static_cast<double const*>(axis.values)[point];
-}
 
 template <class T>
 __device__ void put_in_order(T* values, int64_t low, int64_t high) {
@@ -66,40 +62,17 @@ __device__ void sort_by_warp(T* values, int64_t n) {
 
 // A warp for each pyramid of each event.
 __global__ void codes_of_points(PyramidCodesArgs a, Axes axes) {
-    int64_t const last = (int64_t{1} << a.bits) - 1, code_bits = a.n_axes * a.bits;
     int64_t const n_axes = a.bits > 0 ? a.n_axes : 0;
     for (int64_t part = global_thread() / warp_lanes; part < a.n_events * a.n_pyramids;
          part += all_threads() / warp_lanes) {
         int64_t const event = part / a.n_pyramids, pyramid = part % a.n_pyramids;
         int64_t const first = a.offsets[event], n = a.offsets[event + 1] - first;
         uint64_t* const codes = a.codes + a.n_pyramids * first + pyramid * n;
-        for (int64_t i = lane_index(); i < n; i += warp_lanes) {
-            int64_t const category = a.category ? a.category[first + i] : 0;
-            uint64_t code = static_cast<uint64_t>(pyramid * a.n_categories + category) << code_bits;
-            for (int64_t d = 0; d < n_axes; ++d) {
-                PyramidAxis const& axis = axes.axis[d];
-                uint64_t const cell =
-                    pyramid_cell(value(axis, first + i), axis.low, axis.scale, axis.circular,
-                                 a.shifts[pyramid * n_axes + d], a.cells, last);
-                code |= spread_bits(cell, n_axes) << d;
-            }
-            codes[i] = code;
-        }
+        for (int64_t i = lane_index(); i < n; i += warp_lanes)
+            codes[i] = pyramid_code(a, axes.axis, n_axes, pyramid, first + i, SpreadBits{n_axes});
         __syncwarp(all_lanes);
         sort_by_warp(codes, n);
     }
-}
-
-// The cell with this code among cells from .. to - 1, which ascend, or -1.
-__device__ int64_t find_cell(uint64_t const* cells, int64_t from, int64_t to, uint64_t code) {
-    while (to - from > 1) {  // the last one not above
-        int64_t const middle = from + (to - from) / 2;
-        if (cells[middle] <= code)
-            from = middle;
-        else
-            to = middle;
-    }
-    return from < to && cells[from] == code ? from : -1;
 }
 
 // A thread for each code: from the top level down, among the children of the cell above.

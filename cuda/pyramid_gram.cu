@@ -6,12 +6,15 @@
 // columns. Levels come from the finest on, and doubling the sum in between gives them their
 // weights. Sums then go through shared memory, where features from lists are added, to lanes side
 // by side. Both halves of a symmetric matrix are computed: writing it takes as long.
+#include "fastjag/pyramid.hpp"
+
 #include <cstdint>
 #include <type_traits>
 
 #include "launch.cuh"
 
 namespace fastjag {
+using namespace FASTJAG_ISA;
 namespace {
 
 constexpr int64_t warp_columns = 32 * warp_lanes;
@@ -22,8 +25,6 @@ constexpr int64_t batch = 4;  // planes added at a time
 struct alignas(16) Words {
     uint32_t at[batch];
 };
-
-__device__ uint32_t carry_of(uint32_t a, uint32_t b, uint32_t c) { return (a & b) | ((a ^ b) & c); }
 
 // Sums of 32 columns, each of n_digits bits: 16, or 32 where they need more.
 template <int n_digits>
@@ -159,8 +160,7 @@ __device__ void add_lists(PyramidGramArgs<Out> const& a, int64_t row, int64_t co
         if (at == list_end || a.postings[at] >= column + warp_columns) continue;
         int64_t level = 0;
         while (feature >= a.level_first[level + 1]) ++level;
-        int64_t const digit = a.n_levels - 2 - level;
-        uint32_t const weight = uint32_t{1} << (digit < 0 ? 0 : digit);
+        uint32_t const weight = uint32_t{1} << digit_of(level, a.n_levels);
         for (; at < list_end && a.postings[at] < column + warp_columns; ++at)
             lines.add(a.postings[at] - column, weight);
     }
@@ -189,8 +189,7 @@ __global__ void gram_rows(PyramidGramArgs<Out> a) {
         for (int64_t c = lane; c < warp_columns && column + c < a.n_columns; c += warp_lanes) {
             uint32_t const sum = lines.sum(c);
             if constexpr (std::is_floating_point_v<Out>)
-                out[column + c] = static_cast<Out>(static_cast<double>(sum) *
-                                                   (row_scale * a.column_scale[column + c]));
+                out[column + c] = scale_sum<Out>(sum, row_scale, a.column_scale[column + c]);
             else
                 out[column + c] = static_cast<Out>(sum);
         }

@@ -17,7 +17,7 @@ void scan(ScanArgs const& a, Stream stream) {
     auto bytes = static_cast<size_t>(a.scratch_bytes);
     cub::DeviceScan::InclusiveSum(a.scratch, bytes, a.values, a.values, a.n,
                                   static_cast<cudaStream_t>(stream.handle));
-    launched("scan", stream);
+    check_launch("scan", stream);
 }
 
 }  // namespace fastjag

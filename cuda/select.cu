@@ -1,10 +1,11 @@
 // select: which particles stay (mask compaction), which events (gather), and in which order.
 // (Of `order` all is right, whatever the limit: ranks are not found faster for a few.)
-#include <type_traits>
+#include "fastjag/select.hpp"
 
 #include "events.cuh"
 
 namespace fastjag {
+using namespace FASTJAG_ISA;
 namespace {
 
 // ---- select ------------------------------------------------------------------------------------
@@ -16,14 +17,14 @@ __global__ void count_kept(SelectArgs a) {
         [&](int64_t event) {
             int64_t const end = a.offsets[event + 1];
             int64_t kept = 0;
-            for (int64_t i = a.offsets[event]; i < end; ++i) kept += a.mask[i] != 0;
+            for (int64_t i = a.offsets[event]; i < end; ++i) kept += keeps(a.mask, i);
             a.out_offsets[event + 1] = kept;
         },
         [&](int64_t event) {
             int64_t const end = a.offsets[event + 1];
             int64_t kept = 0;
             for (int64_t i = a.offsets[event] + lane_index(); i < end; i += warp_lanes)
-                kept += a.mask[i] != 0;
+                kept += keeps(a.mask, i);
             for (int half = 16; half > 0; half /= 2) kept += __shfl_xor_sync(all_lanes, kept, half);
             if (lane_index() == 0) a.out_offsets[event + 1] = kept;
         });
@@ -57,7 +58,7 @@ __global__ void compact_values(CompactArgs a, int64_t group, int32_t* changed) {
 #pragma unroll
             for (int k = 0; k < most_rows; ++k) {
                 int64_t const i = from + k * warp_lanes;
-                bool const keep = k < rows && i >= begin && i < end && a.mask[i] != 0;
+                bool const keep = k < rows && i >= begin && i < end && keeps(a.mask, i);
                 if (keep) x[k] = values[i];
                 kept[k] = __ballot_sync(all_lanes, keep);
                 count += __popc(kept[k]);
@@ -96,18 +97,6 @@ __global__ void gather_values(GatherArgs a) {
 // ---- order -------------------------------------------------------------------------------------
 
 constexpr int64_t most_ranked = 256;  // particles of an event; in longer ones ranks cost too much
-
-// A total order, so that there is only one result.
-template <class T>
-__device__ bool comes_before(T x, int64_t i, T y, int64_t j) {
-    bool before = x > y, after = y > x;
-    if constexpr (std::is_floating_point_v<T>) {
-        bool const x_is_nan = x != x, y_is_nan = y != y;
-        before |= !x_is_nan && y_is_nan;
-        after |= x_is_nan && !y_is_nan;
-    }
-    return before || (!after && i < j);
-}
 
 // A particle's place is the number of those before it.
 template <class T>
@@ -149,17 +138,17 @@ __device__ void sort_event(T const* key, int64_t start, int64_t n, int64_t* out)
 // A block looks through a group of events, at most one for each thread, for long ones.
 template <class T>
 __global__ void order_long(OrderArgs<T> a, int64_t group) {
-    FASTJAG_SHARED(unsigned, found);  // a bit for each event
+    FASTJAG_SHARED(unsigned, long_ones);  // a bit for each event
     int const warps = static_cast<int>(blockDim.x) / 32;
     for (int64_t first = blockIdx.x * group; first < a.n_events; first += gridDim.x * group) {
         int64_t const event = first + threadIdx.x;
         bool const here = threadIdx.x < group && event < a.n_events &&
                           a.offsets[event + 1] - a.offsets[event] > most_ranked;
         unsigned const events = __ballot_sync(all_lanes, here);
-        if (lane_index() == 0) found[threadIdx.x / 32] = events;
+        if (lane_index() == 0) long_ones[threadIdx.x / 32] = events;
         __syncthreads();
         for (int w = 0; w < warps; ++w)
-            for (unsigned rest = found[w]; rest; rest &= rest - 1) {
+            for (unsigned rest = long_ones[w]; rest; rest &= rest - 1) {
                 int64_t const e = first + w * warp_lanes + __ffs(static_cast<int>(rest)) - 1;
                 int64_t const start = a.offsets[e];
                 sort_event(a.key, start, a.offsets[e + 1] - start,

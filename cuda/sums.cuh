@@ -65,7 +65,7 @@ struct FixedPoint {
         auto value = [&](int64_t w) {
             return static_cast<double>(static_cast<int64_t>(sums[w * n_slots + slot]));
         };
-        return scaled(value(word) + scaled(value(word + 1), -rest_shift(slot)), -shift);
+        return scale(value(word) + scale(value(word + 1), -rest_shift(slot)), -shift);
     }
 
     __device__ double weights(int64_t slot) const {
@@ -83,7 +83,7 @@ struct FixedPoint {
     }
 
     // x * 2^power in two steps: one alone could be beyond the largest power of two.
-    static __device__ double scaled(double x, int power) {
+    static __device__ double scale(double x, int power) {
         int const half = power / 2;
         return x * power_of_2(half) * power_of_2(power - half);
     }
@@ -220,9 +220,9 @@ __global__ void add_up(Source source, Copies copies) {
     };
     auto add = [&](int64_t word, int64_t slot, double w, int shift) {
         if (!is_finite(w)) return;
-        double const x = FixedPoint::scaled(w, shift);
+        double const x = FixedPoint::scale(w, shift);
         add_units(word, slot, x);
-        add_units(word + 1, slot, FixedPoint::scaled(x - std::rint(x), all.rest_shift(slot)));
+        add_units(word + 1, slot, FixedPoint::scale(x - std::rint(x), all.rest_shift(slot)));
     };
     source.each([&](int64_t slot, double w) {
         add(0, slot, w, all.weight_shift(slot));

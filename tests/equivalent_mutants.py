@@ -18,25 +18,35 @@ EQUIVALENT = {
         ";",
     ): "saves work only: what follows is written where it was asked for",
     (
-        "dimuon.cu",
-        "bool const fits = first < 15 && second < 15;",
-        "bool const fits = first <= 15 && second < 15;",
+        "dimuon.hpp",
+        "return (first < 15) & (second < 15) ? first | (second << 4) : V{} + does_not_fit;",
+        "return (first <= 15) & (second < 15) ? first | (second << 4) : V{} + does_not_fit;",
     ): "positions 15 and less than 15 fit into a byte, too: only (15, 15) is 255, and no pair is that",
     (
-        "dimuon.cu",
-        "bool const fits = first < 15 && second < 15;",
-        "bool const fits = first < 15 && second <= 15;",
+        "dimuon.hpp",
+        "return (first < 15) & (second < 15) ? first | (second << 4) : V{} + does_not_fit;",
+        "return (first < 15) & (second <= 15) ? first | (second << 4) : V{} + does_not_fit;",
     ): "positions 15 and less than 15 fit into a byte, too: only (15, 15) is 255, and no pair is that",
     (
-        "nearest.cu",
-        "if (other < nearest || (other == nearest && other_at < at)) {",
-        "if (other < nearest || (other == nearest && other_at <= at)) {",
+        "pyramid.hpp",
+        "if (!(t >= 0 && t <= extent)) t = 0;",
+        "if (!(t > 0 && t <= extent)) t = 0;",
+    ): "0 is 0",
+    (
+        "pyramid.hpp",
+        "t = t < 0 ? 0 : t > extent ? extent : t;",
+        "t = t <= 0 ? 0 : t > extent ? extent : t;",
+    ): "0 is 0",
+    (
+        "pyramid.hpp",
+        "for (int64_t b = 0; cell >> b != 0 && b * n_axes < 64; ++b)",
+        "for (int64_t b = 0; cell >> b != 0 && b * n_axes <= 64; ++b)",
+    ): "codes have at most 63 bits: no cell has one there",
+    (
+        "nearest.hpp",
+        "return (x < y) | ((x == y) & (i < j));",
+        "return (x < y) | ((x == y) & (i <= j));",
     ): "takes what it has",
-    (
-        "dimuon.cu",
-        "return j < 0 || above(x, y) || (!above(y, x) && i < j);",
-        "return j < 0 || above(x, y) || (!above(y, x) && i <= j);",
-    ): "no particle is compared with itself",
     (
         "dimuon.cu",
         "for (int64_t row = i + 1; row < stop; row += warp_lanes) {",
@@ -193,14 +203,9 @@ EQUIVALENT = {
         "for (; level <= a.n_levels - 2; ++level) sums.twice();",
     ): "a row with features has some of the top level, where level is n_levels - 1 already",
     (
-        "pyramid_gram.cu",
-        "uint32_t const weight = uint32_t{1} << (digit < 0 ? 0 : digit);",
-        "uint32_t const weight = uint32_t{1} << (digit <= 0 ? 0 : digit);",
-    ): "0 is 0",
-    (
         "padding.cu",
-        "for (Cell at = cell_of(first, shape); at.event < a.n_events;) {",
-        "for (Cell at = cell_of(first, shape); at.event <= a.n_events;) {",
+        "for (Cell at = cell_at(first, shape); at.event < a.n_events;) {",
+        "for (Cell at = cell_at(first, shape); at.event <= a.n_events;) {",
     ): "cells behind the last event are not written, as the test inside says",
     (
         "padding.cu",

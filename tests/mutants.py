@@ -65,7 +65,7 @@ PLAIN = "\n".join(
 
 @dataclass(frozen=True)
 class Mutant:
-    file: str  #: in cuda/
+    file: str  #: in cuda/, or in cpp/fastjag/ the rules that a kernel shares with the CPU
     line: int
     operator: str
     before: str  #: the line, without its indentation
@@ -78,9 +78,15 @@ class Mutant:
         if self.file.endswith(".cu"):
             stems = [self.file.removesuffix(".cu")]
         else:
+            include = re.compile(rf'#include "(fastjag/)?{re.escape(self.file)}"')
             files = sorted((ROOT / "cuda").glob("*.cu"))
-            stems = [f.stem for f in files if f'#include "{self.file}"' in f.read_text()]
+            stems = [f.stem for f in files if include.search(f.read_text())]
         return sorted({"pyramid" if stem == "pyramid_gram" else stem for stem in stems})
+
+    @property
+    def path(self) -> Path:
+        """Its file, from the root of the sources."""
+        return Path("cpp/fastjag" if self.file.endswith(".hpp") else "cuda") / self.file
 
 
 def device_lines(text: str) -> Iterator[tuple[int, str]]:
@@ -95,7 +101,7 @@ def device_lines(text: str) -> Iterator[tuple[int, str]]:
             elif not code.lstrip().startswith(("#", "static_assert")):
                 yield number, code
             continue
-        if header is None and re.search(r"__(global|device)__", code):
+        if header is None and re.search(r"__(global|device)__|FASTJAG_HD", code):
             header = indentation
         if header is not None:
             if code.endswith("{"):
@@ -180,8 +186,8 @@ class Worker:
         sys.exit(f"the tests do not run:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
 
     def ends(self, mutant: Mutant, limit: float) -> str:
-        path = self.root / "cuda" / mutant.file
-        original = (ROOT / "cuda" / mutant.file).read_text()
+        path = self.root / mutant.path
+        original = (ROOT / mutant.path).read_text()
         lines = original.splitlines(keepends=True)
         lines[mutant.line - 1] = mutant.after + "\n"
         text = "".join(lines)
@@ -271,6 +277,8 @@ def main() -> None:
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     paths = [p for p in sorted((ROOT / "cuda").glob("*.cu*")) if p.stem not in ("scan", "launch")]
+    rules = [ROOT / "cpp" / "fastjag" / f"{p.stem}.hpp" for p in paths]
+    paths += [p for p in rules if p.exists()]
     wanted = [m for p in paths if not options.files or p.stem in options.files for m in mutants(p)]
     known = {(m.file, m.before, m.after) for m in wanted}
     if not options.files and (stale := EQUIVALENT.keys() - known):

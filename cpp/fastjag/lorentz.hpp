@@ -6,8 +6,8 @@
 // The elementary functions are our own because they must be free of branches and calls, so that
 // the compiler vectorises the loops that use them; glibc's versions only vectorise under
 // -ffast-math, which we refuse. Coefficients: Chebyshev fits by mpmath.chebyfit with 40 digits;
-// relative error of each fit below 1e-17, of each function a few 1e-16 (tests/kernels/test_dimuon.py).
-// NaN in gives NaN out everywhere.
+// relative error of each fit below 1e-17, of each function a few 1e-16
+// (tests/kernels/test_dimuon.py). NaN in gives NaN out everywhere.
 #pragma once
 
 #include <cmath>
@@ -167,15 +167,6 @@ FASTJAG_HD V wrap_phi(V d) {
 }
 
 FASTJAG_HD double square(double x) { return x * x; }
-
-// delta_r^2 for |phi1 - phi2| of angles that are within [-pi, pi]: no more to wrapping than taking
-// the shorter way round. For double, or for vectors of it.
-template <class V>
-FASTJAG_HD V delta_r2(V delta_eta, V one_way) {
-    V const other_way = (6.283185307179586 - one_way) + 2.4492935982947064e-16;
-    V const delta_phi = other_way < one_way ? other_way : one_way;
-    return delta_eta * delta_eta + delta_phi * delta_phi;
-}
 
 struct Leg {
     double pt, eta, phi;

@@ -17,7 +17,7 @@ using Where = int;  // the last argument of every function: number of threads
 
 // Whether a signal's handler raised an exception, which is then set. Only the main thread answers
 // signals; others do not wait for the interpreter.
-inline bool signalled() {
+inline bool check_signals() {
 #if defined(__linux__)
     if (getpid() != gettid()) return false;
 #endif
@@ -33,7 +33,7 @@ class Place {
 
   private:
     int threads_;
-    Interrupt interrupt_{&signalled};
+    Interrupt interrupt_{&check_signals};
 };
 inline Place place(Where threads) { return Place(threads); }
 
@@ -55,7 +55,7 @@ inline void check_column(Array const& a) {
 inline DType dtype_of(Array const& a) {
     std::string const name =
         std::string(1, a.dtype().kind()) + std::to_string(a.dtype().itemsize());
-    return dtype_named(name);
+    return parse_dtype(name);
 }
 
 }  // namespace fastjag

@@ -137,7 +137,7 @@ void interrupts() {
         asked = 0;
         Interrupt never([] { return false; }), later([] { return ++asked == 3; });
         std::vector<int64_t> sums(4, 0);
-        int64_t const n = 20 * stride;
+        int64_t const n = 20 * look_interval;
         parallel_elements(n, {threads, &never}, [&](int64_t begin, int64_t end, int part) {
             sums[static_cast<size_t>(part)] += end - begin;
         });
@@ -145,7 +145,7 @@ void interrupts() {
         std::atomic<int> bodies{0};
         bool ended = false;
         try {
-            parallel_elements(2000 * stride, {threads, &later}, [&](int64_t, int64_t, int) {
+            parallel_elements(2000 * look_interval, {threads, &later}, [&](int64_t, int64_t, int) {
                 ++bodies;
                 std::this_thread::sleep_for(std::chrono::milliseconds(5));
             });
@@ -161,7 +161,7 @@ void interrupts() {
             run_parts(
                 threads,
                 [&](int part) {
-                    while (part < threads - 1 && !waiting.stopped())
+                    while (part < threads - 1 && !waiting.must_stop())
                         std::this_thread::sleep_for(std::chrono::milliseconds(1));
                 },
                 &waiting);
@@ -171,7 +171,7 @@ void interrupts() {
         REQUIRE(ended == (threads > 1));
     }
     // Offsets of counts that come in pieces.
-    std::vector<int64_t> counts(100, stride / 7);
+    std::vector<int64_t> counts(100, look_interval / 7);
     auto const offsets = offsets_of(counts);
     for (int threads : {1, 2, 5}) {
         Interrupt never([] { return false; });

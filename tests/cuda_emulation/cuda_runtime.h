@@ -130,7 +130,7 @@ namespace cuda_emulation {
 // What launches of the library end with, found by the type of its stream.
 template <class Stream>
 void after_launch(char const* kernel, Stream const& stream) {
-    launched(kernel, stream);
+    check_launch(kernel, stream);
 }
 inline void after_launch(char const*, decltype(nullptr)) {}
 }  // namespace cuda_emulation

@@ -1,5 +1,7 @@
-// Entry points of the kernels in ranges.hpp: cut the events among threads, pick the instruction
+// Entry points of the kernels in dispatch.hpp: cut the events among threads, pick the instruction
 // set.
+#include "dispatch.hpp"
+
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
@@ -7,7 +9,6 @@
 #include <string>
 
 #include "parallel.hpp"
-#include "ranges.hpp"
 
 namespace fastjag {
 namespace {
@@ -55,7 +56,7 @@ char const* simd_name() {
                         : "baseline";
 }
 
-bool stopped(Interrupt* interrupt) { return interrupt && interrupt->stopped(); }
+bool must_stop(Interrupt* interrupt) { return interrupt && interrupt->must_stop(); }
 
 // What an event costs besides its particles, in units of a padded slot (about 1 ns).
 constexpr int64_t event_cost = 8;
@@ -163,8 +164,8 @@ void histogram_cuts(HistogramCutsArgs const& a, Threads threads) {
     };
     auto run = [&](int part) {
         int64_t const end = std::min((part + 1) * share, a.n_events);
-        constexpr int64_t step = stride / 16;  // of events, with many features each
-        for (int64_t begin = part * share; begin < end && !stopped(threads); begin += step)
+        constexpr int64_t step = look_interval / 16;  // of events, with many features each
+        for (int64_t begin = part * share; begin < end && !must_stop(threads); begin += step)
             fill(begin, std::min(begin + step, end), part);
     };
     run_parts(parts, run, threads.interrupt);
@@ -178,7 +179,7 @@ void pyramid_gram(PyramidGramArgs<Out> const& a, Threads threads) {
     auto run = [&](int part) {
         for (;;) {
             int64_t const begin = next.fetch_add(pyramid_rows);
-            if (begin >= a.last_row || stopped(threads)) return;
+            if (begin >= a.last_row || must_stop(threads)) return;
             int64_t const end = std::min(begin + pyramid_rows, a.last_row);
             [&] { FASTJAG_DISPATCH(pyramid_gram_rows(a, begin, end, part, threads.interrupt)) }();
         }

@@ -41,7 +41,7 @@ int simd_level();
 char const* simd_name();
 
 // Whether to stop; null: never.
-bool stopped(Interrupt*);
+bool must_stop(Interrupt*);
 
 #if defined(FASTJAG_SIMD_LEVELS)
 namespace v2 {
