@@ -2,19 +2,23 @@
 
 import numpy as np
 
-from fastjag.analyses.dimuon.config import DimuonConfig
+from fastjag.analyses.dimuon.config import DimuonConfig, SignificanceSettings
 from fastjag.analyses.dimuon.pairs import WindowPairs
 from fastjag.analyses.dimuon.prepare import prepare
 from fastjag.analyses.dimuon.results import DimuonResults
-from fastjag.analyses.dimuon.significance import ScoredPairs, Wanted
+from fastjag.analyses.dimuon.significance import ScoredPairs
 from fastjag.statistics import Window
 
 WINDOW = Window(5, 9, 10.6, 16, sr_edges=6)
 PASSED = {"closure": {"passes": True, "says": ""}, "background": {"passes": True, "says": ""}}
-WANTED = Wanted(WINDOW, 2, [2, 3], [6, 8], [1.0, 0.3, 0.1], toys=30, seed=4, progress=False)
 
 
-CONFIG = DimuonConfig("toy", ("toys.root",), WINDOW, ("dimu_pt", "mu0_ip3d"))
+CONFIG = DimuonConfig(
+    name="toy", files=("toys.root",), window=WINDOW, features=("dimu_pt", "mu0_ip3d"), seed=4,
+    significance=SignificanceSettings(
+        degree=2, degrees=(2, 3), edges=(6, 8), rates=(1.0, 0.3, 0.1), toys=30
+    ),
+)  # fmt: skip
 
 
 def toy_pairs(seed=1, n=3000, signal=0):

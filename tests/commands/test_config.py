@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from fastjag.__main__ import app
 from fastjag.analyses.common.config import show
+from fastjag.analyses.dimuon.config import DimuonFile
 from fastjag.analyses.diphoton.config import DiphotonConfig
 from fastjag.analyses.gammajet.config import GammaJetConfig
 from fastjag.commands import option
@@ -15,7 +16,8 @@ from fastjag.core.settings import setting, settings
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("diphoton", DiphotonConfig), ("gammajet", GammaJetConfig)]
+    ("name", "kind"),
+    [("dimuon", DimuonFile), ("diphoton", DiphotonConfig), ("gammajet", GammaJetConfig)],
 )
 def test_show(name, kind):
     done = CliRunner().invoke(app, [name, "config", "--show"])

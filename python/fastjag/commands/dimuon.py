@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fastjag.commands import App, DeviceOption, OutOption, ThreadsOption, console
+from fastjag.commands import App, DeviceOption, OutOption, ThreadsOption, add_config, console
 from fastjag.commands.importance import show
 
 if TYPE_CHECKING:
@@ -118,3 +118,6 @@ def toys(
 
     config = write_search(path, events, signal=signal, seed=seed)
     console.print(f"{events:,} events in {path}; fastjag dimuon run {config}", soft_wrap=True)
+
+
+add_config(app, "dimuon", "DimuonFile")

@@ -1,10 +1,19 @@
 """Sections of a search's configuration: defaults, and errors that name key and near misses."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from fastjag.analyses.dimuon.config import FINE, DimuonConfig
+from fastjag.analyses.common.config import markdown, show
+from fastjag.analyses.dimuon.config import (
+    FINE,
+    ClassifierSection,
+    DimuonConfig,
+    DimuonFile,
+    FlowSection,
+    SignificanceSettings,
+)
 from fastjag.statistics import Window
 
 TOML = """
@@ -44,25 +53,41 @@ def read(folder, text):
 def test_what_it_says(tmp_path):
     config = read(tmp_path, TOML)
     assert config.window == Window(5, 9, 10.6, 16, 8)
-    assert config.flow == {"preset": "spline", "seeds": [1, 2], "settings": {}}
-    assert config.classifier == {
-        "preset": "paper", "settings": {}, "latent": True, "pseudo_experiments": 3,
-        "null_experiments": 0, "experiment_members": 5,
-    }  # fmt: skip
-    assert config.significance == {
-        "degree": 4, "degrees": [3, 4], "edges": [6, 8], "rates": [1, 0.5], "toys": 50,
-        "peaks": True,
-    }  # fmt: skip
+    assert config.flow == FlowSection(preset="spline", seeds=(1, 2), settings={})
+    assert config.classifier == ClassifierSection(
+        preset="paper", latent=True, pseudo_experiments=3, null_experiments=0, experiment_members=5
+    )
+    assert config.significance == SignificanceSettings(
+        degree=4, degrees=(3, 4), edges=(6, 8), rates=(1, 0.5), toys=50, peaks=True
+    )
 
 
 def test_defaults():
-    config = DimuonConfig("toy", (), Window(5, 9, 10.6, 16), ("dimu_pt",), seed=7)
-    assert config.flow["seeds"] == [7]
+    config = DimuonConfig(name="toy", window=Window(5, 9, 10.6, 16), features=("dimu_pt",), seed=7)
+    assert config.flow.seeds == (7,)
     assert config.train_on == "OS"
-    assert config.significance["degree"] == 5
-    assert config.significance["rates"] == list(FINE)
-    assert config.classifier["experiment_members"] is None
+    assert config.significance.degree == 5
+    assert config.significance.rates == FINE
+    assert config.classifier.experiment_members is None
     assert replace(config, train_on="SS").train_on == "SS"
+
+
+def test_what_config_shows_is_a_configuration(tmp_path):
+    """With a file, a window and features filled in; "none" is what is not given."""
+    text = show(DimuonFile).replace("files = []", 'files = "toys.root"')
+    text = text.replace("feature_sets = {}", 'feature_sets = { one = ["dimu_pt"] }')
+    text = text.replace("# [window_definitions.NAME]", "[window_definitions.upsilon]")
+    for bound, value in (("SB_left", 5), ("SR_left", 9), ("SR_right", 10.6), ("SB_right", 16)):
+        text = text.replace(f"# # {bound} =", f"{bound} = {value}")
+    assert read(tmp_path, text) == DimuonConfig(
+        name="upsilon", files=(str(tmp_path / "toys.root"),), window=Window(5, 9, 10.6, 16),
+        features=("dimu_pt",),
+    )  # fmt: skip
+
+
+def test_every_key_is_documented():
+    page = Path(__file__).parents[3] / "docs" / "dimuon.md"
+    assert markdown(DimuonFile) in page.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -87,7 +112,7 @@ def test_defaults():
         ("sr_edges = 8", "sr_edges = 1", "sr_edges must be an integer >= 2"),
         ("[flow]", "[scan]\nhig = 3\n[flow]", "unknown key in scan: 'hig': did you mean 'high'"),
         ("[flow]", "[scan]\nlow = 'a'\n[flow]", "scan.low must be a number, got 'a'"),
-        ("[flow]", "[scan]\ntoys = true\n[flow]", "scan.toys must be a number, got True"),
+        ("[flow]", "[scan]\ntoys = true\n[flow]", "scan.toys must be an integer, got True"),
         ("peaks = true", 'peaks = "yes"', "significance.peaks must be true or false, got 'yes'"),
     ],
 )  # fmt: skip

@@ -10,6 +10,7 @@ from search_samples import CONFIG, toy_pairs
 pytest.importorskip("torch")
 
 from fastjag.analyses.common.tables import write_parquet
+from fastjag.analyses.dimuon.config import FlowSection
 from fastjag.analyses.dimuon.flow import flow
 from fastjag.analyses.dimuon.report import _dropped_table
 from fastjag.analyses.dimuon.results import DimuonResults
@@ -22,7 +23,7 @@ def search(folder, other):
     for name, events in (("OS", toy_pairs(n=600)), ("SS", other)):
         columns = {"dimu_mass": events.mass, **events.features}
         write_parquet(folder / "prepare" / f"{name}.parquet", columns)
-    settings = {"preset": "fast", "settings": {"epochs": 1, "hidden": [4]}}
+    settings = FlowSection(preset="fast", settings={"epochs": 1, "hidden": [4]})
     return DimuonResults(replace(CONFIG, flow=settings), folder, progress=False)
 
 

@@ -290,10 +290,10 @@ def test_real_nanoaod(real_data, tmp_path):
 def test_data_without_the_identification(real_data, tmp_path, on_error):
     """CMS open data of 2012 have no Muon_tightId: the error says how to ask for none."""
     config = DimuonConfig(
-        "real",
-        (str(real_data / "agc_open-data-example.root"),),
-        Window(5, 9, 10.6, 16),
-        ("dimu_pt",),
+        name="real",
+        files=(str(real_data / "agc_open-data-example.root"),),
+        window=Window(5, 9, 10.6, 16),
+        features=("dimu_pt",),
     )
     with pytest.raises(
         (OSError, ValueError), match=r"Muon_tightId.* input.muon_id = 'any' for no id"

@@ -12,6 +12,7 @@ pytest.importorskip("xgboost")
 
 from fastjag.analyses.dimuon.check import closure
 from fastjag.analyses.dimuon.classify import classify
+from fastjag.analyses.dimuon.config import ClassifierSection
 from fastjag.analyses.dimuon.preprocess import Preprocessing
 from fastjag.analyses.dimuon.samples import check_null, draw_samples
 from fastjag.models.flow import ConditionalFlow
@@ -33,7 +34,7 @@ def test_null_runs_of_a_negative_background():
     n_left = len(WINDOW.left) - 1
     touching = fit_background(*np.split((centers - 13) ** 2, [n_left]), window=WINDOW, degree=2)
     negative = touching._replace(coefficients=touching.coefficients - [0.5, 0, 0])
-    config = replace(CONFIG, classifier={"null_experiments": 1})
+    config = replace(CONFIG, classifier=ClassifierSection(null_experiments=1))
     results = SimpleNamespace(config=config, background=lambda: negative)
     message = r"null_experiments\): the background polynomial is negative between 5.16 and 15.72"
     with pytest.raises(ValueError, match=message):

@@ -83,7 +83,7 @@ def test_opposite_sign_pairs_before_the_cuts(tmp_path):
     columns = {"dimu_mass": mass, "charge": np.resize(np.array([0, 2, -2, 0], "i1"), 4000)}
     write_parquet(tmp_path / "prepare" / "all_pairs.parquet", columns)
     config = DimuonConfig(
-        "toy", (), Window(5, 9, 10.6, 16), ("dimu_pt",), scan=ScanSettings(toys=2)
+        name="toy", window=Window(5, 9, 10.6, 16), features=("dimu_pt",), scan=ScanSettings(toys=2)
     )
     results = DimuonResults(config, tmp_path)
     scan(results)

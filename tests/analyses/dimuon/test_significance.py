@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from search_samples import PASSED, WANTED, WINDOW, scored
+from search_samples import CONFIG, PASSED, WINDOW, scored
 
 pytest.importorskip("pyarrow")
 
@@ -17,23 +17,27 @@ from fastjag.reporting.output import write_json
 from fastjag.statistics import Window, significance, toy_curve
 
 
+def with_fits(**changes):
+    return replace(CONFIG, significance=replace(CONFIG.significance, **changes))
+
+
 @pytest.fixture(scope="module")
 def found():
     classes = {"OS": scored(), "SS": scored(2, n=1500, signal=0, hole=True)}
-    return classes, compute_significances(classes, "OS", WANTED, PASSED)
+    return classes, compute_significances(classes, CONFIG, PASSED)
 
 
 def test_grid_equals_single_curves(found):
     classes, _ = found
-    cuts = {c: s.cuts(WANTED.all_rates) for c, s in classes.items()}
-    curves = grid(cuts, WANTED)
+    cuts = {c: s.cuts(CONFIG.significance.all_rates) for c, s in classes.items()}
+    curves = grid(cuts, WINDOW, 2, (2, 3), (6, 8))
     assert set(curves) == {(2, 6), (3, 6), (2, 8), (3, 8)}
     for degree, edges in curves:
         for c, some in classes.items():
             assert set(curves[degree, edges][c]) == {"classifier", "dimu_pt", "mu0_ip3d", "random"}
             one = cut_curve(
                 some.pairs, some.discriminants["mu0_ip3d"], replace(WINDOW, sr_edges=edges),
-                degree=degree, rates=WANTED.all_rates,
+                degree=degree, rates=CONFIG.significance.all_rates,
             )  # fmt: skip
             many = curves[degree, edges][c]["mu0_ip3d"]
             np.testing.assert_array_equal(many.cuts, one.cuts)
@@ -41,8 +45,7 @@ def test_grid_equals_single_curves(found):
 
 
 def test_nominal_is_fitted_also_if_it_is_no_variation():
-    wanted = replace(WANTED, degrees=[3], edges=[8])
-    curves = grid({"OS": scored().cuts([1.0])}, wanted)
+    curves = grid({"OS": scored().cuts([1.0])}, WINDOW, 2, [3], [8])
     assert set(curves) == {(2, 6), (3, 8)}
 
 
@@ -97,7 +100,7 @@ def test_toys_are_those_of_the_curve(found):
     classes, result = found
     curve = cut_curve(
         classes["OS"].pairs, classes["OS"].discriminants["dimu_pt"], WINDOW, degree=2,
-        rates=WANTED.all_rates,
+        rates=CONFIG.significance.all_rates,
     )  # fmt: skip
     toys = toy_curve(*curve.counts[:3], window=WINDOW, degree=2, toys=30, seed=4)
     assert result["OS"]["toys"]["dimu_pt"]["p_global"] == toys.p_global
@@ -118,7 +121,7 @@ def test_spectra_have_bands(found):
 
 def test_without_toys_and_as_json(found, tmp_path):
     classes, _ = found
-    result = compute_significances({"OS": classes["OS"]}, "OS", replace(WANTED, toys=0), PASSED)
+    result = compute_significances({"OS": classes["OS"]}, with_fits(toys=0), PASSED)
     assert result["OS"]["toys"] == {}
     assert {row["toy_p"] for row in result["table"]} == {None}
     write_json(tmp_path / "a.json", result)
@@ -128,8 +131,8 @@ def test_without_toys_and_as_json(found, tmp_path):
 
 def test_bands():
     experiments = [scored(seed, signal=50) for seed in range(6)]
-    result = bands(experiments, WANTED, "toys")
-    assert result["wanted"] == sorted({*WANTED.rates, *COARSE}, reverse=True)
+    result = bands(experiments, CONFIG, "toys")
+    assert result["wanted"] == sorted({*CONFIG.significance.rates, *COARSE}, reverse=True)
     band = result["curves"]["classifier"]
     Z = np.array(band["Z"])
     assert Z.shape == (6, len(result["wanted"]))
@@ -142,7 +145,7 @@ def test_bands():
     assert band["low68"][0] == pytest.approx(np.percentile(inclusive, 16))
     for low, high in (("low95", "low68"), ("low68", "median"), ("median", "high68")):
         assert (band[low][:5] <= band[high][:5]).all()
-    assert bands([], WANTED, "none") is None
+    assert bands([], CONFIG, "none") is None
 
 
 def test_a_cut_that_leaves_too_few_to_fit_is_not_the_best():
@@ -158,9 +161,9 @@ def test_a_cut_that_leaves_too_few_to_fit_is_not_the_best():
     assert curve.result.Z[2] == curve.result.Z.max() > curve.result.Z[curve.best]
     assert curve.best in (0, 1)
     only = ScoredPairs(events, {"classifier": score})
-    wanted = replace(WANTED, rates=rates)
-    result = compute_significances({"OS": only}, "OS", wanted, PASSED)
-    curve = cut_curve(events, score, WINDOW, degree=2, rates=wanted.all_rates)
+    config = with_fits(rates=rates)
+    result = compute_significances({"OS": only}, config, PASSED)
+    curve = cut_curve(events, score, WINDOW, degree=2, rates=config.significance.all_rates)
     assert not curve.few[curve.best]
     assert curve.result.Z[curve.best] < curve.result.Z.max()
     best = result["table"][-2]
@@ -175,7 +178,7 @@ def test_a_cut_that_leaves_too_few_to_fit_is_not_the_best():
 
 def test_cuts_that_leave_nothing_are_nan_in_bands():
     few = scored(3, n=40, signal=5)
-    result = bands([few, few], WANTED, "toys")
+    result = bands([few, few], CONFIG, "toys")
     Z = result["curves"]["classifier"]["Z"]
     assert np.isfinite(Z[:, 0]).all()
     assert np.isnan(Z[:, -1]).all()  # 0.1 % of 40

@@ -109,7 +109,7 @@ def skim(tmp_path_factory):
 
 def search(files, **changes):
     return DimuonConfig(
-        "toy", tuple(map(str, files)), Window(5, 9, 10.6, 16), ("dimu_pt",),
+        name="toy", files=tuple(map(str, files)), window=Window(5, 9, 10.6, 16), features=("dimu_pt",),
         lower={"mu0_pt": 17, "HLT_TrkMu15_DoubleTrkMu5NoFiltersNoVtx": 1, "mu1_iso04": 0.1},
         **changes,
     )  # fmt: skip

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import uproot
 from rich.console import Console
-from search_samples import PASSED, WANTED, scored
+from search_samples import CONFIG, PASSED, scored
 from typer.testing import CliRunner
 
 pytest.importorskip("pyarrow")
@@ -67,7 +67,7 @@ def test_a_bad_background_fit_and_no_control():
 
 def test_rows_behind_a_failed_check():
     checks = {**PASSED, "closure": {"passes": False, "says": "! CLOSURE FAILED"}}
-    result = compute_significances({"OS": scored()}, "OS", WANTED, checks)
+    result = compute_significances({"OS": scored()}, CONFIG, checks)
     for row in result["table"]:
         assert row["failed_checks"] == (["closure"] if row["discriminant"] == "classifier" else [])
         assert mark(row) == ("! closure failed" if row["discriminant"] == "classifier" else "")
@@ -84,7 +84,7 @@ def test_fits_that_do_not_describe_the_sidebands():
     mass[:700] = np.random.default_rng(1).normal(13, 0.2, 700)
     some.pairs.mass[:] = mass
     some.pairs.sideband[:] = (mass < 9) | (mass >= 10.6)
-    rows = compute_significances({"OS": some}, "OS", WANTED, PASSED)["table"]
+    rows = compute_significances({"OS": some}, CONFIG, PASSED)["table"]
     assert rows[0]["selection"] == "inclusive"
     assert rows[0]["fit_p"] < 1e-3
     assert rows[0]["failed_checks"] == ["fit"]
@@ -234,17 +234,17 @@ def test_the_template_of_the_toys_passes_on_data(failing, window):
     """Flows as ``dimuon toys`` sets them up, on real sidebands of the Upsilon and the Z."""
     from dataclasses import replace
 
+    from fastjag.analyses.dimuon import toys
     from fastjag.analyses.dimuon.check import check
     from fastjag.analyses.dimuon.config import DimuonConfig
     from fastjag.analyses.dimuon.flow import flow
     from fastjag.analyses.dimuon.results import DimuonResults
     from fastjag.analyses.dimuon.samples import samples
-    from fastjag.analyses.dimuon.toys import CONFIG
     from fastjag.statistics import Window
 
     folder, _ = failing
     config = replace(DimuonConfig.read(folder / "search.toml"), window=Window(*window, 12),
-                     flow={**CONFIG.flow, "seeds": [1]})  # fmt: skip
+                     flow=replace(toys.CONFIG.flow, seeds=(1,)))  # fmt: skip
     out = folder / f"template{window[0]}"
     out.mkdir()
     (out / "prepare").symlink_to(folder / "out" / "prepare")

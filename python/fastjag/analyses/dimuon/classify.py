@@ -28,7 +28,7 @@ from fastjag.reporting.output import results_directory, write_json
 def classify(results: DimuonResults) -> None:
     """Train the classifiers on data against samples, and score everything out of fold."""
     config, asked = results.config, results.config.classifier
-    if asked["null_experiments"]:
+    if asked.null_experiments:
         check_null(results.background())  # before anything is trained
     folder, drawn, settings = results.folder("classify"), results.samples, config.tree_settings()
     classes = {c: results.preprocessed[c] for c in results.classes}
@@ -39,17 +39,17 @@ def classify(results: DimuonResults) -> None:
              (("background", "signal_region"), ("validation", "validation"), ("roc", "roc"))}  # fmt: skip
     flows, preprocessing = results.flows(), results.preprocessing
     classifier = CathodeClassifier(
-        draws.pop("background"), flows, preprocessing, settings, asked["latent"], results.device,
+        draws.pop("background"), flows, preprocessing, settings, asked.latent, results.device,
         results.threads,
     )  # fmt: skip
     scored = classifier.score(
         data, inside, {"other": other, **draws}, seed=config.seed, progress=results.progress
     )
-    members = asked["experiment_members"] or settings.members
+    members = asked.experiment_members or settings.members
     small = replace(classifier, settings=replace(settings, members=members))
     made_from = digest(*data, *other, *small.background, small.settings, small.latent, config.seed)
     bootstraps = make_or_reuse(
-        folder, "bootstrap", asked["pseudo_experiments"], made_from,
+        folder, "bootstrap", asked.pseudo_experiments, made_from,
         lambda k: bootstrap(small, data, other, inside, k, config.seed), results.progress,
     )  # fmt: skip
 
@@ -60,9 +60,7 @@ def classify(results: DimuonResults) -> None:
         signal_region = between(mass, config.window.sr_left, config.window.sr_right)
         return null_run(small, ClassifierInput(values, mass), signal_region, k, config.seed)
 
-    nulls = make_or_reuse(
-        folder, "null", asked["null_experiments"], made_from, null, results.progress
-    )
+    nulls = make_or_reuse(folder, "null", asked.null_experiments, made_from, null, results.progress)
     with results_directory(folder) as directory:
         for c, scores in zip(classes, (scored.data, scored.others["other"]), strict=False):
             pairs = classes[c][0]

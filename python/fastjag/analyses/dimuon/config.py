@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
-from fastjag.analyses.common.settings import beside, known, read_toml, table
+from fastjag.analyses.common.config import read
 from fastjag.analyses.dimuon.observables import HARDEST_JET, OBSERVABLES, is_column
-from fastjag.core.checks import at_least, near_misses, one_of
+from fastjag.core.checks import near_misses, one_of
+from fastjag.core.settings import File, Name, known, make, setting, settings
 from fastjag.statistics import Window
 
 if TYPE_CHECKING:
@@ -24,101 +24,219 @@ Preset = TypeVar("Preset", "FlowSettings", "TreeSettings")
 #: As ``muon_id``: no identification is asked for (files may have none).
 ANY = "any"
 _NOTHING = ("", "none", "null", "no", "off", "false")  # what may be meant by it, and is no branch
-
+_MUON_ID = f"name a truth value of muons, such as 'tightId', or be {ANY!r} for no identification"
 
 #: Grids of sideband rates of the publication.
 COARSE = (1.0, 0.25, 0.1, 0.05, 0.01, 0.005, 0.001)
 FINE = tuple(float(x) for x in np.logspace(0, -3, 25))
 
-FLOW: dict[str, Any] = {
-    "preset": "spline",
-    "seeds": None,  # one flow each; by default one, with the seed of the configuration
-    "settings": {},
-}
-CLASSIFIER: dict[str, Any] = {
-    "preset": "paper",
-    "settings": {},
-    "latent": False,  # LaCATHODE
-    "pseudo_experiments": 0,  # bootstraps of the data, for bands
-    "null_experiments": 0,  # data made by the flows, for calibration
-    "experiment_members": None,  # trees' ensembles in them; by default as many as for data
-}
-SIGNIFICANCE: dict[str, Any] = {
-    "degree": 5,
-    "degrees": [3, 5, 7],
-    "edges": [8, 12, 16],
-    "rates": list(FINE),
-    "toys": 200,  # background-only toys of each curve; 0: none
-    "peaks": False,  # look for peaks in the background (fit_peaks)
-}
 
-SECTIONS = {"flow": FLOW, "classifier": CLASSIFIER, "significance": SIGNIFICANCE}
+def _check_different(name: str, values: tuple[int, ...]) -> None:
+    if len(set(values)) < len(values):
+        raise ValueError(f"{name} must be a list of different integers, got {[*values]!r}")
 
 
-@dataclass(frozen=True)
+@settings
+class DimuonInput:
+    """What to read, and which events to keep."""
+
+    files: tuple[File, ...] = setting(
+        "ROOT files, patterns, or the published pickles `all_mu_*` and `all_jet_*`; at least one.",
+        default=(), empty=True,
+    )  # fmt: skip
+    muon_id: str = setting(
+        "Truth value of the muons that form pairs: `tightId` is `Muon_tightId`, `any` asks for none.",
+        default="tightId", must=_MUON_ID,
+    )  # fmt: skip
+    require_jet: bool = setting("Only events with a jet.", default=False)
+    hardest_jet: str = setting(
+        "Which jet `hardest_jet_*` is: that of largest pt, or the first as stored, as published.",
+        default="pt", one_of=HARDEST_JET,
+    )  # fmt: skip
+    golden_json: File | None = setting("File of certified luminosity sections.", default=None)
+
+    def check(self) -> None:
+        if self.muon_id.strip().lower() in _NOTHING:
+            raise ValueError(f"muon_id must {_MUON_ID}, got {self.muon_id!r}")
+
+
+@settings
+class DimuonCuts:
+    """Cuts on pairs: columns of the tables and their bounds."""
+
+    lower: dict[str, float] = setting("Column >= value.", default_factory=dict, finite=False)
+    upper: dict[str, float] = setting("Column <= value.", default_factory=dict, finite=False)
+
+
+@settings
+class DimuonKeywords:
+    """The names of a search, its cuts, its window and its features, as published."""
+
+    name: Name | None = setting("Title of the report; by default the particle.", default=None)
+    particle: Name | None = setting("One of window_definitions; the first.", default=None)
+    dataset_id: Any = setting("Of the publication; not read.", default=None)
+    features: Any = setting(
+        "One of feature_sets, or a list of columns; by default the only set.", default=None
+    )
+    analysis_cuts: DimuonCuts = setting("Cuts on pairs, all of them.", default=DimuonCuts())
+
+
+@settings
+class DimuonWindow:
+    """Bounds of sidebands and signal region."""
+
+    SB_left: float = setting("Lower end of the left sideband [GeV].")
+    SR_left: float = setting("Lower end of the signal region [GeV].")
+    SR_right: float = setting("Upper end of the signal region [GeV].")
+    SB_right: float = setting("Upper end of the right sideband [GeV].")
+
+
+@settings
+class DimuonPaths:
+    """Folders of the publication's own programs, which are not read."""
+
+    working_dir: Any = setting("Not read.", default=None)
+    data_storage_dir: Any = setting("Not read.", default=None)
+
+
+@settings
 class ScanSettings:
-    """Range [GeV], bins and toys: see :func:`fastjag.statistics.mass_scan`."""
+    """The scan of the whole spectrum: see :func:`fastjag.statistics.mass_scan`."""
 
-    low: float = 2.0
-    high: float = 120.0
-    resolution: float = 0.015
-    sr_bins: int = 4
-    sb_bins: int = 12
-    degree: int = 8
-    toys: int = 300
-
-    def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if isinstance(value, bool) or not isinstance(value, (int, float)):
-                raise ValueError(f"scan.{name} must be a number, got {value!r}")  # noqa: TRY004
+    low: float = setting("Lower end of the spectrum [GeV].", default=2.0)
+    high: float = setting("Upper end of the spectrum [GeV].", default=120.0)
+    resolution: float = setting("Width of a bin as a share of the mass.", default=0.015)
+    sr_bins: int = setting("Bins of a window.", default=4)
+    sb_bins: int = setting("Bins of each of its sidebands.", default=12)
+    degree: int = setting("Highest degree of the background's polynomial.", default=8)
+    toys: int = setting("Background-only spectra for the look-elsewhere effect.", default=300)
 
 
-@dataclass(frozen=True)
-class DimuonConfig:
-    """What to read, which events to keep, what to learn from, and where to look.
+@settings
+class FlowSection:
+    """Flows that learn the sidebands."""
 
-    The keys of the file are those of the published analysis' ``workflow.yaml``
-    (``analysis_keywords``, ``window_definitions``, ``feature_sets``), and five sections more.
-    """
+    preset: str = setting(
+        "`spline`, `paper` (as published) or `fast` (for trying things out).",
+        default="spline", must="be the name of a preset",
+    )  # fmt: skip
+    seeds: tuple[int, ...] | None = setting(
+        "A flow for each; by default one, with the seed of the configuration.",
+        default=None, least=0, must="be a list of integers",
+    )  # fmt: skip
+    settings: dict[str, Any] = setting(
+        "Changes of the preset, such as `epochs`; see `FlowSettings`.", default_factory=dict
+    )
+
+    def check(self) -> None:
+        _check_different("seeds", self.seeds or ())
+
+
+@settings
+class ClassifierSection:
+    """Classifiers of data against samples."""
+
+    preset: str = setting(
+        "`paper` (as published) or `fast`.", default="paper", must="be the name of a preset"
+    )
+    settings: dict[str, Any] = setting(
+        "Changes of the preset, such as `members`; see `TreeSettings`.", default_factory=dict
+    )
+    latent: bool = setting("Learn in the latent space of the flows (LaCATHODE).", default=False)
+    pseudo_experiments: int = setting("Bootstraps of the data, for bands.", default=0, least=0)
+    null_experiments: int = setting("Data sets that the flows make, for nulls.", default=0, least=0)
+    experiment_members: int | None = setting(
+        "Members of ensembles in both; by default as many as for data.", default=None, least=1
+    )
+
+
+@settings
+class SignificanceSettings:
+    """Fits of what passes cuts."""
+
+    degree: int = setting("Degree of the background's polynomial.", default=5, least=0)
+    degrees: tuple[int, ...] = setting(
+        "Degrees of the variations.", default=(3, 5, 7), least=0, must="be a list of integers"
+    )
+    edges: tuple[int, ...] = setting(
+        "Numbers of bin edges in the signal region of the variations.", default=(8, 12, 16), least=2
+    )
+    rates: tuple[float, ...] | None = setting(
+        "Shares of the sidebands that pass a cut; by default 25 between 1 and 0.001.",
+        default=None, above=0, most=1,
+    )  # fmt: skip
+    toys: int = setting("Background-only toys of each curve; 0: none.", default=200, least=0)
+    peaks: bool = setting("Look for peaks in the background.", default=False)
+
+    def check(self) -> None:
+        _check_different("degrees", self.degrees)
+        _check_different("edges", self.edges)
+
+    @property
+    def all_rates(self) -> list[float]:
+        """Those of the curves and those of the table, the loosest cut first."""
+        return sorted({*(self.rates or FINE), *COARSE}, reverse=True)
+
+
+@settings
+class SignificanceSection(SignificanceSettings):
+    """Fits of what passes cuts, and the bins that are fitted."""
+
+    sr_edges: int = setting("Number of bin edges in the signal region, 2 or more.", default=12)
+
+
+@settings
+class DimuonFile:
+    """The file: sections of the published analysis' ``workflow.yaml``, and six more."""
+
+    seed: int = setting("Of everything that is random.", default=1, least=0)
+    train_on: Literal["OS", "SS"] = setting(
+        "Charge class that flows and classifiers learn from: opposite or same sign.", default="OS"
+    )
+    input: DimuonInput = setting("What to read, and which events to keep.", default=DimuonInput())
+    analysis_keywords: DimuonKeywords = setting(
+        "Names of this search, and its cuts.", default=DimuonKeywords()
+    )
+    window_definitions: dict[str, DimuonWindow] = setting(
+        "Windows in mass by the name of the particle; at least one.", default_factory=dict
+    )
+    feature_sets: dict[str, Any] = setting(
+        "Lists of columns by name: what flows and classifiers learn.", default_factory=dict
+    )
+    scan: ScanSettings = setting("Scan of the whole spectrum.", default=ScanSettings())
+    flow: FlowSection = setting("Flows that learn the sidebands.", default=FlowSection())
+    classifier: ClassifierSection = setting(
+        "Classifiers of data against samples.", default=ClassifierSection()
+    )
+    significance: SignificanceSection = setting(
+        "Fits of what passes cuts.", default=SignificanceSection()
+    )
+    file_paths: DimuonPaths = setting("Of the publication; not read.", default=DimuonPaths())
+
+
+@dataclass(frozen=True, kw_only=True)
+class DimuonConfig(DimuonInput):
+    """What to read, which events to keep, what to learn from, and where to look."""
 
     name: str
-    files: tuple[str, ...]
     window: Window
     features: tuple[str, ...]
     lower: dict[str, float] = field(default_factory=dict)  #: column >= value
     upper: dict[str, float] = field(default_factory=dict)  #: column <= value
-    muon_id: str = "tightId"  #: "any" asks for none
-    require_jet: bool = False
-    hardest_jet: str = "pt"  #: or "first": the first one as stored, as published
-    golden_json: str | None = None
     seed: int = 1
-    train_on: str = "OS"  #: the charge class that flows and classifiers learn from
+    train_on: Literal["OS", "SS"] = "OS"
     scan: ScanSettings = field(default_factory=ScanSettings)
-    flow: dict[str, Any] = field(default_factory=dict)
-    classifier: dict[str, Any] = field(default_factory=dict)
-    significance: dict[str, Any] = field(default_factory=dict)
+    flow: FlowSection = field(default_factory=FlowSection)
+    classifier: ClassifierSection = field(default_factory=ClassifierSection)
+    significance: SignificanceSettings = field(default_factory=SignificanceSettings)
 
     def __post_init__(self) -> None:
-        _identification(self.muon_id)
+        DimuonInput.__post_init__(self)  # type: ignore[attr-defined]
         one_of("train_on", self.train_on, ("OS", "SS"))
-        one_of("input.hardest_jet", self.hardest_jet, HARDEST_JET)
-        for section, defaults in SECTIONS.items():
-            given = completed(getattr(self, section), defaults, section)
-            if section == "flow" and given["seeds"] is None:
-                given["seeds"] = [self.seed]
-            object.__setattr__(self, section, given)
-
-    def flow_settings(self) -> FlowSettings:
-        """The preset of flows with the changes of this configuration."""
-        from fastjag.models.flow_training import FlowSettings
-
-        return _changed_preset(self.flow, "flow", FlowSettings)
-
-    def tree_settings(self) -> TreeSettings:
-        """The same of the classifiers."""
-        from fastjag.models.fold_scores import TreeSettings
-
-        return _changed_preset(self.classifier, "classifier", TreeSettings)
+        # Defaults that depend on others, and one that is too long to be shown.
+        fits = replace(self.significance, rates=self.significance.rates or FINE)
+        object.__setattr__(self, "significance", fits)
+        object.__setattr__(self, "flow", replace(self.flow, seeds=self.flow_seeds))
 
     @staticmethod
     def read(path: str | os.PathLike[str]) -> DimuonConfig:
@@ -126,108 +244,88 @@ class DimuonConfig:
 
         Raises ValueError naming the file, the key that is wrong and what is accepted.
         """
-        source, content = Path(path), read_toml(path, (".toml", ".yaml", ".yml"))
-        try:
-            return _checked(content, source.parent)
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"{source}: {error}") from None
+        return read(DimuonConfig, path, (".toml", ".yaml", ".yml"))
 
-
-_SECTIONS: dict[str, set[str] | None] = {
-    "input": {"files", "golden_json", "muon_id", "require_jet", "hardest_jet"},
-    "analysis_keywords": {"name", "particle", "dataset_id", "analysis_cuts", "features"},
-    "window_definitions": None,  # names of the user
-    "feature_sets": None,
-    "scan": {field.name for field in fields(ScanSettings)},
-    **{name: {*defaults} for name, defaults in SECTIONS.items()},
-    "significance": {"sr_edges", *SECTIONS["significance"]},
-    "file_paths": {"working_dir", "data_storage_dir"},
-    "seed": None,
-    "train_on": None,
-}
-_BOUNDS = ("SB_left", "SR_left", "SR_right", "SB_right")
-
-
-def _checked(content: Mapping[str, Any], folder: Path) -> DimuonConfig:
-    known(content, _SECTIONS, "key")
-    section = {
-        name: table(content.get(name, {}), name)
-        for name in _SECTIONS
-        if name not in ("seed", "train_on")
-    }
-    for name, keys in _SECTIONS.items():
-        if keys is not None:
-            known(section[name], keys, f"key in {name}")
-    keywords, given = section["analysis_keywords"], section["input"]
-    particle = keywords.get("particle", next(iter(section["window_definitions"]), None))
-    if particle is None:
-        raise ValueError(
-            "window_definitions must define a window, such as [window_definitions.upsilon]"
+    @classmethod
+    def from_content(
+        cls, content: Mapping[str, Any], folder: str | os.PathLike[str]
+    ) -> DimuonConfig:
+        """From what such a file holds."""
+        keywords, windows = (
+            make(dict[str, Any], content.get(name, {}), where=name)
+            for name in ("analysis_keywords", "window_definitions")
         )
-    if particle not in section["window_definitions"]:
-        raise ValueError(
-            f"no window for particle {particle!r}: {near_misses(str(particle), section['window_definitions'])}"
+        given = make(
+            dict[str, dict[str, Any] | None],
+            keywords.get("analysis_cuts", {}),
+            where="analysis_cuts",
         )
-    bounds = table(section["window_definitions"][particle], f"window_definitions.{particle}")
-    known(bounds, _BOUNDS, f"key in window_definitions.{particle}")
-    missing = [b for b in _BOUNDS if b not in bounds]
-    if missing:
-        raise ValueError(f"window_definitions.{particle} lacks {', '.join(missing)}")
-    edges = section["significance"].get("sr_edges", 12)
-    sb_left, sr_left, sr_right, sb_right = (_number(bounds[b], f"{particle}.{b}") for b in _BOUNDS)
-    window = Window(sb_left, sr_left, sr_right, sb_right, sr_edges=edges)
-    cuts = table(keywords.get("analysis_cuts", {}), "analysis_cuts")
-    known(cuts, ("lower", "upper"), "key in analysis_cuts")
-    bound: dict[str, dict[str, float]] = {}
-    for side in ("lower", "upper"):
-        values = table(cuts.get(side) or {}, f"analysis_cuts.{side}")
-        for column in values:
-            _column(column, f"analysis_cuts.{side}")
-        bound[side] = {c: _number(v, f"analysis_cuts.{side}.{c}") for c, v in values.items()}
-    files = given.get("files", [])
-    if isinstance(files, str):
-        files = [files]
-    if not files:
-        raise ValueError("input.files must name at least one file")
-    golden = given.get("golden_json")
-    require_jet = given.get("require_jet", False)
-    if not isinstance(require_jet, bool):
-        raise ValueError(f"input.require_jet must be true or false, got {require_jet!r}")  # noqa: TRY004
-    seed = content.get("seed", 1)
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise ValueError(f"seed must be an integer >= 0, got {seed!r}")
-    return DimuonConfig(
-        name=str(keywords.get("name", particle)),
-        files=tuple(beside(folder, str(f)) for f in files),
-        window=window,
-        features=_features(keywords.get("features"), section["feature_sets"]),
-        lower=bound["lower"],
-        upper=bound["upper"],
-        muon_id=_identification(given.get("muon_id", "tightId")),
-        require_jet=require_jet,
-        hardest_jet=given.get("hardest_jet", "pt"),
-        golden_json=None if golden is None else beside(folder, str(golden)),
-        seed=seed,
-        train_on=content.get("train_on", "OS"),
-        scan=ScanSettings(**section["scan"]),
-        flow=dict(section["flow"]),
-        classifier=dict(section["classifier"]),
-        significance={k: v for k, v in section["significance"].items() if k != "sr_edges"},
-    )
+        # YAML has null where nothing is cut, and the bound of a trigger may be a truth value.
+        numbers = {
+            side: {c: float(x) if isinstance(x, bool) else x for c, x in (bounds or {}).items()}
+            for side, bounds in given.items()
+        }
+        cuts = make(DimuonCuts, numbers, where="analysis_cuts")
+        made = make(DimuonKeywords, keywords | {"analysis_cuts": cuts}, where="analysis_keywords")
+        particle = made.particle or next(iter(windows), "")
+        # Of several windows only the one that is asked for has to be right.
+        defined = {name: bounds for name, bounds in windows.items() if name == particle}
+        replaced = {"analysis_keywords": made, "window_definitions": defined}
+        file = make(DimuonFile, {**content, **replaced}, folder)
+        if not defined:
+            raise ValueError(
+                f"no window for particle {particle!r}: {near_misses(particle, windows)}"
+                if windows or particle else
+                "window_definitions must define a window, such as [window_definitions.upsilon]"
+            )  # fmt: skip
+        for side, bounds in vars(cuts).items():
+            _check_columns(bounds, f"analysis_cuts.{side}")
+        if not file.input.files:
+            raise ValueError("input.files must name at least one file")
+        fits, w = dict(vars(file.significance)), file.window_definitions[particle]
+        window = Window(w.SB_left, w.SR_left, w.SR_right, w.SB_right, fits.pop("sr_edges"))
+        return cls(
+            **vars(file.input),
+            **vars(cuts),
+            name=made.name or particle,
+            window=window,
+            features=_features(made.features, file.feature_sets),
+            significance=SignificanceSettings(**fits),
+            **{k: getattr(file, k) for k in ("seed", "train_on", "scan", "flow", "classifier")},
+        )
+
+    @property
+    def flow_seeds(self) -> tuple[int, ...]:
+        return self.flow.seeds or (self.seed,)
+
+    def flow_settings(self) -> FlowSettings:
+        """The preset of flows with the changes of this configuration."""
+        from fastjag.models.flow_training import FlowSettings
+
+        return _changed_preset(FlowSettings, self.flow, "flow")
+
+    def tree_settings(self) -> TreeSettings:
+        """The same of the classifiers."""
+        from fastjag.models.fold_scores import TreeSettings
+
+        return _changed_preset(TreeSettings, self.classifier, "classifier")
 
 
-def _identification(name: Any) -> str:
-    if not isinstance(name, str) or name.strip().lower() in _NOTHING:
-        raise ValueError(
-            f"input.muon_id must name a truth value of muons, such as 'tightId', or be {ANY!r} for no "
-            f"identification, got {name!r}"
-        )
-    return name
+def _changed_preset(
+    kind: type[Preset], section: FlowSection | ClassifierSection, name: str
+) -> Preset:
+    """A preset of flows or trees with the changes that the configuration makes."""
+    known(section.settings, kind.__dataclass_fields__, f"{name}.settings")
+    changes = {k: tuple(v) if isinstance(v, list) else v for k, v in section.settings.items()}
+    try:
+        return kind.preset(section.preset, **changes)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
 
 
 def _features(chosen: Any, sets: Mapping[str, Any]) -> tuple[str, ...]:
     """A list of columns, or the name of a set; by default the only set."""
-    if chosen is None:
+    if chosen in (None, "none"):
         if len(sets) != 1:
             raise ValueError(
                 "analysis_keywords.features must name one of feature_sets: " + near_misses("", sets)
@@ -240,100 +338,14 @@ def _features(chosen: Any, sets: Mapping[str, Any]) -> tuple[str, ...]:
     if not isinstance(chosen, list) or not chosen:
         raise ValueError(f"features must be a list of columns, got {chosen!r}")
     # The published configuration names the mass as the last one: it is the flow's context.
-    features = [f for f in chosen if f != "dimu_mass"]
-    for feature in features:
-        _column(feature, "features")
+    features = tuple(f for f in chosen if f != "dimu_mass")
+    _check_columns(features, "features")
     if len(set(features)) < len(features) or not features:
         raise ValueError(f"features must be different columns besides dimu_mass, got {chosen!r}")
-    return tuple(features)
+    return features
 
 
-def _column(name: str, where: str) -> None:
-    if not is_column(name):
-        raise ValueError(f"{where}: no column {name!r}: {near_misses(name, OBSERVABLES)}")
-
-
-def _number(value: Any, name: str) -> float:
-    if isinstance(value, str) or not isinstance(value, (bool, int, float)):
-        raise ValueError(f"{name} must be a number, got {value!r}")  # noqa: TRY004
-    return float(value)
-
-
-def completed(
-    given: Mapping[str, Any], defaults: Mapping[str, Any], section: str
-) -> dict[str, Any]:
-    """A section with its defaults; ValueError naming the key that is wrong and what is accepted."""
-    known(given, defaults, f"key in {section}")
-    result = {**defaults, **given}
-    for key, value in given.items():
-        if value is not None or defaults[key] is not None:
-            _CHECKS[key](f"{section}.{key}", value)
-    return result
-
-
-def _number_from(least: int) -> Callable[[str, Any], None]:
-    return lambda name, value: (at_least(name, value, least), None)[1]
-
-
-def _list(name: str, values: Any, check: Callable[[str, Any], None], what: str) -> None:
-    if not isinstance(values, (list, tuple)) or not values:
-        raise ValueError(f"{name} must be a list of {what}, got {values!r}")
-    for value in values:
-        check(name, value)
-
-
-def _integers(least: int) -> Callable[[str, Any], None]:
-    what = "integers" if least < 1 else f"integers >= {least}"
-
-    def check(name: str, value: Any) -> None:
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ValueError(f"{name} must be a list of {what}, got {value!r} in it")
-
-    def different(name: str, values: Any) -> None:
-        _list(name, values, check, what)
-        if len(set(values)) < len(values):
-            raise ValueError(f"{name} must be a list of different {what}, got {values!r}")
-
-    return different
-
-
-def _rate(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
-        raise ValueError(
-            f"{name} must be a list of numbers above 0 and up to 1, got {value!r} in it"
-        )
-
-
-def _of_type(kind: type, what: str) -> Callable[[str, Any], None]:
-    def check(name: str, value: Any) -> None:
-        if not isinstance(value, kind):
-            raise ValueError(f"{name} must be {what}, got {value!r}")  # noqa: TRY004
-
-    return check
-
-
-_CHECKS: dict[str, Callable[[str, Any], None]] = {
-    "preset": _of_type(str, "the name of a preset"),
-    "settings": _of_type(Mapping, "a table of keys and values"),
-    "seeds": _integers(0),
-    "latent": _of_type(bool, "true or false"),
-    "peaks": _of_type(bool, "true or false"),
-    "pseudo_experiments": _number_from(0),
-    "null_experiments": _number_from(0),
-    "experiment_members": _number_from(1),
-    "degree": _number_from(0),
-    "degrees": _integers(0),
-    "edges": _integers(2),
-    "rates": lambda name, values: _list(name, values, _rate, "numbers above 0 and up to 1"),
-    "toys": _number_from(0),
-}
-
-
-def _changed_preset(given: Mapping[str, Any], section: str, kind: type[Preset]) -> Preset:
-    """A preset of flows or trees with the changes that the configuration makes."""
-    known(given["settings"], [field.name for field in fields(kind)], f"key in {section}.settings")
-    changes = {k: tuple(v) if isinstance(v, list) else v for k, v in given["settings"].items()}
-    try:
-        return kind.preset(given["preset"], **changes)
-    except ValueError as error:
-        raise ValueError(f"{section}: {error}") from None
+def _check_columns(names: Iterable[str], where: str) -> None:
+    for name in names:
+        if not is_column(name):
+            raise ValueError(f"{where}: no column {name!r}: {near_misses(str(name), OBSERVABLES)}")

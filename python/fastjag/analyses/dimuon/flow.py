@@ -12,7 +12,7 @@ from fastjag.reporting.output import results_directory, write_json
 def flow(results: DimuonResults) -> None:
     """Fit the preprocessing and one flow for each seed; an interrupted training goes on."""
     config, folder = results.config, results.folder("flow")
-    settings, seeds = config.flow_settings(), config.flow["seeds"]
+    settings, seeds = config.flow_settings(), config.flow_seeds
     opposite = results.pairs("OS")
     preprocessing = Preprocessing.fit(
         opposite.features, opposite.mass, opposite.sideband, config.seed

@@ -98,7 +98,7 @@ def _triggers(results: DimuonResults) -> Any | None:
     opposite = table.pop("charge") == 0
     mass = table.pop("dimu_mass")[opposite].astype(np.float64)
     fired = {name: values[opposite] for name, values in table.items()}
-    degree = results.config.significance["degree"]
+    degree = results.config.significance.degree
     return masses.trigger_masses(mass, fired, results.config.window, degree)
 
 
@@ -138,7 +138,7 @@ def _bands(results: DimuonResults) -> Any:
 
 
 def _background(results: DimuonResults) -> Any:
-    mass, n_flows = results.trained[0].mass, len(results.config.flow["seeds"])
+    mass, n_flows = results.trained[0].mass, len(results.config.flow_seeds)
     return masses.background_fit(mass, results.background(), results.samples["mass"], n_flows)
 
 
@@ -182,5 +182,5 @@ def _after_cuts(results: DimuonResults) -> Any:
     return features.after_cuts(
         {n: pairs.features[n][inside] for n in names}, passing, before or None,
         results.preprocessing.inverse(results.samples["signal_region"]),
-        1 / len(config.flow["seeds"]),
+        1 / len(config.flow_seeds),
     )  # fmt: skip

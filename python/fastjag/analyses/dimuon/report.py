@@ -68,7 +68,7 @@ def _histograms(results: DimuonResults) -> dict[str, Any]:
         inside = pairs.features[name][~pairs.sideband]
         histograms[f"signal_region_{name}_data"] = fill(edges, inside, name)
         histograms[f"signal_region_{name}_flows"] = fill(
-            edges, drawn[name], name + warn("samples"), 1 / len(config.flow["seeds"])
+            edges, drawn[name], name + warn("samples"), 1 / len(config.flow_seeds)
         )
     return histograms
 

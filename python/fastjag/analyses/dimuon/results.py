@@ -97,7 +97,7 @@ class DimuonResults:
 
         return [
             ConditionalFlow.load(self.folder("flow") / f"seed{seed}.pt", device=self.device)
-            for seed in self.config.flow["seeds"]
+            for seed in self.config.flow_seeds
         ]
 
     @cached_property
@@ -127,13 +127,13 @@ class DimuonResults:
 
     def bootstraps(self, charge_class: str) -> Iterator[tuple[NDArray[np.int64], Floats]]:
         """Rows of :attr:`preprocessed` and their scores, for each pseudo-experiment."""
-        if self.config.classifier["pseudo_experiments"] and charge_class in self.classes:
+        if self.config.classifier.pseudo_experiments and charge_class in self.classes:
             for part in _split_experiments(self._scored(f"bootstrap_{charge_class}")):
                 yield part["event"], part["score"]
 
     def null_runs(self) -> Iterator[tuple[WindowPairs, Floats, Floats]]:
         """Pairs, preprocessed features and scores of data sets that the flows made."""
-        if self.config.classifier["null_experiments"]:
+        if self.config.classifier.null_experiments:
             for part in _split_experiments(self._scored("null")):
                 mass, window = part["dimu_mass"], self.config.window
                 features = {f: part[f] for f in self.config.features}

@@ -22,8 +22,8 @@ def samples(results: DimuonResults) -> None:
     pairs, _ = results.trained
     drawn = draw_samples(
         results.flows(), results.preprocessing, pairs, config.window,
-        degree=config.significance["degree"], seed=config.seed,
-        peaks=config.significance["peaks"],
+        degree=config.significance.degree, seed=config.seed,
+        peaks=config.significance.peaks,
     )  # fmt: skip
     with results_directory(results.folder("samples")) as directory:
         arrays: dict[str, Any] = {k: v for k, v in vars(drawn).items() if isinstance(v, np.ndarray)}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
 
 from fastjag.analyses.common.versions import versions
-from fastjag.analyses.dimuon.config import COARSE
+from fastjag.analyses.dimuon.config import COARSE, DimuonConfig
 from fastjag.analyses.dimuon.cuts import (
     CLASSIFIER,
     RANDOM,
@@ -47,15 +48,8 @@ def significance(results: DimuonResults) -> None:
     needs("threadpoolctl", "dimuon")
     from threadpoolctl import threadpool_limits
 
-    config, asked = results.config, results.config.significance
-    wanted = Wanted(
-        config.window, asked["degree"], asked["degrees"], asked["edges"], asked["rates"],
-        asked["toys"], config.seed, results.progress,
-    )  # fmt: skip
-    names, plain = (
-        config.features,
-        results.preprocessing.without_noise,
-    )  # cuts are on measured values
+    config, names = results.config, results.config.features
+    plain = results.preprocessing.without_noise  # cuts on features are on what was measured
     classes, spread = {}, {}
     # Fits of many spectra are many small products: two threads take 2.5 times the CPU time.
     with threadpool_limits(1, "blas"):
@@ -67,20 +61,20 @@ def significance(results: DimuonResults) -> None:
                 ScoredPairs.of(pairs[rows], names, values[rows], scores, None)
                 for rows, scores in results.bootstraps(c)
             ]
-            spread[c] = bands(again, wanted, f"{c} pseudo-experiments")
-        record = compute_significances(classes, config.train_on, wanted, results.checks())
+            spread[c] = bands(again, config, f"{c} pseudo-experiments", results.progress)
+        record = compute_significances(classes, config, results.checks(), results.progress)
         for c, band in spread.items():
             record[c]["bands"] = band
         null = [
             ScoredPairs.of(pairs, names, plain(values), scores, None)
             for pairs, values, scores in results.null_runs()
         ]
-        record["null"] = bands(null, wanted, "null runs")
+        record["null"] = bands(null, config, "null runs", results.progress)
     with results_directory(results.folder("significance")) as directory:
         write_json(
             directory / "significance.json",
-            {"degree": wanted.degree, "window": asdict(config.window), "train_on": config.train_on,
-             **record, "seeds": {"search": config.seed, "flows": config.flow["seeds"]},
+            {"degree": config.significance.degree, "window": asdict(config.window), "train_on": config.train_on,
+             **record, "seeds": {"search": config.seed, "flows": config.flow_seeds},
              "versions": versions("scipy", "torch", "zuko", "xgboost"), "config": asdict(config)},
         )  # fmt: skip
 
@@ -107,82 +101,62 @@ class ScoredPairs:
         return {name: Cuts.at(self.pairs, x, rates) for name, x in self.discriminants.items()}
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What to compute: see ``SIGNIFICANCE`` in :mod:`config`."""
-
-    window: Window
-    degree: int
-    degrees: Sequence[int]
-    edges: Sequence[int]
-    rates: Sequence[float]
-    toys: int
-    seed: int
-    progress: bool | None = None
-
-    @property
-    def all_rates(self) -> list[float]:
-        """Those of the curves and those of the table, the loosest cut first."""
-        return sorted({*self.rates, *COARSE}, reverse=True)
-
-
 def grid(
-    classes: Mapping[str, Mapping[str, Cuts]], wanted: Wanted
-) -> dict[tuple[int, int], dict[str, dict[str, Curve]]]:
-    """Curves of every class and discriminant, for each degree and number of edges.
+    classes: Mapping[str, Mapping[str, Cuts]], window: Window, degree: int,
+    degrees: Sequence[int] = (), edges: Sequence[int] = (),
+) -> dict[tuple[int, int], dict[str, dict[str, Curve]]]:  # fmt: skip
+    """Curves of every class and discriminant: of a degree in a window, and for each degree and
+    number of edges.
 
-    Cuts are found once, masses counted once for each number of edges, and all spectra of a degree
+    Cuts are made once, masses counted once for each number of edges, and all spectra of a degree
     and a number of edges fitted at once.
     """
     keys = [(c, name) for c, of_class in classes.items() for name in of_class]
     curves_of = {}
     # The nominal combination may not be among the variations.
-    for edges in dict.fromkeys([wanted.window.sr_edges, *wanted.edges]):
-        degrees = list(wanted.degrees) if edges in wanted.edges else []
-        if edges == wanted.window.sr_edges:
-            degrees = list(dict.fromkeys([wanted.degree, *degrees]))
-        window = replace(wanted.window, sr_edges=edges)
-        fits = fit_cuts([classes[c][name] for c, name in keys], window, degrees)
-        for degree, curves in zip(degrees, fits, strict=True):
+    for n in dict.fromkeys([window.sr_edges, *edges]):
+        fitted = list(degrees) if n in edges else []
+        if n == window.sr_edges:
+            fitted = list(dict.fromkeys([degree, *fitted]))
+        fits = fit_cuts([classes[c][name] for c, name in keys], replace(window, sr_edges=n), fitted)
+        for d, curves in zip(fitted, fits, strict=True):
             by_class: dict[str, dict[str, Curve]] = {c: {} for c in classes}
             for (c, name), curve in zip(keys, curves, strict=True):
                 by_class[c][name] = curve
-            curves_of[degree, edges] = by_class
+            curves_of[d, n] = by_class
     return curves_of
 
 
 def compute_significances(
-    classes: Mapping[str, ScoredPairs], train_on: str, wanted: Wanted,
-    checks: Mapping[str, Mapping[str, Any]],
+    classes: Mapping[str, ScoredPairs], config: DimuonConfig,
+    checks: Mapping[str, Mapping[str, Any]], progress: bool | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Curves, variations, likelihood reweighting, toys and the table of each charge class.
 
     ``checks`` are those of :func:`fastjag.analyses.dimuon.verdicts.verdicts`: "failed_checks" names
     those that a number stands behind.
     """
-    cuts = {c: scored.cuts(wanted.all_rates) for c, scored in classes.items()}
-    curves = grid(cuts, wanted)
-    nominal = curves[wanted.degree, wanted.window.sr_edges]
+    asked, train_on, degree = config.significance, config.train_on, config.significance.degree
+    cuts = {c: scored.cuts(asked.all_rates) for c, scored in classes.items()}
+    curves = grid(cuts, config.window, degree, asked.degrees, asked.edges)
+    nominal = curves[degree, config.window.sr_edges]
     result: dict[str, Any] = {}
     table: list[dict[str, Any]] = []
     for c, scored in classes.items():
         scores = scored.discriminants[CLASSIFIER]
-        options = {"degree": wanted.degree}
-        weighted = reweighted(scored.pairs, scores, wanted.window, **options)
-        toys, toys_weighted = _toys(scored, nominal[c], wanted)
+        weighted = reweighted(scored.pairs, scores, config.window, degree=degree)
+        toys, toys_weighted = _toys(scored, nominal[c], config, progress)
         variations = []
-        for degree in wanted.degrees:
-            for edges in wanted.edges:
-                window = replace(wanted.window, sr_edges=edges)
-                again = reweighted(scored.pairs, scores, window, degree=degree)
-                of_all = curves[degree, edges][c]
-                variations.append(
-                    {"degree": degree, "sr_edges": edges, **_curve_record(of_all[CLASSIFIER]),
-                     "reweighted": float(again.Z),
-                     "discriminants": {
-                         name: {"wanted": curve.wanted, "rates": curve.rates, "Z": curve.result.Z}
-                         for name, curve in of_all.items() if name != CLASSIFIER}}
-                )  # fmt: skip
+        for d, n in product(asked.degrees, asked.edges):
+            window, of_all = replace(config.window, sr_edges=n), curves[d, n][c]
+            again = reweighted(scored.pairs, scores, window, degree=d)
+            variations.append(
+                {"degree": d, "sr_edges": n, **_curve_record(of_all[CLASSIFIER]),
+                 "reweighted": float(again.Z),
+                 "discriminants": {
+                     name: {"wanted": curve.wanted, "rates": curve.rates, "Z": curve.result.Z}
+                     for name, curve in of_all.items() if name != CLASSIFIER}}
+            )  # fmt: skip
         behind = failed(checks, of_flows=True)
         result[c] = {
             "alternate": c != train_on,
@@ -196,12 +170,12 @@ def compute_significances(
             },
             "reweighted": {**_record(weighted), "failed_checks": behind},
             "variations": variations,
-            "spectra": _spectra(nominal[c][CLASSIFIER], wanted.window),
+            "spectra": _spectra(nominal[c][CLASSIFIER], config.window),
             "toys": {name: _toys_record(toy) for name, toy in toys.items()},
             "toys_reweighted": None if toys_weighted is None else toys_weighted._asdict(),
         }
         head = {"pairs": c, "trained_on": train_on, "alternate": c != train_on}
-        for row in table_rows(nominal[c], weighted, toys, toys_weighted, wanted.window):
+        for row in table_rows(nominal[c], weighted, toys, toys_weighted, config.window):
             chi2 = None if row["fit_chi2"] is None else (row["fit_chi2"], row["fit_dof"])
             by_flows = row["discriminant"] == CLASSIFIER
             table.append(
@@ -211,13 +185,14 @@ def compute_significances(
 
 
 def _toys(
-    scored: ScoredPairs, curves: Mapping[str, Curve], wanted: Wanted
+    scored: ScoredPairs, curves: Mapping[str, Curve], config: DimuonConfig, progress: bool | None
 ) -> tuple[dict[str, ToyCurve], ToyP | None]:
-    if wanted.toys == 0:
+    window, asked = config.window, config.significance
+    if asked.toys == 0:
         return {}, None
     options: dict[str, Any] = {
-        "window": wanted.window, "degree": wanted.degree, "toys": wanted.toys, "seed": wanted.seed,
-        "progress": wanted.progress,
+        "window": window, "degree": asked.degree, "toys": asked.toys, "seed": config.seed,
+        "progress": progress,
     }  # fmt: skip
     toys = {
         name: toy_curve(*curve.counts[:3], **options)
@@ -225,11 +200,11 @@ def _toys(
         if name != RANDOM
     }
     weights = signal_weights(
-        scored.pairs, scored.discriminants[CLASSIFIER], wanted.window, degree=wanted.degree
+        scored.pairs, scored.discriminants[CLASSIFIER], window, degree=asked.degree
     )
     if weights is None:
-        return toys, ToyP.no_excess(wanted.toys, wanted.seed)
-    left, signal, right, variances = wanted.window.count(scored.pairs.mass, weights)
+        return toys, ToyP.no_excess(asked.toys, config.seed)
+    left, signal, right, variances = window.count(scored.pairs.mass, weights)
     of_sidebands = weights[scored.pairs.sideband]
     assert variances is not None
     return toys, toy_weighted(left, signal, right, variances, of_sidebands, **options)
@@ -251,31 +226,33 @@ def _spectra(curve: Curve, window: Window) -> list[dict[str, Any]]:
     return spectra
 
 
-def bands(experiments: Sequence[ScoredPairs], wanted: Wanted, what: str) -> dict[str, Any] | None:
+def bands(
+    experiments: Sequence[ScoredPairs], config: DimuonConfig, what: str,
+    progress: bool | None = None,
+) -> dict[str, Any] | None:  # fmt: skip
     """Median, 68 and 95 % of the significance over data sets, at each rate; and every Z."""
     if not experiments:
         return None
-    rates = wanted.all_rates
+    window, degree, rates = config.window, config.significance.degree, config.significance.all_rates
     Z_of: dict[str, list[Floats]] = {}
     weighted = []
-    with progress_bar(what, len(experiments), wanted.progress) as advance:
+    with progress_bar(what, len(experiments), progress) as advance:
         for scored in experiments:
             advance(1)
-            left, _, right, _ = wanted.window.count(scored.pairs.mass)
+            left, _, right, _ = window.count(scored.pairs.mass)
             if left.sum() + right.sum() == 0:  # of few events none may have been drawn
                 for name in scored.discriminants:
                     Z_of.setdefault(name, []).append(np.full(len(rates), np.nan))
                 weighted.append(np.nan)
                 continue
-            curves = grid({"": scored.cuts(rates)}, replace(wanted, degrees=[], edges=[]))
-            for name, curve in curves[wanted.degree, wanted.window.sr_edges][""].items():
+            curves = grid({"": scored.cuts(rates)}, window, degree)[degree, window.sr_edges][""]
+            for name, curve in curves.items():
                 Z = np.full(len(rates), np.nan)
                 Z[np.isin(rates, curve.wanted)] = curve.result.Z
                 Z_of.setdefault(name, []).append(Z)
             again = reweighted(
-                scored.pairs, scored.discriminants[CLASSIFIER], wanted.window,
-                degree=wanted.degree,
-            )  # fmt: skip
+                scored.pairs, scored.discriminants[CLASSIFIER], window, degree=degree
+            )
             weighted.append(float(again.Z))
     return {
         "experiments": len(experiments),

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from fastjag import toys
 from fastjag.analyses.dimuon.check import Closure, closure
-from fastjag.analyses.dimuon.config import FINE, DimuonConfig
+from fastjag.analyses.dimuon.config import FINE, ClassifierSection, DimuonConfig, FlowSection
 from fastjag.analyses.dimuon.cuts import Curve, cut_curve, reweighted
 from fastjag.analyses.dimuon.observables import pair_columns
 from fastjag.analyses.dimuon.pairs import WindowPairs
@@ -40,8 +40,8 @@ CONFIG = DimuonConfig(
     features=("dimu_pt", "mu0_ip3d", "mu1_ip3d"),
     lower={"mu0_iso04": 0.55, "mu1_iso04": 0.55, "mu0_pt": 17, "mu1_pt": 8, _TRIGGER: 1},
     # Preset "fast" is too small for real data: closure tests give areas of 0.53 to 0.62.
-    flow={"preset": "spline", "seeds": [1, 2], "settings": {"epochs": 50, "learning_rate": 5e-3}},
-    classifier={"preset": "fast"},
+    flow=FlowSection(seeds=(1, 2), settings={"epochs": 50, "learning_rate": 5e-3}),
+    classifier=ClassifierSection(preset="fast"),
 )
 
 _TOML = """\
@@ -69,12 +69,12 @@ SB_right = {w.sb_right:g}
 search = [{features}]
 
 [flow]  # preset = "paper" and seeds = [1, 2, 3, 4, 5] are those of the publication
-preset = "{c.flow[preset]}"
-seeds = {c.flow[seeds]}
+preset = "{c.flow.preset}"
+seeds = {seeds}
 settings = {{ {settings} }}  # a quarter of the time of the preset alone
 
 [classifier]  # preset = "paper": ensembles of 100
-preset = "{c.classifier[preset]}"
+preset = "{c.classifier.preset}"
 
 [significance]
 sr_edges = {w.sr_edges}
@@ -103,7 +103,8 @@ def write_search(
         file=target.name,
         cuts="\n".join(f"{column} = {bound:g}" for column, bound in CONFIG.lower.items()),
         features=", ".join(f'"{feature}"' for feature in CONFIG.features),
-        settings=", ".join(f"{k} = {v:g}" for k, v in CONFIG.flow["settings"].items()),
+        seeds=[*CONFIG.flow_seeds],
+        settings=", ".join(f"{k} = {v:g}" for k, v in CONFIG.flow.settings.items()),
     )
     if config.exists() and config.read_text(encoding="utf-8") != text:
         raise FileExistsError(f"{config}: holds another search; write the toys into another folder")
