@@ -36,7 +36,7 @@ MOVED = {
     "analyses.diphoton.study": "analyses.diphoton.run",
     "analyses.importance.pages": "analyses.importance.report",
     "analyses.jettrack": "analyses.jets",
-    "analyses.settings": "analyses.common.settings",
+    "analyses.settings": "analyses.common.config",
     "analyses.stages": "analyses.common.stages",
     "analyses.triggerrate": "analyses.rates",
     "arrays": "core.arrays",
