@@ -12,7 +12,7 @@ import numpy as np
 from fastjag.analyses.common.config import read
 from fastjag.analyses.dimuon.observables import HARDEST_JET, OBSERVABLES, is_column
 from fastjag.core.checks import near_misses, one_of
-from fastjag.core.settings import File, Name, known, make, setting, settings
+from fastjag.core.settings import File, Name, keys_of, known, make, setting, settings
 from fastjag.statistics import Window
 
 if TYPE_CHECKING:
@@ -215,14 +215,19 @@ class DimuonFile:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DimuonConfig(DimuonInput):
+class DimuonConfig:
     """What to read, which events to keep, what to learn from, and where to look."""
 
     name: str
+    files: tuple[str, ...] = ()
     window: Window
     features: tuple[str, ...]
     lower: dict[str, float] = field(default_factory=dict)  #: column >= value
     upper: dict[str, float] = field(default_factory=dict)  #: column <= value
+    muon_id: str = "tightId"
+    require_jet: bool = False
+    hardest_jet: str = "pt"
+    golden_json: str | None = None
     seed: int = 1
     train_on: Literal["OS", "SS"] = "OS"
     scan: ScanSettings = field(default_factory=ScanSettings)
@@ -231,7 +236,7 @@ class DimuonConfig(DimuonInput):
     significance: SignificanceSettings = field(default_factory=SignificanceSettings)
 
     def __post_init__(self) -> None:
-        DimuonInput.__post_init__(self)  # type: ignore[attr-defined]
+        DimuonInput(**{name: getattr(self, name) for name in keys_of(DimuonInput)})  # checks them
         one_of("train_on", self.train_on, ("OS", "SS"))
         # Defaults that depend on others, and one that is too long to be shown.
         fits = replace(self.significance, rates=self.significance.rates or FINE)
