@@ -97,7 +97,9 @@ def settings(cls: type[Settings]) -> type[Settings]:
 
     def __post_init__(self: Any) -> None:
         for name, key in keys_of(cls).items():
-            object.__setattr__(self, name, _value(name, getattr(self, name), key, key.type, None))
+            value = getattr(self, name)
+            if value is not getattr(cls, name, MISSING):  # a default stands as it is written
+                object.__setattr__(self, name, _value(name, value, key, key.type, None))
         if hasattr(self, "check"):
             self.check()
 

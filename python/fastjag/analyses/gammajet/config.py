@@ -127,9 +127,10 @@ class GammaJetConfig:
         for name in ("pt_edges", "alpha_edges"):
             edges = getattr(self, name)
             if len(edges) < 2 or any(a >= b for a, b in pairwise(edges)):
-                raise ValueError(f"{name} must {_RISING}, got {edges!r}")
+                raise ValueError(f"{name} must {_RISING}, got {list(edges)!r}")
         if any(low >= high for low, high in self.eta_ranges):
-            raise ValueError(f"eta_ranges must be pairs [low, high], got {self.eta_ranges!r}")
+            ranges = [list(pair) for pair in self.eta_ranges]
+            raise ValueError(f"eta_ranges must be pairs [low, high], got {ranges}")
         names = [sample.name for sample in self.samples]
         if len(set(names)) < len(names):
             raise ValueError(f"samples must have different names, got {', '.join(names)}")
