@@ -15,7 +15,6 @@ from fastjag.analyses.diphoton.evaluation import (
     confusion,
     evaluate,
     mean_and_error,
-    permutation_drops,
     purities,
     recalls,
     reliability,
@@ -131,21 +130,6 @@ def test_folds_have_their_share_of_every_class():
         stratified_folds(label, ("a", "b", "c", "d"), 5, seed=1)
     with pytest.raises(ValueError, match="class 'b' has 10 events, but there are 11 folds"):
         stratified_folds(label, ("a", "b", "c"), 11, seed=1)
-
-
-def test_permutation_finds_what_matters():
-    rng = np.random.default_rng(1)
-    x = rng.normal(size=(500, 2))
-    drops = permutation_drops(
-        lambda X: ((X[:, 0] > 0) == (x[:, 0] > 0)).mean(),
-        x,
-        {
-            n: lambda c=c: np.where(np.arange(2) == c, rng.permutation(x), x)
-            for c, n in enumerate("ab")
-        },
-    )
-    assert drops["a"] == pytest.approx(0.5, abs=0.1)
-    assert drops["b"] == 0
 
 
 def test_figures_of_a_perfect_model():

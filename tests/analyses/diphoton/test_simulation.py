@@ -8,7 +8,13 @@ import pytest
 
 import fastjag as fj
 from fastjag.analyses.diphoton.simulation import detector
-from fastjag.analyses.diphoton.simulation.generate import COLUMNS, PROCESSES, generate, simulate
+from fastjag.analyses.diphoton.simulation.generate import (
+    COLUMNS,
+    PROCESSES,
+    TYPES,
+    generate,
+    simulate,
+)
 
 SAMPLE = files("fastjag.analyses.diphoton") / "sample"
 
@@ -48,9 +54,9 @@ class TestSample:
         kinds = {"bool": "bool", "float32": "float", "int32": "int32_t", "uint32": "uint32_t"}
         with uproot.open(SAMPLE / "ttH125_gamgam.root") as file:
             for kind, columns in COLUMNS.items():
-                for column, dtype in columns.items():
+                for column in columns:
                     branch = file[f"mini/{kind}_{column}"]
-                    assert branch.typename == f"std::vector<{kinds[dtype]}>"
+                    assert branch.typename == f"std::vector<{kinds[TYPES.get(column, 'float32')]}>"
                     assert branch.interpretation.header_bytes == 10
 
     def test_mass_peaks_with_the_documented_resolution(self, sample):

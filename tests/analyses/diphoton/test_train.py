@@ -27,7 +27,7 @@ from fastjag.analyses.diphoton.report import (
 from fastjag.analyses.diphoton.select import skim_files
 from fastjag.analyses.diphoton.selections import PRESETS
 from fastjag.analyses.diphoton.toys import SAMPLE
-from fastjag.analyses.diphoton.train import compare
+from fastjag.analyses.diphoton.train import compare, permutation_drops
 from fastjag.reporting.output import write_json
 from fastjag.reporting.report import Report
 
@@ -49,6 +49,19 @@ def test_frame_forgets_directions():
         delta = np.asarray(a.particles[name]["phi"] - b.particles[name]["phi"])
         np.testing.assert_allclose(np.cos(delta), 1, atol=1e-10)
     np.testing.assert_allclose(np.cos(a.flat["met_phi"] - b.flat["met_phi"]), 1, atol=1e-10)
+
+
+def test_permutation_finds_what_matters():
+    class First:
+        """Knows the class from the first of two columns."""
+
+        def predict_proba(self, X):
+            return np.stack([X[:, 0] > 0, X[:, 0] <= 0], axis=1)
+
+    x = np.random.default_rng(1).normal(size=(500, 2))
+    drops = permutation_drops(First(), x, (x[:, 0] > 0).astype(int), [1, 0], seed=1)
+    assert drops[0] == pytest.approx(0.5, abs=0.1)
+    assert drops[1] == 0
 
 
 FEATURES = ("n_jets_30", "ht", "btag_1", "delta_eta_jj", "m_jj", "lt", "n_b_77", "met", "pt_yy",

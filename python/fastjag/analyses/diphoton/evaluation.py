@@ -6,7 +6,7 @@ cannot be said then (a purity of no events, Z over no background) is NaN.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -192,18 +192,6 @@ def stratified_folds(label: Labels, classes: Sequence[str], folds: int, seed: in
         members = label == c
         fold[members] = rng.permutation(np.arange(counts[c]) % k)
     return fold
-
-
-def permutation_drops(
-    accuracy: Callable[[Any], float], X: Any, shuffled: Mapping[str, Callable[[], Any]]
-) -> dict[str, float]:
-    """By how much an accuracy falls where one feature comes from other events (Breiman 2001).
-
-    ``accuracy`` is a function of events such as ``X``; ``shuffled`` maps the name of a feature to a
-    function that makes the events with this feature permuted.
-    """
-    before = accuracy(X)
-    return {name: before - accuracy(make()) for name, make in shuffled.items()}
 
 
 def _by_class(classes: Sequence[str], values: Sequence[Floats]) -> dict[str, Any]:

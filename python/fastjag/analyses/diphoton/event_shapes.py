@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import factorial
+
 import numpy as np
 
 from fastjag.analyses.diphoton.column_statistics import Floats, total
@@ -75,7 +77,7 @@ def _fox_wolfram(objects: Jagged, p: Floats, length: Floats, energy: Floats) -> 
         for a in range(power + 1):
             for b in range(power + 1 - a):
                 c = power - a - b
-                times = _factorial(power) / (_factorial(a) * _factorial(b) * _factorial(c))
+                times = factorial(power) / (factorial(a) * factorial(b) * factorial(c))
                 moment = total(objects, length * n[0] ** a * n[1] ** b * n[2] ** c)
                 result += times * moment**2
         return result
@@ -85,10 +87,6 @@ def _fox_wolfram(objects: Jagged, p: Floats, length: Floats, energy: Floats) -> 
         c0, c1, (3 * c2 - c0) / 2, (5 * c3 - 3 * c1) / 2, (35 * c4 - 30 * c2 + 3 * c0) / 8,
     )  # fmt: skip
     return {f"fox_wolfram_{i}": m / energy**2 for i, m in enumerate(moments)}
-
-
-def _factorial(n: int) -> int:
-    return n * _factorial(n - 1) if n > 1 else 1
 
 
 def _thrust(objects: Jagged, p: Floats) -> Floats:

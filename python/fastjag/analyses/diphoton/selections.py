@@ -81,20 +81,25 @@ class DiphotonSelection:
             good.append("Photon_eta")
         if self.tight:
             good.append(f"Photon_{TIGHT[schema][0]}")
-        isolation = [f"Photon_{column}" for column in self.isolation]
-        kinematics = ["Photon_eta", "Photon_phi"]
+        kinematics = [*good, "Photon_eta", "Photon_phi"]
 
-        def named(name: str, passes: Any, columns: list[str]) -> Step:
-            return Step(name, list(dict.fromkeys(columns)), partial(passes, self, schema))
-
-        steps = [] if self.trigger is None else [named("trigger", _triggered, [self.trigger])]
-        steps.append(named("two good photons", _two_photons, good))
-        steps.append(named("photon pt", _above_pt, good))
+        tests: list[tuple[str, list[str], Callable[[Jagged], Array] | None]] = [
+            ("two good photons", good, None),
+            ("photon pt", good, self._above_pt),
+            ("pt over mass", kinematics, self._relative_pt),
+            ("mass", kinematics, self._in_mass),
+        ]
         if self.isolation:
-            steps.append(named("isolation", _isolated, [*good, *isolation]))
-        steps.append(named("pt over mass", _relative_pt, [*good, *kinematics]))
-        steps.append(named("mass", _in_mass, [*good, *kinematics]))
-        return steps
+            isolation = [f"Photon_{column}" for column in self.isolation]
+            tests.insert(2, ("isolation", [*good, *isolation], self._isolated))
+        steps = [
+            Step(name, list(dict.fromkeys(columns)), partial(self._judge, schema, passes))
+            for name, columns, passes in tests
+        ]
+        if self.trigger is None:
+            return steps
+        fired = partial(event_flags, name=self.trigger)
+        return [Step("trigger", [self.trigger], fired), *steps]
 
     def good(self, photons: Jagged, schema: str) -> NDArray[np.bool_]:
         """Which photons are good: shape (n_photons,)."""
@@ -120,6 +125,47 @@ class DiphotonSelection:
         ordered = photons.sort("pt")
         place = np.arange(ordered.n_particles) - np.repeat(ordered.offsets[:-1], ordered.counts)
         return ordered.keep(place < 2)
+
+    def has_two(self, photons: Jagged, schema: str) -> NDArray[np.bool_]:
+        """Which events have a pair of good photons: shape (n_events,)."""
+        if self.exactly_two:
+            good = self.good(photons, schema)
+            counts = photons.counts if good.all() else photons.keep(good).counts
+            return np.asarray(counts == 2)
+        enough = photons.counts >= 2
+        pairs = self.pair(photons[np.flatnonzero(enough)], schema)
+        passed = np.zeros(len(photons), bool)
+        passed[enough] = self.good(pairs, schema).reshape(-1, 2).all(axis=1)
+        return passed
+
+    def _judge(
+        self, schema: str, passes: Callable[[Jagged], Array] | None, events: Selected
+    ) -> Array:
+        """Which events have a pair that passes: a step must be able to judge any event."""
+        photons = events.Photon
+        two = self.has_two(photons, schema)
+        if passes is None:
+            return two
+        if two.all():
+            return passes(self.pair(photons, schema))
+        passed = np.zeros(len(photons), bool)
+        passed[two] = passes(self.pair(photons[np.flatnonzero(two)], schema))
+        return passed
+
+    def _above_pt(self, pairs: Jagged) -> Array:
+        return np.asarray((pairs["pt"].reshape(-1, 2) > self.min_pt).all(axis=1))
+
+    def _isolated(self, pairs: Jagged) -> Array:
+        ratios = [pairs[column] < limit * pairs["pt"] for column, limit in self.isolation.items()]
+        return np.asarray(np.logical_and.reduce(ratios).reshape(-1, 2).all(axis=1))
+
+    def _relative_pt(self, pairs: Jagged) -> Array:
+        least = np.multiply.outer(diphoton_mass(pairs), self.min_pt_over_mass)
+        return np.asarray((pairs["pt"].reshape(-1, 2) > least).all(axis=1))
+
+    def _in_mass(self, pairs: Jagged) -> Array:
+        mass = diphoton_mass(pairs)
+        return np.asarray((mass > self.mass[0]) & (mass < self.mass[1]))
 
 
 #: Cuts by name. "official-2020" is the C++ framework of the 10 fb-1 release, "official-2025" that of
@@ -169,69 +215,3 @@ def unconverted_central(events: Events) -> NDArray[np.bool_]:
     photons = events.particles["photon"]
     eta, conversion = (photons[c].reshape(-1, 2) for c in ("eta", "convType"))
     return np.asarray(((np.abs(eta) < 0.75) & (conversion == 0)).all(axis=1))
-
-
-# ---- steps: functions of a module, so that other processes can be sent them ---------------------
-
-
-def _triggered(cuts: DiphotonSelection, schema: str, events: Selected) -> Array:
-    return event_flags(events, str(cuts.trigger))
-
-
-def _two_photons(cuts: DiphotonSelection, schema: str, events: Selected) -> Array:
-    return _have_two(cuts, schema, events.Photon)
-
-
-def _have_two(cuts: DiphotonSelection, schema: str, photons: Jagged) -> NDArray[np.bool_]:
-    if cuts.exactly_two:
-        good = cuts.good(photons, schema)
-        counts = photons.counts if good.all() else photons.keep(good).counts
-        return np.asarray(counts == 2)
-    enough = photons.counts >= 2
-    pairs = cuts.pair(photons[np.flatnonzero(enough)], schema)
-    passes = np.zeros(len(photons), bool)
-    passes[enough] = cuts.good(pairs, schema).reshape(-1, 2).all(axis=1)
-    return passes
-
-
-def _of_pairs(
-    cuts: DiphotonSelection, schema: str, photons: Jagged, passes: Callable[[Jagged], Array]
-) -> Array:
-    """Which events have two good photons that pass; a step must be able to judge any event."""
-    two = _have_two(cuts, schema, photons)
-    if two.all():
-        return passes(cuts.pair(photons, schema))
-    passed = np.zeros(len(photons), bool)
-    passed[two] = passes(cuts.pair(photons[np.flatnonzero(two)], schema))
-    return passed
-
-
-def _above_pt(cuts: DiphotonSelection, schema: str, events: Selected) -> Array:
-    def passes(pairs: Jagged) -> Array:
-        return np.asarray((pairs["pt"].reshape(-1, 2) > cuts.min_pt).all(axis=1))
-
-    return _of_pairs(cuts, schema, events.Photon, passes)
-
-
-def _isolated(cuts: DiphotonSelection, schema: str, events: Selected) -> Array:
-    def passes(pairs: Jagged) -> Array:
-        ratios = [pairs[column] < limit * pairs["pt"] for column, limit in cuts.isolation.items()]
-        return np.asarray(np.logical_and.reduce(ratios).reshape(-1, 2).all(axis=1))
-
-    return _of_pairs(cuts, schema, events.Photon, passes)
-
-
-def _relative_pt(cuts: DiphotonSelection, schema: str, events: Selected) -> Array:
-    def passes(pairs: Jagged) -> Array:
-        least = np.multiply.outer(diphoton_mass(pairs), cuts.min_pt_over_mass)
-        return np.asarray((pairs["pt"].reshape(-1, 2) > least).all(axis=1))
-
-    return _of_pairs(cuts, schema, events.Photon, passes)
-
-
-def _in_mass(cuts: DiphotonSelection, schema: str, events: Selected) -> Array:
-    def passes(pairs: Jagged) -> Array:
-        mass = diphoton_mass(pairs)
-        return np.asarray((mass > cuts.mass[0]) & (mass < cuts.mass[1]))
-
-    return _of_pairs(cuts, schema, events.Photon, passes)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import ctypes
 import gc
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ from fastjag.analyses.diphoton.evaluation import (
     confusion,
     evaluate,
     mean_and_error,
-    permutation_drops,
     stratified_folds,
 )
 from fastjag.analyses.diphoton.events import Events
@@ -174,7 +172,7 @@ def _in_folds(
             result.probability[test] = model.predict_proba(unseen)[:, order]
         result.costs["prediction"].append(cost)
         if name in ("XGBoost", "DeepSets"):
-            result.drops.append(_drops(model, unseen, label[test], order, seed + i))
+            result.drops.append(permutation_drops(model, unseen, label[test], order, seed + i))
         if isinstance(seen, np.ndarray) and hasattr(model, "feature_importances_"):
             result.gains.append(model.feature_importances_)
         advance(1)
@@ -228,41 +226,37 @@ def _numbers(
 # ---- importances ----------------------------------------------------------------------------
 
 
-def _drops(model: Any, X: Any, label: Labels, order: list[int], seed: int) -> dict[Any, float]:
-    """By permutation of held-out events: of columns by number, or of types of particles."""
-    rng = np.random.default_rng(seed)
+def permutation_drops(
+    model: Any, X: Any, label: Labels, order: list[int], seed: int
+) -> dict[Any, float]:
+    """By how much accuracy falls where one feature comes from other events (Breiman 2001).
 
-    def accuracy(some: Any) -> float:
-        predicted = model.predict_proba(some)[:, order].argmax(axis=1)
+    Features of held-out events ``X`` are columns by number, or types of particles; ``order`` is that
+    of the model's probabilities for classes 0, 1, ...
+    """
+
+    def accuracy(events: Any) -> float:
+        predicted = model.predict_proba(events)[:, order].argmax(axis=1)
         return balanced_accuracy(confusion(label, predicted, len(order)))
 
-    shuffled: dict[Any, Callable[[], Any]] = {}
+    before, rng = accuracy(X), np.random.default_rng(seed)
+    return {name: before - accuracy(shuffled) for name, shuffled in _shuffled(model, X, rng)}
+
+
+def _shuffled(model: Any, X: Any, rng: np.random.Generator) -> Iterator[tuple[Any, Any]]:
     if isinstance(X, Events):
-        shuffled |= {t: partial(_shuffle_particles, X, t, rng) for t in model.inputs}
-        if model.flat:
-            shuffled["met"] = partial(_shuffle_columns, X, model.flat, rng)
-    else:
-        shuffled |= {
-            column: partial(_shuffle_values, X, column, rng) for column in range(X.shape[1])
-        }
-    return permutation_drops(accuracy, X, shuffled)
-
-
-def _shuffle_particles(X: Events, name: str, rng: np.random.Generator) -> Events:
-    others = X.particles[name][rng.permutation(len(X))]
-    return Events({**X.particles, name: others}, X.flat, X.classes)
-
-
-def _shuffle_columns(X: Events, names: Sequence[str], rng: np.random.Generator) -> Events:
-    """Together, as a direction alone means nothing."""
-    order = rng.permutation(len(X))
-    return Events(X.particles, {**X.flat, **{n: X.flat[n][order] for n in names}}, X.classes)
-
-
-def _shuffle_values(X: Floats, column: int, rng: np.random.Generator) -> Floats:
-    changed = X.copy()
-    changed[:, column] = rng.permutation(X[:, column])
-    return changed
+        for name in model.inputs:
+            others = X.particles[name][rng.permutation(len(X))]
+            yield name, Events({**X.particles, name: others}, X.flat, X.classes)
+        if model.flat:  # together, as a direction alone means nothing
+            order = rng.permutation(len(X))
+            flat = {name: X.flat[name][order] for name in model.flat}
+            yield "met", Events(X.particles, {**X.flat, **flat}, X.classes)
+        return
+    for column in range(X.shape[1]):
+        changed = X.copy()
+        changed[:, column] = rng.permutation(X[:, column])
+        yield column, changed
 
 
 # ---- costs ----------------------------------------------------------------------------------

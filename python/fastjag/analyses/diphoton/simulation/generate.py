@@ -63,32 +63,19 @@ PROCESSES = {
     ),
 }  # fmt: skip
 
-#: The branches of jagged columns, their types, and those that are energies (MeV in files).
-COLUMNS: dict[str, dict[str, str]] = {
-    "photon": {
-        "isTightID": "bool", "trigMatched": "bool", "pt": "float32", "eta": "float32",
-        "phi": "float32", "E": "float32", "ptcone30": "float32", "etcone20": "float32",
-        "convType": "int32",
-    },
-    "lep": {
-        "isTightID": "bool", "trigMatched": "bool", "pt": "float32", "eta": "float32",
-        "phi": "float32", "E": "float32", "z0": "float32", "ptcone30": "float32",
-        "etcone20": "float32", "trackd0pvunbiased": "float32", "tracksigd0pvunbiased": "float32",
-        "charge": "int32", "type": "uint32",
-    },
-    "jet": {
-        "pt": "float32", "eta": "float32", "phi": "float32", "E": "float32", "jvt": "float32",
-        "MV2c10": "float32", "trueflav": "int32",
-    },
-    "tau": {
-        "pt": "float32", "eta": "float32", "phi": "float32", "E": "float32", "BDTid": "float32",
-        "isTightID": "bool", "trigMatched": "bool", "nTracks": "int32", "charge": "int32",
-    },
-    "largeRjet": {
-        "pt": "float32", "eta": "float32", "phi": "float32", "E": "float32", "m": "float32",
-        "D2": "float32", "tau32": "float32",
-    },
+#: Columns of the branches of each kind of particles.
+COLUMNS = {
+    "photon": ("isTightID", "trigMatched", "pt", "eta", "phi", "E", "ptcone30", "etcone20",
+               "convType"),
+    "lep": ("isTightID", "trigMatched", "pt", "eta", "phi", "E", "z0", "ptcone30", "etcone20",
+            "trackd0pvunbiased", "tracksigd0pvunbiased", "charge", "type"),
+    "jet": ("pt", "eta", "phi", "E", "jvt", "MV2c10", "trueflav"),
+    "tau": ("pt", "eta", "phi", "E", "BDTid", "isTightID", "trigMatched", "nTracks", "charge"),
+    "largeRjet": ("pt", "eta", "phi", "E", "m", "D2", "tau32"),
 }  # fmt: skip
+#: Types of columns; all others are float32.
+TYPES = {"isTightID": "bool", "trigMatched": "bool", "convType": "int32", "charge": "int32",
+         "type": "uint32", "trueflav": "int32", "nTracks": "int32"}  # fmt: skip
 _ENERGIES = ("pt", "E", "m", "ptcone30", "etcone20")
 _SCALE_FACTORS = ("PILEUP", "ELE", "MUON", "PHOTON", "TAU", "BTAG", "LepTRIGGER", "PhotonTRIGGER",
                   "TauTRIGGER", "DiTauTRIGGER")  # fmt: skip
@@ -285,10 +272,8 @@ def _write(path: Path, name: str, chunks: list[_Chunk]) -> dict[str, Any]:
     collections = {
         kind: Jagged.from_counts(
             np.concatenate([chunk.collections[kind].counts for chunk in chunks]),
-            {column: _as_stored(
-                np.concatenate([chunk.collections[kind][column] for chunk in chunks]),
-                column, dtype,
-            ) for column, dtype in columns.items()},
+            {c: _as_stored(np.concatenate([chunk.collections[kind][c] for chunk in chunks]), c)
+             for c in columns},
         )
         for kind, columns in COLUMNS.items()
     }  # fmt: skip
@@ -297,10 +282,10 @@ def _write(path: Path, name: str, chunks: list[_Chunk]) -> dict[str, Any]:
             "sum_of_weights": sum_weights}  # fmt: skip
 
 
-def _as_stored(values: Any, column: str, dtype: str) -> Any:
-    if column in _ENERGIES:
-        values = values * 1e3
-    return _round(values) if dtype == "float32" else values.astype(dtype)
+def _as_stored(values: Any, column: str) -> Any:
+    if column in TYPES:
+        return values.astype(TYPES[column])
+    return _round(values * 1e3 if column in _ENERGIES else values)
 
 
 def _round(values: Any) -> Any:
