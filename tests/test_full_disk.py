@@ -55,9 +55,9 @@ def histograms(path):
 def flow(path):
     import torch
 
-    from fastjag.models.flow_training import write
+    from fastjag.models.resumable_training import write_checkpoint
 
-    write({"a": torch.rand(50_000)}, path)
+    write_checkpoint({"a": torch.rand(50_000)}, path)
 
 
 def report(path):

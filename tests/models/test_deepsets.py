@@ -15,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
 
 import fastjag as fj
+from fastjag.models import resumable_training
 from fastjag.models.deepsets import DeepSets
 from fastjag.models.particle_tensors import EventSets, segment_sum
 
@@ -163,25 +164,25 @@ class TestTraining:
         assert losses[model.best_epoch_] == min(losses)
 
     def test_interrupted_training_ends_the_same(self, unseen, tmp_path, monkeypatch):
-        import fastjag.models.deepsets as module
+        from fastjag.models.deepsets import _Training
 
         y, path = labels(unseen), tmp_path / "state.pt"
         quick = clone(SMALL).set_params(epochs=5)
         whole = clone(quick).fit(unseen, y, progress=False)
-        monkeypatch.setattr(module, "_EVERY", 0.0)
-        epoch = module._Training._epoch
+        monkeypatch.setattr(resumable_training, "_EVERY", 0.0)
+        epoch = _Training.train_epoch
 
         def interrupted(self):
-            if self._done == 3:
+            if self.done == 3:
                 raise KeyboardInterrupt
             epoch(self)
 
         with monkeypatch.context() as patch:
-            patch.setattr(module._Training, "_epoch", interrupted)
+            patch.setattr(_Training, "train_epoch", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 clone(quick).fit(unseen, y, checkpoint=path, progress=False)
         counted = []
-        monkeypatch.setattr(module._Training, "_epoch", lambda s: (counted.append(1), epoch(s)))
+        monkeypatch.setattr(_Training, "train_epoch", lambda s: (counted.append(1), epoch(s)))
         resumed = clone(quick).fit(unseen, y, checkpoint=path, progress=False)
         assert len(counted) == 2
         assert resumed.losses_ == whole.losses_
@@ -192,6 +193,12 @@ class TestTraining:
         path.write_bytes(b"nonsense")
         with pytest.raises(ValueError, match=r"state\.pt: is not a checkpoint of DeepSets"):
             clone(quick).fit(unseen, y, checkpoint=path, progress=False)
+        # What somebody else saved with torch stays.
+        torch.save(whole.network_.state_dict(), path)
+        content = path.read_bytes()
+        with pytest.raises(ValueError, match=r"state\.pt: is not a checkpoint of DeepSets$"):
+            clone(quick).fit(unseen, y, checkpoint=path, progress=False)
+        assert path.read_bytes() == content
 
     def test_negative_weights(self):
         sample = events(800, seed=4, negative=0.25)

@@ -9,6 +9,7 @@ from scipy import stats
 torch = pytest.importorskip("torch")
 pytest.importorskip("zuko")
 
+from fastjag.models import resumable_training
 from fastjag.models.flow import ConditionalFlow, fit_flows
 from fastjag.models.flow_training import FlowSettings, Training, new_network
 from fastjag.models.stacked_flows import StackedFlows
@@ -86,12 +87,10 @@ def test_saved_and_loaded(tmp_path, kind, n_features):
 
 
 def test_an_interrupted_training_goes_on(tmp_path, monkeypatch):
-    from fastjag.models import flow_training as module
-
     features, context = sample(n=200)
     whole = ConditionalFlow(TINY, seed=1).fit(features, context)
-    monkeypatch.setattr(module, "_EVERY", -1.0)  # a checkpoint after every epoch
-    step = module.Training._epoch
+    monkeypatch.setattr(resumable_training, "_EVERY", -1.0)  # a checkpoint after every epoch
+    step = Training.train_epoch
     done = []
 
     def interrupted(self):
@@ -101,11 +100,11 @@ def test_an_interrupted_training_goes_on(tmp_path, monkeypatch):
         step(self)
 
     path = tmp_path / "training.pt"
-    monkeypatch.setattr(module.Training, "_epoch", interrupted)
+    monkeypatch.setattr(Training, "train_epoch", interrupted)
     with pytest.raises(KeyboardInterrupt):
         ConditionalFlow(TINY, seed=1).fit(features, context, checkpoint=path)
     count = []
-    monkeypatch.setattr(module.Training, "_epoch", lambda self: (count.append(1), step(self)))
+    monkeypatch.setattr(Training, "train_epoch", lambda self: (count.append(1), step(self)))
     resumed = ConditionalFlow(TINY, seed=1).fit(features, context, checkpoint=path)
     assert len(count) == 2
     assert resumed.record["validation_loss"] == whole.record["validation_loss"]
@@ -217,6 +216,15 @@ class TestErrors:
         with pytest.raises(ValueError, match=r"training.pt: is not a checkpoint of a flow, or is"):
             ConditionalFlow(TINY).fit(features, context, checkpoint=path)
         assert not list(tmp_path.glob("*.partial"))
+
+    def test_a_saved_flow_is_no_checkpoint(self, tmp_path):
+        path = tmp_path / "flow.pt"
+        features, context = sample(n=50)
+        ConditionalFlow(TINY).fit(features, context).save(path)
+        content = path.read_bytes()
+        with pytest.raises(ValueError, match=r"flow.pt: is not a checkpoint of a flow$"):
+            ConditionalFlow(TINY).fit(features, context, checkpoint=path)
+        assert path.read_bytes() == content
 
 
 def in_gev(seed=1, n=4000):

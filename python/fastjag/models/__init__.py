@@ -16,9 +16,10 @@ Of sets of particles:
 Densities that can be sampled:
 
 - ``flow``: ``ConditionalFlow``, p(features | context)
-- ``flow_training``: its settings, and its course of training, which can be resumed
+- ``flow_training``: its settings, and its course of training
 - ``stacked_flows``: flows of several seeds, trained in one pass
 
 For all: ``weights`` (signed weights, classes of equal importance, a part for validation),
-``training_device`` (where training may run) and ``roc`` (how well scores tell classes apart).
+``training_device`` (where training may run), ``resumable_training`` (epochs of networks, and
+checkpoints to go on from) and ``roc`` (how well scores tell classes apart).
 """

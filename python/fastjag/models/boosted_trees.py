@@ -26,29 +26,26 @@ def train_booster(
     *,
     seed: int,
     threads: int | None,
-    device: str = "cpu",
     evals: Sequence[tuple[xgboost.DMatrix, str]] = (),
+    evals_result: dict[str, dict[str, list[float]]] | None = None,
     early_stopping_rounds: int | None = None,
-    losses: dict[str, dict[str, list[float]]] | None = None,
     callbacks: Sequence[Any] = (),
     **parameters: Any,
 ) -> xgboost.Booster:
     """Train on labels 0 ... ``n_classes`` - 1 by softmax; None: on 0 and 1 by one logistic score.
 
-    ``losses`` is filled with the log loss of ``evals`` by round, the last of which stops the
-    training. Weights have to be 1 on average: regularisation and ``min_child_weight`` are absolute,
-    and trees of tiny weights would not split at all.
+    Weights have to be 1 on average: regularisation and ``min_child_weight`` are absolute, and trees
+    of tiny weights would not split at all.
     """
-    objective: dict[str, Any] = {"objective": "binary:logistic", "eval_metric": "logloss"}
-    if n_classes is not None:
-        objective = {
-            "objective": "multi:softprob", "eval_metric": "mlogloss", "num_class": n_classes,
-        }  # fmt: skip
-    threads = get_num_threads(threads)
+    parameters |= {"seed": seed, "nthread": get_num_threads(threads)}
+    if n_classes is None:
+        parameters |= {"objective": "binary:logistic", "eval_metric": "logloss"}
+    else:
+        parameters |= {"objective": "multi:softprob", "eval_metric": "mlogloss"}
+        parameters["num_class"] = n_classes
     return xgboost.train(
-        {**objective, "seed": seed, "nthread": threads, "device": device, **parameters},
-        train, rounds, evals=evals, evals_result=losses, verbose_eval=False,
-        early_stopping_rounds=early_stopping_rounds, callbacks=callbacks,
+        parameters, train, rounds, evals=evals, evals_result=evals_result, callbacks=callbacks,
+        early_stopping_rounds=early_stopping_rounds, verbose_eval=False,
     )  # fmt: skip
 
 
@@ -104,7 +101,7 @@ class BoostedTrees(TableClassifier):
         self.losses_: dict[str, dict[str, list[float]]] = {}
         self.model_ = train_booster(
             train, self.rounds, len(self.classes_), seed=self.seed, threads=self.threads,
-            device=device, evals=[(train, "train"), (valid, "validation")], losses=self.losses_,
+            device=device, evals=[(train, "train"), (valid, "validation")], evals_result=self.losses_,
             early_stopping_rounds=self.early_stopping_rounds, max_depth=self.max_depth,
             learning_rate=self.learning_rate, subsample=self.subsample,
             colsample_bytree=self.colsample_bytree,

@@ -7,11 +7,8 @@ JHEP 01 (2019) 121). Sums run over ragged particles by their offsets: nothing is
 
 from __future__ import annotations
 
-import math
 import os
-import time
 from collections.abc import Mapping, Sequence
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +19,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastjag.core.checks import at_least
 from fastjag.models.particle_tensors import Floats, Standards, Tensors
+from fastjag.models.resumable_training import ResumableTraining, check_rates, digest_of
 from fastjag.models.training_device import training_device
 from fastjag.models.weights import Classifier, Training, training_weights, validation_part
-from fastjag.reporting.output import new_file
-from fastjag.reporting.progress import progress_bar
 
 _PREDICTED = 8192  # events at a time
-_EVERY = 5.0  # seconds between checkpoints
 
 
 class SetNetwork(torch.nn.Module):  # type: ignore[misc]
@@ -146,10 +141,7 @@ class DeepSets(Classifier):
         self.classes_ = known.classes
         for name in ("epochs", "batch_size", "patience"):
             at_least(name, getattr(self, name), 1)
-        if not 0 < self.learning_rate < math.inf:
-            raise ValueError(f"learning_rate must be a positive number, got {self.learning_rate!r}")
-        if not 0 <= self.weight_decay < math.inf:
-            raise ValueError(f"weight_decay must be a number >= 0, got {self.weight_decay!r}")
+        check_rates(self.learning_rate, self.weight_decay)
         rng = np.random.default_rng(self.seed)
         together = None if groups is None else np.asarray(groups)[known.rows]
         held = validation_part(known.codes, self.validation, rng, known.weights, together)
@@ -163,7 +155,8 @@ class DeepSets(Classifier):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             training.build(self._network())
-        training.run(None if checkpoint is None else Path(checkpoint), progress)
+        path = None if checkpoint is None else Path(checkpoint)
+        training.run(path, training.identity if path else "", progress)
         self.network_ = training.best_network()
         self.losses_ = training.losses
         self.best_epoch_ = training.best_epoch
@@ -194,10 +187,13 @@ class DeepSets(Classifier):
         return np.asarray(torch.cat(parts).cpu().numpy(), np.float64)
 
 
-class _Training:
-    """The state of one training, which a checkpoint holds."""
+class _Training(ResumableTraining):
+    """The state of one training."""
+
+    what = "DeepSets"
 
     def __init__(self, model: DeepSets, tensors: Tensors, known: Training, held: Any) -> None:
+        self.epochs, self.learning_rate = model.epochs, model.learning_rate
         self.model, self.tensors = model, tensors
         device = tensors.flat.device
         self.rows = torch.tensor(known.rows, device=device)
@@ -213,47 +209,32 @@ class _Training:
     def build(self, network: SetNetwork) -> None:
         self.network: SetNetwork = network.to(self.tensors.flat.device)
         self.optimizer = torch.optim.AdamW(
-            self.network.parameters(),
-            self.model.learning_rate,
-            weight_decay=self.model.weight_decay,
+            self.network.parameters(), self.learning_rate, weight_decay=self.model.weight_decay
         )
 
-    def run(self, checkpoint: Path | None, progress: bool | None) -> None:
-        identity = self._identity() if checkpoint else ""
-        if checkpoint is not None and checkpoint.exists():
-            self._resume(checkpoint, identity)
-        written = time.monotonic()
-        with progress_bar("epochs", self.model.epochs, progress) as advance:
-            advance(self._done)
-            while self._done < self.model.epochs and not self._exhausted():
-                self._epoch()
-                advance(1)
-                if checkpoint is not None and time.monotonic() - written > _EVERY:
-                    self._checkpoint(checkpoint, identity)
-                    written = time.monotonic()
-        if checkpoint is not None:
-            self._checkpoint(checkpoint, identity)
+    @property
+    def identity(self) -> str:
+        """Of the parameters and the data: another training has another one."""
+        parts = [tensor for part in self.tensors.particles.values() for tensor in part]
+        return digest_of(
+            *parts, self.tensors.flat, self.rows, self.codes, self.weights,
+            text=repr(sorted(self.model.get_params().items())),
+        )  # fmt: skip
 
     @property
-    def _done(self) -> int:
+    def done(self) -> int:
         return len(self.losses["train"])
 
-    def _exhausted(self) -> bool:
-        return self._done - 1 - self.best_epoch >= self.model.patience
+    def stopped(self) -> bool:
+        return self.done - 1 - self.best_epoch >= self.model.patience
 
-    def _epoch(self) -> None:
-        share = 0.5 * (1 + math.cos(math.pi * self._done / self.model.epochs))
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.model.learning_rate * share
+    def train_epoch(self) -> None:
+        self.anneal()
         order = torch.randperm(len(self.train), generator=self.generator)
         total = 0.0
         for batch in self.train[order.to(self.train.device)].split(self.model.batch_size):
             loss = self._loss(batch)
-            if not torch.isfinite(loss):
-                raise FloatingPointError(
-                    f"the loss is {loss.item()} in epoch {self._done}: lower the learning rate "
-                    f"({self.model.learning_rate:g}), or look for outliers in the columns"
-                )
+            self.check_loss(loss.item(), "columns")
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()
@@ -261,8 +242,8 @@ class _Training:
         with torch.no_grad():
             parts = [self._loss(some) * len(some) for some in self.valid.split(_PREDICTED)]
         self.losses["train"].append(total / len(self.train))
-        self.losses["validation"].append(float(sum(parts)) / len(self.valid))
         losses = self.losses["validation"]
+        losses.append(float(sum(parts)) / len(self.valid))
         if self.best_epoch < 0 or losses[-1] < losses[self.best_epoch]:
             self.best_epoch = len(losses) - 1
             self.best_state = {k: v.clone() for k, v in self.network.state_dict().items()}
@@ -276,41 +257,17 @@ class _Training:
         self.network.load_state_dict(self.best_state)
         return self.network
 
-    # ---- checkpoints ------------------------------------------------------------------------
-
-    def _identity(self) -> str:
-        digest = blake2b(repr(sorted(self.model.get_params().items())).encode(), digest_size=16)
-        for part in self.tensors.particles.values():
-            for tensor in part:
-                digest.update(tensor.cpu().numpy().tobytes())
-        for tensor in (self.tensors.flat, self.rows, self.codes, self.weights):
-            digest.update(tensor.cpu().numpy().tobytes())
-        return digest.hexdigest()
-
-    def _checkpoint(self, path: Path, identity: str) -> None:
-        content = {
-            "identity": identity,
+    def state(self) -> dict[str, Any]:
+        return {
             "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
             "best": self.best_state,
             "best_epoch": self.best_epoch,
             "losses": self.losses,
             "generator": self.generator.get_state(),
         }
-        with new_file(path) as partial, open(partial, "wb") as file:
-            torch.save(content, file)
 
-    def _resume(self, path: Path, identity: str) -> None:
-        try:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-            if content["identity"] != identity:
-                return  # another training
-        except Exception as error:  # noqa: BLE001  torch raises whatever the damage leads to
-            raise ValueError(
-                f"{path}: is not a checkpoint of DeepSets, or is damaged: {error}"
-            ) from None
+    def resume(self, content: dict[str, Any]) -> None:
         self.network.load_state_dict(content["network"])
-        self.optimizer.load_state_dict(content["optimizer"])
         self.best_state, self.best_epoch = content["best"], content["best_epoch"]
         self.losses = content["losses"]
         self.generator.set_state(content["generator"])

@@ -19,7 +19,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from fastjag.core.checks import one_of
-from fastjag.models.flow_training import FlowSettings, Training, new_network, read, write
+from fastjag.models.flow_training import FlowSettings, Training, new_network
+from fastjag.models.resumable_training import digest_of, read_checkpoint, write_checkpoint
 from fastjag.models.training_device import training_device
 
 Floats = NDArray[np.float64]
@@ -176,7 +177,8 @@ class ConditionalFlow:
         """Weights, standardisation and record, to be read by :meth:`load`."""
         state = {**self._trained().state_dict(),
                  **{_STANDARD + name: value for name, value in vars(self._standard).items()}}  # fmt: skip
-        write({"state": state, "record": self.record, "features": self._n_features()}, Path(path))
+        content = {"state": state, "record": self.record, "features": self._n_features()}
+        write_checkpoint(content, Path(path))
 
     @staticmethod
     def load(path: str | os.PathLike[str], *, device: str = "cpu") -> ConditionalFlow:
@@ -184,7 +186,7 @@ class ConditionalFlow:
 
         Raises ValueError naming the file where it is no saved flow.
         """
-        content = read(Path(path))
+        content = read_checkpoint(Path(path), "a flow")
         if not {"state", "record", "features"} <= content.keys():
             raise ValueError(f"{path}: is not a saved flow: it holds {', '.join(content)}")
         record, n_features = content["record"], content["features"]
@@ -230,7 +232,9 @@ class ConditionalFlow:
         c = _column(context)
         if len(c) != len(rows):
             raise ValueError(f"features have {len(rows)} events, but context has {len(c)}")
-        parts = [np.zeros((0, *self._empty(function)), np.float64)] if len(rows) == 0 else []
+        if len(rows) == 0:  # torch's distributions refuse it
+            return self._in_batches(function, torch.zeros(1, self._features), [0.0])[:0]
+        parts = []
         with torch.no_grad():
             for begin in range(0, len(rows), _SAMPLE_BATCH):
                 some = slice(begin, begin + _SAMPLE_BATCH)
@@ -238,11 +242,6 @@ class ConditionalFlow:
                 result = function(rows[some].to(self.device), at)
                 parts.append(result.cpu().numpy().astype(np.float64))
         return np.concatenate(parts)
-
-    def _empty(self, function: Callable[[Any, Any], Any]) -> tuple[int, ...]:
-        with torch.no_grad():
-            zero = torch.zeros(1, self._n_features(), device=self.device)
-            return tuple(function(zero, zero[:, :1]).shape[1:])
 
 
 def fit_flows(
@@ -278,7 +277,7 @@ def _fit(
         raise ValueError(f"features have {len(x)} events, but context has {len(c)}")
     if len(x) < 10:
         raise ValueError(f"a flow needs at least 10 events to learn from, got {len(x)}")
-    digest = _digest(x, c)
+    digest = digest_of(x, c)
     standard = Standardisation.fit(x, c)
     training = Training(flows, standard.features(x), standard.context(c))
     settings = asdict(flows[0].settings)
@@ -341,12 +340,3 @@ def _check_finite(tensor: torch.Tensor, name: str) -> None:
     if wrong.any():
         event = int(wrong.int().argmax())
         raise ValueError(f"{name} must be finite, event {event} is {tensor[event].tolist()}")
-
-
-def _digest(*tensors: torch.Tensor) -> str:
-    from hashlib import blake2b
-
-    digest = blake2b(digest_size=16)
-    for tensor in tensors:
-        digest.update(tensor.cpu().numpy().tobytes())
-    return digest.hexdigest()

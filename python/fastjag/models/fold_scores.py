@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -114,84 +114,74 @@ def fold_scores(
         if n < k:
             raise ValueError(f"{name} has {n} events, fewer than the {k} folds")
     rng = np.random.default_rng(seed)
-    of_background = _folds(np.ones(len(drawn), bool), k, rng)
+    of_background = _draw_folds(np.ones(len(drawn), bool), k, rng)
     # Signal region and sidebands apart, so that every fold has its share of both.
     of_data = np.where(
-        inside, _folds(inside, k, rng, copies_of), _folds(~inside, k, rng, copies_of)
+        inside, _draw_folds(inside, k, rng, copies_of), _draw_folds(~inside, k, rng, copies_of)
     )
-    of_others = {name: _folds(np.ones(len(x), bool), k, rng) for name, x in more.items()}
-    result = FoldScores(
-        np.empty(len(table)),
-        np.empty(len(drawn)),
-        {name: np.empty(len(x)) for name, x in more.items()},
-        of_data,
-        [],
-    )
+    samples = [(table, of_data), (drawn, of_background)]
+    samples += [(x, _draw_folds(np.ones(len(x), bool), k, rng)) for x in more.values()]
+    scores = [np.empty(len(x)) for x, _ in samples]
+    best_rounds, losses = [], []
+
+    def events_in(*folds: int) -> tuple[Floats, Floats]:
+        return drawn[np.isin(of_background, folds)], table[inside & np.isin(of_data, folds)]
+
     with progress_bar("classifiers", k * settings.members, progress) as advance:
         for fold in range(k):
             validation = (fold - 1) % k
-            parts = {
-                part: (drawn[of_sample[0]], table[inside & of_sample[1]])
-                for part, of_sample in (
-                    ("train", _rest(of_background, of_data, fold, validation)),
-                    ("validation", (of_background == validation, of_data == validation)),
-                )
-            }
-            tests = {"": table[of_data == fold], "background": drawn[of_background == fold]}
-            tests |= {f" {name}": x[of_others[name] == fold] for name, x in more.items()}
-            scores, rounds, losses = _train_members(
-                parts, tests, settings, seed * k * settings.members + fold * settings.members,
-                device, get_num_threads(threads), advance,
+            means, rounds, curves = _train_members(
+                events_in(*({*range(k)} - {fold, validation})), events_in(validation),
+                [x[of_sample == fold] for x, of_sample in samples], settings,
+                (seed * k + fold) * settings.members, device, get_num_threads(threads), advance,
             )  # fmt: skip
-            result.data[of_data == fold] = scores[""]
-            result.background[of_background == fold] = scores["background"]
-            for name in more:
-                result.others[name][of_others[name] == fold] = scores[f" {name}"]
-            result.best_rounds.append(rounds)
-            result.losses.append(losses)
-    return result
+            for score, (_, of_sample), mean in zip(scores, samples, means, strict=True):
+                score[of_sample == fold] = mean
+            best_rounds.append(rounds)
+            losses.append(curves)
+    others_scores = dict(zip(more, scores[2:], strict=True))
+    return FoldScores(scores[0], scores[1], others_scores, of_data, best_rounds, losses)
 
 
 def _train_members(
-    parts: Mapping[str, tuple[Floats, Floats]],
-    tests: Mapping[str, Floats],
+    training: tuple[Floats, Floats],
+    held: tuple[Floats, Floats],
+    tests: Sequence[Floats],
     settings: TreeSettings,
     first_seed: int,
     device: str,
     threads: int,
     advance: Any,
-) -> tuple[dict[str, Floats], list[int], dict[str, list[float]]]:
+) -> tuple[list[Floats], list[int], dict[str, list[float]]]:
     """Mean scores of all members of one fold, their best rounds, losses of the first."""
-    weight = len(parts["train"][0]) / len(parts["train"][1])
-    train = _labelled(*parts["train"], weight)
-    validation = _labelled(*parts["validation"], weight, train)
-    matrices = {name: xgboost.DMatrix(x) for name, x in tests.items()}
+    weight = len(training[0]) / len(training[1])
+    train = _label(*training, weight)
+    validation = _label(*held, weight, train)
+    matrices = [xgboost.DMatrix(x) for x in tests]
 
-    def member(i: int) -> tuple[dict[str, Floats], int, dict[str, Any]]:
+    def member(i: int) -> tuple[list[Floats], int, dict[str, Any]]:
         losses: dict[str, Any] = {}
         booster = train_booster(
             train, settings.rounds, None, seed=first_seed + i + 1, device=device,
             threads=1 if device == "cpu" else threads,
-            evals=[(train, "train")] * (i == 0) + [(validation, "validation")], losses=losses,
-            early_stopping_rounds=settings.early_stopping_rounds, max_depth=settings.max_depth,
-            learning_rate=settings.learning_rate, subsample=settings.subsample,
+            evals=[(train, "train")] * (i == 0) + [(validation, "validation")],
+            evals_result=losses, early_stopping_rounds=settings.early_stopping_rounds,
+            max_depth=settings.max_depth, learning_rate=settings.learning_rate,
+            subsample=settings.subsample,
         )  # fmt: skip
         best = booster.best_iteration + 1
-        scores = {
-            name: booster.predict(m, iteration_range=(0, best)).astype(np.float64)
-            for name, m in matrices.items()
-        }
+        scores = [booster.predict(m, iteration_range=(0, best)).astype("f8") for m in matrices]
         advance(1)
         return scores, best, losses
 
     with ThreadPoolExecutor(threads if device == "cpu" else 1) as pool:
-        done = list(pool.map(member, range(settings.members)))
-    mean = {name: np.mean([scores[name] for scores, _, _ in done], axis=0) for name in tests}
-    losses = {part: [float(x) for x in curve["logloss"]] for part, curve in done[0][2].items()}
-    return mean, [best for _, best, _ in done], losses
+        scores, rounds, losses = zip(*pool.map(member, range(settings.members)), strict=True)
+    means = [np.mean(of_members, axis=0) for of_members in zip(*scores, strict=True)]
+    curves = {part: [float(x) for x in curve["logloss"]] for part, curve in losses[0].items()}
+    return means, list(rounds), curves
 
 
-def _labelled(
+def _label(
     background: Floats, data: Floats, weight: float, reference: Any = None
 ) -> xgboost.QuantileDMatrix:
     return xgboost.QuantileDMatrix(
@@ -202,7 +192,7 @@ def _labelled(
     )
 
 
-def _folds(
+def _draw_folds(
     rows: NDArray[np.bool_], k: int, rng: np.random.Generator, copies_of: ArrayLike | None = None
 ) -> NDArray[np.int64]:
     """A fold for each of the rows that count, at random and equally full; -1 for the others."""
@@ -214,12 +204,6 @@ def _folds(
         n = len(different)
     folds[rows] = rng.permutation(np.arange(n) % k)[which]
     return folds
-
-
-def _rest(
-    of_background: NDArray[np.int64], of_data: NDArray[np.int64], *without: int
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    return ~np.isin(of_background, without), ~np.isin(of_data, without)
 
 
 def _table(values: ArrayLike, name: str, columns: int | None) -> Floats:

@@ -15,7 +15,7 @@ from fastjag.analyses.dimuon.config import DimuonConfig
 from fastjag.analyses.dimuon.pairs import WindowPairs
 from fastjag.analyses.dimuon.run import run
 from fastjag.analyses.dimuon.toys import CONFIG, search_events, toy_events, write_search
-from fastjag.models import flow_training
+from fastjag.models import resumable_training
 from fastjag.models.flow_training import Training
 from fastjag.models.fold_scores import TreeSettings
 from fastjag.statistics import significance
@@ -117,8 +117,8 @@ def test_an_interrupted_search_goes_on(tmp_path, monkeypatch):
     path.write_text(text.replace("epochs = 50", "epochs = 3"))
     config = DimuonConfig.read(path)
     whole = run(config, tmp_path / "whole", ["flow"], progress=False)
-    monkeypatch.setattr(flow_training, "_EVERY", -1.0)  # a checkpoint after every epoch
-    epoch, done = Training._epoch, []
+    monkeypatch.setattr(resumable_training, "_EVERY", -1.0)  # a checkpoint after every epoch
+    epoch, done = Training.train_epoch, []
 
     def interrupted(self):
         if len(done) == 2:
@@ -128,7 +128,7 @@ def test_an_interrupted_search_goes_on(tmp_path, monkeypatch):
 
     out = tmp_path / "out"
     with monkeypatch.context() as patch:
-        patch.setattr(Training, "_epoch", interrupted)
+        patch.setattr(Training, "train_epoch", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run(config, out, ["flow"], progress=False)
     checkpoint = out / "flow" / "training.pt"
