@@ -9,7 +9,7 @@ import uproot
 
 import fastjag as fj
 from fastjag.io import baskets, write_events
-from fastjag.io.baskets import Columns, Stored
+from fastjag.io.baskets import BranchColumns, Stored
 from fastjag.io.files import ReadError
 from fastjag.selection import Step, survivors
 
@@ -157,7 +157,7 @@ class TestAtFault:
                     counter = own[0] if counter == 0 else None
                     own.append(Stored(name, content.from_dtype, *places, [0, 3], counter))
                 stored.append(own[1])
-        columns = Columns(str(tmp_path / "a.root"), stored, 1)
+        columns = BranchColumns(str(tmp_path / "a.root"), stored, 1)
         found = columns.read(0, 3)
         columns.close()
         for i, n in enumerate(counts):

@@ -105,7 +105,7 @@ class TestWriting:
         path = tmp_path / f"m{suffix}"
         code = f"""
 import os, numpy as np
-from fastjag import matrixfile
+from fastjag.pyramid import matrixfile
 matrixfile._BAND_BYTES = {4 * COLUMNS * 4}
 def fill(row, band):
     if row >= 20:
@@ -173,7 +173,7 @@ write_matrix({str(path)!r}, ({ROWS}, {COLUMNS}), np.dtype("f4"), None, fingerpri
 
     def test_disk_runs_full(self, tmp_path, suffix, monkeypatch):
         path = tmp_path / f"m{suffix}"
-        writer = matrixfile._Npy if suffix == ".npy" else matrixfile._Hdf5
+        writer = matrixfile._NpyRows if suffix == ".npy" else matrixfile._Hdf5Rows
         append = writer.append
 
         def full(self, band):
@@ -255,9 +255,7 @@ class TestHdf5:
         write(tmp_path / "m.h5")
 
     def test_h5py_is_needed(self, tmp_path, monkeypatch):
-        from fastjag.core import arrays
-
-        monkeypatch.setattr(arrays, "find_spec", lambda module: None)
+        monkeypatch.setattr("fastjag.core.checks.find_spec", lambda module: None)
         with pytest.raises(ModuleNotFoundError, match=r"needs h5py, .*\[cli\]"):
             write(tmp_path / "m.h5")
 
