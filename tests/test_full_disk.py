@@ -15,7 +15,8 @@ from fastjag import io, toys
 from fastjag.analyses.common.tables import write_parquet
 from fastjag.analyses.convert import convert
 from fastjag.analyses.diphoton.events import Events
-from fastjag.analyses.rates import SectionWindow, write_csv
+from fastjag.analyses.rates.config import SectionWindow
+from fastjag.analyses.rates.tables import write_csv
 from fastjag.io.writer import write_tree
 from fastjag.pyramid.matrixfile import write_matrix
 from fastjag.reporting import plots

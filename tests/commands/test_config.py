@@ -11,13 +11,21 @@ from fastjag.analyses.common.config import show
 from fastjag.analyses.dimuon.config import DimuonFile
 from fastjag.analyses.diphoton.config import DiphotonConfig
 from fastjag.analyses.gammajet.config import GammaJetConfig
+from fastjag.analyses.jets.config import JetsConfig
+from fastjag.analyses.rates.config import RatesConfig
 from fastjag.commands import option
 from fastjag.core.settings import setting, settings
 
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("dimuon", DimuonFile), ("diphoton", DiphotonConfig), ("gammajet", GammaJetConfig)],
+    [
+        ("dimuon", DimuonFile),
+        ("diphoton", DiphotonConfig),
+        ("gammajet", GammaJetConfig),
+        ("jets", JetsConfig),
+        ("rates", RatesConfig),
+    ],
 )
 def test_show(name, kind):
     done = CliRunner().invoke(app, [name, "config", "--show"])

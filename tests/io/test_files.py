@@ -16,7 +16,7 @@ from fastjag.analyses.dimuon.config import DimuonConfig
 from fastjag.analyses.gammajet import toys as photon_toys
 from fastjag.analyses.gammajet.config import GammaJetConfig
 from fastjag.analyses.gammajet.run import run as run_gammajet
-from fastjag.analyses.jets import JetReader
+from fastjag.analyses.jets.reading import JetReader
 from fastjag.analyses.rates.count import count
 from fastjag.io.files import find_files, identity
 from fastjag.selection import Step, survivors

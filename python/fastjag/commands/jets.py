@@ -8,6 +8,14 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from fastjag.analyses.jets.config import (
+    MODELS,
+    JetsConfig,
+    JetSelection,
+    TensorsConfig,
+    TrackSelection,
+    TrainConfig,
+)
 from fastjag.commands import (
     App,
     DeviceOption,
@@ -16,7 +24,9 @@ from fastjag.commands import (
     SkipOption,
     StepOption,
     ThreadsOption,
+    add_config,
     console,
+    option,
     remark,
     step_of,
 )
@@ -27,15 +37,10 @@ app = App(
     no_args_is_help=True,
 )
 
-CollectionOption = Annotated[str, typer.Option("--jets", help="AK4, or AK8 of PFNano.")]
-PtOption = Annotated[float, typer.Option(help="Jet pt above this [GeV].")]
-EtaOption = Annotated[float, typer.Option(help="Jet |eta| below this.")]
-SeedOption = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
-
-
-@app.callback()
-def _group() -> None:
-    pass
+CollectionOption = Annotated[str, option(JetSelection, "jets", "--jets")]
+PtOption = Annotated[float, option(JetSelection, "min_pt", "--min-pt")]
+EtaOption = Annotated[float, option(JetSelection, "max_abs_eta", "--max-abs-eta")]
+SeedOption = Annotated[int, option(TrainConfig, "seed")]
 
 
 def _show(title: str, counts: dict[str, int]) -> None:
@@ -75,7 +80,7 @@ def ntuple(
     compression: Annotated[str, typer.Option(help="zlib, lz4, zstd or none.")] = "zlib",
 ) -> None:
     """PFNano files as one JetNtuple-format file, a row per jet."""
-    from fastjag.analyses.jets import to_jetntuple
+    from fastjag.analyses.jets.ntuple import to_jetntuple
 
     to_jetntuple(files, path, copies=copies, seed=seed, compression=compression)
     console.print(f"{path}", soft_wrap=True)
@@ -85,23 +90,20 @@ def ntuple(
 def shapes(
     files: FilesArgument,
     out: OutOption = Path("jet-shapes"),
-    jets: CollectionOption = "AK4",
-    min_pt: PtOption = 0.0,
-    max_abs_eta: EtaOption = float("inf"),
-    gen: Annotated[
-        bool, typer.Option("--gen", help="Gen particles as well (JetNtuple of simulation).")
-    ] = False,
+    jets: CollectionOption = JetSelection.jets,
+    min_pt: PtOption = JetSelection.min_pt,
+    max_abs_eta: EtaOption = JetSelection.max_abs_eta,
+    gen: Annotated[bool, option(JetSelection, "gen", "--gen")] = False,
     step: StepOption = "50 MB",
     skip_errors: SkipOption = False,
     threads: ThreadsOption = None,
 ) -> None:
     """Spectra, multiplicities, girth, pTD, widths and mean images by flavour; dijet mass."""
-    from fastjag.analyses.jets import JetsConfig, JetSelection
     from fastjag.analyses.jets.run import run
 
-    selection = JetSelection(jets, min_pt, max_abs_eta, gen)
-    config = JetsConfig(selection, step=step_of(step), skip_errors=skip_errors)
-    result = run("shapes", files, out, config, threads=threads)
+    selection = JetSelection(jets=jets, min_pt=min_pt, max_abs_eta=max_abs_eta, gen=gen)
+    result = run("shapes", files, out, JetsConfig(selection=selection), step=step_of(step),
+                 skip_errors=skip_errors, threads=threads)  # fmt: skip
     _show("Jets", result.counts)
     console.print(f"{result.seconds:.2f} s; results in {out}", soft_wrap=True)
 
@@ -110,27 +112,26 @@ def shapes(
 def tensors(
     files: FilesArgument,
     out: OutOption = Path("jet-tensors"),
-    format: Annotated[str, typer.Option(help="hdf5, parquet or npz.")] = "hdf5",
-    jets: CollectionOption = "AK4",
-    min_pt: PtOption = 0.0,
-    max_abs_eta: EtaOption = float("inf"),
-    candidates: Annotated[int, typer.Option(min=1, help="Slots for constituents.")] = 100,
-    tracks: Annotated[int, typer.Option(min=1, help="Slots for charged constituents.")] = 60,
-    vertices: Annotated[int, typer.Option(min=1, help="Slots for secondary vertices.")] = 5,
-    images: Annotated[bool, typer.Option("--images", help="33 x 33 images as well.")] = False,
+    format: Annotated[str, option(TensorsConfig, "format")] = TensorsConfig.format,
+    jets: CollectionOption = JetSelection.jets,
+    min_pt: PtOption = JetSelection.min_pt,
+    max_abs_eta: EtaOption = JetSelection.max_abs_eta,
+    candidates: Annotated[int, option(TensorsConfig, "candidates")] = TensorsConfig.candidates,
+    tracks: Annotated[int, option(TensorsConfig, "tracks")] = TensorsConfig.tracks,
+    vertices: Annotated[int, option(TensorsConfig, "vertices")] = TensorsConfig.vertices,
+    images: Annotated[bool, option(TensorsConfig, "images", "--images")] = False,
     step: StepOption = "50 MB",
     skip_errors: SkipOption = False,
 ) -> None:
     """Zero-padded features of the leading constituents, tracks and vertices, for training."""
-    from fastjag.analyses.jets import JetsConfig, JetSelection
-    from fastjag.analyses.jets.config import TensorsConfig
     from fastjag.analyses.jets.run import run
 
     config = JetsConfig(
-        JetSelection(jets, min_pt, max_abs_eta), step=step_of(step), skip_errors=skip_errors,
-        tensors=TensorsConfig(format, candidates, tracks, vertices, images),
+        selection=JetSelection(jets=jets, min_pt=min_pt, max_abs_eta=max_abs_eta),
+        tensors=TensorsConfig(format=format, candidates=candidates, tracks=tracks,
+                              vertices=vertices, images=images),
     )  # fmt: skip
-    written = run("tensors", files, out, config)
+    written = run("tensors", files, out, config, step=step_of(step), skip_errors=skip_errors)
     for skipped in written["skipped"]:
         remark("skipped", f"{skipped['file']}: {skipped['reason']}")
     console.print(
@@ -143,26 +144,24 @@ def tensors(
 def tracks(
     files: FilesArgument,
     out: OutOption = Path("jet-tracks"),
-    jets: Annotated[str, typer.Option(help="Collection of the jets.")] = "Jet",
-    tracks: Annotated[str, typer.Option(help="Collection of the tracks.")] = "PFCands",
-    dxy: Annotated[str, typer.Option(help="Their column of d_xy [cm].")] = "d0",
-    weight: Annotated[
-        str | None, typer.Option(help="Event branch of weights. Default: genWeight, if there.")
-    ] = None,
-    radius: Annotated[float, typer.Option(help="Tracks with delta_r below this.")] = 0.5,
-    min_pt: PtOption = 0.0,
-    min_track_pt: Annotated[float, typer.Option(help="Track pt above this [GeV].")] = 0.0,
+    jets: Annotated[str, option(TrackSelection, "jets")] = TrackSelection.jets,
+    tracks: Annotated[str, option(TrackSelection, "tracks")] = TrackSelection.tracks,
+    dxy: Annotated[str, option(TrackSelection, "dxy")] = TrackSelection.dxy,
+    weight: Annotated[str | None, option(TrackSelection, "weight")] = None,
+    radius: Annotated[float, option(TrackSelection, "radius")] = TrackSelection.radius,
+    min_pt: PtOption = TrackSelection.min_jet_pt,
+    min_track_pt: Annotated[float, option(TrackSelection, "min_track_pt")] = 0.0,
     step: StepOption = "100 MB",
     skip_errors: SkipOption = False,
     threads: ThreadsOption = None,
 ) -> None:
     """The d_xy spectrum of tracks in jets and elsewhere, by flavour of the jets."""
-    from fastjag.analyses.jets import JetsConfig, TrackSelection
     from fastjag.analyses.jets.run import run
 
-    selection = TrackSelection(jets, tracks, dxy, weight, radius, min_pt, min_track_pt)
-    config = JetsConfig(tracks=selection, step=step_of(step), skip_errors=skip_errors)
-    result = run("tracks", files, out, config, threads=threads)
+    selection = TrackSelection(jets=jets, tracks=tracks, dxy=dxy, weight=weight, radius=radius,
+                               min_jet_pt=min_pt, min_track_pt=min_track_pt)  # fmt: skip
+    result = run("tracks", files, out, JetsConfig(tracks=selection), step=step_of(step),
+                 skip_errors=skip_errors, threads=threads)  # fmt: skip
     _show("Tracks", result.counts)
     console.print(f"{result.seconds:.2f} s; results in {out}", soft_wrap=True)
 
@@ -171,25 +170,22 @@ def tracks(
 def train(
     source: Annotated[Path, typer.Argument(metavar="TENSORS", help="What `jets tensors` wrote.")],
     out: OutOption = Path("jet-tagger"),
-    target: Annotated[str, typer.Option(help="quark (against gluon) or b.")] = "quark",
+    target: Annotated[str, option(TrainConfig, "target")] = TrainConfig.target,
     models: Annotated[
         list[str] | None, typer.Option(help="XGBoost or DeepSets; repeat. Default: both.")
     ] = None,
-    max_jets: Annotated[int | None, typer.Option(min=1, help="Use the first so many.")] = None,
-    epochs: Annotated[int, typer.Option(min=1, help="Of DeepSets.")] = 10,
-    rounds: Annotated[int, typer.Option(min=1, help="Of XGBoost.")] = 300,
-    seed: SeedOption = 0,
+    max_jets: Annotated[int | None, option(TrainConfig, "max_jets")] = None,
+    epochs: Annotated[int, option(TrainConfig, "epochs")] = TrainConfig.epochs,
+    rounds: Annotated[int, option(TrainConfig, "rounds")] = TrainConfig.rounds,
+    seed: SeedOption = TrainConfig.seed,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
 ) -> None:
     """Taggers from padded tensors, tested on events they have not seen."""
-    from fastjag.analyses.jets import JetsConfig
-    from fastjag.analyses.jets.config import MODELS, TrainConfig
     from fastjag.analyses.jets.run import run
 
-    config = TrainConfig(
-        target, tuple(models or MODELS), max_jets, epochs=epochs, rounds=rounds, seed=seed
-    )
+    config = TrainConfig(target=target, models=tuple(models or MODELS), max_jets=max_jets,
+                         epochs=epochs, rounds=rounds, seed=seed)  # fmt: skip
     result = run("train", str(source), out, JetsConfig(train=config), device=device,
                  threads=threads)  # fmt: skip
     for name, tagger in result.models.items():
@@ -208,3 +204,6 @@ def demo(
     from fastjag.analyses.jets import toys
 
     toys.demo(out, jets, seed, told=lambda text: console.print(text, soft_wrap=True))
+
+
+add_config(app, "jets", "JetsConfig")

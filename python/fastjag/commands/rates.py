@@ -8,22 +8,29 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from fastjag.commands import App, FilesArgument, OutOption, StepOption, console, remark, step_of
+from fastjag.analyses.rates.config import RatesConfig, SectionWindow, Target
+from fastjag.commands import (
+    App,
+    FilesArgument,
+    OutOption,
+    StepOption,
+    add_config,
+    console,
+    option,
+    remark,
+    step_of,
+)
 
 if TYPE_CHECKING:
-    from fastjag.analyses.rates import RatesResult
+    from fastjag.analyses.rates.results import RatesResult
 
 app = App(
     help="Trigger rates from NanoAOD files or by hand, and how they grow with pileup.",
     no_args_is_help=True,
 )
-PileupOption = Annotated[
-    float | None, typer.Option("--at", help="Pileup for which rates are predicted.")
-]
-BunchesOption = Annotated[
-    float | None, typer.Option(help="Colliding bunches to which rates are scaled.")
-]
-FactorOption = Annotated[float, typer.Option(help="Another factor of the prediction.")]
+PileupOption = Annotated[float | None, option(Target, "pileup", "--at")]
+BunchesOption = Annotated[float | None, option(Target, "bunches")]
+FactorOption = Annotated[float, option(Target, "factor")]
 
 
 @app.command(
@@ -43,25 +50,23 @@ def count(
         Path | None,
         typer.Option(help="CSV of windows: run, first, last, pileup, prescale, bunches, trigger."),
     ] = None,
-    golden: Annotated[Path | None, typer.Option(help="Golden JSON of certified sections.")] = None,
-    dead_time: Annotated[float, typer.Option(help="Share of the time without trigger.")] = 0.0,
+    golden: Annotated[Path | None, option(RatesConfig, "golden")] = None,
+    dead_time: Annotated[float, option(RatesConfig, "dead_time")] = RatesConfig.dead_time,
     at: PileupOption = None,
     bunches: BunchesOption = None,
-    factor: FactorOption = 1.0,
+    factor: FactorOption = Target.factor,
     step: StepOption = "100 MB",
     out: OutOption = Path("rates"),
 ) -> None:
     """Counts of trigger bits per luminosity section, rates with errors, rate against pileup."""
-    from fastjag.analyses.rates import RatesConfig, SectionWindow, Target, read_windows
     from fastjag.analyses.rates.run import run
+    from fastjag.analyses.rates.tables import read_windows
 
     chosen = [SectionWindow.parse(text) for text in window or []]
     chosen += read_windows(windows) if windows else []
-    config = RatesConfig(
-        tuple(trigger), tuple(chosen) or None, golden, dead_time, Target(at, bunches, factor),
-        step_of(step),
-    )  # fmt: skip
-    _show(run(files, out, config), out)
+    config = RatesConfig(trigger=tuple(trigger), golden=None if golden is None else str(golden), dead_time=dead_time,
+                         target=Target(pileup=at, bunches=bunches, factor=factor))  # fmt: skip
+    _show(run(files, out, config, windows=chosen, step=step_of(step)), out)
 
 
 @app.command(epilog="Example: fastjag rates fit rates.csv --at 50 --out rates")
@@ -75,14 +80,13 @@ def fit(
     ],
     at: PileupOption = None,
     bunches: BunchesOption = None,
-    factor: FactorOption = 1.0,
+    factor: FactorOption = Target.factor,
     out: OutOption = Path("rates"),
 ) -> None:
     """The same from a table of rates, for example entered by hand from a monitoring page."""
-    from fastjag.analyses.rates import RatesConfig, Target
     from fastjag.analyses.rates.run import run
 
-    config = RatesConfig(target=Target(at, bunches, factor))
+    config = RatesConfig(target=Target(pileup=at, bunches=bunches, factor=factor))
     _show(run(table, out, config, start="fit"), out)
 
 
@@ -114,3 +118,6 @@ def _show(result: RatesResult, out: Path) -> None:
     for note in result.notes:
         remark("note", note)
     console.print(f"results in {out}", soft_wrap=True)
+
+
+add_config(app, "rates", "RatesConfig")

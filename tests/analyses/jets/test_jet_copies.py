@@ -5,9 +5,11 @@ import pytest
 import uproot
 from jet_samples import FEW, events_file, jet_folder, tiny_events, write_tiny  # noqa: F401
 
-from fastjag.analyses.jets import JetReader, JetSelection, read_tensors, tagging, to_jetntuple
-from fastjag.analyses.jets.config import TensorsConfig, TrainConfig
-from fastjag.analyses.jets.results import JetTable
+from fastjag.analyses.jets import tagging
+from fastjag.analyses.jets.config import JetSelection, TensorsConfig, TrainConfig
+from fastjag.analyses.jets.ntuple import to_jetntuple
+from fastjag.analyses.jets.reading import JetReader
+from fastjag.analyses.jets.results import JetTable, read_tensors
 from fastjag.analyses.jets.tensors import tensors
 from fastjag.analyses.jets.train import train
 from fastjag.io.files import ReadError
@@ -76,7 +78,7 @@ def test_copies_teach_nothing(jet_folder, tmp_path):  # noqa: F811
     path = write_jets(jet_folder / "few.root", 300, seed=9, format="pfnano", parameters=FEW,
                       compression="none")  # fmt: skip
     copied = to_jetntuple(path, tmp_path / "c.root", copies=15, seed=2, compression="none")
-    tensors(JetReader(copied), tmp_path / "t", TensorsConfig("hdf5", 12, 2, 1))
+    tensors(JetReader(copied), tmp_path / "t", TensorsConfig(candidates=12, tracks=2, vertices=1))
     table = read_tensors(tmp_path / "t")
     columns = dict(table.columns)
     # Of a jet and all its copies: by a number that they share.

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastjag.analyses.jets import JetSelection, TrackSelection
+from fastjag.analyses.jets.config import JetSelection, TrackSelection
 from fastjag.analyses.jets.observables import IMAGE_PIXELS, images
 from fastjag.analyses.jets.reading import JetBatch
 from fastjag.io import Source

@@ -14,27 +14,16 @@ from jet_samples import FEW, N_JETS, events_file, jet_folder, rows_file, write_t
 
 import fastjag as fj
 from fastjag import toys
-from fastjag.analyses.jets import (
-    FEATURES,
-    IMPACT_FEATURES,
-    JetReader,
-    JetSelection,
-    TrackSelection,
-    images,
-    in_jets,
-    particle_features,
-    read_tensors,
-    report,
-    substructure,
-    tagging,
-    to_jetntuple,
-)
-from fastjag.analyses.jets.config import TensorsConfig, TrainConfig
-from fastjag.analyses.jets.reading import JetBatch
-from fastjag.analyses.jets.results import JetTable
+from fastjag.analyses.jets import report, tagging
+from fastjag.analyses.jets.config import JetSelection, TensorsConfig, TrackSelection, TrainConfig
+from fastjag.analyses.jets.features import FEATURES, IMPACT_FEATURES, particle_features
+from fastjag.analyses.jets.ntuple import to_jetntuple
+from fastjag.analyses.jets.observables import images, substructure
+from fastjag.analyses.jets.reading import JetBatch, JetReader
+from fastjag.analyses.jets.results import JetTable, read_tensors
 from fastjag.analyses.jets.shapes import _AXES, dijet_mass, shapes
 from fastjag.analyses.jets.tensors import tensors
-from fastjag.analyses.jets.tracks import tracks
+from fastjag.analyses.jets.tracks import in_jets, tracks
 from fastjag.analyses.jets.train import train
 from fastjag.io import ReadError, Source
 from fastjag.jagged import Jagged
@@ -154,7 +143,7 @@ class TestTensors:
     @pytest.mark.parametrize("format", ["hdf5", "parquet", "npz"])
     def test_files_of_all_formats(self, events_file, tmp_path, format):  # noqa: F811
         (tmp_path / "jets.h5").write_text("of an earlier run")
-        config = TensorsConfig(format, 12, 6, 2, images=True)
+        config = TensorsConfig(format=format, candidates=12, tracks=6, vertices=2, images=True)
         written = tensors(JetReader(events_file, step=100), tmp_path, config)  # fmt: skip
         names = {"hdf5": "jets.h5", "parquet": "jets.parquet"}.get(format)
         found = sorted(p.name for p in tmp_path.iterdir())
@@ -294,7 +283,7 @@ class TestTaggers:
         path = write_jets(
             jet_folder / "train.root", 1500, seed=8, parameters=FEW, compression="none"
         )
-        tensors(JetReader(path), tmp_path, TensorsConfig("hdf5", 20, 2, 1))
+        tensors(JetReader(path), tmp_path, TensorsConfig(candidates=20, tracks=2, vertices=1))
         table = read_tensors(tmp_path)
         result = train(table, TrainConfig(epochs=2, rounds=6, slots=8), threads=1)
         for name, chance in (("XGBoost", 0.62), ("DeepSets", 0.55)):
@@ -312,9 +301,9 @@ class TestTaggers:
         with pytest.raises(ValueError, match="0 quark and 50 gluon jets; training needs 20"):
             train(table)
         with pytest.raises(ValueError, match="b jets need the column fj_hadron_flavour"):
-            train(table, TrainConfig("b"))
+            train(table, TrainConfig(target="b"))
         with pytest.raises(ValueError, match="target must be 'quark' or 'b', got 'top'"):
-            TrainConfig("top")
+            TrainConfig(target="top")
 
 
 def test_real_file_as_jetntuple_through_the_chain(real_data, tmp_path):

@@ -9,15 +9,10 @@ from hypothesis import strategies as st
 from jet_samples import N_JETS, events_file, jet_folder, rows_file, write_tiny  # noqa: F401
 
 import fastjag as fj
-from fastjag.analyses.jets import (
-    JetReader,
-    JetSelection,
-    regroup,
-    substructure,
-    tensor,
-    whole_events,
-)
-from fastjag.analyses.jets.reading import JetBatch, charge_of
+from fastjag.analyses.jets.config import JetSelection
+from fastjag.analyses.jets.features import tensor
+from fastjag.analyses.jets.observables import substructure
+from fastjag.analyses.jets.reading import JetBatch, JetReader, charge_of, regroup, whole_events
 from fastjag.io import ReadError, Source
 from fastjag.jagged import Jagged
 from fastjag.toys.jetfiles import write_rows

@@ -3,19 +3,11 @@
 import numpy as np
 import pytest
 
-from fastjag.analyses.rates import (
-    SECTION_SECONDS,
-    Counts,
-    PileupFit,
-    Rate,
-    SectionWindow,
-    fit_pileup,
-    measure,
-    rate_of,
-    read_rates,
-    read_windows,
-    write_csv,
-)
+from fastjag.analyses.rates.config import SectionWindow
+from fastjag.analyses.rates.fit import fit_pileup
+from fastjag.analyses.rates.rates import SECTION_SECONDS, Counts, Rate, measure, rate_of
+from fastjag.analyses.rates.results import PileupFit
+from fastjag.analyses.rates.tables import read_rates, read_windows, write_csv
 
 
 class TestRateOf:

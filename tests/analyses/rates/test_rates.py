@@ -11,18 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rate_samples import invoke, write_events
 
-from fastjag.analyses.rates import (
-    SECTION_SECONDS,
-    Rate,
-    SectionWindow,
-    fit_pileup,
-    measure,
-    rate_of,
-    read_rates,
-    read_windows,
-    write_csv,
-)
+from fastjag.analyses.rates.config import SectionWindow
 from fastjag.analyses.rates.count import _Totals, count
+from fastjag.analyses.rates.fit import fit_pileup
+from fastjag.analyses.rates.rates import SECTION_SECONDS, Rate, measure, rate_of
+from fastjag.analyses.rates.tables import read_rates, read_windows, write_csv
 from fastjag.io.files import ReadError
 from fastjag.selection import LumiMask
 from fastjag.toys.triggers import write_triggers

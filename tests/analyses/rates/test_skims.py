@@ -7,15 +7,10 @@ import numpy as np
 import pytest
 from rate_samples import invoke, write_events
 
-from fastjag.analyses.rates import (
-    SECTION_SECONDS,
-    Counts,
-    SectionWindow,
-    Target,
-    measure,
-    read_rates,
-)
+from fastjag.analyses.rates.config import SectionWindow, Target
 from fastjag.analyses.rates.count import count
+from fastjag.analyses.rates.rates import SECTION_SECONDS, Counts, measure
+from fastjag.analyses.rates.tables import read_rates
 from fastjag.io.files import ReadError
 from fastjag.selection import LumiMask
 

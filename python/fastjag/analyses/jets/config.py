@@ -2,88 +2,70 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from fastjag.core.settings import setting, settings
 
-from fastjag.core.checks import at_least, one_of, real
-
-COLLECTIONS = ("AK4", "AK8")
 MODELS = ("XGBoost", "DeepSets")
 #: Signal and background of each target.
 TARGETS = {"quark": ("quark", "gluon"), "b": ("b", "other")}
 
 
-@dataclass(frozen=True)
+@settings
 class JetSelection:
     """Which jets are read, and what of them."""
 
-    jets: str = "AK4"  #: or AK8 (PFNano)
-    min_pt: float = 0.0  #: GeV
-    max_abs_eta: float = float("inf")
-    gen: bool = False  #: gen particles as well (JetNtuple of simulation)
-
-    def __post_init__(self) -> None:
-        one_of("jets", self.jets, COLLECTIONS)
-        real("min_pt", self.min_pt, least=0)
-        real("max_abs_eta", self.max_abs_eta, above=0, finite=False)
+    jets: str = setting("AK4, or AK8 of PFNano.", default="AK4", one_of=("AK4", "AK8"))
+    min_pt: float = setting("Jet pt above this [GeV].", default=0.0, least=0)
+    max_abs_eta: float = setting(
+        "Jet |eta| below this.", default=float("inf"), above=0, finite=False
+    )
+    gen: bool = setting("Gen particles as well (JetNtuple of simulation).", default=False)
 
 
-@dataclass(frozen=True)
+@settings
 class TrackSelection:
     """Which collections, which jets and which tracks."""
 
-    jets: str = "Jet"
-    tracks: str = "PFCands"
-    dxy: str = "d0"  #: column of the tracks [cm]
-    weight: str | None = None  #: event branch; default: genWeight where there is one
-    radius: float = 0.5
-    min_jet_pt: float = 0.0  #: GeV
-    min_track_pt: float = 0.0  #: GeV
-
-    def __post_init__(self) -> None:
-        real("radius", self.radius, above=0)
-        real("min_jet_pt", self.min_jet_pt, least=0)
-        real("min_track_pt", self.min_track_pt, least=0)
+    jets: str = setting("Collection of the jets.", default="Jet")
+    tracks: str = setting("Collection of the tracks.", default="PFCands")
+    dxy: str = setting("Their column of d_xy [cm].", default="d0")
+    weight: str | None = setting(
+        "Event branch of weights. Default: genWeight, if there.", default=None
+    )
+    radius: float = setting("Tracks with delta_r below this.", default=0.5, above=0)
+    min_jet_pt: float = setting("Jet pt above this [GeV].", default=0.0, least=0)
+    min_track_pt: float = setting("Track pt above this [GeV].", default=0.0, least=0)
 
 
-@dataclass(frozen=True)
+@settings
 class TensorsConfig:
     """Padded tensors; slots per jet as in CERN open data record 12102 (HiggsToBB)."""
 
-    format: str = "hdf5"  #: or parquet, npz
-    candidates: int = 100  #: slots for constituents
-    tracks: int = 60  #: slots for charged constituents
-    vertices: int = 5  #: slots for secondary vertices
-    images: bool = False  #: 33 x 33 pixels as well
+    format: str = setting("hdf5, parquet or npz.", default="hdf5")
+    candidates: int = setting("Slots for constituents.", default=100, least=1)
+    tracks: int = setting("Slots for charged constituents.", default=60, least=1)
+    vertices: int = setting("Slots for secondary vertices.", default=5, least=1)
+    images: bool = setting("33 x 33 images as well.", default=False)
 
 
-@dataclass(frozen=True)
+@settings
 class TrainConfig:
     """Taggers, and on what they are trained and tested."""
 
-    target: str = "quark"  #: against gluon; or b
-    models: tuple[str, ...] = MODELS
-    max_jets: int | None = None  #: the first so many
-    test: float = 0.25  #: share of the events that are held out
-    epochs: int = 10  #: of DeepSets
-    rounds: int = 300  #: of XGBoost
-    slots: int = 40  #: leading candidates that DeepSets sees
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        one_of("target", self.target, tuple(TARGETS))
-        for name in self.models:
-            one_of("models", name, MODELS)
-        at_least("epochs", self.epochs, 1)
-        at_least("rounds", self.rounds, 1)
+    target: str = setting("quark (against gluon) or b.", default="quark", one_of=tuple(TARGETS))
+    models: tuple[str, ...] = setting("XGBoost or DeepSets.", default=MODELS, one_of=MODELS)
+    max_jets: int | None = setting("Use the first so many.", default=None, least=1)
+    test: float = setting("Share of the events for tests.", default=0.25, above=0, below=1)
+    epochs: int = setting("Epochs of DeepSets.", default=10, least=1)
+    rounds: int = setting("Rounds of XGBoost.", default=300, least=1)
+    slots: int = setting("Leading candidates that DeepSets sees.", default=40, least=1)
+    seed: int = setting("Seed of everything random.", default=0, least=0)
 
 
-@dataclass(frozen=True)
+@settings
 class JetsConfig:
     """What the stages of :mod:`fastjag.analyses.jets.run` do."""
 
-    selection: JetSelection = JetSelection()
-    tracks: TrackSelection = TrackSelection()
-    tensors: TensorsConfig = TensorsConfig()
-    train: TrainConfig = TrainConfig()
-    step: int | str = "50 MB"
-    skip_errors: bool = False  #: leave out unreadable files
+    selection: JetSelection = setting("Jets of shapes and tensors.", default=JetSelection())
+    tracks: TrackSelection = setting("Tracks in jets.", default=TrackSelection())
+    tensors: TensorsConfig = setting("Padded tensors.", default=TensorsConfig())
+    train: TrainConfig = setting("Taggers.", default=TrainConfig())

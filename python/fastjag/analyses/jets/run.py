@@ -28,6 +28,8 @@ def run(
     out: str | os.PathLike[str],
     config: JetsConfig,
     *,
+    step: int | str = "50 MB",
+    skip_errors: bool = False,
     device: str = "cpu",
     threads: int | None = None,
 ) -> Any:
@@ -37,8 +39,8 @@ def run(
     of "tensors" what ``tensors.json`` holds.
     """
     one_of("stage", stage, STAGES)
-    on_error = "skip" if config.skip_errors else "raise"
-    options: dict[str, Any] = {"step": config.step, "on_error": on_error}
+    on_error = "skip" if skip_errors else "raise"
+    options: dict[str, Any] = {"step": step, "on_error": on_error}
     if stage == "tensors":
         return tensors(JetReader(source, config.selection, **options), out, config.tensors)
     result: Any

@@ -23,13 +23,14 @@ def demo(out: Path, n_jets: int, seed: int, told: Callable[[str], None]) -> None
         for format in ("jetntuple", "pfnano")
     )  # fmt: skip
     told(f"{n_jets:,} toy jets in {rows} and {events}")
-    run("shapes", rows, out / "shapes", JetsConfig(JetSelection(gen=True)))
+    run("shapes", rows, out / "shapes", JetsConfig(selection=JetSelection(gen=True)))
     told(f"shapes, images, dijet masses: {out}/shapes/report.html")
     run("tracks", events, out / "tracks", JetsConfig())
     told(f"impact parameters of tracks: {out}/tracks/report.html")
     for target, source in (("quark", rows), ("b", events)):
         run("tensors", source, out / f"tensors-{target}", JetsConfig())
-        config = JetsConfig(train=TrainConfig(target, epochs=3, rounds=40, slots=16, seed=seed))
-        tagging = run("train", out / f"tensors-{target}", out / f"tagger-{target}", config)
+        train = TrainConfig(target=target, epochs=3, rounds=40, slots=16, seed=seed)
+        tagging = run("train", out / f"tensors-{target}", out / f"tagger-{target}",
+                      JetsConfig(train=train))  # fmt: skip
         scores = ", ".join(f"{name} {tagger['auc']:.3f}" for name, tagger in tagging.models.items())
         told(f"{target} tagger, area under the curve: {scores}: {out}/tagger-{target}/report.html")

@@ -1,35 +1,16 @@
 """Trigger rates: counts per luminosity section, rates with errors, rate against pileup.
 
-    from fastjag.analyses.rates import Target, fit, measure
+    from fastjag.analyses.rates.config import SectionWindow
     from fastjag.analyses.rates.count import count
+    from fastjag.analyses.rates.fit import fit_pileup
+    from fastjag.analyses.rates.rates import measure
 
-    rates = measure(count("data/*.root", ["HLT_Photon30EB"]))
+    counts = count("data/*.root", ["HLT_Photon30EB"])
+    rates = measure(counts, [SectionWindow(355892, 16, 100, pileup=32)])
+    fit_pileup(rates, intercept=False).predict(50)
 
-``config`` settings and windows of sections; ``run`` the stages, of which ``count`` counts trigger
-bits and ``fit`` fits rates against pileup; ``rates`` rates and their errors; ``pileup`` the lines that
-are fitted; ``tables`` rates and windows as CSV; ``results`` what ``pictures`` and ``report`` see;
-``toys`` runs of known rates.
+Stages, each the function of that name in the module of that name: count, fit. ``run`` runs them,
+``results`` is what they leave, ``config`` what they are told, ``report`` the page with its ``pictures``.
+``rates`` has counts and rates in windows of sections, ``tables`` rates and windows as CSV, ``toys``
+runs of known rates.
 """
-
-from fastjag.analyses.rates.config import RatesConfig, SectionWindow, Target
-from fastjag.analyses.rates.fit import fit_pileup
-from fastjag.analyses.rates.rates import SECTION_SECONDS, Counts, Rate, measure, rate_of
-from fastjag.analyses.rates.results import PileupFit, RatesResult
-from fastjag.analyses.rates.tables import read_rates, read_windows, write_csv
-
-__all__ = [
-    "SECTION_SECONDS",
-    "Counts",
-    "PileupFit",
-    "Rate",
-    "RatesConfig",
-    "RatesResult",
-    "SectionWindow",
-    "Target",
-    "fit_pileup",
-    "measure",
-    "rate_of",
-    "read_rates",
-    "read_windows",
-    "write_csv",
-]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 
 import numpy as np
 
-from fastjag.core.checks import real
+from fastjag.core.settings import File, setting, settings
 
 
 @dataclass(frozen=True)
@@ -58,27 +57,24 @@ class SectionWindow:
         return f"{self.run}" + (f":{self.first}-{self.last}" if self.first is not None else "")
 
 
-@dataclass(frozen=True)
+@settings
 class Target:
     """Conditions for which rates are predicted."""
 
-    pileup: float | None = None
-    bunches: float | None = None
-    factor: float = 1.0  #: anything else that multiplies rates, such as another prescale
-
-    def __post_init__(self) -> None:
-        for name in ("pileup", "bunches", "factor"):
-            if getattr(self, name) is not None:
-                real(name, getattr(self, name), above=0)
+    pileup: float | None = setting("Pileup for which rates are predicted.", default=None, above=0)
+    bunches: float | None = setting(
+        "Colliding bunches to which rates are scaled.", default=None, above=0
+    )
+    factor: float = setting("Another factor of the prediction.", default=1.0, above=0)
 
 
-@dataclass(frozen=True)
+@settings
 class RatesConfig:
     """What is counted, and how counts become rates and predictions."""
 
-    triggers: tuple[str, ...] = ()  #: branches or patterns
-    windows: tuple[SectionWindow, ...] | None = None  #: default: every run of the files
-    golden: str | os.PathLike[str] | None = None  #: golden JSON of certified sections
-    dead_time: float = 0.0  #: share of the time without trigger
-    target: Target = Target()
-    step: int | str = "100 MB"
+    trigger: tuple[str, ...] = setting(
+        "Trigger branches or patterns ('HLT_Mu*').", default=(), empty=True
+    )
+    golden: File | None = setting("Golden JSON of certified sections.", default=None)
+    dead_time: float = setting("Share of the time without trigger.", default=0.0)
+    target: Target = setting("Conditions for which rates are predicted.", default=Target())

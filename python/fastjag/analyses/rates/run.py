@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
-from fastjag.analyses.rates.config import RatesConfig
+from fastjag.analyses.rates.config import RatesConfig, SectionWindow
 from fastjag.analyses.rates.count import count
 from fastjag.analyses.rates.fit import fit
 from fastjag.analyses.rates.rates import measure, rate_of
@@ -27,12 +28,14 @@ def run(
     config: RatesConfig,
     *,
     start: str = "count",
+    windows: Sequence[SectionWindow] = (),
+    step: int | str = "100 MB",
     progress: bool | None = None,
     **about: Any,
 ) -> RatesResult:
     """Count triggers in files, or ``start`` with "fit" and a CSV of rates; fit them, and write all
-    to ``out`` (:func:`fastjag.analyses.rates.report.write`). ``about`` is what the settings in the
-    report say besides.
+    to ``out`` (:func:`fastjag.analyses.rates.report.write`). Rates are those of ``windows``, or of
+    every run of the files; ``about`` is what the settings in the report say besides.
     """
     one_of("start", start, STAGES)
     needs("mplhep", "plots")
@@ -44,8 +47,8 @@ def run(
             settings: dict[str, Any] = {"table": source}
         else:
             golden = None if config.golden is None else LumiMask(config.golden)
-            counts = count(source, config.triggers, step=config.step, progress=progress)
-            rates = measure(counts, config.windows, golden=golden, dead_time=config.dead_time)
+            counts = count(source, config.trigger, step=step, progress=progress)
+            rates = measure(counts, windows or None, golden=golden, dead_time=config.dead_time)
             result = fit(rates, config.target, counts)
             settings = {"files": counts.files, "golden": config.golden,
                         "dead time": config.dead_time}  # fmt: skip

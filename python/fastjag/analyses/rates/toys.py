@@ -34,5 +34,5 @@ def demo(
             files.append(Path(out) / path.name)
             windows.append(SectionWindow(number, pileup=float(pileup.mean()), bunches=2400))
         write_csv(directory / "windows.csv", windows)
-    config = RatesConfig(tuple(PER_PILEUP), tuple(windows), target=Target(50.0, 2400))
-    return run(files, out, config, progress=progress, seed=seed)
+    config = RatesConfig(trigger=tuple(PER_PILEUP), target=Target(pileup=50.0, bunches=2400))
+    return run(files, out, config, windows=windows, progress=progress, seed=seed)
