@@ -6,12 +6,14 @@ import os
 import signal
 import sys
 import warnings
+from importlib import import_module
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 try:
     import rich  # noqa: F401
-    import typer
+    import typer.core
+    import typer.main
 except ImportError as error:
     from fastjag.core.extras import how_to_install
 
@@ -19,38 +21,33 @@ except ImportError as error:
 
 
 from fastjag import __version__
-from fastjag.commands import (
-    App,
-    convert,
-    dimuon,
-    diphoton,
-    gammajet,
-    importance,
-    info,
-    jets,
-    rates,
-    simulate,
-    spectrum,
-    toys,
-)
+from fastjag.commands import App
+
+#: In the order of the help; each is the module of its name in ``fastjag.commands``.
+COMMANDS = ("spectrum", "convert", "toys", "info", "dimuon", "jets", "gammajet", "diphoton",
+            "simulate", "importance", "rates")  # fmt: skip
+
+
+class _Commands(typer.core.TyperGroup):
+    """Commands whose module is imported when it is asked for: no other analysis costs time."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*COMMANDS]
+
+    def get_command(self, ctx: Any, name: str) -> Any:
+        if name not in COMMANDS:
+            return None
+        command = typer.main.get_command(import_module(f"fastjag.commands.{name}").app)
+        command.name = name
+        return command
+
 
 app = App(
+    cls=_Commands,
     help="Jagged collider events to tensors, observables and histograms.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command(epilog=spectrum.EXAMPLE)(spectrum.spectrum)
-app.command(epilog=convert.EXAMPLE)(convert.convert)
-app.command(epilog=toys.EXAMPLE)(toys.toys)
-app.command(epilog=info.EXAMPLE)(info.info)
-app.add_typer(dimuon.app, name="dimuon")
-app.add_typer(jets.app, name="jets")
-app.add_typer(gammajet.app, name="gammajet")
-app.add_typer(diphoton.app, name="diphoton")
-app.add_typer(simulate.app, name="simulate")
-app.add_typer(importance.app, name="importance")
-app.add_typer(rates.app, name="rates")
 
 
 def _version(value: bool) -> None:

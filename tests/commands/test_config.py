@@ -11,6 +11,7 @@ from fastjag.analyses.common.config import show
 from fastjag.analyses.dimuon.config import DimuonFile
 from fastjag.analyses.diphoton.config import DiphotonConfig
 from fastjag.analyses.gammajet.config import GammaJetConfig
+from fastjag.analyses.importance.config import ImportanceConfig
 from fastjag.analyses.jets.config import JetsConfig
 from fastjag.analyses.rates.config import RatesConfig
 from fastjag.commands import option
@@ -23,6 +24,7 @@ from fastjag.core.settings import setting, settings
         ("dimuon", DimuonFile),
         ("diphoton", DiphotonConfig),
         ("gammajet", GammaJetConfig),
+        ("importance", ImportanceConfig),
         ("jets", JetsConfig),
         ("rates", RatesConfig),
     ],

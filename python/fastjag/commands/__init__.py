@@ -47,6 +47,9 @@ class _Command(TyperCommand):
 class App(typer.Typer):
     """A group of commands that check what they need; ``fastjag.core.extras`` has the table."""
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(add_completion=False, **options)
+
     def command(self, *args: Any, **options: Any) -> Callable[[_Function], _Function]:
         return super().command(*args, **{"cls": _Command, **options})
 

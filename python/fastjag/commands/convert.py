@@ -10,6 +10,7 @@ from rich.table import Table
 
 from fastjag import __version__
 from fastjag.commands import (
+    App,
     FilesArgument,
     OutOption,
     SkipOption,
@@ -22,12 +23,13 @@ from fastjag.commands import (
 
 _LISTED = 10  # branches that are left out, in the terminal
 
-EXAMPLE = (
-    "Example: fastjag convert jets.root --out h5 --format hdf5 --columns 'pfcand_*' "
+app = App()
+
+
+@app.command(
+    epilog="Example: fastjag convert jets.root --out h5 --format hdf5 --columns 'pfcand_*' "
     "--columns 'track_*' --pad pfcand=100 --pad track=60"
 )
-
-
 def convert(
     files: FilesArgument,
     out: OutOption = Path("converted"),

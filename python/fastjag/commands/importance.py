@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from fastjag.commands import App, OutOption, ThreadsOption, console, remark
+from fastjag.analyses.importance.config import ImportanceConfig
+from fastjag.commands import App, OutOption, ThreadsOption, add_config, console, option, remark
 
 if TYPE_CHECKING:
     from fastjag.analyses.importance import Importances
@@ -17,7 +18,7 @@ app = App(
     help="Feature importance: Taylor coefficients, permutations, filters, trees, wrappers.",
     no_args_is_help=True,
 )
-SeedOption = Annotated[int, typer.Option(min=0, help="Seed of splits, trainings and shuffles.")]
+SeedOption = Annotated[int, option(ImportanceConfig, "seed")]
 
 _SHOWN = ("mutual information", "tree SHAP", "permutation", "Taylor")
 
@@ -28,48 +29,32 @@ _SHOWN = ("mutual information", "tree SHAP", "permutation", "Taylor")
 )
 def run(
     table: Annotated[Path, typer.Argument(help="Parquet, CSV or npz file of columns.")],
-    label: Annotated[str, typer.Option(help="Column of the class, two or more values.")],
-    weight: Annotated[str | None, typer.Option(help="Column of event weights.")] = None,
-    features: Annotated[
-        list[str] | None,
-        typer.Option(help="Columns to compare; repeat. Default: all other columns of numbers."),
-    ] = None,
-    model: Annotated[
-        Path | None,
-        typer.Option(
-            help="A torch module of these columns, saved whole or exported; it needs --trust-model. "
-            "Default: a small network is trained."
-        ),
-    ] = None,
+    label: Annotated[str, option(ImportanceConfig, "label")],
+    weight: Annotated[str | None, option(ImportanceConfig, "weight")] = None,
+    features: Annotated[list[str] | None, option(ImportanceConfig, "features")] = None,
+    model: Annotated[Path | None, option(ImportanceConfig, "model")] = None,
     trust_model: Annotated[
-        bool,
-        typer.Option(
-            "--trust-model", help="The file of --model may run any code: you know where it is from."
-        ),
-    ] = False,
-    output: Annotated[
-        int | None, typer.Option(help="Output node for Taylor coefficients; default: all.")
-    ] = None,
-    methods: Annotated[
-        list[str] | None, typer.Option(help="Methods by name; repeat. Default: all.")
-    ] = None,
+        bool, option(ImportanceConfig, "trust_model", "--trust-model")
+    ] = ImportanceConfig.trust_model,
+    output: Annotated[int | None, option(ImportanceConfig, "output")] = None,
+    methods: Annotated[list[str] | None, option(ImportanceConfig, "methods")] = None,
     correlated: Annotated[
-        float, typer.Option(help="Spearman correlation from which on features form clusters.")
-    ] = 0.7,
-    epochs: Annotated[int, typer.Option(min=1, help="Epochs of the network's training.")] = 20,
-    repeats: Annotated[int, typer.Option(min=1, help="Shuffles of each feature.")] = 5,
-    seed: SeedOption = 0,
+        float, option(ImportanceConfig, "correlated")
+    ] = ImportanceConfig.correlated,
+    epochs: Annotated[int, option(ImportanceConfig, "epochs")] = ImportanceConfig.epochs,
+    repeats: Annotated[int, option(ImportanceConfig, "repeats")] = ImportanceConfig.repeats,
+    seed: SeedOption = ImportanceConfig.seed,
     out: OutOption = Path("importance"),
     threads: ThreadsOption = None,
 ) -> None:
     """Importances of a table's columns by many methods: report, pictures and JSON."""
-    from fastjag.analyses.importance import METHODS
     from fastjag.analyses.importance import run as stages
-    from fastjag.analyses.importance.config import ImportanceConfig
 
     config = ImportanceConfig(
-        str(table), label, weight, tuple(features) if features else None, None if model is None else str(model),
-        trust_model, output, tuple(methods or METHODS), correlated, epochs, repeats, seed,
+        table=str(table), label=label, weight=weight, features=tuple(features or ()) or None,
+        model=None if model is None else str(model),
+        trust_model=trust_model, output=output, methods=tuple(methods or ImportanceConfig.methods),
+        correlated=correlated, epochs=epochs, repeats=repeats, seed=seed,
     )  # fmt: skip
     show(stages.run(config, out, threads=threads), out)
 
@@ -102,3 +87,6 @@ def show(result: Importances, out: Path) -> None:
     for warning in result.warnings:
         remark("warning", warning)
     console.print(f"results in {out}", soft_wrap=True)
+
+
+add_config(app, "importance", "ImportanceConfig")

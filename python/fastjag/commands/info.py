@@ -8,12 +8,13 @@ import numpy as np
 from rich.table import Table
 
 from fastjag import __version__, kernels
-from fastjag.commands import console
+from fastjag.commands import App, console
 from fastjag.core import extras
 
-EXAMPLE = "Example: fastjag info"
+app = App()
 
 
+@app.command(epilog="Example: fastjag info")
 def info() -> None:
     """Version, how the kernels were built, and what they will use here."""
     table = Table(show_header=False)

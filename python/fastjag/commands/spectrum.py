@@ -10,6 +10,7 @@ from rich.table import Table
 
 from fastjag import __version__
 from fastjag.commands import (
+    App,
     FilesArgument,
     OutOption,
     SkipOption,
@@ -21,9 +22,10 @@ from fastjag.commands import (
 )
 from fastjag.reporting.output import results_directory
 
-EXAMPLE = "Example: fastjag spectrum toys.root --out results --min-pt 4"
+app = App()
 
 
+@app.command(epilog="Example: fastjag spectrum toys.root --out results --min-pt 4")
 def spectrum(
     files: FilesArgument,
     out: OutOption = Path("spectrum"),

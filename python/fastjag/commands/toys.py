@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
-from fastjag.commands import console
+from fastjag.commands import App, console
 
-EXAMPLE = "Example: fastjag toys toys.root --events 200000 --seed 1"
+app = App()
 
 
+@app.command(epilog="Example: fastjag toys toys.root --events 200000 --seed 1")
 def toys(
     path: Annotated[Path, typer.Argument(help="The ROOT file to write.")],
     events: Annotated[int, typer.Option(min=0, help="Number of events.")] = 100_000,

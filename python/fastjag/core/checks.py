@@ -74,3 +74,9 @@ def needs(module: str, extra: str) -> None:
         raise ModuleNotFoundError(
             f"this needs {module}, which is not installed: {how_to_install(extra)}"
         )
+
+
+def first_line(error: BaseException) -> str:
+    """What went wrong, in one line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"

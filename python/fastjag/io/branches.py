@@ -10,9 +10,8 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any
 
-from fastjag.core.checks import near_misses
+from fastjag.core.checks import first_line, near_misses
 from fastjag.io.baskets import Stored
-from fastjag.io.files import first_line
 
 
 @dataclass(frozen=True)

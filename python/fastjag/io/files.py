@@ -26,12 +26,6 @@ class ReadError(OSError):
     """A file that cannot be read as asked; the message names file, tree and branch."""
 
 
-def first_line(error: BaseException) -> str:
-    """What went wrong, in one line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
-
-
 def find_files(files: Files) -> list[tuple[str, str | None]]:
     """(path, tree or None) of every file meant.
 

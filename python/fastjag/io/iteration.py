@@ -8,11 +8,11 @@ from contextlib import ExitStack, closing
 from copy import copy
 from dataclasses import dataclass, field
 
-from fastjag.core.checks import needs, one_of
+from fastjag.core.checks import first_line, needs, one_of
 from fastjag.io.batches import Batch
 from fastjag.io.branches import LeftOut
 from fastjag.io.exclusive import Exclusive
-from fastjag.io.files import Files, ReadError, find_files, first_line
+from fastjag.io.files import Files, ReadError, find_files
 from fastjag.io.reader import Reader, n_bytes
 from fastjag.io.transport import explain
 from fastjag.reporting.progress import progress_bar

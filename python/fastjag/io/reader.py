@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from fastjag.core.arrays import Array, Offsets
-from fastjag.core.checks import near_misses
+from fastjag.core.checks import first_line, near_misses
 from fastjag.io import rntuple, transport
 from fastjag.io.baskets import BranchColumns, Stored
 from fastjag.io.batches import Batch, Place, Source
 from fastjag.io.branches import Branch, Kind, LeftOut, Names, Unfit, stored_baskets
 from fastjag.io.compression import bound_uproot
-from fastjag.io.files import ReadError, first_line
+from fastjag.io.files import ReadError
 from fastjag.io.groups import Groups
 from fastjag.jagged import Jagged
 from fastjag.jagged.interchange import awkward_column

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastjag.core.checks import needs
-from fastjag.io.files import ReadError, first_line
+from fastjag.core.checks import first_line, needs
+from fastjag.io.files import ReadError
 from fastjag.io.transport import explain, options
 
 _SECONDS = 10.0  # to wait for what a web server says of a file

@@ -20,7 +20,8 @@ from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
-from fastjag.io.files import PORTS, ReadError, first_line
+from fastjag.core.checks import first_line
+from fastjag.io.files import PORTS, ReadError
 
 _XROOTD = {"root", "roots", "xroot", "xroots"}
 #: An XRootD client's first words (protocol specification, "Initial handshake").

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastjag.core.arrays import Array, Offsets, as_column, as_mask, offsets_of
-from fastjag.core.checks import at_least, needs
+from fastjag.core.checks import at_least, first_line, needs
 from fastjag.io.batches import Batch, Place, Source
 from fastjag.io.branches import LeftOut
 from fastjag.io.exclusive import Exclusive
-from fastjag.io.files import Files, ReadError, find_files, first_line
+from fastjag.io.files import Files, ReadError, find_files
 from fastjag.io.reader import Parts, Reader
 from fastjag.jagged import Jagged
 from fastjag.kernels import gather

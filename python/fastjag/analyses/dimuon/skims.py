@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from fastjag.core.arrays import Array, Offsets
-from fastjag.core.checks import near_misses
+from fastjag.core.checks import first_line, near_misses
 from fastjag.io import Batch, Source
-from fastjag.io.files import ReadError, first_line
+from fastjag.io.files import ReadError
 from fastjag.jagged import Jagged
 from fastjag.schemas import NANOAOD
 

@@ -12,8 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastjag.analyses.importance import methods as of
 from fastjag.analyses.importance.results import METHODS, Importances
 from fastjag.analyses.importance.taylor import TaylorHistory, taylor_coefficients
-from fastjag.core.checks import needs, one_of
-from fastjag.io.files import first_line
+from fastjag.core.checks import first_line, needs, one_of
 from fastjag.reporting.progress import progress_bar
 
 Floats = NDArray[np.float64]

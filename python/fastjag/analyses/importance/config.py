@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from fastjag.analyses.importance.results import METHODS
+from fastjag.core.settings import File, setting, settings
 
 
-@dataclass(frozen=True)
+@settings
 class ImportanceConfig:
     """Which table and columns, which model, and how long to look."""
 
-    table: str  #: Parquet, CSV or npz file of columns
-    label: str  #: column of the class, two or more values
-    weight: str | None = None  #: column of event weights
-    features: tuple[str, ...] | None = None  #: None: all other columns of numbers
-    model: str | None = None  #: file of a torch module of these columns; None: one is trained
-    trust_model: bool = False  #: whether the file of ``model`` may run any code
-    output: int | None = None  #: node for Taylor coefficients; None: all
-    methods: tuple[str, ...] = tuple(METHODS)
-    correlated: float = 0.7  #: Spearman correlation from which on features form clusters
-    epochs: int = 20  #: of the network's training
-    repeats: int = 5  #: shuffles of each feature
-    seed: int = 0  #: of splits, trainings and shuffles
+    table: File = setting("Parquet, CSV or npz file of columns.")
+    label: str = setting("Column of the class, two or more values.")
+    weight: str | None = setting("Column of event weights.", default=None)
+    features: tuple[str, ...] | None = setting(
+        "Columns to compare; repeat. Default: all other columns of numbers.", default=None
+    )
+    model: File | None = setting(
+        "A torch module of these columns, saved whole or exported; it needs --trust-model. "
+        "Default: a small network is trained.", default=None,
+    )  # fmt: skip
+    trust_model: bool = setting(
+        "The file of --model may run any code: you know where it is from.", default=False
+    )
+    output: int | None = setting("Output node for Taylor coefficients; default: all.", default=None)
+    methods: tuple[str, ...] = setting(
+        "Methods by name; repeat. Default: all.", default=tuple(METHODS)
+    )
+    correlated: float = setting(
+        "Spearman correlation from which on features form clusters.", default=0.7
+    )
+    epochs: int = setting("Epochs of the network's training.", default=20, least=1)
+    repeats: int = setting("Shuffles of each feature.", default=5, least=1)
+    seed: int = setting("Seed of splits, trainings and shuffles.", default=0, least=0)

@@ -7,8 +7,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from fastjag.core.checks import needs
-from fastjag.io.files import first_line
+from fastjag.core.checks import first_line, needs
 
 
 def load_module(path: str | os.PathLike[str], *, trust: bool = False) -> Any:

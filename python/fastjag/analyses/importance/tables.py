@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastjag.core.checks import near_misses, needs
-from fastjag.io.files import first_line
+from fastjag.core.checks import first_line, near_misses, needs
 
 Floats = NDArray[np.float64]
 

@@ -60,5 +60,5 @@ def demo(
     path = Path(out) / "toys.parquet"
     with results_directory(out) as directory:
         write_parquet(directory / path.name, toy_table(events, seed))
-    config = ImportanceConfig(str(path), "label", weight="weight", seed=seed)
+    config = ImportanceConfig(table=str(path), label="label", weight="weight", seed=seed)
     return run(config, out, progress=progress)
