@@ -45,6 +45,46 @@ def read_parquet(
     return arrays
 
 
+def arrow_table(
+    flat: Mapping[str, Array], lists: Lists, metadata: Mapping[bytes, str] | None = None
+) -> Any:
+    """A table of pyarrow: a column per array and per column of a collection."""
+    import pyarrow as pa
+
+    arrays: dict[str, Any] = {}
+    for name, values in flat.items():
+        array = pa.array(values.reshape(-1))
+        for size in reversed(values.shape[1:]):
+            array = pa.FixedSizeListArray.from_arrays(array, size)
+        arrays[name] = array
+    for offsets, columns in lists.values():
+        for name, values in columns.items():
+            arrays[name] = pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(values))
+    return pa.table(arrays, metadata=metadata)
+
+
+def read_lists(
+    path: str | os.PathLike[str],
+) -> tuple[dict[str, Array], dict[str, tuple[Array, Array]], dict[bytes, bytes]]:
+    """Plain columns, lists as offsets (from 0) and values, and the metadata of a Parquet file."""
+    needs("pyarrow", "arrow")
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path)
+    flat: dict[str, Array] = {}
+    lists: dict[str, tuple[Array, Array]] = {}
+    for field, chunks in zip(table.schema, table.columns, strict=True):
+        array = chunks.combine_chunks()
+        if not hasattr(field.type, "value_type"):
+            flat[field.name] = array.to_numpy(zero_copy_only=False)
+            continue
+        offsets = array.offsets.to_numpy() if len(array) else np.zeros(1, np.int64)
+        start, stop = int(offsets[0]), int(offsets[-1])
+        values = array.values.slice(start, stop - start).to_numpy(zero_copy_only=False)
+        lists[field.name] = (offsets - start, values)
+    return flat, lists, table.schema.metadata or {}
+
+
 def parquet_columns(path: str | os.PathLike[str]) -> list[str]:
     """Names of the columns of a Parquet file."""
     needs("pyarrow", "arrow")
@@ -109,18 +149,7 @@ class NewParquet:
 
 class _Parquet(NewParquet):
     def append(self, flat: Mapping[str, Array], lists: Lists) -> None:
-        import pyarrow as pa
-
-        arrays: dict[str, Any] = {}
-        for name, values in flat.items():
-            array = pa.array(values.reshape(-1))
-            for size in reversed(values.shape[1:]):
-                array = pa.FixedSizeListArray.from_arrays(array, size)
-            arrays[name] = array
-        for offsets, columns in lists.values():
-            for name, values in columns.items():
-                arrays[name] = pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(values))
-        self.write(arrays)
+        self.write(arrow_table(flat, lists))
 
 
 class _Hdf5:

@@ -7,6 +7,7 @@ from math import factorial
 import numpy as np
 
 from fastjag.analyses.diphoton.column_statistics import Floats, total
+from fastjag.analyses.diphoton.events import merge
 from fastjag.analyses.diphoton.observables import View, add_momenta
 from fastjag.jagged import Jagged
 
@@ -29,7 +30,8 @@ _STEPS = 4  # of the search for the thrust axis, which mostly ends after two
 
 
 def shape_observables(view: View) -> dict[str, Floats]:
-    objects = _all_objects(view)
+    kinds = [view.kind(n) for n in ("photon", "lep", "tau", "jet") if n in view.events.particles]
+    objects = merge(kinds, (*_MOMENTUM, "E", "pt")).sort("pt")
     p = np.stack([objects[c] for c in _MOMENTUM])
     length = np.sqrt((p**2).sum(axis=0))
     energy, momentum = total(objects, objects["E"]), total(objects, length)
@@ -55,16 +57,6 @@ def shape_observables(view: View) -> dict[str, Floats]:
         "n_objects": objects.counts.astype(np.float64),
         **{name: np.where(empty, np.nan, values) for name, values in shapes.items()},
     }
-
-
-def _all_objects(view: View) -> Jagged:
-    """Photons, leptons, taus and jets of each event by descending pt."""
-    kinds = [view.kind(n) for n in ("photon", "lep", "tau", "jet") if n in view.events.particles]
-    event = np.concatenate([np.repeat(np.arange(len(k)), k.counts) for k in kinds])
-    order = np.argsort(event, kind="stable")
-    columns = {c: np.concatenate([k[c] for k in kinds])[order] for c in (*_MOMENTUM, "E", "pt")}
-    counts = np.sum([k.counts for k in kinds], axis=0)
-    return Jagged.from_counts(counts, columns).sort("pt")
 
 
 def _fox_wolfram(objects: Jagged, p: Floats, length: Floats, energy: Floats) -> dict[str, Floats]:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from fastjag.analyses.common.tables import NewParquet
+from fastjag.analyses.common.tables import NewParquet, arrow_table, read_lists
 from fastjag.core.arrays import Array, as_event_indices
-from fastjag.core.checks import needs
 from fastjag.jagged import Jagged
 from fastjag.reporting.output import new_file
 
@@ -116,26 +115,14 @@ class Events:
     @staticmethod
     def read(path: str | os.PathLike[str]) -> Events:
         """What :meth:`write` wrote; ValueError for Parquet files of other makes."""
-        needs("pyarrow", "arrow")
-        import pyarrow.parquet as pq
-
-        table = pq.read_table(path)
-        metadata = table.schema.metadata or {}
+        flat, lists, metadata = read_lists(path)
         if _KEY not in metadata:
             raise ValueError(f"{path}: is Parquet, but was not written by Events.write")
-        flat: dict[str, Array] = {}
-        lists: dict[str, tuple[Array, dict[str, Array]]] = {}
-        for field, chunks in zip(table.schema, table.columns, strict=True):
-            array = chunks.combine_chunks()
-            if not hasattr(field.type, "value_type"):
-                flat[field.name] = array.to_numpy(zero_copy_only=False)
-                continue
-            kind, _, column = field.name.partition("_")
-            offsets = array.offsets.to_numpy() if len(array) else np.zeros(1, np.int64)
-            start, stop = int(offsets[0]), int(offsets[-1])
-            values = array.values.slice(start, stop - start).to_numpy(zero_copy_only=False)
-            lists.setdefault(kind, (offsets - start, {}))[1][column] = values
-        particles = {kind: Jagged(*parts) for kind, parts in lists.items()}
+        columns: dict[str, tuple[Array, dict[str, Array]]] = {}
+        for name, (offsets, values) in lists.items():
+            kind, _, column = name.partition("_")
+            columns.setdefault(kind, (offsets, {}))[1][column] = values
+        particles = {kind: Jagged(*parts) for kind, parts in columns.items()}
         return Events(particles, flat, tuple(json.loads(metadata[_KEY])))
 
 
@@ -144,7 +131,6 @@ def write_events(path: str | os.PathLike[str], parts: Iterable[Events]) -> int:
 
     Returns the number of events. Without any part there is no file.
     """
-    needs("pyarrow", "arrow")
     remaining = iter(parts)
     first = next(remaining, None)
     if first is None:
@@ -163,12 +149,16 @@ def _names(events: Events) -> set[str]:
 
 
 def _table(events: Events) -> Any:
-    import pyarrow as pa
+    lists = {
+        kind: (jagged.offsets, {f"{kind}_{c}": jagged[c] for c in jagged.columns})
+        for kind, jagged in events.particles.items()
+    }
+    return arrow_table(events.flat, lists, {_KEY: json.dumps(events.classes)})
 
-    arrays = {name: pa.array(values) for name, values in events.flat.items()}
-    for kind, jagged in events.particles.items():
-        offsets = pa.array(jagged.offsets)
-        for column in jagged.columns:
-            lists = pa.LargeListArray.from_arrays(offsets, pa.array(jagged[column]))
-            arrays[f"{kind}_{column}"] = lists
-    return pa.table(arrays).replace_schema_metadata({_KEY: json.dumps(events.classes)})
+
+def merge(collections: Sequence[Jagged], columns: Iterable[str]) -> Jagged:
+    """The particles of several collections, one after the other in each event."""
+    event = np.concatenate([np.repeat(np.arange(len(part)), part.counts) for part in collections])
+    order = np.argsort(event, kind="stable")
+    joined = {c: np.concatenate([part[c] for part in collections])[order] for c in columns}
+    return Jagged.from_counts(np.sum([part.counts for part in collections], axis=0), joined)

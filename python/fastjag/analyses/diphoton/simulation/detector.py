@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastjag.analyses.diphoton.events import merge
 from fastjag.analyses.diphoton.simulation.clustering import cluster, kinematics, substructure
 from fastjag.jagged import Jagged
 from fastjag.neighbours import in_cone, nearest
@@ -80,7 +81,7 @@ def reconstruct(
     jets = cluster(constituents, 0.4, 10.0)
     taus = _taus(record, rng)
     jets, fakes = _jets(jets, record, taus, rng)
-    taus = _merge(taus, fakes).sort("pt")
+    taus = merge([taus, fakes], taus.columns).sort("pt")
     large = _large_jets(constituents, rng)
 
     for objects in (photons, leptons, jets):
@@ -280,14 +281,6 @@ def _as_taus(taus: Jagged, rng: np.random.Generator) -> Jagged:
     )
     names = ["pt", "eta", "phi", "E", "BDTid", "isTightID", "trigMatched", "nTracks", "charge"]
     return taus[names]
-
-
-def _merge(first: Jagged, second: Jagged) -> Jagged:
-    """The particles of both in each event."""
-    event = np.concatenate([np.repeat(np.arange(len(j)), j.counts) for j in (first, second)])
-    order = np.argsort(event, kind="stable")
-    columns = {n: np.concatenate([first[n], second[n]])[order] for n in first.columns}
-    return Jagged.from_counts(first.counts + second.counts, columns)
 
 
 def _jets(
