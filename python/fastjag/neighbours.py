@@ -94,6 +94,11 @@ def wrap_phi(phi: Array) -> Array:
     return np.asarray(phi - 2 * np.pi * np.rint(phi / (2 * np.pi)))
 
 
+def delta_phi(a: Array, b: Array) -> Array:
+    """|a - b| of angles [rad] the shorter way round, from 0 to pi."""
+    return np.asarray(np.abs((a - b + np.pi) % (2 * np.pi) - np.pi))
+
+
 def _sides(left: Any, right: Any) -> tuple[Side, Side]:
     jagged = [as_jagged(particles, ["eta", "phi"]) for particles in (left, right)]
     columns = [[as_float(side[name], name) for name in ("eta", "phi")] for side in jagged]

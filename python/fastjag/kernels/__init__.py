@@ -1,6 +1,7 @@
 """The kernels on plain arrays: offsets and columns in, arrays out.
 
-One module per kernel, named by its word. Only this package sees the compiled modules; everything
+One module per kernel, named by its word; ``gpu`` chooses the compiled module for the device of the
+arrays, ``threads`` their number, ``reference`` says what each kernel means, in slow NumPy. Only this package sees the compiled modules; everything
 above it speaks of :class:`fastjag.Jagged`. Arguments are checked here, before any device is chosen,
 so that every device gives the same messages.
 """

@@ -6,13 +6,12 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastjag.analyses.diphoton.column_statistics import Floats, total
 from fastjag.analyses.diphoton.events import Events
 from fastjag.analyses.diphoton.simulation.detector import WORKING_POINTS
 from fastjag.jagged import Jagged
-from fastjag.neighbours import in_cone, nearest
+from fastjag.neighbours import delta_phi, in_cone, nearest
 
 W_MASS, Z_MASS, HIGGS_MASS = 80.4, 91.2, 125.0  # GeV, for the nearest pair only
 _EVERYWHERE = 1e3  # a cone that holds the event
@@ -164,8 +163,8 @@ def add_momenta(*parts: dict[str, Floats]) -> dict[str, Floats]:
 def photon_observables(view: View) -> dict[str, Floats]:
     a, b = view.photons
     yy = view.diphoton
-    delta_eta, delta_phi = a["eta"] - b["eta"], _delta_phi(a["phi"], b["phi"])
-    m2 = 2 * a["pt"] * b["pt"] * (np.cosh(delta_eta) - np.cos(delta_phi))
+    delta_eta, apart = a["eta"] - b["eta"], delta_phi(a["phi"], b["phi"])
+    m2 = 2 * a["pt"] * b["pt"] * (np.cosh(delta_eta) - np.cos(apart))
     m = np.sqrt(m2)
     across = np.hypot(a["px"] - b["px"], a["py"] - b["py"])
     return {
@@ -173,8 +172,8 @@ def photon_observables(view: View) -> dict[str, Floats]:
         "ptt_yy": 2 * np.abs(a["px"] * b["py"] - b["px"] * a["py"]) / across,
         "eta_yy": yy["eta"],
         "delta_eta_yy": np.abs(delta_eta),
-        "delta_phi_yy": delta_phi,
-        "delta_r_yy": np.hypot(delta_eta, delta_phi),
+        "delta_phi_yy": apart,
+        "delta_r_yy": np.hypot(delta_eta, apart),
         "cos_theta_star": np.abs(np.sinh(delta_eta)) / np.sqrt(1 + yy["pt"] ** 2 / m2)
         * 2 * a["pt"] * b["pt"] / m2,
         "pt1_over_m": a["pt"] / m,
@@ -197,10 +196,10 @@ def jet_observables(view: View) -> dict[str, Floats]:
         "m_jj": jj["m"],
         "pt_jj": jj["pt"],
         "delta_eta_jj": np.abs(a["eta"] - b["eta"]),
-        "delta_phi_jj": _delta_phi(a["phi"], b["phi"]),
-        "delta_r_jj": np.hypot(a["eta"] - b["eta"], _delta_phi(a["phi"], b["phi"])),
+        "delta_phi_jj": delta_phi(a["phi"], b["phi"]),
+        "delta_r_jj": np.hypot(a["eta"] - b["eta"], delta_phi(a["phi"], b["phi"])),
         "zeppenfeld": np.abs(yy["eta"] - (a["eta"] + b["eta"]) / 2),
-        "delta_phi_yy_jj": _delta_phi(yy["phi"], jj["phi"]),
+        "delta_phi_yy_jj": delta_phi(yy["phi"], jj["phi"]),
         "pt_yyjj": both["pt"],
     }
     pairs = view.pairs("jet", "jet")
@@ -258,8 +257,8 @@ def met_observables(view: View) -> dict[str, Floats]:
     met, ht, lt = view.met, view.ht, view.lt
     photons = total(view.kind("photon"), view.kind("photon")["pt"])
     (lepton,) = view.first("lep", 1)
-    to_lepton = _delta_phi(lepton["phi"], met["phi"])
-    to_jets = np.stack([_delta_phi(jet["phi"], met["phi"]) for jet in view.first("jet", 4)])
+    to_lepton = delta_phi(lepton["phi"], met["phi"])
+    to_jets = np.stack([delta_phi(jet["phi"], met["phi"]) for jet in view.first("jet", 4)])
     return {
         "met": met["pt"],
         "met_over_sqrt_ht": np.where(ht > 0, met["pt"] / np.sqrt(ht), np.nan),
@@ -267,7 +266,7 @@ def met_observables(view: View) -> dict[str, Floats]:
         "meff": ht + lt + met["pt"],
         "st": ht + lt + photons + met["pt"],
         "min_delta_phi_jet_met": np.fmin.reduce(to_jets),
-        "delta_phi_yy_met": _delta_phi(view.diphoton["phi"], met["phi"]),
+        "delta_phi_yy_met": delta_phi(view.diphoton["phi"], met["phi"]),
         "delta_phi_lep_met": to_lepton,
         "mt_lep_met": np.sqrt(2 * lepton["pt"] * met["pt"] * (1 - np.cos(to_lepton))),
         "pt_lep_met": np.hypot(lepton["px"] + met["px"], lepton["py"] + met["py"]),
@@ -281,12 +280,6 @@ def _kinematics(p: dict[str, Any]) -> dict[str, Floats]:
         **p, "pt": pt, "eta": np.arcsinh(p["pz"] / pt), "phi": np.arctan2(p["py"], p["px"]),
         "m": np.sqrt(np.maximum(m2, 0)),
     }  # fmt: skip
-
-
-def _delta_phi(a: Any, b: Any) -> Floats:
-    """The shorter way round, 0 to pi."""
-    away: NDArray[np.float64] = np.abs((a - b + np.pi) % (2 * np.pi) - np.pi)
-    return away
 
 
 def _pair_masses(particles: Jagged, pairs: Jagged) -> Floats:

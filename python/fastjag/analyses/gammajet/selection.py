@@ -13,6 +13,7 @@ from fastjag.core.checks import near_misses
 from fastjag.io.batches import Batch
 from fastjag.io.files import ReadError
 from fastjag.jagged import Jagged
+from fastjag.neighbours import delta_phi
 from fastjag.selection import as_flags, event_flags
 
 Floats = NDArray[np.float64]
@@ -115,7 +116,7 @@ def select_events(
     )
     second = others.aggregate("pt", ["max"])["max"]
     row["jet2_pt"] = np.where(others.counts > 0, second, 0.0).astype(np.float64)
-    row["delta_phi"] = _delta_phi(row["photon_phi"], row["jet_phi"])
+    row["delta_phi"] = delta_phi(row["photon_phi"], row["jet_phi"])
     met = [batch[f"{selection.met}_{c}"][keep].astype(np.float64) for c in ("pt", "phi")]
     row |= responses(row["photon_pt"], row["photon_phi"], row["jet_pt"], row["jet2_pt"], *met)
     if "genWeight" in batch.flat:
@@ -170,8 +171,3 @@ def _without_own(jets: Jagged, own: Array) -> Jagged:
     """Jets with their place in the event as ``slot``, without the one that is the photon's."""
     slot = np.arange(jets.n_particles) - np.repeat(jets.offsets[:-1], jets.counts)
     return jets.with_columns(slot=slot).keep(slot != np.repeat(own, jets.counts))
-
-
-def _delta_phi(a: Floats, b: Floats) -> Floats:
-    """|a - b| between 0 and pi."""
-    return np.abs((a - b + np.pi) % (2 * np.pi) - np.pi)

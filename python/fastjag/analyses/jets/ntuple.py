@@ -14,6 +14,7 @@ from fastjag.core.checks import at_least
 from fastjag.io import Batch, iterate
 from fastjag.io.files import Files, ReadError
 from fastjag.jagged import Jagged
+from fastjag.neighbours import wrap_phi
 from fastjag.toys.jetfiles import write_rows
 from fastjag.toys.jetntuple import jet_rows
 
@@ -75,8 +76,7 @@ def _events(batch: Batch) -> dict[str, Any]:
 def _turned(events: dict[str, Any], angle: Array, copy: int) -> dict[str, Any]:
     def turn(particles: Jagged) -> Jagged:
         phi = particles["phi"].astype(np.float64) + np.repeat(angle, particles.counts)
-        phi -= 2 * np.pi * np.rint(phi / (2 * np.pi))
-        return particles.with_columns(phi=phi.astype(np.float32))
+        return particles.with_columns(phi=wrap_phi(phi).astype(np.float32))
 
     return events | {
         "Jet": turn(events["Jet"]), "PFCands": turn(events["PFCands"]),

@@ -16,6 +16,7 @@ from fastjag.io import Batch, Skipped, Source, iterate
 from fastjag.io.files import Files, ReadError, find_files
 from fastjag.io.reader import Reader
 from fastjag.jagged import Jagged
+from fastjag.neighbours import wrap_phi
 
 #: Jet collections of PFNano: jets, links to candidates, links to vertices.
 _PFNANO = {"AK4": ("Jet", "JetPFCands", "JetSVs"), "AK8": ("FatJet", "FatJetPFCands", "FatJetSVs")}
@@ -211,8 +212,7 @@ def _from_links(batch: Batch, collection: str) -> JetBatch:
     jets, links, pf = (batch.collections[n] for n in (*names[:2], "PFCands"))
     candidate, offsets = _resolve(batch, links, jets, pf, names[1])
     jet = np.repeat(np.arange(jets.n_particles), np.diff(offsets))
-    delta_phi = pf["phi"][candidate] - jets["phi"][jet]
-    delta_phi = delta_phi - 2 * np.pi * np.rint(delta_phi / (2 * np.pi))
+    delta_phi = wrap_phi(pf["phi"][candidate] - jets["phi"][jet])
     pt = pf["pt"][candidate]
     columns = {
         "pt": pt, "delta_eta": pf["eta"][candidate] - jets["eta"][jet],
