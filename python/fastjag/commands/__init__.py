@@ -88,19 +88,19 @@ def option(kind: type, key: str, *names: str) -> Any:
 
     As ``min_pt: Annotated[float, option(JetsConfig, "min_pt")] = JetsConfig.min_pt``.
     """
-    found = keys_of(kind)[key]
-    limits = found.limits if (optional(found.type) or found.type) in (int, float) else {}
-    return typer.Option(*names, help=found.doc, min=limits.get(" >= "), max=limits.get(" up to "))
+    said = keys_of(kind)[key]
+    limits = said.limits if (optional(said.type) or said.type) in (int, float) else {}
+    return typer.Option(*names, help=said.doc, min=limits.get(" >= "), max=limits.get(" up to "))
 
 
 def add_config(app: App, analysis: str, kind: str) -> None:
     """``fastjag ANALYSIS config --show``, of a class of settings in its ``config`` module."""
 
-    @app.command(epilog=f"Example: fastjag {analysis} config --show > {analysis}.toml")
+    @app.command(epilog=f"Example: fastjag {analysis} config --show")
     def config(
         show: Annotated[bool, typer.Option("--show", help="Print it as TOML.")] = False,
     ) -> None:
-        """A configuration with every key, its meaning and its default, to start from."""
+        """Every key of the settings with its meaning, what it accepts and its default."""
         from fastjag.analyses.common.config import show as shown
 
         if not show:

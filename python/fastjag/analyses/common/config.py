@@ -104,7 +104,7 @@ def show(kind: type) -> str:
 
     Keys without a default stand in comments that end with "=", to be filled.
     """
-    return "\n".join(_shown(kind, "", None)) + "\n"
+    return "\n".join(_shown(kind, "", None)).lstrip() + "\n"
 
 
 def _shown(kind: Any, within: str, values: Any) -> Iterator[str]:

@@ -95,12 +95,12 @@ class Stages:
 
     def _missing(self, stage: str, key: str, inputs: str) -> str | None:
         """Why a stage has to run: "" if there is no result for these settings, None if it need not."""
-        found = _read_marker(self.out / stage)
-        if found.key != key:
+        marker = _read_marker(self.out / stage)
+        if marker.key != key:
             return ""
-        if found.inputs != inputs:
+        if marker.inputs != inputs:
             return "what it is made from has changed"
-        for name, digest in found.files.items():
+        for name, digest in marker.files.items():
             try:
                 if file_digest(self.out / stage / name) != digest:
                     return f"{name} has changed"
@@ -130,22 +130,22 @@ class _Marker(NamedTuple):
 def _read_marker(folder: Path) -> _Marker:
     """An empty one where there is none, or anything but what a run writes."""
     try:
-        found = _Marker(**json.loads((folder / _MARKER).read_text()))
-        texts = [found.key, found.inputs, *found.files, *found.files.values()]
+        marker = _Marker(**json.loads((folder / _MARKER).read_text()))
+        texts = [marker.key, marker.inputs, *marker.files, *marker.files.values()]
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return _Marker()
-    return found if all(isinstance(text, str) for text in texts) else _Marker()
+    return marker if all(isinstance(text, str) for text in texts) else _Marker()
 
 
 def _state(path: Path) -> tuple[int, ...] | None:
     """Changes when a file is replaced; None for what is no file."""
     try:
-        found = path.lstat()
+        status = path.lstat()
     except (OSError, ValueError):  # a name with a null character
         return None
-    if not S_ISREG(found.st_mode):
+    if not S_ISREG(status.st_mode):
         return None
-    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _digests(folder: Path) -> dict[str, str]:

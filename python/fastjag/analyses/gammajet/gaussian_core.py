@@ -41,8 +41,8 @@ def core(values: ArrayLike, weights: ArrayLike | None = None, *, reach: float = 
     nothing = Core(np.nan, np.nan, np.nan)
     if len(x) < 10 or w.sum() <= 0:
         return nothing
-    found = humps(x, w)
-    first = (x >= found[0][0]) & (x < found[0][1])
+    ranges = humps(x, w)
+    first = (x >= ranges[0][0]) & (x < ranges[0][1])
     mean, width = _middle(x[first], w[first])
     if width <= 0:
         return nothing
@@ -62,7 +62,7 @@ def core(values: ArrayLike, weights: ArrayLike | None = None, *, reach: float = 
         mean, width = mean + shift * width, growth * width
         if settled:
             break
-    return Core(mean, error, width, chi2, dof, len(found))
+    return Core(mean, error, width, chi2, dof, len(ranges))
 
 
 def _middle(x: Floats, w: Floats) -> tuple[float, float]:
@@ -85,10 +85,10 @@ def _truncated(y: Floats, w: Floats, reach: float) -> tuple[float, float, float]
         square = second - 2 * mu * first + mu * mu
         return square / (2 * sigma**2) + float(p[1]) + log(max(norm, 1e-300))
 
-    found = optimize.minimize(loss, np.zeros(2), method="BFGS", options={"gtol": 1e-6})
-    covariance = np.linalg.inv(_hessian(loss, found.x, np.full(2, 1e-3)) * total)
+    fit = optimize.minimize(loss, np.zeros(2), method="BFGS", options={"gtol": 1e-6})
+    covariance = np.linalg.inv(_hessian(loss, fit.x, np.full(2, 1e-3)) * total)
     error = sqrt(max(float(covariance[0, 0]), 0.0) * float((w**2).sum()) / total)
-    return float(found.x[0]), exp(min(float(found.x[1]), 700.0)), error
+    return float(fit.x[0]), exp(min(float(fit.x[1]), 700.0)), error
 
 
 def _core_chi2(y: Floats, w: Floats, mu: float, sigma: float, reach: float) -> tuple[float, int]:

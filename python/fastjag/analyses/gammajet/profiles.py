@@ -85,9 +85,9 @@ def extrapolate(
     Events with a jet too soft to be counted have alpha = 0: the first bins are right only where
     ``second_jet_pt`` / pt(photon) is well below their edges.
     """
-    found = profile(alpha, response, weights, edges=edges)
-    good = (found.entries >= 20) & (found.error > 0) & (found.sum_w > 0)
-    x, y, variance, w = found.x[good], found.mean[good], found.error[good] ** 2, found.sum_w[good]
+    means = profile(alpha, response, weights, edges=edges)
+    good = (means.entries >= 20) & (means.error > 0) & (means.sum_w > 0)
+    x, y, variance, w = means.x[good], means.mean[good], means.error[good] ** 2, means.sum_w[good]
     if len(x) < 2:
         return Line(np.nan, np.nan, np.nan, np.nan, np.nan, 0)
     covariance = np.diag(variance)
