@@ -17,7 +17,7 @@ from sklearn.metrics import balanced_accuracy_score
 import fastjag as fj
 from fastjag.models import resumable_training
 from fastjag.models.deepsets import DeepSets
-from fastjag.models.particle_tensors import EventSets, segment_sum
+from fastjag.models.particle_tensors import EventSets, Ragged
 
 INPUTS = {
     "photon": ("pt", "eta", "phi", "E"),
@@ -58,14 +58,14 @@ class TestSegmentSum:
         values = torch.arange(12.0).reshape(6, 2)
         offsets = torch.tensor([0, 0, 4, 4, 6, 6])
         expected = [[0, 0], [12, 16], [0, 0], [18, 20], [0, 0]]
-        assert segment_sum(values, offsets).tolist() == expected
-        nothing = segment_sum(torch.zeros(0, 3), torch.zeros(1, dtype=torch.int64))
-        assert nothing.shape == (0, 3)
+        assert Ragged(values, offsets).pool(values).tolist() == expected
+        empty = Ragged(torch.zeros(0, 3), torch.zeros(1, dtype=torch.int64))
+        assert empty.pool(empty.values).shape == (0, 3)
 
     def test_gradient(self):
         values = torch.randn(9, 3, dtype=torch.float64, requires_grad=True)
         offsets = torch.tensor([0, 2, 2, 7, 9, 9])
-        assert torch.autograd.gradcheck(lambda v: segment_sum(v, offsets), (values,))
+        assert torch.autograd.gradcheck(lambda v: Ragged(v, offsets).pool(v), (values,))
 
 
 class TestSymmetries:

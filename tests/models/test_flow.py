@@ -146,7 +146,7 @@ def test_a_stack_is_its_flows(kind, n_features):
     before = stack.log_prob(x, c).detach()
     stack.parameters.copy_(changed)
     assert not torch.allclose(stack.log_prob(x, c), before)
-    for i, network in enumerate(stack.unstacked(changed)):
+    for i, network in enumerate(stack.unstack(changed)):
         torch.testing.assert_close(
             stack.log_prob(x, c)[i], network(c[i]).log_prob(x[i]), rtol=1e-4, atol=1e-4
         )

@@ -34,6 +34,7 @@ MOVED = {
     "analyses.diphoton.shapes": "analyses.diphoton.event_shapes",
     "analyses.diphoton.simulate": "analyses.diphoton.simulation",
     "analyses.diphoton.study": "analyses.diphoton.run",
+    "analyses.gammajet.pages": "analyses.gammajet.report",
     "analyses.importance.pages": "analyses.importance.report",
     "analyses.jettrack": "analyses.jets",
     "analyses.settings": "analyses.common.config",

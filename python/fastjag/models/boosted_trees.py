@@ -107,7 +107,7 @@ class BoostedTrees(TableClassifier):
             colsample_bytree=self.colsample_bytree,
         )  # fmt: skip
 
-    def _filled(self, table: Floats) -> Floats:
+    def _fill(self, table: Floats) -> Floats:
         return table  # XGBoost sends missing values where they fit best
 
     def _probabilities(self, table: Floats) -> Floats:

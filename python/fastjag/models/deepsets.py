@@ -21,7 +21,13 @@ from fastjag.core.checks import at_least
 from fastjag.models.particle_tensors import Floats, Standards, Tensors
 from fastjag.models.resumable_training import ResumableTraining, check_rates, digest_of
 from fastjag.models.training_device import training_device
-from fastjag.models.weights import Classifier, Training, training_weights, validation_part
+from fastjag.models.weights import (
+    Classifier,
+    Training,
+    check_events,
+    training_weights,
+    validation_part,
+)
 
 _PREDICTED = 8192  # events at a time
 
@@ -146,15 +152,13 @@ class DeepSets(Classifier):
         together = None if groups is None else np.asarray(groups)[known.rows]
         held = validation_part(known.codes, self.validation, rng, known.weights, together)
         self.standards_ = Standards(self.inputs, self.flat)
-        n = self.standards_.n_events(X)
-        if n != len(np.asarray(y)):
-            raise ValueError(f"X has {n} events, but y has {len(np.asarray(y))}")
+        check_events(self.standards_.n_events(X), y)
         self.standards_.fit(X, known.rows[~held])
         tensors = self.standards_.tensors(X, device)
-        training = _Training(self, tensors, known, held)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            training.build(self._network())
+            network = self._network().to(device)
+        training = _Training(self, network, tensors, known, held)
         path = None if checkpoint is None else Path(checkpoint)
         training.run(path, training.identity if path else "", progress)
         self.network_ = training.best_network()
@@ -192,9 +196,14 @@ class _Training(ResumableTraining):
 
     what = "DeepSets"
 
-    def __init__(self, model: DeepSets, tensors: Tensors, known: Training, held: Any) -> None:
+    def __init__(
+        self, model: DeepSets, network: SetNetwork, tensors: Tensors, known: Training, held: Any
+    ) -> None:
+        self.model, self.network, self.tensors = model, network, tensors
         self.epochs, self.learning_rate = model.epochs, model.learning_rate
-        self.model, self.tensors = model, tensors
+        self.optimizer = torch.optim.AdamW(
+            network.parameters(), self.learning_rate, weight_decay=model.weight_decay
+        )
         device = tensors.flat.device
         self.rows = torch.tensor(known.rows, device=device)
         self.codes = torch.tensor(known.codes, device=device)
@@ -205,12 +214,6 @@ class _Training(ResumableTraining):
         self.losses: dict[str, list[float]] = {"train": [], "validation": []}
         self.best_epoch = -1
         self.best_state: Any = None
-
-    def build(self, network: SetNetwork) -> None:
-        self.network: SetNetwork = network.to(self.tensors.flat.device)
-        self.optimizer = torch.optim.AdamW(
-            self.network.parameters(), self.learning_rate, weight_decay=self.model.weight_decay
-        )
 
     @property
     def identity(self) -> str:

@@ -104,7 +104,7 @@ class Training(ResumableTraining):
         return min(range(len(losses)), key=losses.__getitem__)
 
     def best_networks(self) -> list[Any]:
-        return [network.eval() for network in self.stack.unstacked(self.best)]
+        return [network.eval() for network in self.stack.unstack(self.best)]
 
     @property
     def done(self) -> int:

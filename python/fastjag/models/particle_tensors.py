@@ -49,7 +49,11 @@ class Ragged(NamedTuple):
         )
 
     def pool(self, encoded: torch.Tensor) -> torch.Tensor:
-        return segment_sum(encoded, self.offsets)
+        """Sums over the particles of each event, (n_events, F); 0 for empty events.
+
+        Rows are added in their order on any device: the same from run to run.
+        """
+        return torch.segment_reduce(encoded, "sum", offsets=self.offsets, axis=0, initial=0.0)
 
 
 class Masked(NamedTuple):
@@ -74,14 +78,6 @@ class Tensors(NamedTuple):
     def pick(self, events: torch.Tensor) -> Tensors:
         picked = {name: part.pick(events) for name, part in self.particles.items()}
         return Tensors(picked, self.flat[events])
-
-
-def segment_sum(values: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
-    """Sums of rows ``offsets[i]:offsets[i + 1]``, (n_events, F); 0 for empty events.
-
-    Rows are added in their order on any device: the same from run to run.
-    """
-    return torch.segment_reduce(values, "sum", offsets=offsets, axis=0, initial=0.0)
 
 
 class Standard:

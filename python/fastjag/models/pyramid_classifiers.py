@@ -21,7 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastjag.core.checks import at_least, near_misses
 from fastjag.jagged import Jagged
-from fastjag.models.weights import Classifier, Floats, balanced_draw, training_weights
+from fastjag.models.weights import Classifier, Floats, balanced_draw, check_events, training_weights
 from fastjag.pyramid import PyramidMatch
 from fastjag.reporting.progress import progress_bar
 
@@ -112,7 +112,7 @@ class PyramidLinear(Classifier):
     ) -> PyramidLinear:
         """Learn cells and coefficients from events, (n,) classes and (n,) signed weights."""
         known = training_weights(y, sample_weight, negative=self.negative)
-        _check_length(X, y)
+        check_events(n_events(X), y)
         self._start(X, known.classes)
         features = self.pyramids_.transform(X)
         rng = np.random.default_rng(self.seed)
@@ -146,7 +146,7 @@ class PyramidLinear(Classifier):
                 raise ValueError("the first call of partial_fit needs classes, all that will come")
             self._start(X, np.unique(np.asarray(classes)))
         labels = np.asarray(y)
-        _check_length(X, y)
+        check_events(n_events(X), y)
         unknown = ~np.isin(labels, self.classes_)
         if unknown.any():
             event = int(unknown.argmax())
@@ -206,7 +206,7 @@ class PyramidSVM(Classifier):
     def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> PyramidSVM:
         """Learn from events, (n,) classes and (n,) signed weights."""
         known = training_weights(y, sample_weight, negative=self.negative)
-        _check_length(X, y)
+        check_events(n_events(X), y)
         self.classes_ = known.classes
         picked, weights = np.arange(len(known.rows)), known.weights
         if len(picked) > at_least("most", self.most, len(self.classes_)):
@@ -250,9 +250,3 @@ def _particles(X: Any, name: str) -> Jagged:
 def _slices(n: int) -> Iterator[slice]:
     for begin in range(0, max(n, 1), _AT_ONCE):
         yield slice(begin, min(begin + _AT_ONCE, n))
-
-
-def _check_length(X: Any, y: ArrayLike) -> None:
-    n, given = n_events(X), len(np.asarray(y))
-    if n != given:
-        raise ValueError(f"X has {n} events, but y has {given}")

@@ -86,7 +86,7 @@ class StackedFlows:
         gradient *= (clip / (squares.sqrt() + 1e-6)).clamp(max=1)[self.owner]
         return loss.detach()
 
-    def unstacked(self, parameters: torch.Tensor) -> Sequence[Any]:
+    def unstack(self, parameters: torch.Tensor) -> Sequence[Any]:
         """zuko's networks with weights that are like ``parameters``."""
         for i, network in enumerate(self.networks):
             weights, begin = parameters[self.owner == i], 0

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fastjag.models.weights import Classifier, Floats, class_labels, training_weights
+from fastjag.models.weights import Classifier, Floats, check_events, class_labels, training_weights
 
 Table = Mapping[str, ArrayLike] | ArrayLike
 
@@ -77,8 +77,7 @@ class TableClassifier(Classifier):
         """
         table = self._table(X, reset=True)
         labels = class_labels(y)
-        if len(table) != len(labels):
-            raise ValueError(f"X has {len(table)} events, but y has {len(labels)}")
+        check_events(len(table), labels)
         known = training_weights(labels, sample_weight, negative=self.negative)
         self.classes_ = known.classes
         table = table[known.rows]
@@ -86,7 +85,7 @@ class TableClassifier(Classifier):
         lowest = np.min(table, axis=0, where=there, initial=np.inf)
         self.fill_ = np.where(there.any(axis=0), lowest, 0.0) - 1
         self._together = None if groups is None else np.asarray(groups)[known.rows]
-        self._train(self._filled(table), known.codes, known.weights)
+        self._train(self._fill(table), known.codes, known.weights)
         del self._together
         return self
 
@@ -94,7 +93,7 @@ class TableClassifier(Classifier):
         """Probabilities of ``classes_``, (n, K)."""
         check_is_fitted(self)
         table = self._table(X, reset=False)
-        return np.asarray(self._probabilities(self._filled(table)), np.float64)
+        return np.asarray(self._probabilities(self._fill(table)), np.float64)
 
     @property
     def feature_importances_(self) -> Floats:
@@ -134,7 +133,7 @@ class TableClassifier(Classifier):
         by_name = dict(zip(names, X.values(), strict=True))
         return as_table({name: by_name[name] for name in known})
 
-    def _filled(self, table: Floats) -> Floats:
+    def _fill(self, table: Floats) -> Floats:
         return np.where(np.isnan(table), self.fill_, table)
 
     @abstractmethod

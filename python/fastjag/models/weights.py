@@ -36,9 +36,8 @@ def training_weights(
     sample_weight: ArrayLike | None = None,
     *,
     negative: str = "abs",
-    balance: bool = True,
 ) -> Training:
-    """Weights to learn with from signed event weights.
+    """Weights to learn with from signed event weights; all classes get the same sum.
 
     Parameters
     ----------
@@ -48,10 +47,7 @@ def training_weights(
         Signed weights, (n,); default: 1 each.
     negative
         What becomes of negative weights: "abs" takes their absolute value, "clip" sets them to
-        0, "drop" leaves the events out, "error" refuses them. The weights of each class are scaled
-        afterwards, so that their sum is what that of the signed weights was.
-    balance
-        Give all classes the same sum of weights. Otherwise classes keep their shares.
+        0, "drop" leaves the events out, "error" refuses them.
 
     Raises ValueError for fewer than two classes, weights that are not finite, classes whose signed
     weights add up to 0 or less, and, with "error", the first event of negative weight.
@@ -65,8 +61,8 @@ def training_weights(
         raise ValueError(f"sample_weight must be finite, got {w[event]} for event {event}")
     classes, codes = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
-        found = f"all are {classes[0]!s}: one class" if len(classes) else "there are no events"
-        raise ValueError(f"y must hold at least two classes, but {found}")
+        what = f"all are {classes[0]!s}: one class" if len(classes) else "there are no events"
+        raise ValueError(f"y must hold at least two classes, but {what}")
     if not w.any():
         raise ValueError("sample_weight is zero for every event: there is nothing to learn from")
     totals = np.bincount(codes, w, len(classes))
@@ -85,9 +81,14 @@ def training_weights(
     rows = np.flatnonzero(w >= 0) if negative == "drop" else np.arange(len(w))
     codes, positive = codes[rows], w[rows]
     positive = np.abs(positive) if negative == "abs" else np.maximum(positive, 0)
-    wanted = np.full(len(classes), 1 / len(classes)) if balance else totals
-    positive = positive * (wanted / np.bincount(codes, positive, len(classes)))[codes]
+    positive = positive * (1 / len(classes) / np.bincount(codes, positive, len(classes)))[codes]
     return Training(rows, codes, positive / positive.mean(), classes)
+
+
+def check_events(n_events: int, y: ArrayLike) -> None:
+    """ValueError unless there are as many classes as events."""
+    if n_events != len(np.asarray(y)):
+        raise ValueError(f"X has {n_events} events, but y has {len(np.asarray(y))}")
 
 
 def class_labels(y: Any) -> NDArray[Any]:
@@ -154,7 +155,7 @@ def validation_part(
         for _ in range(100):
             held = rng.permutation(n)[group] < max(1, round(share * n))
             there = [np.unique(codes[part & (weights > 0)]) for part in (held, ~held)]
-            if all(len(found) == int(codes.max()) + 1 for found in there):
+            if all(len(classes) == int(codes.max()) + 1 for classes in there):
                 return np.asarray(held)
         raise ValueError(
             f"{n} groups cannot be split so that both parts have events of all classes"
@@ -182,5 +183,4 @@ class Classifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc]
     def predict(self, X: Any) -> NDArray[Any]:
         """The most probable class of every event, (n,)."""
         probabilities = self.predict_proba(X)  # first: it knows whether this is fitted
-        found: NDArray[Any] = self.classes_[probabilities.argmax(axis=1)]
-        return found
+        return np.asarray(self.classes_[probabilities.argmax(axis=1)])
