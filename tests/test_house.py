@@ -1,10 +1,12 @@
 """The order of the house: who imports whom, how long files are, and what importing costs."""
 
 import ast
+import importlib
 import inspect
 import json
 import os
 import re
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -57,6 +59,7 @@ HEAVY = ["awkward", "uproot", "hist", "boost_histogram", "matplotlib", "mplhep",
          "imblearn", "iminuit", "pythia8mc", "fastjet", "ROOT"]  # fmt: skip
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
+MAP = (ROOT / "docs" / "architecture.md").read_text()
 SOURCES = [
     path
     for folder in ("python", "cpp", "cuda", "tests", "benchmarks")
@@ -129,7 +132,7 @@ class TestImports:
                 assert RUNG[rung_of(other)] > RUNG[own], f"{own} must not import {other}"
 
     def test_no_circles(self):
-        assert circles() == set()
+        assert not circles()
 
     @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
     def test_libraries_at_home(self, path):
@@ -182,6 +185,9 @@ class TestFiles:
     def test_at_most_400_lines(self, path):
         assert len(path.read_text().splitlines()) <= 400
 
+    def test_files_are_short(self):
+        assert statistics.median(len(path.read_text().splitlines()) for path in MODULES) < 130
+
     def test_build_file_is_short(self):
         assert len((ROOT / "CMakeLists.txt").read_text().splitlines()) < 150
 
@@ -190,6 +196,46 @@ class TestFiles:
         assert {"core.arrays", "kernels.padding", "jagged"} <= set(BY_NAME)
         jagged = {"jagged.interchange", "kernels", "core.arrays", "core.checks", "core.devices"}
         assert set(modules_below(PACKAGE / "jagged" / "jagged.py")) == jagged
+
+
+PLAN = {"__init__", "config", "run", "results", "report", "pictures", "toys"}
+ANALYSES = sorted(p.parent for p in (PACKAGE / "analyses").glob("*/run.py"))
+
+
+class TestAnalyses:
+    """All analyses follow one plan; docs/architecture.md says which."""
+
+    def test_there_are_six(self):
+        names = [p.name for p in ANALYSES]
+        assert names == ["dimuon", "diphoton", "gammajet", "importance", "jets", "rates"]
+
+    @pytest.mark.parametrize("folder", ANALYSES, ids=lambda p: p.name)
+    def test_modules(self, folder):
+        own = {
+            p.stem for p in folder.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()
+        }
+        assert own >= PLAN
+        assert (folder / "pictures" / "__init__.py").is_file()
+        listed = ast.get_docstring(ast.parse((folder / "__init__.py").read_text()))
+        for module in own - {"__init__"}:
+            assert re.search(rf"\b{module}\b", listed), f"{folder.name} does not list {module}"
+
+    @pytest.mark.parametrize("folder", ANALYSES, ids=lambda p: p.name)
+    def test_stages_are_functions_of_their_modules(self, folder):
+        name = f"fastjag.analyses.{folder.name}"
+        stages = importlib.import_module(f"{name}.run").STAGES
+        assert len(stages) > 1
+        for stage in stages:
+            function = getattr(importlib.import_module(f"{name}.{stage}"), stage)
+            assert function.__module__ == f"{name}.{stage}"
+
+    @pytest.mark.parametrize("folder", ANALYSES, ids=lambda p: p.name)
+    def test_pictures_are_made_from_plain_numbers(self, folder):
+        seen = {"run", "report"} | set(importlib.import_module(
+            f"fastjag.analyses.{folder.name}.run").STAGES)  # fmt: skip
+        for path in (folder / "pictures").rglob("*.py"):
+            for module in modules_below(path):
+                assert module not in {f"analyses.{folder.name}.{name}" for name in seen}
 
 
 class TestDocumentation:
@@ -206,6 +252,14 @@ class TestDocumentation:
     @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
     def test_modules_say_what_they_are(self, path):
         assert ast.get_docstring(ast.parse(path.read_text())) or not path.read_text().strip()
+
+    def test_the_map_has_the_ladder(self):
+        block = re.search(r"<!-- ladder -->\n(.*)<!-- end of ladder -->", MAP, re.DOTALL)[1]
+        assert [set(line.split()) for line in block.splitlines()] == LADDER
+
+    @pytest.mark.parametrize("name", [n for n in BY_NAME if not n.startswith("analyses.")])
+    def test_the_map_names_every_module(self, name):
+        assert f"`{name.split('.')[-1]}" in MAP or name in RUNG
 
     def test_lazy_names_and_unknown_names(self):
         assert fastjag.iterate.__module__.startswith("fastjag.")

@@ -8,8 +8,9 @@ import pytest
 import uproot
 from toy_samples import KINEMATICS
 
+import fastjag
 from fastjag import MUON_MASS, toys
-from fastjag.analyses.spectrum import Selection, spectrum, write
+from fastjag.analyses.spectrum import MuonSelection, spectrum, write
 from fastjag.io import ReadError
 
 TRIGGER = "HLT_Mu17_Mu8"
@@ -44,13 +45,13 @@ def expected_masses(path, cuts):
 
 
 CUTS = [
-    Selection(),
-    Selection(min_pt=5.0),
-    Selection(max_abs_eta=1.2),
-    Selection(muon_id="tightId"),
-    Selection(exactly_two=True),
-    Selection(trigger=TRIGGER),
-    Selection(6.0, 2.0, "tightId", True, TRIGGER),
+    MuonSelection(),
+    MuonSelection(min_pt=5.0),
+    MuonSelection(max_abs_eta=1.2),
+    MuonSelection(muon_id="tightId"),
+    MuonSelection(exactly_two=True),
+    MuonSelection(trigger=TRIGGER),
+    MuonSelection(6.0, 2.0, "tightId", True, TRIGGER),
 ]
 
 
@@ -89,7 +90,7 @@ def test_the_way_of_reading_does_not_matter(toy, options):
 
 def test_real_collisions(real_data):
     path = real_data / "agc_open-data-example.root"
-    result = spectrum(path, Selection(exactly_two=True), step=30_000)
+    result = spectrum(path, MuonSelection(exactly_two=True), step=30_000)
     assert result.cutflow["events read"] == 100_000
     assert result.cutflow["opposite-sign pairs"] == 37_183
     found = {name: n["opposite"] for name, n in result.windows.items()}
@@ -104,12 +105,12 @@ def test_real_collisions(real_data):
 
 
 def test_outputs(toy, tmp_path):
-    result = spectrum(toy, Selection(min_pt=3.0), bins=100, mass_range=(0.5, 120))
-    assert write(result, tmp_path / "out", "1.2.3") == tmp_path / "out"
+    result = spectrum(toy, MuonSelection(min_pt=3.0), bins=100, mass_range=(0.5, 120))
+    assert write(result, tmp_path / "out") == tmp_path / "out"
     names = sorted(p.name for p in (tmp_path / "out").iterdir())
     assert names == ["report.html", "spectrum.json", "spectrum.pdf", "spectrum.png", "spectrum.root"]  # fmt: skip
     summary = json.loads((tmp_path / "out" / "spectrum.json").read_text())
-    assert summary["fastjag"] == "1.2.3"
+    assert summary["fastjag"] == fastjag.__version__
     assert summary["files"] == [str(toy)]
     assert summary["cutflow"] == result.cutflow
     assert summary["selection"]["min_pt"] == 3.0
@@ -134,7 +135,7 @@ def test_skipped_files_are_reported(toy, tmp_path):
     (tmp_path / "bad.root").write_text("no ROOT file")
     result = spectrum([toy, tmp_path / "bad.root"], on_error="skip")
     assert result.cutflow["events read"] == 20_000
-    write(result, tmp_path / "out", "")
+    write(result, tmp_path / "out")
     summary = json.loads((tmp_path / "out" / "spectrum.json").read_text())
     assert summary["skipped"][0]["file"] == str(tmp_path / "bad.root")
     assert "not a readable ROOT file" in (tmp_path / "out" / "report.html").read_text("utf-8")
@@ -150,7 +151,7 @@ def test_errors(toy, tmp_path):
     with pytest.raises(ValueError, match="the files hold no events"):
         spectrum(empty)
     with pytest.raises(ReadError, match=r"no branch 'Muon_tightID': did you mean 'Muon_tightId'"):
-        spectrum(toy, Selection(muon_id="tightID"))
+        spectrum(toy, MuonSelection(muon_id="tightID"))
     with uproot.recreate(tmp_path / "flat.root") as file:
         columns = {name: np.ones(3, "f4") for name in KINEMATICS}
         file.mktree("Events", dict.fromkeys(columns, "f4"))
@@ -171,7 +172,7 @@ def test_errors(toy, tmp_path):
 )
 def test_nonsense_is_refused(cuts, message):
     with pytest.raises(ValueError, match=message):
-        Selection(**cuts)
+        MuonSelection(**cuts)
 
 
 @pytest.mark.parametrize(
@@ -187,4 +188,4 @@ def test_nonsense_is_refused(cuts, message):
 def test_numbers_are_no_bits(tmp_path, cuts, message):
     path = toys.write(tmp_path / "t.root", 100, seed=1, columns=[*KINEMATICS, "MET_pt", "event"])
     with pytest.raises(ReadError, match=rf"t.root:Events.*: {message}"):
-        spectrum(path, Selection(**cuts))
+        spectrum(path, MuonSelection(**cuts))

@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
+from fastjag import __version__
 from fastjag.analyses.common.tables import FORMATS, Lists, needs_of, table_writer
 from fastjag.core.arrays import Array
 from fastjag.core.checks import near_misses
@@ -77,7 +78,6 @@ def convert(
     step: int | str = "100 MB",
     on_error: str = "raise",
     progress: bool | None = None,
-    version: str = "",
 ) -> Conversion:
     """Write every input file as ``out/NAME.parquet``, ``NAME.h5`` or ``NAME-<batch>.npz``.
 
@@ -135,7 +135,7 @@ def convert(
             directory / "convert.json",
             {
                 "outputs": outputs,
-                "fastjag": version,
+                "fastjag": __version__,
                 "format": format,
                 "files": {name: path for name, (path, _) in zip(names, found, strict=True)},
                 "events": result.events,

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fastjag import __version__
 from fastjag.core.checks import needs, real
 from fastjag.dimuons import dimuon
 from fastjag.histograms import histogram
@@ -34,7 +35,7 @@ _MOST_BINS = 1_000_000  # more cannot be drawn
 
 
 @dataclass(frozen=True)
-class Selection:
+class MuonSelection:
     """Which muons and events make pairs. The pair is that of the two leading passing muons."""
 
     min_pt: float = 0.0  #: GeV
@@ -61,7 +62,7 @@ class Spectrum:
     same: Any
     cutflow: dict[str, int]
     windows: dict[str, dict[str, int]]
-    selection: Selection
+    selection: MuonSelection
     files: list[str]
     skipped: list[Skipped] = field(default_factory=list)
     seconds: float = 0.0
@@ -69,7 +70,7 @@ class Spectrum:
 
 def spectrum(
     files: Files,
-    selection: Selection = Selection(),
+    selection: MuonSelection = MuonSelection(),
     *,
     bins: int = 400,
     mass_range: tuple[float, float] = (0.3, 150.0),
@@ -125,7 +126,7 @@ def _count(cutflow: dict[str, int], step: str, n: int) -> None:
     cutflow[step] = cutflow.get(step, 0) + int(n)
 
 
-def _select(batch: Batch, cuts: Selection, cutflow: dict[str, int]) -> Jagged:
+def _select(batch: Batch, cuts: MuonSelection, cutflow: dict[str, int]) -> Jagged:
     if "Muon" not in batch.collections:
         raise ReadError(f"{batch.source}: Muon_pt and the other muon branches are not jagged")
     muons = batch.Muon
@@ -150,7 +151,7 @@ def _select(batch: Batch, cuts: Selection, cutflow: dict[str, int]) -> Jagged:
     return muons
 
 
-def write(result: Spectrum, out: str | os.PathLike[str], version: str) -> Path:
+def write(result: Spectrum, out: str | os.PathLike[str]) -> Path:
     """Write picture (PNG, PDF), histograms (ROOT), summary (JSON) and report (HTML) to ``out``.
 
     All files appear together when the last one is complete. Returns the directory.
@@ -161,16 +162,16 @@ def write(result: Spectrum, out: str | os.PathLike[str], version: str) -> Path:
         save(picture, directory / "spectrum.png", directory / "spectrum.pdf")
         histograms = {"opposite_sign": result.opposite, "same_sign": result.same}
         write_histograms(directory / "spectrum.root", histograms)
-        write_json(directory / "spectrum.json", _summary(result, version))
+        write_json(directory / "spectrum.json", _summary(result))
         _report(result, directory / "spectrum.png").write(
-            directory / "report.html", f"fastjag {version}, {result.seconds:.2f} s"
+            directory / "report.html", f"fastjag {__version__}, {result.seconds:.2f} s"
         )
     return Path(out)
 
 
-def _summary(result: Spectrum, version: str) -> dict[str, Any]:
+def _summary(result: Spectrum) -> dict[str, Any]:
     return {
-        "fastjag": version,
+        "fastjag": __version__,
         "files": result.files,
         "skipped": [asdict(s) for s in result.skipped],
         "selection": asdict(result.selection),
@@ -196,7 +197,7 @@ def _report(result: Spectrum, picture: Path) -> Report:
         [(f"{name} {WINDOWS[name]}", v["opposite"], v["same"])
          for name, v in result.windows.items()],
     )  # fmt: skip
-    report.heading("Selection")
+    report.heading("MuonSelection")
     report.settings(asdict(result.selection))
     if result.skipped:
         report.heading("Skipped")

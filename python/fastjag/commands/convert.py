@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from fastjag import __version__
 from fastjag.commands import (
     App,
     FilesArgument,
@@ -60,7 +59,6 @@ def convert(
         fill=fill,
         step=step_of(step),
         on_error="skip" if skip_errors else "raise",
-        version=__version__,
     )
     table = Table("output", "events")
     for name, n in result.events.items():

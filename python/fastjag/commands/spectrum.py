@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from fastjag import __version__
 from fastjag.commands import (
     App,
     FilesArgument,
@@ -55,14 +54,14 @@ def spectrum(
     with results_directory(out) as directory:  # now: hours later is late for "cannot be written"
         result = job.spectrum(
             files,
-            job.Selection(min_pt, max_abs_eta, muon_id, exactly_two, trigger),
+            job.MuonSelection(min_pt, max_abs_eta, muon_id, exactly_two, trigger),
             bins=bins,
             mass_range=(low, high),
             step=step_of(step),
             on_error="skip" if skip_errors else "raise",
             threads=threads,
         )
-        job.write(result, directory, __version__)
+        job.write(result, directory)
     table = Table("step", "events or pairs", title="Cutflow")
     table.columns[1].justify = "right"
     for name, n in result.cutflow.items():
