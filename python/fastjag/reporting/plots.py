@@ -42,13 +42,18 @@ def _style() -> Iterator[None]:
 
 
 @contextmanager
-def figure(width: float = 10.0, height: float = 7.0) -> Iterator[tuple[Any, Any]]:
-    """(figure, axes) in mplhep's CMS style."""
+def figure(
+    width: float = 10.0, height: float = 7.0, rows: int = 1, columns: int = 1, **shared: Any
+) -> Iterator[tuple[Any, Any]]:
+    """(figure, axes) in mplhep's CMS style; an array of axes where there are several.
+
+    ``shared`` goes to ``Figure.subplots``, such as ``sharey=True``.
+    """
     from matplotlib.figure import Figure
 
     with _style():
         fig = Figure(figsize=(width, height), layout="constrained")
-        yield fig, fig.add_subplot()
+        yield fig, fig.subplots(rows, columns, **shared)
 
 
 @contextmanager

@@ -66,10 +66,11 @@ def _matrices(numbers: Numbers, what: str, axis: int) -> Any:
     models, classes = numbers["models"], numbers["classes"]
     wide = min(3, len(models))
     high = -(-len(models) // wide)
-    with figure(5.4 * wide, 5.2 * high) as (fig, ax):
-        ax.remove()
-        for i, (name, m) in enumerate(models.items()):
-            panel = fig.add_subplot(high, wide, i + 1)
+    with figure(5.4 * wide, 5.2 * high, high, wide, squeeze=False) as (fig, axes):
+        panels = axes.ravel()
+        for spare in panels[len(models) :]:
+            spare.remove()
+        for i, (panel, (name, m)) in enumerate(zip(panels, models.items(), strict=False)):
             matrix = np.asarray(m[what], np.float64)
             total = matrix.sum(axis=axis, keepdims=True)
             share = 100 * np.divide(matrix, total, where=total > 0, out=np.zeros_like(matrix))
@@ -81,18 +82,9 @@ def _matrices(numbers: Numbers, what: str, axis: int) -> Any:
             panel.set_title(name, fontsize=16)
             panel.minorticks_off()
             panel.tick_params(length=0)
-            panel.set_xticks(
-                range(len(classes)),
-                [plain(c) for c in classes],
-                fontsize=13,
-                rotation=45,
-                ha="right",
-            )
-            panel.set_yticks(
-                range(len(classes)),
-                [plain(c) for c in classes] if i % wide == 0 else [],
-                fontsize=13,
-            )
+            names = [plain(c) for c in classes]
+            panel.set_xticks(range(len(names)), names, fontsize=13, rotation=45, ha="right")
+            panel.set_yticks(range(len(names)), names if i % wide == 0 else [], fontsize=13)
             if i % wide == 0:
                 panel.set_ylabel("True", fontsize=15)
             if i >= len(models) - wide:
@@ -103,19 +95,17 @@ def _matrices(numbers: Numbers, what: str, axis: int) -> Any:
 def _panels(numbers: Numbers, draw: Callable[[Any, str, Numbers], None]) -> Any:
     """A panel per class, and one for the names of the models."""
     classes = numbers["classes"]
-    n = len(classes) + 1
-    wide = 3
-    high = -(-n // wide)
-    with figure(5.4 * wide, 5.0 * high) as (fig, ax):
-        ax.remove()
-        for i, name in enumerate(classes):
-            panel = fig.add_subplot(high, wide, i + 1)
+    high = len(classes) // 3 + 1
+    with figure(5.4 * 3, 5.0 * high, high, 3) as (fig, axes):
+        panels = axes.ravel()
+        for panel, name in zip(panels, classes, strict=False):
             draw(panel, name, numbers["models"])
             panel.set(xlim=(0, 1), ylim=(0, 1.02))
             panel.tick_params(labelsize=13)
             panel.set_title(plain(name), fontsize=17)
-        names = fig.add_subplot(high, wide, n)
-        names.axis("off")
+        for spare in panels[len(classes) :]:
+            spare.axis("off")
+        names = panels[len(classes)]
         for colour, model in zip(PALETTE, numbers["models"], strict=False):
             names.plot([], [], color=colour, lw=3, label=model)
         names.legend(loc="center", fontsize=15)
@@ -149,10 +139,9 @@ def _calibration_panel(panel: Any, name: str, models: Numbers) -> None:
 def _importances(importances: Numbers) -> Any:
     gains = importances["gain"]
     drops = importances["permutation"].get("XGBoost", {})
-    with figure(16, 8) as (fig, ax):
-        ax.remove()
+    with figure(16, 8, columns=bool(gains) + bool(drops), squeeze=False) as (fig, axes):
         if gains:
-            panel = fig.add_subplot(1, 2 if drops else 1, 1)
+            panel = axes[0, 0]
             mean = {
                 f: np.mean([g[f]["mean"] for g in gains.values()])
                 for f in next(iter(gains.values()))
@@ -165,10 +154,9 @@ def _importances(importances: Numbers) -> Any:
                            label=model)  # fmt: skip
             panel.set_xlabel("Share of the gain", fontsize=15)
             panel.legend(fontsize=13, loc="lower right")
-            _named(panel, top)
+            _name_rows(panel, top)
         if drops:
-            panel = fig.add_subplot(1, 2 if gains else 1, 2 if gains else 1)
-            _bars(panel, drops, "Loss of balanced accuracy (XGBoost)")
+            _bars(axes[0, -1], drops, "Loss of balanced accuracy (XGBoost)")
     return fig
 
 
@@ -184,10 +172,10 @@ def _bars(panel: Any, drops: Numbers, label: str) -> None:
                xerr=[drops[f]["error"] or 0 for f in top], error_kw={"lw": 1.2})  # fmt: skip
     panel.axvline(0, color="0.4", lw=1)
     panel.set_xlabel(label, fontsize=15)
-    _named(panel, top)
+    _name_rows(panel, top)
 
 
-def _named(panel: Any, names: list[str]) -> None:
+def _name_rows(panel: Any, names: list[str]) -> None:
     panel.minorticks_off()
     panel.set_yticks(range(len(names)), [plain(n) for n in names], fontsize=13)
     panel.tick_params(axis="x", labelsize=13)
@@ -196,19 +184,16 @@ def _named(panel: Any, names: list[str]) -> None:
 
 def _costs(numbers: Numbers) -> Any:
     models = numbers["models"]
-    with figure(16, 1.8 + 0.5 * len(models)) as (fig, ax):
-        ax.remove()
-        for i, (unit, label) in enumerate((("seconds", "Seconds"), ("memory_MB", "Memory [MB]"))):
-            panel = fig.add_subplot(1, 2, i + 1)
-            for j, (colour, what) in enumerate(
-                zip(PALETTE, ("training", "prediction"), strict=False)
-            ):
+    with figure(16, 1.8 + 0.5 * len(models), columns=2) as (fig, panels):
+        units = (("seconds", "Seconds"), ("memory_MB", "Memory [MB]"))
+        for i, (panel, (unit, label)) in enumerate(zip(panels, units, strict=True)):
+            for j, what in enumerate(("training", "prediction")):
                 values = [m[f"{what}_{unit}"] or np.nan for m in models.values()]
-                panel.barh(np.arange(len(models)) + 0.4 * j - 0.2, values, 0.4, color=colour,
+                panel.barh(np.arange(len(models)) + 0.4 * j - 0.2, values, 0.4, color=PALETTE[j],
                            label=what)  # fmt: skip
             panel.set_xscale("log")
             panel.set_xlabel(label, fontsize=15)
-            _named(panel, list(models) if i == 0 else [""] * len(models))
+            _name_rows(panel, list(models) if i == 0 else [""] * len(models))
             if i == 1:
                 panel.legend(fontsize=13, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
     return fig

@@ -54,9 +54,7 @@ def _draw(panel: Any, shapes: Shapes) -> None:
 
 
 def _met(panels: Mapping[str, Shapes]) -> Any:
-    with figure(14, 6) as (fig, ax):
-        ax.remove()
-        left, right = fig.subplots(1, 2)
+    with figure(14, 6, columns=2) as (fig, (left, right)):
         _draw(left, panels["met_et"])
         left.set(xlabel="Missing transverse momentum [GeV]", ylabel="Share of events")
         left.legend(fontsize=13)
@@ -67,9 +65,7 @@ def _met(panels: Mapping[str, Shapes]) -> Any:
 
 
 def _btag(panels: Mapping[str, Shapes]) -> Any:
-    with figure(14, 6) as (fig, ax):
-        ax.remove()
-        left, right = fig.subplots(1, 2)
+    with figure(14, 6, columns=2) as (fig, (left, right)):
         _draw(left, panels["jets"])
         left.set(xlabel="b-tag score of jets", ylabel="Share")
         _draw(right, panels["largest"])
@@ -82,9 +78,8 @@ def _by_kind(shapes: Mapping[str, Shapes], label: Callable[[Any, str, Any], None
     """A panel for each kind of particles, and one for the legend."""
     columns = min(3, len(shapes) + 1)
     rows = -(-(len(shapes) + 1) // columns)
-    with figure(5.5 * columns, 4.6 * rows) as (fig, ax):
-        ax.remove()
-        panels = fig.subplots(rows, columns, squeeze=False).ravel()
+    with figure(5.5 * columns, 4.6 * rows, rows, columns) as (fig, axes):
+        panels = axes.ravel()
         for panel, (kind, drawn) in zip(panels, shapes.items(), strict=False):
             _draw(panel, drawn)
             label(panel, _KINDS[kind], drawn[0])

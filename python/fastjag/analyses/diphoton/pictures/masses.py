@@ -19,9 +19,7 @@ def spectrum(edges: Any, counts: Any, variances: Any, background: Any, signal: A
     """Counts with errors, the fit, and what is left without the background."""
     middle, width = (edges[1:] + edges[:-1]) / 2, edges[1] - edges[0]
     error = np.sqrt(variances)
-    with figure(10, 9) as (fig, ax):
-        ax.remove()
-        top, below = fig.subplots(2, 1, sharex=True, height_ratios=(2.2, 1))
+    with figure(10, 9, rows=2, sharex=True, height_ratios=(2.2, 1)) as (fig, (top, below)):
         top.errorbar(middle, counts, error, fmt="ko", ms=5, label="events")
         top.stairs(background + signal, edges, color=RED, lw=1.8, label="fit")
         top.stairs(background, edges, color=BLUE, lw=1.8, ls="--", label="polynomial")
