@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from fastjag.analyses.dimuon.config import DimuonConfig, SignificanceSettings
+from fastjag.analyses.dimuon.config import FINE, DimuonConfig, SignificanceSettings
+from fastjag.analyses.dimuon.cuts import Cuts, fit_cuts
 from fastjag.analyses.dimuon.pairs import WindowPairs
 from fastjag.analyses.dimuon.prepare import prepare
 from fastjag.analyses.dimuon.results import DimuonResults
@@ -32,6 +33,11 @@ def toy_pairs(seed=1, n=3000, signal=0):
     ip3d = np.r_[ip3d, rng.lognormal(-4.5, 0.3, signal)]
     sideband = (mass < 9) | (mass >= 10.6)
     return WindowPairs(mass, {"dimu_pt": pt, "mu0_ip3d": ip3d}, sideband)
+
+
+def cut_curve(pairs, discriminant, window, *, degree=5, rates=FINE):
+    """The curve of one discriminant."""
+    return fit_cuts([Cuts.at(pairs, discriminant, rates)], window, [degree])[0][0]
 
 
 def prepared(config, out, **options):

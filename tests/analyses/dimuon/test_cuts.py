@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from search_samples import WINDOW, toy_pairs
+from search_samples import WINDOW, cut_curve, toy_pairs
 
-from fastjag.analyses.dimuon.cuts import cut_curve, discriminant_of, reweighted
+from fastjag.analyses.dimuon.cuts import discriminant_of, reweighted
 from fastjag.statistics import significance
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import uproot
+from search_samples import cut_curve
 from typer.testing import CliRunner
 
 torch = pytest.importorskip("torch")
@@ -15,7 +16,6 @@ pytest.importorskip("xgboost")
 from fastjag import toys
 from fastjag.__main__ import app
 from fastjag.analyses.dimuon.config import DimuonConfig
-from fastjag.analyses.dimuon.cuts import cut_curve
 from fastjag.analyses.dimuon.gallery import CAPTIONS
 from fastjag.analyses.dimuon.results import DimuonResults
 from fastjag.analyses.dimuon.run import STAGES, run

@@ -5,12 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from search_samples import CONFIG, PASSED, WINDOW, scored
+from search_samples import CONFIG, PASSED, WINDOW, cut_curve, scored
 
 pytest.importorskip("pyarrow")
 
 from fastjag.analyses.dimuon.config import COARSE, FINE
-from fastjag.analyses.dimuon.cuts import cut_curve
 from fastjag.analyses.dimuon.pairs import WindowPairs
 from fastjag.analyses.dimuon.significance import ScoredPairs, bands, compute_significances, grid
 from fastjag.reporting.output import write_json

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -49,24 +50,25 @@ class CathodeClassifier:
         progress: bool | None = None,
     ) -> FoldScores:
         """Scores of ``data``, out of fold, of the background and ``others``."""
+        train = partial(
+            fold_scores, signal_region=inside, copies_of=copies_of, seed=seed, device=self.device,
+            threads=self.threads, progress=progress,
+        )  # fmt: skip
         if not self.latent:
-            return self._fold_scores(
-                self.background.values, data.values, inside,
-                {name: sample.values for name, sample in others.items()},
-                self.settings, seed, copies_of, progress,
-            )  # fmt: skip
+            values = {name: sample.values for name, sample in others.items()}
+            return train(self.background.values, data.values, others=values, settings=self.settings)
         members = max(1, round(self.settings.members / len(self.flows)))
         # Real draws of the flows are scored like any events; nothing is learned from them here.
         everything = {**others, "background": self.background}
         of_flows = [
-            self._fold_scores(
+            train(
                 np.random.default_rng([seed, i]).normal(size=self.background.values.shape),
-                self._latent(flow, data), inside,
-                {name: self._latent(flow, sample) for name, sample in everything.items()},
-                replace(self.settings, members=members), seed, copies_of, progress,
+                self._latent(flow, data),
+                others={name: self._latent(flow, sample) for name, sample in everything.items()},
+                settings=replace(self.settings, members=members),
             )
             for i, flow in enumerate(self.flows)
-        ]  # fmt: skip
+        ]
         mean = {name: np.mean([f.others[name] for f in of_flows], axis=0) for name in everything}
         return FoldScores(
             np.mean([f.data for f in of_flows], axis=0), mean.pop("background"), mean, of_flows[0].folds,
@@ -76,13 +78,3 @@ class CathodeClassifier:
 
     def _latent(self, flow: ConditionalFlow, sample: ClassifierInput) -> Floats:
         return flow.latent(sample.values, self.preprocessing.scale_mass(sample.mass))
-
-    def _fold_scores(
-        self, background: Floats, data: Floats, inside: NDArray[np.bool_],
-        others: dict[str, Floats], settings: TreeSettings, seed: int,
-        copies_of: NDArray[np.int64] | None, progress: bool | None,
-    ) -> FoldScores:  # fmt: skip
-        return fold_scores(
-            background, data, inside, others=others, copies_of=copies_of, settings=settings,
-            seed=seed, device=self.device, threads=self.threads, progress=progress,
-        )  # fmt: skip

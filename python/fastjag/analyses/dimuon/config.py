@@ -92,14 +92,6 @@ class DimuonWindow:
 
 
 @settings
-class DimuonPaths:
-    """Folders of the publication's own programs, which are not read."""
-
-    working_dir: Any = setting("Not read.", default=None)
-    data_storage_dir: Any = setting("Not read.", default=None)
-
-
-@settings
 class ScanSettings:
     """The scan of the whole spectrum: see :func:`fastjag.statistics.mass_scan`."""
 
@@ -193,6 +185,7 @@ class DimuonFile:
     train_on: Literal["OS", "SS"] = setting(
         "Charge class that flows and classifiers learn from: opposite or same sign.", default="OS"
     )
+    file_paths: Any = setting("Of the publication; not read.", default=None)
     input: DimuonInput = setting("What to read, and which events to keep.", default=DimuonInput())
     analysis_keywords: DimuonKeywords = setting(
         "Names of this search, and its cuts.", default=DimuonKeywords()
@@ -211,7 +204,6 @@ class DimuonFile:
     significance: SignificanceSection = setting(
         "Fits of what passes cuts.", default=SignificanceSection()
     )
-    file_paths: DimuonPaths = setting("Of the publication; not read.", default=DimuonPaths())
 
 
 @dataclass(frozen=True, kw_only=True)

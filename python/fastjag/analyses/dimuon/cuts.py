@@ -93,14 +93,6 @@ def fit_cuts(chosen: Sequence[Cuts], window: Window, degrees: Sequence[int]) -> 
     return curves
 
 
-def cut_curve(
-    pairs: WindowPairs, discriminant: ArrayLike, window: Window, *, degree: int = 5,
-    rates: ArrayLike = FINE,
-) -> Curve:  # fmt: skip
-    """:func:`fit_cuts` for one discriminant."""
-    return fit_cuts([Cuts.at(pairs, discriminant, rates)], window, [degree])[0][0]
-
-
 def discriminant_of(feature: str, values: ArrayLike) -> Floats:
     """A preprocessed feature with the sign that makes signal-like events pass ``>= cut``."""
     x = np.asarray(values, np.float64)

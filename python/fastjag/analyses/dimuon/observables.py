@@ -45,49 +45,21 @@ OBSERVABLES = (
 #: The triggers of 2016 that the published tables hold.
 TRIGGERS = tuple(
     f"HLT_{name}"
-    for name in [
-        "DoubleMu0",
-        "DoubleMu18NoFiltersNoVtx",
-        "DoubleMu23NoFiltersNoVtxDisplaced",
-        "DoubleMu28NoFiltersNoVtxDisplaced",
-        "DoubleMu33NoFiltersNoVtx",
-        "DoubleMu38NoFiltersNoVtx",
-        "DoubleMu8_Mass8_PFHT250",
-        "DoubleMu8_Mass8_PFHT300",
-        "L2DoubleMu23_NoVertex",
-        "L2DoubleMu28_NoVertex_2Cha_Angle2p5_Mass10",
-        "L2DoubleMu38_NoVertex_2Cha_Angle2p5_Mass10",
-        "Mu10_CentralPFJet30_BTagCSV_p13",
-        "Mu17_Mu8_DZ",
-        "Mu17_Mu8_SameSign_DZ",
-        "Mu17_Mu8_SameSign",
-        "Mu17_Mu8",
-        "Mu17_TkMu8_DZ",
-        "Mu17_TrkIsoVVL_Mu8_TrkIsoVVL_DZ",
-        "Mu17_TrkIsoVVL_Mu8_TrkIsoVVL",
-        "Mu17_TrkIsoVVL_TkMu8_TrkIsoVVL_DZ",
-        "Mu17_TrkIsoVVL_TkMu8_TrkIsoVVL",
-        "Mu17_TrkIsoVVL",
-        "Mu17",
-        "Mu20_Mu10_DZ",
-        "Mu20_Mu10_SameSign_DZ",
-        "Mu20_Mu10_SameSign",
-        "Mu20_Mu10",
-        "Mu27_TkMu8",
-        "Mu30_TkMu11",
-        "Mu3_PFJet40",
-        "Mu40_TkMu11",
-        "Mu8_TrkIsoVVL",
-        "Mu8",
-        "TkMu17_TrkIsoVVL_TkMu8_TrkIsoVVL_DZ",
-        "TkMu17_TrkIsoVVL_TkMu8_TrkIsoVVL",
-        "TripleMu_12_10_5",
-        "TripleMu_5_3_3_DZ_Mass3p8",
-        "TripleMu_5_3_3",
-        "TrkMu15_DoubleTrkMu5NoFiltersNoVtx",
-        "TrkMu17_DoubleTrkMu8NoFiltersNoVtx",
-    ]
-)
+    for name in (
+        "DoubleMu0", "DoubleMu18NoFiltersNoVtx", "DoubleMu23NoFiltersNoVtxDisplaced",
+        "DoubleMu28NoFiltersNoVtxDisplaced", "DoubleMu33NoFiltersNoVtx", "DoubleMu38NoFiltersNoVtx",
+        "DoubleMu8_Mass8_PFHT250", "DoubleMu8_Mass8_PFHT300", "L2DoubleMu23_NoVertex",
+        "L2DoubleMu28_NoVertex_2Cha_Angle2p5_Mass10", "L2DoubleMu38_NoVertex_2Cha_Angle2p5_Mass10",
+        "Mu10_CentralPFJet30_BTagCSV_p13", "Mu17_Mu8_DZ", "Mu17_Mu8_SameSign_DZ",
+        "Mu17_Mu8_SameSign", "Mu17_Mu8", "Mu17_TkMu8_DZ", "Mu17_TrkIsoVVL_Mu8_TrkIsoVVL_DZ",
+        "Mu17_TrkIsoVVL_Mu8_TrkIsoVVL", "Mu17_TrkIsoVVL_TkMu8_TrkIsoVVL_DZ",
+        "Mu17_TrkIsoVVL_TkMu8_TrkIsoVVL", "Mu17_TrkIsoVVL", "Mu17", "Mu20_Mu10_DZ",
+        "Mu20_Mu10_SameSign_DZ", "Mu20_Mu10_SameSign", "Mu20_Mu10", "Mu27_TkMu8", "Mu30_TkMu11",
+        "Mu3_PFJet40", "Mu40_TkMu11", "Mu8_TrkIsoVVL", "Mu8", "TkMu17_TrkIsoVVL_TkMu8_TrkIsoVVL_DZ",
+        "TkMu17_TrkIsoVVL_TkMu8_TrkIsoVVL", "TripleMu_12_10_5", "TripleMu_5_3_3_DZ_Mass3p8",
+        "TripleMu_5_3_3", "TrkMu15_DoubleTrkMu5NoFiltersNoVtx", "TrkMu17_DoubleTrkMu8NoFiltersNoVtx",
+    )
+)  # fmt: skip
 
 MUON_BRANCHES = tuple(f"Muon_{name}" for name in ("pt", "eta", "phi", "charge"))
 #: Taken where a file has them; columns made of them are NaN where not.

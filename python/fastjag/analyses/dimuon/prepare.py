@@ -85,7 +85,8 @@ def prepare(results: DimuonResults, *, step: int | str = "100 MB", on_error: str
         n_events = 0
         for batch in batches:
             n_events += len(batch)
-            branches = {*batch.flat, *_jagged_branches(batch)}
+            lists = batch.collections.items()
+            branches = {*batch.flat, *(f"{name}_{c}" for name, some in lists for c in some.columns)}
             absent.update(b for b in asked if b not in branches)
             there |= branches
             for name, rows in _pairs(batch, config, certified, triggers, cutflow, results.threads):
@@ -98,7 +99,8 @@ def prepare(results: DimuonResults, *, step: int | str = "100 MB", on_error: str
             raise ValueError("the files hold no events" + (f" ({left_out})" if left_out else ""))
         inputs.check_cuts(cuts, there)
         if not any(tables[c].rows for c in CLASSES):
-            raise ValueError(f"no event passes all cuts: {_shown(cutflow)}")
+            steps = ", ".join(f"{step} {n:,}" for step, n in cutflow.items())
+            raise ValueError(f"no event passes all cuts: {steps}")
         stack.close()
         write_json(
             directory / "cutflow.json",
@@ -193,12 +195,6 @@ class _Inputs:
                 advance(1)
 
 
-def _jagged_branches(batch: Batch) -> list[str]:
-    return [
-        f"{name}_{field}" for name, jagged in batch.collections.items() for field in jagged.columns
-    ]
-
-
 def _pairs(
     batch: Batch,
     config: DimuonConfig,
@@ -273,7 +269,3 @@ def passing_cuts(
         for name, bound in bounds.items():
             passes[name, f"{name} {sign} {bound:g}"] = test(columns[name], bound)
     return passes
-
-
-def _shown(cutflow: dict[str, int]) -> str:
-    return ", ".join(f"{step} {n:,}" for step, n in cutflow.items())

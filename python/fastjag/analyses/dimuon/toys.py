@@ -6,14 +6,14 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from fastjag import toys
 from fastjag.analyses.dimuon.check import Closure, closure
 from fastjag.analyses.dimuon.config import FINE, ClassifierSection, DimuonConfig, FlowSection
-from fastjag.analyses.dimuon.cuts import Curve, cut_curve, reweighted
+from fastjag.analyses.dimuon.cuts import Curve, reweighted
 from fastjag.analyses.dimuon.observables import pair_columns
 from fastjag.analyses.dimuon.pairs import WindowPairs
 from fastjag.analyses.dimuon.prepare import passing_cuts
@@ -21,7 +21,7 @@ from fastjag.analyses.dimuon.preprocess import Preprocessing
 from fastjag.analyses.dimuon.results import DimuonResults
 from fastjag.analyses.dimuon.run import run
 from fastjag.analyses.dimuon.samples import draw_samples
-from fastjag.analyses.dimuon.significance import ScoredPairs
+from fastjag.analyses.dimuon.significance import ScoredPairs, grid
 from fastjag.core.checks import at_least
 from fastjag.models.flow import fit_flows
 from fastjag.models.flow_training import FlowSettings
@@ -167,7 +167,7 @@ def search_events(
     flow: FlowSettings | str = "fast",
     flow_seeds: Sequence[int] = (1,),
     classifier: TreeSettings | str = "fast",
-    rates: ArrayLike = FINE,
+    rates: Sequence[float] = FINE,
     seed: int = 1,
     threads: int | None = 1,
     check: bool = False,
@@ -199,21 +199,23 @@ def search_events(
             config.features, drawn.sideband, fitted.scale_mass(drawn.sideband_mass),
             values[sideband], mass[sideband], seed=seed, threads=threads,
         )  # fmt: skip
-    result = {}
-    for name, sample in kept.items():
-        plain = fitted.without_noise(rows[name].values)
-        cut_on = ScoredPairs.of(sample, config.features, plain, scores[name], None).discriminants
-        left, inside, right, _ = config.window.count(sample.mass)
-        result[name] = ToySearch(
-            significance(left, inside, right, window=config.window, degree=_DEGREE),
-            {
-                what: cut_curve(sample, x, config.window, degree=_DEGREE, rates=rates)
-                for what, x in cut_on.items()
-            },
-            reweighted(sample, scores[name], config.window, degree=_DEGREE),
+    classes = {
+        name: ScoredPairs.of(
+            pairs, config.features, fitted.without_noise(rows[name].values), scores[name], None
+        )
+        for name, pairs in kept.items()
+    }
+    options: dict[str, Any] = {"window": config.window, "degree": _DEGREE}
+    curves = grid({name: some.cuts(rates) for name, some in classes.items()}, **options)
+    return {
+        name: ToySearch(
+            significance(*config.window.count(pairs.mass)[:3], **options),
+            curves[_DEGREE, config.window.sr_edges][name],
+            reweighted(pairs, scores[name], **options),
             closed if name == train_on else None,
         )
-    return result
+        for name, pairs in kept.items()
+    }
 
 
 def _share(n_events: int, signal: int) -> float:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from fastjag.analyses.dimuon.pictures.masses import CLASSES, COLOURS
-from fastjag.reporting.plots import BLUE, RED, figure, panels, plain
+from fastjag.analyses.dimuon.pictures.masses import CLASSES
+from fastjag.reporting.plots import BLUE, PALETTE, RED, figure, panels, plain
 from fastjag.statistics import log_p
 
 SHARE = "Share of sideband pairs that passes"
@@ -18,7 +18,7 @@ def flow_losses(flows: Sequence[Mapping[str, Any]]) -> Any:
     """Losses of every flow against epochs; the epoch that was kept is marked."""
     with figure(10, 6.5) as (fig, ax):
         for i, record in enumerate(flows):
-            colour = COLOURS[i % len(COLOURS)]
+            colour = PALETTE[i % 7]
             train, validation = np.array(record["train_loss"]), np.array(record["validation_loss"])
             ax.plot(train, color=colour, lw=1, alpha=0.5)
             smooth = _running_mean(validation, 5) if len(validation) > 20 else validation
@@ -75,7 +75,7 @@ def significances(record: Mapping[str, Any]) -> Any:
                 style = (
                     {"color": "0.55", "ls": ":"}
                     if name == "random"
-                    else {"color": COLOURS[(i + 2) % 7]}
+                    else {"color": PALETTE[(i + 2) % 7]}
                 )
                 _p_band(ax, own.get("bands"), name, style["color"])
                 ax.plot(
@@ -152,7 +152,7 @@ def variations(record: Mapping[str, Any]) -> Any:
             for v in curves:
                 ax.plot(
                     v["rates"], v["Z"], marker="o", ms=3, lw=1.5,
-                    color=COLOURS[degrees.index(v["degree"]) % 7],
+                    color=PALETTE[degrees.index(v["degree"]) % 7],
                     ls=styles[edges.index(v["sr_edges"]) % 4],
                     label=f"degree {v['degree']}, {v['sr_edges']} edges",
                 )  # fmt: skip

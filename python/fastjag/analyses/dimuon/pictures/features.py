@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from fastjag.analyses.dimuon.pictures.masses import CLASSES, COLOURS
+from fastjag.analyses.dimuon.pictures.masses import CLASSES
 from fastjag.analyses.dimuon.preprocess import Floats
-from fastjag.reporting.plots import BLUE, panels, plain
+from fastjag.reporting.plots import BLUE, PALETTE, panels, plain
 
 UNITS = {"pt": "GeV", "mass": "GeV", "deltapT": "GeV", "ip3d": "cm", "phi": "rad", "deltaR": ""}
 
@@ -85,7 +85,7 @@ def bands(values: Floats, mass: Floats, names: Sequence[str], low: float, high: 
             low, high = np.quantile(values[:, i], [0.001, 0.999])
             edges = np.linspace(low, high, 36)
             top = 0.0
-            for colour, (text, chosen) in zip(COLOURS, parts.items(), strict=False):
+            for colour, (text, chosen) in zip(PALETTE, parts.items(), strict=False):
                 density = np.histogram(values[chosen, i], edges)[0] / max(1, chosen.sum())
                 density = density / np.diff(edges)
                 top = max(top, density.max())
@@ -113,7 +113,7 @@ def after_cuts(
                           label="before isolation")  # fmt: skip
             ax.stairs(np.histogram(background[name], edges)[0] * scale, edges, color="0.8", fill=True,
                       label="flows, no cut")  # fmt: skip
-            for colour, (text, chosen) in zip(COLOURS, passing.items(), strict=False):
+            for colour, (text, chosen) in zip(PALETTE, passing.items(), strict=False):
                 ax.stairs(
                     np.histogram(values[chosen], edges)[0], edges, color=colour, lw=1.8, label=text
                 )

@@ -9,17 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastjag.analyses.dimuon.preprocess import Floats
-from fastjag.reporting.plots import (
-    BLUE,
-    BROWN,
-    DARK_ORANGE,
-    GREY,
-    ORANGE,
-    RED,
-    VIOLET,
-    figure,
-    panels,
-)
+from fastjag.reporting.plots import BLUE, PALETTE, RED, VIOLET, figure, panels
 from fastjag.statistics import (
     BackgroundFit,
     Window,
@@ -29,7 +19,6 @@ from fastjag.statistics import (
     significance,
 )
 
-COLOURS = (BLUE, ORANGE, RED, VIOLET, GREY, BROWN, DARK_ORANGE)
 CLASSES = {"OS": ("opposite sign", BLUE), "SS": ("same sign", RED)}
 MASS = r"$m_{\mu\mu}$ [GeV]"
 
@@ -200,7 +189,7 @@ def after_cuts(
     edges = whole_edges(window)
     with panels(len(samples), 2, (8.5, 7.5), font=16, sharey=True) as (fig, axes):
         for ax, (name, spectra) in zip(axes, samples.items(), strict=True):
-            for colour, (fit, masses) in zip(COLOURS, spectra, strict=False):
+            for colour, (fit, masses) in zip(PALETTE, spectra, strict=False):
                 curve, error = np.array(fit["background"]), np.array(fit["error"], float)
                 low, high = (np.maximum(curve + sign * error, 1e-3) for sign in (-1, 1))
                 ax.fill_between(fit["mass"], low, high, color=colour, alpha=0.25, lw=0)
