@@ -12,18 +12,22 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from harness import OUT, Race
 from scipy import stats
 
-from fastjag.analyses.dimuon.config import DimuonConfig
+from fastjag.analyses.dimuon.config import ClassifierSection, DimuonConfig, FlowSection
 from fastjag.analyses.dimuon.run import STAGES
 from fastjag.analyses.dimuon.run import run as run_stages
-from fastjag.analyses.dimuon.toys import search_events, toy_events, write_search
-from fastjag.models.fold_scores import TreeSettings
+from fastjag.analyses.dimuon.toys import CONFIG, FITS, search_pairs, toy_events, write_search
 
 EVENTS = 135_000  # of which 20,000 opposite-sign pairs are in the window after all cuts
 TOY_EVENTS = 80_000  # yields of the publication
@@ -53,38 +57,43 @@ def stages() -> list[Race]:
     return [race]
 
 
-def signal_toy(seed: int) -> dict[str, float]:
-    """Highest significances in one toy with signal, and what must not be there."""
+def search_toy(seed: int, signal: int, flows: tuple[int, ...], members: int, **options) -> Any:
+    """What the search of one toy leaves: significances, and the closure of its sidebands."""
     import torch
 
     torch.set_num_threads(1)
-    events = toy_events(TOY_EVENTS, signal=SIGNAL, seed=seed)
-    settings = TreeSettings.preset("fast", members=20)
-    found = search_events(
-        events, flow_seeds=(2 * seed, 2 * seed + 1), classifier=settings, seed=seed, check=True
-    )
-    result = {"inclusive": float(found["OS"].inclusive.Z)}
-    result |= {f"{name} cut": float(c.result.Z.max()) for name, c in found["OS"].curves.items()}
-    for name, one in found.items():
-        result[f"{name} reweighting"] = float(one.reweighted.Z)
-    curve = found["SS"].curves["classifier"]
-    result["SS classifier at 10 %"] = float(curve.result.Z[np.abs(curve.rates - 0.1).argmin()])
-    closure = found["OS"].closure
-    assert closure is not None
-    result["sideband AUC"] = closure.auc
+    config = replace(
+        CONFIG, seed=seed, significance=FITS, flow=FlowSection(preset="fast", seeds=flows),
+        classifier=ClassifierSection(preset="fast", settings={"members": members}),
+    )  # fmt: skip
+    with TemporaryDirectory() as folder:
+        pairs = toy_events(TOY_EVENTS, signal=signal, seed=seed)
+        results = search_pairs(pairs, config, Path(folder) / "search", **options)
+        return results.significance, results.json("check", "closure")
+
+
+def signal_toy(seed: int) -> dict[str, float]:
+    """Highest significances in one toy with signal, and what must not be there."""
+    record, closure = search_toy(seed, SIGNAL, (2 * seed, 2 * seed + 1), 20, closure=True)
+    result = {"inclusive": record["table"][0]["Z"]}
+    curves = {name: c for name, c in record["OS"]["curves"].items() if name != "random"}
+    result |= {f"{name} cut": max(curve["Z"]) for name, curve in curves.items()}
+    for name in ("OS", "SS"):
+        result[f"{name} reweighting"] = record[name]["reweighted"]["Z"]
+    (result["SS classifier at 10 %"],) = Z_at(record["SS"]["curves"]["classifier"], [0.1])
+    result["sideband AUC"] = closure["both sidebands"]["auc"]
     return result
 
 
 def null_toy(seed: int) -> list[float]:
     """Z at each of NULL_RATES, and of the reweighting, without signal."""
-    import torch
+    record = search_toy(seed, 0, (seed,), 1)[0]["OS"]
+    return [*Z_at(record["curves"]["classifier"], NULL_RATES), record["reweighted"]["Z"]]
 
-    torch.set_num_threads(1)
-    found = search_events(
-        toy_events(TOY_EVENTS, seed=seed), flow_seeds=(seed,), seed=seed, rates=NULL_RATES,
-        classifier=TreeSettings.preset("fast", members=1),
-    )["OS"]  # fmt: skip
-    return [*found.curves["classifier"].result.Z, float(found.reweighted.Z)]
+
+def Z_at(curve: dict[str, Any], rates: Sequence[float]) -> list[float]:
+    """Nearest to these shares of the sidebands."""
+    return [curve["Z"][np.abs(np.subtract(curve["rates"], rate)).argmin()] for rate in rates]
 
 
 def half_normal(Z: np.ndarray, seed: int = 1) -> tuple[float, float]:

@@ -15,9 +15,10 @@ from fastjag.analyses.dimuon.preprocess import Preprocessing
 pytest.importorskip("torch")
 pytest.importorskip("xgboost")
 
+from fastjag.analyses.dimuon.config import FlowSection
 from fastjag.analyses.dimuon.pairs import WindowPairs
 from fastjag.analyses.dimuon.samples import draw_null
-from fastjag.analyses.dimuon.toys import CONFIG, search_events
+from fastjag.analyses.dimuon.toys import CONFIG, FITS, search_pairs
 
 TRIGGER = "HLT_Mu17_Mu8"
 
@@ -149,27 +150,32 @@ def test_draws_have_the_noise_of_data():
 FEATURES = ("dimu_pt", "n_muons", "n_jets", TRIGGER)
 
 
-def searched(events, other):
-    config = replace(CONFIG, features=FEATURES)
-    found = search_events({"OS": events, "SS": other}, check=True, config=config, seed=2)
-    return found["OS"]
-
-
-def test_closure_and_reweighting_with_integers():
-    """An area near 0.5, and no more signal than there are events."""
-    events = sample(n=6000)
-    found = searched(events, sample(2, n=2000))
-    assert found.closure.auc == pytest.approx(0.5, abs=0.02)
-    assert found.closure.passes
-    assert abs(float(found.reweighted.S)) < (~events.sideband).sum()
-    assert found.reweighted.Z < 4
-    # Cuts on the feature are cuts on integers.
-    assert len(np.unique(found.curves["n_muons"].rates.round(6))) <= len(
-        np.unique(events.features["n_muons"])
+@pytest.fixture
+def searched(tmp_path):
+    config = replace(
+        CONFIG, features=FEATURES, seed=2, significance=FITS,
+        flow=FlowSection(preset="fast", seeds=(1,)),
+    )  # fmt: skip
+    return lambda events, other: search_pairs(
+        {"OS": events, "SS": other}, config, tmp_path, closure=True
     )
 
 
-def test_without_dequantisation_a_classifier_finds_integers(monkeypatch):
+def test_closure_and_reweighting_with_integers(searched):
+    """An area near 0.5, and no more signal than there are events."""
+    events = sample(n=6000)
+    results = searched(events, sample(2, n=2000))
+    closure, record = results.json("check", "closure"), results.significance["OS"]
+    assert closure["both sidebands"]["auc"] == pytest.approx(0.5, abs=0.02)
+    assert closure["both sidebands"]["passes"]
+    assert abs(record["reweighted"]["S"]) < (~events.sideband).sum()
+    assert record["reweighted"]["Z"] < 4
+    # Cuts on the feature are cuts on integers.
+    rates = np.array(record["curves"]["n_muons"]["rates"])
+    assert len(np.unique(rates.round(6))) <= len(np.unique(events.features["n_muons"]))
+
+
+def test_without_dequantisation_a_classifier_finds_integers(monkeypatch, searched):
     monkeypatch.setattr(preprocess, "_grid", lambda _: (0.0, 0))
-    found = searched(sample(n=6000), sample(2, n=2000))
-    assert found.closure.auc > 0.9
+    results = searched(sample(n=6000), sample(2, n=2000))
+    assert results.json("check", "closure")["both sidebands"]["auc"] > 0.9

@@ -1,6 +1,6 @@
 """Toys of the dimuon search: the same with and without a file, and a signal as it is asked for."""
 
-import dataclasses
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,13 +11,18 @@ pytest.importorskip("xgboost")
 
 from search_samples import prepared
 
-from fastjag.analyses.dimuon.config import DimuonConfig
+from fastjag.analyses.dimuon.config import ClassifierSection, DimuonConfig, FlowSection
 from fastjag.analyses.dimuon.pairs import WindowPairs
 from fastjag.analyses.dimuon.run import run
-from fastjag.analyses.dimuon.toys import CONFIG, search_events, toy_events, write_search
+from fastjag.analyses.dimuon.toys import (
+    CONFIG,
+    FITS,
+    search_pairs,
+    toy_events,
+    write_search,
+)
 from fastjag.models import resumable_training
 from fastjag.models.flow_training import Training
-from fastjag.models.fold_scores import TreeSettings
 from fastjag.statistics import significance
 
 
@@ -29,7 +34,7 @@ def background():
 def test_the_file_holds_the_same_events(tmp_path):
     path = write_search(tmp_path / "toys.root", 6000, signal=300, seed=5)
     config = DimuonConfig.read(path)
-    assert config == dataclasses.replace(CONFIG, files=(str(tmp_path / "toys.root"),))
+    assert config == replace(CONFIG, files=(str(tmp_path / "toys.root"),))
     prepared(config, tmp_path / "tables")
     for charge_class, expected in toy_events(6000, signal=300, seed=5).items():
         found = WindowPairs.read(
@@ -146,18 +151,22 @@ def test_an_interrupted_search_goes_on(tmp_path, monkeypatch):
     np.testing.assert_array_equal(*draws)
 
 
-def test_events_that_nothing_can_be_learned_from(background):
+def test_events_that_nothing_can_be_learned_from(background, tmp_path):
+    config = replace(
+        CONFIG, flow=FlowSection(preset="fast"), significance=FITS,
+        classifier=ClassifierSection(preset="fast", settings={"members": 1, "folds": 50}),
+    )  # fmt: skip
     tiny = toy_events(300, seed=1)
     with pytest.raises(ValueError, match=r"background has \d events, fewer than the 50 folds"):
-        search_events(tiny, classifier=TreeSettings.preset("fast", members=1, folds=50))
+        search_pairs(tiny, config, tmp_path / "tiny")
     nowhere = {name: x[x.sideband] for name, x in toy_events(6000, seed=1).items()}
-    with pytest.raises(ValueError, match="signal region has 0 events, fewer than the 50 folds"):
-        search_events(nowhere, classifier=TreeSettings.preset("fast", members=1, folds=50))
+    with pytest.raises(ValueError, match="OS pairs: no pair has a mass in the signal region"):
+        search_pairs(nowhere, config, tmp_path / "nowhere")
     for value, message in ((1.5, "'mu0_ip3d' has the same value 1.5"),
                            (np.nan, "'mu0_ip3d' is not a finite number in any")):  # fmt: skip
         broken = {
-            name: dataclasses.replace(x, features=x.features | {"mu0_ip3d": np.full(len(x), value)})
+            name: replace(x, features=x.features | {"mu0_ip3d": np.full(len(x), value)})
             for name, x in background.items()
         }
         with pytest.raises(ValueError, match=message):
-            search_events(broken)
+            search_pairs(broken, config, tmp_path / str(value))

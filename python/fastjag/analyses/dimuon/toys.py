@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from fastjag import toys
-from fastjag.analyses.dimuon.check import Closure, closure
-from fastjag.analyses.dimuon.config import FINE, ClassifierSection, DimuonConfig, FlowSection
-from fastjag.analyses.dimuon.cuts import Curve, reweighted
+from fastjag.analyses.common.tables import write_parquet
+from fastjag.analyses.dimuon.check import check
+from fastjag.analyses.dimuon.classify import classify
+from fastjag.analyses.dimuon.config import (
+    ClassifierSection,
+    DimuonConfig,
+    FlowSection,
+    SignificanceSettings,
+)
+from fastjag.analyses.dimuon.flow import flow
 from fastjag.analyses.dimuon.observables import pair_columns
 from fastjag.analyses.dimuon.pairs import WindowPairs
 from fastjag.analyses.dimuon.prepare import passing_cuts
-from fastjag.analyses.dimuon.preprocess import Preprocessing
 from fastjag.analyses.dimuon.results import DimuonResults
 from fastjag.analyses.dimuon.run import run
-from fastjag.analyses.dimuon.samples import draw_samples
-from fastjag.analyses.dimuon.significance import ScoredPairs, grid
+from fastjag.analyses.dimuon.samples import samples
+from fastjag.analyses.dimuon.significance import significance
 from fastjag.core.checks import at_least
-from fastjag.models.flow import fit_flows
-from fastjag.models.flow_training import FlowSettings
-from fastjag.models.fold_scores import TreeSettings, fold_scores
-from fastjag.reporting.output import write_text
-from fastjag.statistics import Significance, Window, significance
+from fastjag.reporting.output import write_json, write_text
+from fastjag.statistics import Window
 
-_DEGREE = 5
 _TRIGGER = "HLT_TrkMu15_DoubleTrkMu5NoFiltersNoVtx"
 
 #: Cuts, window and features of the published search; its stages small enough for a laptop.
@@ -43,6 +43,9 @@ CONFIG = DimuonConfig(
     flow=FlowSection(seeds=(1, 2), settings={"epochs": 50, "learning_rate": 5e-3}),
     classifier=ClassifierSection(preset="fast"),
 )
+
+#: One fit of each cut, for studies: no variations, no background-only toys.
+FITS = SignificanceSettings(degrees=(5,), edges=(12,), toys=0)
 
 _TOML = """\
 # The search in toys: fastjag dimuon run {config} --out results
@@ -150,72 +153,30 @@ def toy_events(
     return {name: WindowPairs.concatenate(some) for name, some in parts.items()}
 
 
-@dataclass(frozen=True)
-class ToySearch:
-    """What a search found in one charge class: curves by discriminant ("classifier" and every feature)."""
+def search_pairs(
+    pairs: Mapping[str, WindowPairs], config: DimuonConfig, out: str | os.PathLike[str], *,
+    closure: bool = False,
+) -> DimuonResults:  # fmt: skip
+    """The stages from flow to significance for pairs in memory: for studies of hundreds of toys.
 
-    inclusive: Significance
-    curves: dict[str, Curve]
-    reweighted: Significance  #: Z = 0 where the inclusive fit has no excess
-    closure: Closure | None  #: of the sidebands that the flow learned, where it was asked for
-
-
-def search_events(
-    events: Mapping[str, WindowPairs],
-    *,
-    train_on: str = "OS",
-    flow: FlowSettings | str = "fast",
-    flow_seeds: Sequence[int] = (1,),
-    classifier: TreeSettings | str = "fast",
-    rates: Sequence[float] = FINE,
-    seed: int = 1,
-    threads: int | None = 1,
-    check: bool = False,
-    config: DimuonConfig = CONFIG,
-) -> dict[str, ToySearch]:
-    """The search in memory, nothing written: for studies of hundreds of toys.
-
-    Flow, samples, classifier and fits are those of the stages. ``events`` are what
-    :func:`toy_events` gives. Flow and classifiers learn from the charge class ``train_on``; both are
-    searched. ``check`` asks for the closure of its sidebands, which takes classifiers of its own.
+    ``pairs`` are what :func:`toy_events` gives, ``out`` is a folder without results. Without
+    ``closure`` the classifiers of the stage "check" are not trained.
     """
-    tested = next(name for name in events if name != train_on)
-    opposite = events["OS"]
-    fitted = Preprocessing.fit(opposite.features, opposite.mass, opposite.sideband, seed)
-    rows = {name: fitted.transform(x.features, x.mass) for name, x in events.items()}
-    kept = {name: x[rows[name].kept] for name, x in events.items()}
-    sideband = kept[train_on].sideband
-    values, mass = rows[train_on].values, rows[train_on].mass
-    flows = fit_flows(flow, flow_seeds, values[sideband], mass[sideband], progress=False)
-    drawn = draw_samples(flows, fitted, kept[train_on], config.window, degree=_DEGREE, seed=seed)
-    scored = fold_scores(
-        drawn.signal_region, values, ~sideband, others={tested: rows[tested].values},
-        settings=classifier, seed=seed, threads=threads, progress=False,
-    )  # fmt: skip
-    scores = {train_on: scored.data, tested: scored.others[tested]}
-    closed = None
-    if check:
-        closed = closure(
-            config.features, drawn.sideband, fitted.scale_mass(drawn.sideband_mass),
-            values[sideband], mass[sideband], seed=seed, threads=threads,
-        )  # fmt: skip
-    classes = {
-        name: ScoredPairs.of(
-            pairs, config.features, fitted.without_noise(rows[name].values), scores[name], None
-        )
-        for name, pairs in kept.items()
-    }
-    options: dict[str, Any] = {"window": config.window, "degree": _DEGREE}
-    curves = grid({name: some.cuts(rates) for name, some in classes.items()}, **options)
-    return {
-        name: ToySearch(
-            significance(*config.window.count(pairs.mass)[:3], **options),
-            curves[_DEGREE, config.window.sr_edges][name],
-            reweighted(pairs, scores[name], **options),
-            closed if name == train_on else None,
-        )
-        for name, pairs in kept.items()
-    }
+    results = DimuonResults(config, Path(out), progress=False, threads=1)
+    for charge_class, some in pairs.items():
+        path = results.path_of_pairs(charge_class)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_parquet(path, {"dimu_mass": some.mass, **some.features})
+    for stage in (flow, samples):
+        stage(results)
+    if closure:
+        check(results)
+    else:
+        results.folder("check").mkdir()
+        write_json(results.folder("check") / "closure.json", {})
+    for stage in (classify, significance):
+        stage(results)
+    return results
 
 
 def _share(n_events: int, signal: int) -> float:
