@@ -40,8 +40,7 @@ def run(
     from fastjag.analyses.dimuon.run import run as run_stages
     from fastjag.core.checks import one_of
 
-    stages = [*STAGES]
-    stages = stages[: stages.index(one_of("until", until, stages)) + 1]
+    stages = STAGES[: STAGES.index(one_of("until", until, STAGES)) + 1]
     settings = DimuonConfig.read(config)
     _show(run_stages(settings, out, stages, threads=threads, device=device, told=_tell), until)
 
@@ -67,12 +66,12 @@ def _show(results: DimuonResults, until: str) -> None:
     from fastjag.analyses.dimuon.verdicts import summary
     from fastjag.commands.significances import significances
 
-    said, stages = [], [*STAGES]
+    said: list[str] = []
     if until in ("significance", "report"):
         record = results.significance
         console.print(significances(record["table"]))
         said = summary(record["checks"], record["table"])
-    elif stages.index(until) >= stages.index("check"):
+    elif STAGES.index(until) >= STAGES.index("check"):
         said = summary(results.checks(), [])
     for sentence in said:
         style = "bold red" if sentence.startswith("!") else None

@@ -49,21 +49,21 @@ def test_names_and_the_rest():
 def test_a_picture_of_what_could_not_be_fitted(tmp_path, peak):
     """No significance anywhere, and a peak that has none (null in JSON)."""
     pytest.importorskip("matplotlib")
-    from fastjag.analyses.dimuon.pictures.masses import scanned
+    from fastjag.analyses.dimuon.pictures.masses import local_significance
     from fastjag.reporting.plots import save
 
     edges = np.geomspace(5, 16, 31)
     peaks = [] if peak is None else [{"mass": 9.5, "low": 9.2, "high": 9.8, "names": [], **peak}]
     scan = {"edges": edges, "counts": np.arange(30), "expected": np.full(30, 2.0),
             "mass": edges[1:4], "Z": [None] * 3, "peaks": peaks}  # fmt: skip
-    save(scanned(scan), tmp_path / "scan.png")
+    save(local_significance(scan), tmp_path / "scan.png")
     assert (tmp_path / "scan.png").stat().st_size > 10_000
 
 
 def test_a_skim_with_a_mass_window(cases, tmp_path):
     """Events of 5 < m < 16 GeV: the spectrum ends within the scan."""
     pytest.importorskip("xgboost")
-    from fastjag.analyses.dimuon.pictures.masses import scanned
+    from fastjag.analyses.dimuon.pictures.masses import local_significance
     from fastjag.analyses.dimuon.run import run
     from fastjag.reporting.plots import save
 
@@ -74,7 +74,7 @@ def test_a_skim_with_a_mass_window(cases, tmp_path):
     # Where the cut ends the spectrum is no peak.
     assert [p["names"] for p in found["peaks"]] == [["Upsilon(1S)", "Upsilon(2S)", "Upsilon(3S)"]]
     assert found["n_in_range"] == 6596  # of opposite sign
-    save(scanned(found), tmp_path / "scan.png")
+    save(local_significance(found), tmp_path / "scan.png")
 
 
 def test_opposite_sign_pairs_before_the_cuts(tmp_path):
@@ -119,7 +119,7 @@ def test_skims_of_other_kinds(real_data, tmp_path):
     """Windows at resonances and beside them, one-sided ones, few events: pictures of all."""
     pytest.importorskip("matplotlib")
     import fastjag as fj
-    from fastjag.analyses.dimuon.pictures.masses import scanned
+    from fastjag.analyses.dimuon.pictures.masses import local_significance
     from fastjag.reporting.output import write_json
     from fastjag.reporting.plots import save
 
@@ -135,6 +135,6 @@ def test_skims_of_other_kinds(real_data, tmp_path):
         assert all(np.isfinite(peak["Z"]) for peak in found["peaks"])
         if (low, high) in ((60, 120), (0, 16)):
             assert found["peaks"]
-        picture = scanned(found)
+        picture = local_significance(found)
         if most:  # the least that there may be to draw
             save(picture, tmp_path / f"{low}.png")

@@ -14,7 +14,7 @@ from search_samples import prepared
 
 from fastjag import toys
 from fastjag.analyses.dimuon.config import DimuonConfig
-from fastjag.analyses.dimuon.skims import _Unpickler, paired, read_pair
+from fastjag.analyses.dimuon.skims import _Unpickler, pair_files, read_pair
 from fastjag.io.files import ReadError
 from fastjag.statistics import Window
 
@@ -250,9 +250,9 @@ class TestErrors:
 
     def test_files(self, skim, tmp_path):
         with pytest.raises(ValueError, match=r"all_mu_A: its partner .*all_jet_A is not among"):
-            paired([str(skim / "all_mu_A")])
+            pair_files([str(skim / "all_mu_A")])
         with pytest.raises(ValueError, match=r"all_jet_B: its partner .*all_mu_B is not among"):
-            paired([str(skim / f"all_{x}") for x in ("mu_A", "jet_A", "jet_B")])
+            pair_files([str(skim / f"all_{x}") for x in ("mu_A", "jet_A", "jet_B")])
         with pytest.raises(FileNotFoundError, match="all_mu_9: no such file"):
             read_pair(str(tmp_path / "all_mu_9"), "all_jet_9", [])
         (tmp_path / "golden.json").write_text('{"7": [[3, 4]]}')

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 pytest.importorskip("pyarrow")
 
 from fastjag.analyses.dimuon.significance import compute_significances
-from fastjag.analyses.dimuon.verdicts import failed, mark, picture_title, summary, verdicts
+from fastjag.analyses.dimuon.verdicts import failed_checks, mark, picture_title, summary, verdicts
 from fastjag.commands.significances import significances
 from fastjag.reporting.report import fixed
 
@@ -31,7 +31,7 @@ FIT, POOR = {"chi2": 30.0, "dof": 28}, {"chi2": 90.0, "dof": 28}
 def test_verdicts():
     fine = verdicts({"both sidebands": GOOD}, FIT, None, "SS")
     assert [check["passes"] for check in fine.values()] == [True, True]
-    assert failed(fine, of_flows=True) == []
+    assert failed_checks(fine, of_flows=True) == []
     assert picture_title("significance", fine) == ""
     assert "0.5010 +- 0.0090" in summary(fine, [])[0]
     assert not any(sentence.startswith("!") for sentence in summary(fine, []))
@@ -42,20 +42,20 @@ def test_verdicts():
     assert first.startswith("! CLOSURE FAILED")
     assert "left sideband: AUC 0.5700 +- 0.0090, +7.8 sigma" in first
     assert "both sidebands" not in first
-    assert failed(wrong, of_flows=True) == ["closure"]
-    assert failed(wrong, of_flows=False) == []  # cuts on features need no flows
+    assert failed_checks(wrong, of_flows=True) == ["closure"]
+    assert failed_checks(wrong, of_flows=False) == []  # cuts on features need no flows
     assert picture_title("masses", wrong).startswith("CLOSURE FAILED")
     assert picture_title("triggers", wrong) == ""
     # Not tested is not passed.
     unknown = verdicts({}, FIT, None, "SS")
-    assert failed(unknown, of_flows=True) == ["closure"]
+    assert failed_checks(unknown, of_flows=True) == ["closure"]
     assert summary(unknown, [])[0].startswith("! CLOSURE NOT TESTED: fewer than 20 pairs")
     assert picture_title("masses", unknown) == "CLOSURE NOT TESTED"
 
 
 def test_a_bad_background_fit_and_no_control():
     found = verdicts({"both sidebands": GOOD}, POOR, "no pair has a mass", "SS")
-    assert failed(found, of_flows=True) == ["background"]
+    assert failed_checks(found, of_flows=True) == ["background"]
     said = summary(found, [])
     assert said[0].startswith(
         "! Bad fits, whose chi2 has a probability below 0.001: background (p ="

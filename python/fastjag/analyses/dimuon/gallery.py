@@ -53,7 +53,7 @@ def draw(results: DimuonResults, directory: Path) -> list[str]:
         "masses": _masses,
         "null": lambda r: curves.null_runs(r.significance["null"]),
         "variations": lambda r: curves.variations(r.significance),
-        "scan": lambda r: masses.scanned(r.scan),
+        "scan": lambda r: masses.local_significance(r.scan),
         "triggers": _triggers,
         "isolation": _isolation,
         "observables": lambda r: _observables(r, False),

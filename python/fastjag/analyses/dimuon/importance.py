@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastjag.analyses.dimuon.results import DimuonResults
-from fastjag.analyses.dimuon.verdicts import failed
+from fastjag.analyses.dimuon.verdicts import failed_checks
 from fastjag.analyses.importance import Importances, compare_importances
 
 
@@ -32,5 +32,5 @@ def importances(results: DimuonResults, **options: Any) -> Importances:
            **options},
     )  # fmt: skip
     checks = results.checks()
-    wrong = [checks[name]["says"] for name in failed(checks, of_flows=True)]
+    wrong = [checks[name]["says"] for name in failed_checks(checks, of_flows=True)]
     return replace(compared, warnings=[*wrong, *compared.warnings])

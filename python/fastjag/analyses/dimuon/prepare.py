@@ -137,7 +137,7 @@ class _Inputs:
         files = find_files(list(config.files))
         self.files = [path for path, _ in files]
         self.skipped: list[Skipped] = []
-        self._pairs = skims.paired(path for path in self.files if skims.is_skim(path))
+        self._pairs = skims.pair_files(path for path in self.files if skims.is_skim(path))
         if self._pairs and config.golden_json:
             raise ValueError(
                 f"{self._pairs[0][0]}: golden_json cannot be applied to the published pickles, which "

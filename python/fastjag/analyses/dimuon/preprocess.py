@@ -42,11 +42,11 @@ class Scale:
     start: float = 0.0
     last: int = 0
 
-    def smeared(self, x: Floats, noise: Floats) -> Floats:
+    def smear(self, x: Floats, noise: Floats) -> Floats:
         """Discrete values with noise, uniform from 0 to 1, spread over the cells around them."""
         return x + self.step * (noise - 0.5) if self.step else x
 
-    def discrete(self, x: Floats) -> Floats:
+    def round(self, x: Floats) -> Floats:
         """The nearest of the discrete values; x itself where the feature is not discrete."""
         if not self.step:
             return x
@@ -66,7 +66,7 @@ class Scale:
         share = np.where(z * self.std + self.mean < 0, odds, 1) / (1 + odds)
         place = (1 + EPSILON) * share
         x = (place - CUSHION) / (1 - 2 * CUSHION) * (self.high - self.low) + self.low
-        return self.discrete(np.asarray(x))
+        return self.round(np.asarray(x))
 
 
 class Preprocessed(NamedTuple):
@@ -123,7 +123,7 @@ class Preprocessing:
             raw = Scale(
                 low - step / 2, HEADROOM * high if high >= 0 else high, 0.0, 1.0, step, low, last
             )
-            z = raw.forward(raw.smeared(x, _noise(seed, name, len(x)))[sideband])
+            z = raw.forward(raw.smear(x, _noise(seed, name, len(x)))[sideband])
             z = z[np.isfinite(z)]
             if len(z) < 2 or z.std() == 0:
                 raise ValueError(
@@ -142,7 +142,7 @@ class Preprocessing:
                 raise KeyError(f"no feature {name!r}: {near_misses(name, features)}")
         columns, m = _checked({name: features[name] for name in self.scales}, mass)
         scaled = {
-            name: scale.forward(scale.smeared(columns[name], _noise(self.seed, name, len(m))))
+            name: scale.forward(scale.smear(columns[name], _noise(self.seed, name, len(m))))
             for name, scale in self.scales.items()
         }
         scaled["mass"] = self.scale_mass(m)
@@ -177,7 +177,7 @@ class Preprocessing:
         for i, (name, scale) in enumerate(self.scales.items()):
             if scale.step:
                 noise = _noise(self.seed, name + draw, len(z))
-                z[:, i] = scale.forward(scale.smeared(scale.inverse(z[:, i]), noise))
+                z[:, i] = scale.forward(scale.smear(scale.inverse(z[:, i]), noise))
         return z
 
     @property

@@ -23,16 +23,8 @@ from fastjag.analyses.dimuon.significance import significance
 from fastjag.models.training_device import training_device
 
 #: In their order; each is the function of that name in the module of that name.
-STAGES: dict[str, Callable[[DimuonResults], None]] = {
-    "prepare": prepare,
-    "scan": scan,
-    "flow": flow,
-    "samples": samples,
-    "check": check,
-    "classify": classify,
-    "significance": significance,
-    "report": report,
-}
+STAGES = ("prepare", "scan", "flow", "samples", "check", "classify", "significance", "report")
+_FUNCTIONS = (prepare, scan, flow, samples, check, classify, significance, report)
 READS = {
     "prepare": [],
     "scan": ["prepare"],
@@ -60,7 +52,7 @@ def run(
     training_device(device, "torch", "xgboost")  # errors before anything runs
     config.flow_settings(), config.tree_settings()
     results = DimuonResults(config, Path(out), progress, threads, device)
-    todo = {name: partial(stage, results) for name, stage in STAGES.items()}
+    todo = {stage.__name__: partial(stage, results) for stage in _FUNCTIONS}
     Stages(results.out, todo, partial(_depends_on, config), READS).run(stages, told)
     return results
 

@@ -25,7 +25,7 @@ from fastjag.analyses.dimuon.pairs import WindowPairs
 from fastjag.analyses.dimuon.preprocess import Floats
 from fastjag.analyses.dimuon.results import DimuonResults
 from fastjag.analyses.dimuon.significance_table import table_rows
-from fastjag.analyses.dimuon.verdicts import failed
+from fastjag.analyses.dimuon.verdicts import failed_checks
 from fastjag.core.checks import needs
 from fastjag.reporting.output import results_directory, write_json
 from fastjag.reporting.progress import progress_bar
@@ -157,7 +157,7 @@ def compute_significances(
                      name: {"wanted": curve.wanted, "rates": curve.rates, "Z": curve.result.Z}
                      for name, curve in of_all.items() if name != CLASSIFIER}}
             )  # fmt: skip
-        behind = failed(checks, of_flows=True)
+        behind = failed_checks(checks, of_flows=True)
         result[c] = {
             "alternate": c != train_on,
             "n_events": len(scored.pairs),
@@ -179,7 +179,11 @@ def compute_significances(
             chi2 = None if row["fit_chi2"] is None else (row["fit_chi2"], row["fit_dof"])
             by_flows = row["discriminant"] == CLASSIFIER
             table.append(
-                {**head, **row, "failed_checks": failed(checks, of_flows=by_flows, chi2=chi2)}
+                {
+                    **head,
+                    **row,
+                    "failed_checks": failed_checks(checks, of_flows=by_flows, chi2=chi2),
+                }
             )
     return {**result, "checks": checks, "table": table}
 

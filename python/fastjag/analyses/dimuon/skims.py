@@ -75,7 +75,7 @@ def is_skim(path: str) -> bool:
     return Path(path).name.startswith((MUONS, JETS))
 
 
-def paired(paths: Iterable[str]) -> list[tuple[str, str]]:
+def pair_files(paths: Iterable[str]) -> list[tuple[str, str]]:
     """(muons, jets) of every skim, in the order of the muon files; ValueError if one is alone."""
     found: dict[tuple[Path, str], dict[str, str]] = {}
     for path in paths:

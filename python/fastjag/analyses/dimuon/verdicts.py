@@ -56,7 +56,7 @@ def _closure(parts: Mapping[str, Any]) -> dict[str, Any]:
     return {"passes": True, "says": f"Closure passes: in {first} {parts[first]['verdict']}."}
 
 
-def failed(
+def failed_checks(
     checks: Mapping[str, Mapping[str, Any]], *, of_flows: bool, chi2: Any = None
 ) -> list[str]:
     """Names of the failed checks that a result stands behind.
@@ -106,7 +106,7 @@ def summary(
 
 def picture_title(name: str, checks: Mapping[str, Mapping[str, Any]]) -> str:
     """What to write above a picture; "" if nothing in it stands behind a failed check."""
-    wrong = failed(checks, of_flows=name in OF_THE_FLOWS)
+    wrong = failed_checks(checks, of_flows=name in OF_THE_FLOWS)
     if name == "background" and not checks[BACKGROUND]["passes"]:
         wrong = [BACKGROUND]
     words = {CLOSURE: "CLOSURE FAILED: samples differ from data", BACKGROUND: "BAD BACKGROUND FIT"}

@@ -201,7 +201,7 @@ def corner(names: Sequence[str], samples: Floats, data: Floats) -> Any:
 
 def _contours(ax: Any, points: Floats, x: Floats, y: Floats, *, fill: bool) -> None:
     counts, xs, ys = np.histogram2d(points[:, 0], points[:, 1], bins=28, range=[x, y])
-    smooth = _smoothed(_smoothed(counts).T).T
+    smooth = _smooth(_smooth(counts).T).T
     descending = np.sort(smooth.ravel())[::-1]
     total = np.cumsum(descending) / descending.sum()
     levels = [float(descending[np.searchsorted(total, q)]) for q in (0.989, 0.865, 0.393)]
@@ -216,7 +216,7 @@ def _contours(ax: Any, points: Floats, x: Floats, y: Floats, *, fill: bool) -> N
         ax.contour(*middle, smooth.T, levels, colors="k", linewidths=1)
 
 
-def _smoothed(counts: Floats) -> Floats:
+def _smooth(counts: Floats) -> Floats:
     """Binomial smoothing along the first axis: contours of few events are ragged otherwise."""
     for _ in range(2):
         padded = np.pad(counts, ((1, 1), (0, 0)), mode="edge")

@@ -58,9 +58,7 @@ def trigger_masses(
             ax.plot(grid, fit(grid), color=RED, lw=1.5)
             signal_lines(ax, window)
             ax.set_ylim(0, 1.6 * max(1, counts.max()))
-            text = (
-                f"{_broken(name.removeprefix('HLT_'))}\n{numbers[name]:,} pairs, Z = {excess.Z:.2f}"
-            )
+            text = f"{_break_lines(name.removeprefix('HLT_'))}\n{numbers[name]:,} pairs, Z = {excess.Z:.2f}"
             chi2 = sideband_chi2(left, right, excess.coefficients, window=window)
             text += ("\n" + fit_warning(*chi2)).rstrip()
             ax.text(0.97, 0.96, text, transform=ax.transAxes, ha="right", va="top", fontsize=9)
@@ -71,7 +69,7 @@ def trigger_masses(
     return fig
 
 
-def _broken(name: str, width: int = 34) -> str:
+def _break_lines(name: str, width: int = 34) -> str:
     """A long name in lines, broken at underscores."""
     lines = [""]
     for part in name.split("_"):
@@ -81,7 +79,7 @@ def _broken(name: str, width: int = 34) -> str:
     return "\n".join(lines).rstrip("_")
 
 
-def scanned(scan: Mapping[str, Any]) -> Any:
+def local_significance(scan: Mapping[str, Any]) -> Any:
     """The spectrum with its background, and the local significance at every mass."""
     edges, counts = np.array(scan["edges"]), np.array(scan["counts"])
     expected = np.array(scan["expected"])
