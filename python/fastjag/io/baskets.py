@@ -168,22 +168,30 @@ def list_bounds(
     stored: Stored, basket: int, body: memoryview, stop: int, n_key: int
 ) -> tuple[Offsets, Offsets]:
     """Where in a basket the values of each entry begin and end, in bytes, by its own table."""
-    first, end = stored.entries[basket : basket + 2]
-    where = f"basket {basket} of {stored.name}, entries {first} to {end}, has"
-    table = np.frombuffer(body[stop:], ">i4", (len(body) - stop) // 4)
-    n = end - first
-    if len(table) < n + 2 or table[0] != n + 1:
-        raise ValueError(f"{where} a table of offsets that does not fit")
-    offsets = table[1 : n + 2].astype(np.int64) - n_key
+    offsets = offset_table(stored, basket, body, stop).astype(np.int64) - n_key
     offsets[-1] = stop  # left open in the file
     starts, stops = offsets[:-1] + stored.header, offsets[1:]
     sizes = stops - starts
-    if n and (
+    if len(sizes) and (
         starts.min() < 0 or stops.max() > stop or sizes.min() < 0
         or (sizes % stored.dtype.itemsize).any()
     ):  # fmt: skip
-        raise ValueError(f"{where} offsets beyond its values")
+        raise wrong_basket(stored, basket, "offsets beyond its values")
     return starts, stops
+
+
+def offset_table(stored: Stored, basket: int, body: memoryview, stop: int) -> Array:
+    """Where each entry of a basket begins, counted from the key's begin; the last is left open."""
+    n = stored.entries[basket + 1] - stored.entries[basket]
+    table = np.frombuffer(body[stop:], ">i4", (len(body) - stop) // 4)
+    if len(table) < n + 2 or table[0] != n + 1:
+        raise wrong_basket(stored, basket, "a table of offsets that does not fit")
+    return table[1 : n + 2]
+
+
+def wrong_basket(stored: Stored, basket: int, what: str) -> ValueError:
+    first, end = stored.entries[basket : basket + 2]
+    return ValueError(f"basket {basket} of {stored.name}, entries {first} to {end}, has {what}")
 
 
 def _at_least(buffer: memoryview, size: int) -> memoryview:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fastjag import kernels
 from fastjag.core.arrays import Array, Offsets, offsets_of
-from fastjag.io.baskets import Baskets, Stored
+from fastjag.io.baskets import Baskets, Stored, offset_table, wrong_basket
 from fastjag.io.branches import Branch
 from fastjag.io.reader import Parts, Reader
 from fastjag.kernels.threads import get_num_threads
@@ -127,7 +127,7 @@ class _Own:
         data = self.body[: self.stop]
         if self.stored.counter is None and not self.stored.header:
             if self.stop != (end - first) * dtype.itemsize:
-                raise self._wrong(basket, f"{self.stop} bytes of values")
+                raise wrong_basket(self.stored, basket, f"{self.stop} bytes of values")
             return None, self.stored.values(data)[chosen].astype(native)
         starts, stops = self._bounds(basket, first, end, chosen)
         n_bytes = stops - starts
@@ -135,7 +135,7 @@ class _Own:
         # Nothing below has to think of damaged files.
         ok = starts.min() >= 0 and stops.max() <= self.stop and n_bytes.min() >= 0
         if not ok or (counts * dtype.itemsize != n_bytes).any():
-            raise self._wrong(basket, "offsets beyond its values")
+            raise wrong_basket(self.stored, basket, "offsets beyond its values")
         if whole and not self.stored.header and int(n_bytes.sum()) == stops[-1] - starts[0]:
             return counts, np.frombuffer(data[starts[0] : stops[-1]], dtype).astype(native)
         content = np.frombuffer(data, np.uint8)
@@ -146,25 +146,15 @@ class _Own:
         self, basket: int, first: int, end: int, chosen: slice | Entries
     ) -> tuple[Entries, Entries]:
         """Where in the basket the values of the chosen entries begin and end, in bytes."""
-        n = end - first
         if len(self.body) == self.stop and self.lengths is not None:  # ROOT may leave offsets out
             counts = self.lengths.read(np.arange(first, end))[1]
             offsets = offsets_of(counts.astype(np.int64)) * self.stored.dtype.itemsize
         else:
-            table = np.frombuffer(self.body[self.stop :], ">i4")
-            if len(table) < n + 2 or table[0] != n + 1:
-                raise self._wrong(basket, "a table of offsets that does not fit")
-            offsets = table[1 : n + 2]
+            offsets = offset_table(self.stored, basket, self.body, self.stop)
             offsets[-1] = self.stop + self.n_key  # left open in the file
         starts, stops = (part[chosen].astype(np.int64) for part in (offsets[:-1], offsets[1:]))
         shift = 0 if offsets.dtype == np.int64 else self.n_key
         return starts + (self.stored.header - shift), stops - shift
-
-    def _wrong(self, basket: int, what: str) -> ValueError:
-        first, end = self.stored.entries[basket : basket + 2]
-        return ValueError(
-            f"basket {basket} of {self.stored.name}, entries {first} to {end}, has {what}"
-        )
 
 
 class _Foreign:
