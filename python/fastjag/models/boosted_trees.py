@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -49,46 +50,22 @@ def train_booster(
     )  # fmt: skip
 
 
+@dataclass(eq=False, repr=False)
 class BoostedTrees(TableClassifier):
-    """XGBoost's classifier with balanced weights of mean 1 and early stopping.
+    """XGBoost's classifier with balanced weights of mean 1 and early stopping."""
 
-    Parameters
-    ----------
-    rounds, early_stopping_rounds
-        Most rounds, and how many without a smaller loss on the validation part end training.
-    max_depth, learning_rate, subsample, colsample_bytree
-        XGBoost's.
-    validation
-        Share of each class that is kept for early stopping.
-    negative, seed, threads, device
-        Policy for negative weights; of the validation part and of XGBoost; "cpu" or "cuda".
-    """
-
-    def __init__(
-        self,
-        rounds: int = 500,
-        early_stopping_rounds: int = 20,
-        max_depth: int = 4,
-        learning_rate: float = 0.1,
-        subsample: float = 0.8,
-        colsample_bytree: float = 0.8,
-        validation: float = 0.2,
-        negative: str = "abs",
-        seed: int = 0,
-        threads: int | None = None,
-        device: str = "cpu",
-    ) -> None:
-        self.rounds = rounds
-        self.early_stopping_rounds = early_stopping_rounds
-        self.max_depth = max_depth
-        self.learning_rate = learning_rate
-        self.subsample = subsample
-        self.colsample_bytree = colsample_bytree
-        self.validation = validation
-        self.negative = negative
-        self.seed = seed
-        self.threads = threads
-        self.device = device
+    rounds: int = 500  #: at most
+    early_stopping_rounds: int = 20  #: without a smaller loss on the validation part
+    max_depth: int = 4
+    learning_rate: float = 0.1
+    subsample: float = 0.8
+    colsample_bytree: float = 0.8
+    validation: float = 0.2  #: share of each class that is kept for early stopping
+    #: Policy for negative weights (:func:`fastjag.models.weights.training_weights`).
+    negative: str = "abs"
+    seed: int = 0  #: of the validation part and of XGBoost
+    threads: int | None = None
+    device: str = "cpu"  #: or "cuda" where XGBoost has one
 
     def _train(self, table: Floats, codes: NDArray[np.int64], weights: Floats) -> None:
         device = training_device(self.device, "xgboost")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -65,63 +66,31 @@ def _layers(width: int, widths: Sequence[int]) -> torch.nn.Sequential:
     return torch.nn.Sequential(*parts)
 
 
+@dataclass(eq=False, repr=False)
 class DeepSets(Classifier):
     """Classifier of events as sets, for signed weights.
 
-    Parameters
-    ----------
-    inputs
-        Type of particles to the columns to use, for example {"photon": ("pt", "eta", "phi", "E")}.
-        How they are standardised: :class:`fastjag.models.particle_tensors.Standard`.
-    flat
-        Columns of the event, such as ("met_et", "met_phi").
-    phi, rho
-        Widths of the layers of the encoders and of the network of their sums.
-    epochs, batch_size, learning_rate, weight_decay
-        Of AdamW; the learning rate falls to zero along a cosine.
-    validation, patience
-        Share of each class that is kept aside, and how many epochs without a smaller loss there
-        end training; the network kept is that of the smallest.
-    negative
-        Policy for negative weights (:func:`fastjag.models.weights.training_weights`).
-    seed
-        Of the initial weights, the validation part and the order of batches.
-    device
-        "cpu", or "cuda" where torch has one.
-
-    ``X`` is a :class:`fastjag.models.particle_tensors.EventSets` or the like, such as the events of the
-    diphoton analysis. ``losses_`` holds the losses by epoch, ``best_epoch_`` the one kept.
+    ``X`` is a :class:`fastjag.models.particle_tensors.EventSets` or the like, such as the events of
+    the diphoton analysis. ``losses_`` holds the losses by epoch, ``best_epoch_`` the one kept: that
+    of the smallest loss in validation. AdamW is what learns.
     """
 
-    def __init__(
-        self,
-        inputs: Mapping[str, Sequence[str]],
-        flat: Sequence[str] = (),
-        phi: Sequence[int] = (64, 64, 64),
-        rho: Sequence[int] = (128, 64),
-        epochs: int = 30,
-        batch_size: int = 1024,
-        learning_rate: float = 1e-3,
-        weight_decay: float = 1e-2,
-        validation: float = 0.2,
-        patience: int = 8,
-        negative: str = "abs",
-        seed: int = 0,
-        device: str = "cpu",
-    ) -> None:
-        self.inputs = inputs
-        self.flat = flat
-        self.phi = phi
-        self.rho = rho
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.validation = validation
-        self.patience = patience
-        self.negative = negative
-        self.seed = seed
-        self.device = device
+    #: Type of particles to the columns to use, for example {"photon": ("pt", "eta", "phi", "E")}.
+    #: How they are standardised: :class:`fastjag.models.particle_tensors.Standard`.
+    inputs: Mapping[str, Sequence[str]]
+    flat: Sequence[str] = ()  #: columns of the event, such as ("met_et", "met_phi")
+    phi: Sequence[int] = (64, 64, 64)  #: widths of the layers of the encoders
+    rho: Sequence[int] = (128, 64)  #: widths of the layers of the network of their sums
+    epochs: int = 30
+    batch_size: int = 1024
+    learning_rate: float = 1e-3  #: falls to zero along a cosine
+    weight_decay: float = 1e-2
+    validation: float = 0.2  #: share of each class that is kept aside
+    patience: int = 8  #: epochs without a smaller loss there, after which training ends
+    #: Policy for negative weights (:func:`fastjag.models.weights.training_weights`).
+    negative: str = "abs"
+    seed: int = 0  #: of the initial weights, the validation part and the order of batches
+    device: str = "cpu"  #: or "cuda" where torch has one
 
     def fit(
         self,

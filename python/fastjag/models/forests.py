@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,26 +17,16 @@ from fastjag.models.table_classifier import TableClassifier
 from fastjag.models.weights import Floats, balanced_draw
 
 
+@dataclass(eq=False, repr=False)
 class Forest(TableClassifier):
-    """Random forest with balanced weights: the baseline.
+    """Random forest with balanced weights: the baseline."""
 
-    Parameters: number of ``trees``, ``min_samples_leaf``, policy for ``negative`` weights
-    (:func:`fastjag.models.weights.training_weights`), ``seed``, ``threads``.
-    """
-
-    def __init__(
-        self,
-        trees: int = 300,
-        min_samples_leaf: int = 5,
-        negative: str = "abs",
-        seed: int = 0,
-        threads: int | None = None,
-    ) -> None:
-        self.trees = trees
-        self.min_samples_leaf = min_samples_leaf
-        self.negative = negative
-        self.seed = seed
-        self.threads = threads
+    trees: int = 300
+    min_samples_leaf: int = 5
+    #: Policy for negative weights (:func:`fastjag.models.weights.training_weights`).
+    negative: str = "abs"
+    seed: int = 0
+    threads: int | None = None
 
     def _train(self, table: Floats, codes: NDArray[np.int64], weights: Floats) -> None:
         self.model_ = self._forest(
@@ -70,6 +61,7 @@ class BalancedForest(Forest):
         )
 
 
+@dataclass(eq=False, repr=False)
 class BalancedSubsets(TableClassifier):
     """Average of classifiers that each learn from a balanced subset, drawn by weight.
 
@@ -78,18 +70,13 @@ class BalancedSubsets(TableClassifier):
     learners that know no weights learn the weighted distributions. One subset is undersampling,
     many with trees are balanced bagging, many with boosted trees are EasyEnsemble (Liu, Wu, Zhou,
     IEEE Trans. SMC B 39:539, 2009). imbalanced-learn's estimators of these names take no weights.
-
-    Parameters: the ``estimator`` (any of scikit-learn's that has ``predict_proba``), number of
-    ``subsets``, policy for ``negative`` weights, ``seed``.
     """
 
-    def __init__(
-        self, estimator: Any, subsets: int = 10, negative: str = "abs", seed: int = 0
-    ) -> None:
-        self.estimator = estimator
-        self.subsets = subsets
-        self.negative = negative
-        self.seed = seed
+    estimator: Any  #: any of scikit-learn's that has ``predict_proba``
+    subsets: int = 10
+    #: Policy for negative weights (:func:`fastjag.models.weights.training_weights`).
+    negative: str = "abs"
+    seed: int = 0
 
     def _train(self, table: Floats, codes: NDArray[np.int64], weights: Floats) -> None:
         rng = np.random.default_rng(self.seed)

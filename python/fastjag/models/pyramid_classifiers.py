@@ -8,6 +8,7 @@ of all pairs, and learns from new events as they come.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ _STEP = 0.1
 _AT_ONCE = 10_000  # events whose features are in memory twice
 
 
+@dataclass(eq=False, repr=False)
 class SumOfPyramids(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """K(event, event') = sum over types of the K of their particles.
 
@@ -38,8 +40,7 @@ class SumOfPyramids(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     type to Jagged, or an object whose ``particles`` are one.
     """
 
-    def __init__(self, kernels: Mapping[str, PyramidMatch]) -> None:
-        self.kernels = kernels
+    kernels: Mapping[str, PyramidMatch]
 
     def fit(self, X: Any, y: object = None) -> SumOfPyramids:
         """Learn the cells that the particles of ``X`` occupy. ``y`` is ignored."""
@@ -69,38 +70,21 @@ class SumOfPyramids(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return np.asarray(total)
 
 
+@dataclass(eq=False, repr=False)
 class PyramidLinear(Classifier):
     """Logistic regression on the explicit features, trained batch by batch.
-
-    Parameters
-    ----------
-    kernels
-        Type of particles to its :class:`fastjag.PyramidMatch`.
-    alpha
-        Strength of the L2 penalty of scikit-learn's SGDClassifier, whose coefficients are averaged
-        over the steps.
-    epochs
-        Times that :meth:`fit` goes through its events.
-    negative, seed
-        Policy for negative weights (:func:`fastjag.models.weights.training_weights`); of the order
-        of events.
 
     Classes are learned one against the rest; probabilities are normalised to 1.
     """
 
-    def __init__(
-        self,
-        kernels: Mapping[str, PyramidMatch],
-        alpha: float = 1e-5,
-        epochs: int = 5,
-        negative: str = "abs",
-        seed: int = 0,
-    ) -> None:
-        self.kernels = kernels
-        self.alpha = alpha
-        self.epochs = epochs
-        self.negative = negative
-        self.seed = seed
+    kernels: Mapping[str, PyramidMatch]  #: of each type of particles
+    #: Strength of the L2 penalty of scikit-learn's SGDClassifier, whose coefficients are averaged
+    #: over the steps.
+    alpha: float = 1e-5
+    epochs: int = 5  #: times that :meth:`fit` goes through its events
+    #: Policy for negative weights (:func:`fastjag.models.weights.training_weights`).
+    negative: str = "abs"
+    seed: int = 0  #: of the order of events
 
     def fit(
         self,
@@ -178,30 +162,21 @@ class PyramidLinear(Classifier):
         )  # fmt: skip
 
 
+@dataclass(eq=False, repr=False)
 class PyramidSVM(Classifier):
     """Support-vector machine on the matrix of the kernel between all pairs of events.
 
     The matrix grows with the square of the events: beyond ``most`` of them, the machine learns from
     that many, the same number of each class, drawn by weight. Probabilities come from sigmoids,
     fitted to scores of 3-fold cross-validation (Platt). For many events: :class:`PyramidLinear`.
-
-    Parameters: ``kernels``, type of particles to its :class:`fastjag.PyramidMatch`; ``C`` of the
-    machine; ``most``; policy for ``negative`` weights; ``seed`` of the drawing.
     """
 
-    def __init__(
-        self,
-        kernels: Mapping[str, PyramidMatch],
-        C: float = 1.0,
-        most: int = 4000,
-        negative: str = "abs",
-        seed: int = 0,
-    ) -> None:
-        self.kernels = kernels
-        self.C = C
-        self.most = most
-        self.negative = negative
-        self.seed = seed
+    kernels: Mapping[str, PyramidMatch]  #: of each type of particles
+    C: float = 1.0
+    most: int = 4000
+    #: Policy for negative weights (:func:`fastjag.models.weights.training_weights`).
+    negative: str = "abs"
+    seed: int = 0  #: of the drawing
 
     def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> PyramidSVM:
         """Learn from events, (n,) classes and (n,) signed weights."""
