@@ -103,9 +103,9 @@ class TestSymmetries:
         empty = {
             name: p.keep(np.zeros(p.n_particles, bool)) for name, p in unseen.particles.items()
         }
-        found = trained.predict_proba(EventSets(empty, unseen.flat))
-        assert np.isfinite(found).all()
-        np.testing.assert_allclose(found.sum(axis=1), 1)
+        scores = trained.predict_proba(EventSets(empty, unseen.flat))
+        assert np.isfinite(scores).all()
+        np.testing.assert_allclose(scores.sum(axis=1), 1)
         assert trained.predict_proba(unseen[none]).shape == (0, 5)
 
     def test_padded_equals_ragged(self, trained, unseen):
@@ -139,8 +139,8 @@ class TestTraining:
         assert trained.embed(known).shape == (1200, 8)
         other = LogisticRegression(max_iter=300, class_weight="balanced")
         other.fit(trained.embed(known), labels(known))
-        found = balanced_accuracy_score(labels(unseen), other.predict(trained.embed(unseen)))
-        assert found > 0.4
+        accuracy = balanced_accuracy_score(labels(unseen), other.predict(trained.embed(unseen)))
+        assert accuracy > 0.4
 
     def test_one_seed_one_result(self, unseen):
         quick = clone(SMALL).set_params(epochs=2)

@@ -24,12 +24,12 @@ TABLES = [
 
 def argued(estimator):
     """Checks of scikit-learn that do not hold here, each with its reason."""
-    found = {"check_supervised_y_2d": "y of shape (n, 1) is an error, not a warning"}
+    failing = {"check_supervised_y_2d": "y of shape (n, 1) is an error, not a warning"}
     if not isinstance(estimator, BalancedSubsets):
-        found["check_sample_weight_equivalence_on_dense_data"] = (
+        failing["check_sample_weight_equivalence_on_dense_data"] = (
             "leaves are counted in events, whatever their weights, and the validation part is drawn"
         )
-    return found
+    return failing
 
 
 class TestScikitLearn:

@@ -11,7 +11,7 @@ pytest.importorskip("zuko")
 
 from fastjag.models import resumable_training
 from fastjag.models.flow import ConditionalFlow, fit_flows
-from fastjag.models.flow_training import FlowSettings, Training, new_network
+from fastjag.models.flow_training import FlowSettings, Training, make_network
 from fastjag.models.stacked_flows import StackedFlows
 
 TINY = FlowSettings.preset("fast", epochs=4, hidden=(8,), patience=None)
@@ -123,7 +123,7 @@ def test_a_stack_is_its_flows(kind, n_features):
     """Likelihoods and gradients of all at once are those of zuko, flow by flow."""
     settings = FlowSettings(kind, 2, (8, 6), activation="Tanh", bins=5)
     torch.manual_seed(1)
-    networks = [new_network(settings, n_features) for _ in range(3)]
+    networks = [make_network(settings, n_features) for _ in range(3)]
     for parameter in (p for network in networks for p in network.parameters()):
         parameter.data *= 2
     stack = StackedFlows(networks, kind)
@@ -244,8 +244,8 @@ def test_features_in_gev_are_learned():
     test, mass = in_gev(2)
     scale = 20 + 2 * mass
     truth = -(test[:, 0] - 17) / scale - np.log(scale) + stats.norm.logpdf(test[:, 1], 0, 1.2)
-    found = flow.log_prob(test, mass)
-    assert found.mean() == pytest.approx(truth.mean(), abs=0.08)
+    given = flow.log_prob(test, mass)
+    assert given.mean() == pytest.approx(truth.mean(), abs=0.08)
     # Losses are of what was given, not of what networks see.
     assert min(flow.record["validation_loss"]) == pytest.approx(-truth.mean(), abs=0.15)
     drawn = flow.sample(mass, seed=3)

@@ -25,13 +25,13 @@ def samples(seed=1, n=1500, signal=0.2):
 
 def test_signal_gets_higher_scores():
     background, data, inside, is_signal = samples()
-    found = fold_scores(background, data, inside, settings=SMALL, seed=1)
-    assert ((found.data > 0) & (found.data < 1)).all()
-    assert roc_auc_score(is_signal[inside], found.data[inside]) > 0.8
-    assert found.data[~inside].mean() < found.data[is_signal].mean()
-    assert len(found.best_rounds) == 5
-    assert {len(r) for r in found.best_rounds} == {2}
-    assert len(found.losses[0]["validation"]) >= found.best_rounds[0][0]
+    scores = fold_scores(background, data, inside, settings=SMALL, seed=1)
+    assert ((scores.data > 0) & (scores.data < 1)).all()
+    assert roc_auc_score(is_signal[inside], scores.data[inside]) > 0.8
+    assert scores.data[~inside].mean() < scores.data[is_signal].mean()
+    assert len(scores.best_rounds) == 5
+    assert {len(r) for r in scores.best_rounds} == {2}
+    assert len(scores.losses[0]["validation"]) >= scores.best_rounds[0][0]
 
 
 def test_scores_are_out_of_fold():
@@ -50,17 +50,17 @@ def test_scores_are_out_of_fold():
 
 def test_nothing_to_find_without_signal():
     background, data, inside, _ = samples(signal=0)
-    found = fold_scores(background, data, inside, settings=SMALL, seed=2)
-    assert roc_auc_score(inside, found.data) == pytest.approx(0.5, abs=0.04)
+    scores = fold_scores(background, data, inside, settings=SMALL, seed=2)
+    assert roc_auc_score(inside, scores.data) == pytest.approx(0.5, abs=0.04)
 
 
 def test_every_event_has_one_fold():
     background, data, inside, _ = samples(n=200)
-    found = fold_scores(
+    scores = fold_scores(
         background, data, inside, settings=TreeSettings.preset("fast", members=1, rounds=3)
     )
     for part in (inside, ~inside):
-        np.testing.assert_array_equal(np.bincount(found.folds[part]), np.full(5, 40))
+        np.testing.assert_array_equal(np.bincount(scores.folds[part]), np.full(5, 40))
 
 
 def test_one_seed_one_result():

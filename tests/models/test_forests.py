@@ -71,12 +71,12 @@ def test_weights_move_borders(name):
     x = np.concatenate([rng.normal(0, 1, 300), rng.normal(3, 1, 300), rng.normal(3, 1, 300)])
     y = np.repeat([0, 0, 1], 300)
     at = np.array([[3.0]])
-    found = []
+    scores = []
     for second in (0.1, 10.0):
         w = np.repeat([1.0, second, 1.0], 300)
-        found.append(clone(MODELS[name]).fit(x[:, None], y, w).predict_proba(at)[0, 1])
-    assert found[0] > 0.6
-    assert found[1] < found[0] - 0.1
+        scores.append(clone(MODELS[name]).fit(x[:, None], y, w).predict_proba(at)[0, 1])
+    assert scores[0] > 0.6
+    assert scores[1] < scores[0] - 0.1
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -30,8 +30,8 @@ KERNELS = {
 
 
 def sample(n, seed):
-    found = events(n, seed, shares=(0.2,) * 5)
-    return pyramid_sets(in_own_frame(found)), np.array(CLASSES)[found.flat["label"]], found.flat
+    sample = events(n, seed, shares=(0.2,) * 5)
+    return pyramid_sets(in_own_frame(sample)), np.array(CLASSES)[sample.flat["label"]], sample.flat
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +74,9 @@ class TestSum:
         by_features = SVC(kernel="linear", tol=1e-8).fit(phi, y)
         assert_allclose(scores, by_features.decision_function(psi), atol=1e-5)
         linear = LinearSVC(loss="hinge", tol=1e-6, max_iter=50_000, random_state=1).fit(phi, y)
-        found = linear.decision_function(psi)
-        assert np.corrcoef(scores, found)[0, 1] > 0.999
-        assert ((scores > 0) == (found > 0)).mean() > 0.98
+        expected = linear.decision_function(psi)
+        assert np.corrcoef(scores, expected)[0, 1] > 0.999
+        assert ((scores > 0) == (expected > 0)).mean() > 0.98
 
 
 class TestMachines:
@@ -158,7 +158,7 @@ def test_memory_grows_with_events_not_with_pairs():
     done = subprocess.run(
         [sys.executable, str(BENCHMARK), "20000"], capture_output=True, text=True, check=True
     )
-    found = json.loads(done.stdout)
-    assert found["events"] == 20_000
-    assert found["peak_MB"] < 400
-    assert found["balanced_accuracy"] > 0.45
+    result = json.loads(done.stdout)
+    assert result["events"] == 20_000
+    assert result["peak_MB"] < 400
+    assert result["balanced_accuracy"] > 0.45

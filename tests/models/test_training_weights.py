@@ -8,7 +8,7 @@ pytest.importorskip("sklearn")
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastjag.models.weights import POLICIES, balanced_draw, training_weights
+from fastjag.models.weights import POLICIES, draw_balanced, training_weights
 
 
 def signed(rng, n, share):
@@ -59,7 +59,7 @@ class TestDraw:
         codes = np.zeros(500, int)
         times = np.zeros(500)
         for _ in range(200):
-            drawn = np.bincount(balanced_draw(codes, weights, 100, rng), minlength=500)
+            drawn = np.bincount(draw_balanced(codes, weights, 100, rng), minlength=500)
             expected = 100 * weights / weights.sum()
             assert ((drawn >= np.floor(expected)) & (drawn <= np.floor(expected) + 1)).all()
             times += drawn
@@ -68,14 +68,14 @@ class TestDraw:
     def test_equal_weights_repeat_nothing(self):
         rng = np.random.default_rng(4)
         codes = np.repeat([0, 1, 2], [50, 7, 20])
-        drawn = balanced_draw(codes, np.ones(77), 7, rng)
+        drawn = draw_balanced(codes, np.ones(77), 7, rng)
         assert len(np.unique(drawn)) == 21
         np.testing.assert_array_equal(np.bincount(codes[drawn]), [7, 7, 7])
 
     def test_events_without_weight_are_never_drawn(self):
         codes, weights = np.repeat([0, 1], 6), np.array([0, 1, 0, 1, 0, 0] * 2, float)
         for seed in range(50):
-            drawn = balanced_draw(codes, weights, 5, np.random.default_rng(seed))
+            drawn = draw_balanced(codes, weights, 5, np.random.default_rng(seed))
             assert (weights[drawn] > 0).all()
 
 

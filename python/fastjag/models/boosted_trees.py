@@ -14,7 +14,7 @@ from fastjag.core.checks import at_least
 from fastjag.kernels import get_num_threads
 from fastjag.models.table_classifier import TableClassifier
 from fastjag.models.training_device import training_device
-from fastjag.models.weights import Floats, validation_part
+from fastjag.models.weights import Floats, hold_out
 from fastjag.reporting.progress import progress_bar
 
 _ROWS = 16_384  # whose SHAP values are computed at a time
@@ -72,7 +72,7 @@ class BoostedTrees(TableClassifier):
         at_least("rounds", self.rounds, 1)
         at_least("early_stopping_rounds", self.early_stopping_rounds, 1)
         rng = np.random.default_rng(self.seed)
-        held = validation_part(codes, self.validation, rng, weights, self._together)
+        held = hold_out(codes, self.validation, rng, weights, self._together)
         train = xgboost.QuantileDMatrix(table[~held], codes[~held], weight=weights[~held])
         valid = xgboost.QuantileDMatrix(table[held], codes[held], weight=weights[held], ref=train)
         self.losses_: dict[str, dict[str, list[float]]] = {}

@@ -26,8 +26,8 @@ from fastjag.models.weights import (
     Classifier,
     Training,
     check_events,
+    hold_out,
     training_weights,
-    validation_part,
 )
 
 _PREDICTED = 8192  # events at a time
@@ -119,7 +119,7 @@ class DeepSets(Classifier):
         check_rates(self.learning_rate, self.weight_decay)
         rng = np.random.default_rng(self.seed)
         together = None if groups is None else np.asarray(groups)[known.rows]
-        held = validation_part(known.codes, self.validation, rng, known.weights, together)
+        held = hold_out(known.codes, self.validation, rng, known.weights, together)
         self.standards_ = Standards(self.inputs, self.flat)
         check_events(self.standards_.n_events(X), y)
         self.standards_.fit(X, known.rows[~held])

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from fastjag.core.checks import one_of
-from fastjag.models.flow_training import FlowSettings, Training, new_network
+from fastjag.models.flow_training import FlowSettings, Training, make_network
 from fastjag.models.resumable_training import digest_of, read_checkpoint, write_checkpoint
 from fastjag.models.training_device import training_device
 
@@ -200,7 +200,7 @@ class ConditionalFlow:
             **{**record["settings"], "hidden": tuple(record["settings"]["hidden"])}
         )
         flow = ConditionalFlow(settings, seed=record["seed"], device=device)
-        flow._network = new_network(settings, n_features).to(flow.device)
+        flow._network = make_network(settings, n_features).to(flow.device)
         flow._network.load_state_dict(weights)
         flow._features, flow.record = n_features, record
         flow._standard = (

@@ -87,7 +87,7 @@ class Training(ResumableTraining):
         with torch.random.fork_rng(devices=[]):
             for flow in flows:
                 torch.manual_seed(flow.seed)
-                networks.append(new_network(self.settings, x.shape[1]).to(device))
+                networks.append(make_network(self.settings, x.shape[1]).to(device))
         self.stack = StackedFlows(networks, self.settings.kind)
         self.best = self.stack.parameters.clone()
         self.optimizer = torch.optim.Adam(
@@ -173,7 +173,7 @@ class Training(ResumableTraining):
             generator.set_state(state)
 
 
-def new_network(settings: FlowSettings, n_features: int) -> Any:
+def make_network(settings: FlowSettings, n_features: int) -> Any:
     common: dict[str, Any] = {
         "context": 1,
         "transforms": settings.transforms,

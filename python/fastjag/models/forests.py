@@ -14,7 +14,7 @@ from sklearn.tree import DecisionTreeClassifier
 from fastjag.core.checks import at_least, needs
 from fastjag.kernels import get_num_threads
 from fastjag.models.table_classifier import TableClassifier
-from fastjag.models.weights import Floats, balanced_draw
+from fastjag.models.weights import Floats, draw_balanced
 
 
 @dataclass(eq=False, repr=False)
@@ -66,7 +66,7 @@ class BalancedSubsets(TableClassifier):
     """Average of classifiers that each learn from a balanced subset, drawn by weight.
 
     Every subset has as many events of each class as the smallest class has, drawn in proportion to
-    their weights (:func:`fastjag.models.weights.balanced_draw`) and then of equal weight: so
+    their weights (:func:`fastjag.models.weights.draw_balanced`) and then of equal weight: so
     learners that know no weights learn the weighted distributions. One subset is undersampling,
     many with trees are balanced bagging, many with boosted trees are EasyEnsemble (Liu, Wu, Zhou,
     IEEE Trans. SMC B 39:539, 2009). imbalanced-learn's estimators of these names take no weights.
@@ -83,7 +83,7 @@ class BalancedSubsets(TableClassifier):
         size = int(np.bincount(codes[weights > 0]).min())
         self.estimators_ = []
         for _ in range(at_least("subsets", self.subsets, 1)):
-            drawn = balanced_draw(codes, weights, size, rng)
+            drawn = draw_balanced(codes, weights, size, rng)
             learner = clone(self.estimator)
             if "random_state" in learner.get_params():
                 learner.set_params(random_state=int(rng.integers(2**31)))

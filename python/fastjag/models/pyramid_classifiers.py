@@ -22,7 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastjag.core.checks import at_least, near_misses
 from fastjag.jagged import Jagged
-from fastjag.models.weights import Classifier, Floats, balanced_draw, check_events, training_weights
+from fastjag.models.weights import Classifier, Floats, check_events, draw_balanced, training_weights
 from fastjag.pyramid import PyramidMatch
 from fastjag.reporting.progress import progress_bar
 
@@ -186,7 +186,7 @@ class PyramidSVM(Classifier):
         picked, weights = np.arange(len(known.rows)), known.weights
         if len(picked) > at_least("most", self.most, len(self.classes_)):
             rng = np.random.default_rng(self.seed)
-            drawn = balanced_draw(known.codes, weights, self.most // len(self.classes_), rng)
+            drawn = draw_balanced(known.codes, weights, self.most // len(self.classes_), rng)
             picked, times = np.unique(drawn, return_counts=True)
             weights = times.astype(np.float64)
         self.events_ = {t: _particles(X, t)[known.rows[picked]] for t in self.kernels}

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fastjag.models.weights import Classifier, Floats, check_events, class_labels, training_weights
+from fastjag.models.weights import Classifier, Floats, check_events, check_labels, training_weights
 
 Table = Mapping[str, ArrayLike] | ArrayLike
 
@@ -76,7 +76,7 @@ class TableClassifier(Classifier):
         Events with the same number in ``groups``, (n,), are on one side of early stopping.
         """
         table = self._table(X, reset=True)
-        labels = class_labels(y)
+        labels = check_labels(y)
         check_events(len(table), labels)
         known = training_weights(labels, sample_weight, negative=self.negative)
         self.classes_ = known.classes

@@ -53,7 +53,7 @@ def training_weights(
     weights add up to 0 or less, and, with "error", the first event of negative weight.
     """
     one_of("negative", negative, POLICIES)
-    labels = class_labels(y)
+    labels = check_labels(y)
     w = np.ones(len(labels)) if sample_weight is None else np.asarray(sample_weight, np.float64)
     check_length(w, "sample_weight", len(labels), "events")
     if not np.isfinite(w).all():
@@ -91,7 +91,7 @@ def check_events(n_events: int, y: ArrayLike) -> None:
         raise ValueError(f"X has {n_events} events, but y has {len(np.asarray(y))}")
 
 
-def class_labels(y: Any) -> NDArray[Any]:
+def check_labels(y: Any) -> NDArray[Any]:
     """``y`` as an array of classes, (n,): ValueError where it is missing, or holds no classes."""
     if y is None:
         raise ValueError("a classifier requires y to be passed, but the target y is None")
@@ -116,7 +116,7 @@ def class_labels(y: Any) -> NDArray[Any]:
     return labels
 
 
-def balanced_draw(
+def draw_balanced(
     codes: NDArray[np.int64], weights: Floats, size: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
     """Indices of ``size`` events of each class, drawn in proportion to their weights.
@@ -136,7 +136,7 @@ def balanced_draw(
     return np.concatenate(drawn)
 
 
-def validation_part(
+def hold_out(
     codes: NDArray[np.int64], share: float, rng: np.random.Generator, weights: Floats,
     groups: ArrayLike | None = None,
 ) -> NDArray[np.bool_]:  # fmt: skip

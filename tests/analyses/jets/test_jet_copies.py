@@ -13,7 +13,7 @@ from fastjag.analyses.jets.results import JetTable, read_tensors
 from fastjag.analyses.jets.tensors import tensors
 from fastjag.analyses.jets.train import train
 from fastjag.io.files import ReadError
-from fastjag.models.weights import validation_part
+from fastjag.models.weights import hold_out
 from fastjag.toys.jetfiles import write_jets
 
 
@@ -127,14 +127,14 @@ def test_validation_keeps_copies_together():
     rng = np.random.default_rng(5)
     group = rng.integers(0, 60, 900)
     codes, weights = (group % 3).astype(np.int64), rng.random(900)
-    held = validation_part(codes, 0.2, np.random.default_rng(1), weights, group + 7)
+    held = hold_out(codes, 0.2, np.random.default_rng(1), weights, group + 7)
     assert 0.1 < held.mean() < 0.3
     assert not set(group[held]) & set(group[~held])
     assert set(codes[held]) == set(codes[~held]) == {0, 1, 2}
-    again = validation_part(codes, 0.2, np.random.default_rng(1), weights, group + 7)
+    again = hold_out(codes, 0.2, np.random.default_rng(1), weights, group + 7)
     np.testing.assert_array_equal(held, again)
     with pytest.raises(ValueError, match="3 groups cannot be split so that both parts have events"):
-        validation_part(codes, 0.2, np.random.default_rng(1), weights, codes)
+        hold_out(codes, 0.2, np.random.default_rng(1), weights, codes)
 
 
 def test_models_are_told(monkeypatch):
@@ -149,8 +149,8 @@ def test_models_are_told(monkeypatch):
 
     rng = np.random.default_rng(6)
     y, w, group = rng.integers(0, 2, 50), rng.normal(1, 1, 50), np.arange(50) // 2
-    monkeypatch.setattr(boosted_trees, "validation_part", part)
-    monkeypatch.setattr(deepsets, "validation_part", part)
+    monkeypatch.setattr(boosted_trees, "hold_out", part)
+    monkeypatch.setattr(deepsets, "hold_out", part)
     with pytest.raises(StopIteration):
         boosted_trees.BoostedTrees(rounds=5, negative="drop").fit(rng.random((50, 2)), y, w, group)
     with pytest.raises(StopIteration):
