@@ -57,7 +57,9 @@ struct Stored {
     In one(int64_t k) const { return values[k]; }
     template <int L>
     Vector<In, L> many(int64_t k) const {
-        return load<Vector<In, L>>(values + k);
+        Vector<In, L> x;  // not load(): GCC 12 takes a single lane through memory then
+        __builtin_memcpy(&x, values + k, sizeof x);
+        return x;
     }
 };
 

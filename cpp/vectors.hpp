@@ -53,7 +53,7 @@ FASTJAG_HD V load(Lane<V> const* from) {
 }
 
 template <class V>
-FASTJAG_HD void store(V const& from, Lane<V>* to) {
+FASTJAG_HD void store(V from, Lane<V>* to) {
     __builtin_memcpy(to, &from, sizeof from);
 }
 
