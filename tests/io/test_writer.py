@@ -7,7 +7,7 @@ import pytest
 
 import fastjag as fj
 from fastjag.io.pyroot import has_root
-from fastjag.io.writer import write_tree
+from fastjag.io.writer import write_tree, write_trees
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -76,3 +76,43 @@ def test_a_folder_that_is_not_there(tmp_path):
     for vectors in KINDS:
         with pytest.raises(OSError):
             write_tree(tmp_path / "no" / "a.root", "stuff", *events(), vectors=vectors)
+
+
+def test_trees_of_several_chunks_some_of_them_empty(tmp_path):
+    import uproot
+
+    collections, flat = events()
+    chunk = {"hit": collections["photon"], **flat}
+    empty = {name: values[:0] for name, values in chunk.items()}
+    chunks, sections, written = [empty, chunk, empty, chunk], {"run": np.arange(3)}, []
+    path = write_trees(
+        tmp_path / "a.root", {"x/Events": chunks, "Runs": [sections]},
+        compression="lz4", level=4, counter="{}_size".format, strings={"note": "toys"},
+        advance=written.append,
+    )  # fmt: skip
+    assert written == [300, 300, 3]
+    with uproot.open(path) as file:
+        assert str(file["note"]) == "toys"
+        assert (file.file.compression.name, file.file.compression.level) == ("LZ4", 4)
+        assert file["Runs/run"].array().tolist() == [0, 1, 2]
+        tree = file["x/Events"]
+        assert tree.keys() == [
+            "hit_size", "hit_pt", "hit_tight", "hit_kind", "hit_exact", "met", "fired", "run",
+        ]  # fmt: skip
+        assert {branch.num_baskets for branch in tree.branches} == {2}
+    (batch,) = fj.iterate(f"{path}:x/Events")
+    for name in ("pt", "tight", "kind", "exact"):
+        assert np.array_equal(batch.hit[name], np.tile(collections["photon"][name], 2))
+    assert np.array_equal(batch["met"], np.tile(flat["met"], 2))
+
+
+@pytest.mark.parametrize("rntuple", [False, True])
+def test_only_empty_chunks_make_a_tree_and_no_chunk_makes_none(tmp_path, rntuple):
+    collections, flat = events()
+    empty = {"hit": collections["photon"][:0], "met": flat["met"][:0]}
+    write_trees(tmp_path / "a.root", {"Events": [empty]}, rntuple=rntuple)
+    batches = fj.iterate(tmp_path / "a.root")
+    assert [len(batch) for batch in batches] == []
+    with pytest.raises(ValueError, match=r"b\.root: no events to write"):
+        write_trees(tmp_path / "b.root", {"Events": []}, rntuple=rntuple)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.root"]
