@@ -1,5 +1,6 @@
 """``fastjag NAME config --show``, and options that are keys of settings."""
 
+from pathlib import Path
 from typing import Annotated
 
 import pytest
@@ -7,7 +8,7 @@ import typer
 from typer.testing import CliRunner
 
 from fastjag.__main__ import app
-from fastjag.analyses.common.config import show
+from fastjag.analyses.common.config import markdown, show
 from fastjag.analyses.dimuon.config import DimuonFile
 from fastjag.analyses.diphoton.config import DiphotonConfig
 from fastjag.analyses.gammajet.config import GammaJetConfig
@@ -36,6 +37,12 @@ def test_show(name, kind):
     asked = CliRunner().invoke(app, [name, "config"])
     assert asked.exit_code == 2
     assert "give --show" in asked.output
+
+
+@pytest.mark.parametrize("kind", [JetsConfig, RatesConfig])
+def test_documented(kind):
+    page = Path(__file__).parents[2] / "docs" / "physics.md"
+    assert markdown(kind) in page.read_text(encoding="utf-8")
 
 
 @settings

@@ -102,19 +102,18 @@ def demo(
 
 
 def _show(result: RatesResult, out: Path) -> None:
+    from fastjag.analyses.rates.report import with_error
+
     table = Table("trigger", "run", "sections", "counts", "rate [Hz]", "pileup", title="Rates")
     for r in result.rates:
-        cells = (r.run, r.sections, r.counts)
-        error = "" if r.error is None else f" ± {r.error:.2f}"
+        cells = ("-" if c is None else str(c) for c in (r.run, r.sections, r.counts))
         pileup = "-" if r.pileup is None else f"{r.pileup:.4g}"
-        table.add_row(r.trigger, *("-" if c is None else str(c) for c in cells),
-                      f"{r.rate:.2f}{error}", pileup)  # fmt: skip
+        table.add_row(r.trigger, *cells, with_error(r.rate, r.error), pileup)
     console.print(table)
     for trigger, predictions in result.predictions.items():
-        for name, (rate, uncertainty) in predictions.items():
-            error = "" if uncertainty is None else f" ± {uncertainty:.2f}"
+        for name, rate in predictions.items():
             at = f"{trigger} at pileup {result.target.pileup:g}"
-            console.print(f"{at} ({name}): {rate:.2f}{error} Hz", highlight=False)
+            console.print(f"{at} ({name}): {with_error(*rate)} Hz", highlight=False)
     for note in result.notes:
         remark("note", note)
     console.print(f"results in {out}", soft_wrap=True)

@@ -75,11 +75,11 @@ class TestCounts:
         expected = {}
         for batch in batches:
             run, section, a, b = (np.array([e[i] for e in batch], np.int64) for i in range(4))
-            totals.add(run, section, {"a": a.astype(bool), "b": b.astype(np.uint8)})
+            totals.add((run << 32) | section, {"a": a.astype(bool), "b": b.astype(np.uint8)})
             for r, s, x, y in batch:
                 n = expected.setdefault((r, s), np.zeros(3, int))
                 n += [1, x, y]
-        totals.empty_sections(np.array([9]), np.array([9]))
+        totals.add_sections(np.array([(9 << 32) | 9]))
         expected[9, 9] = np.zeros(3, int)
         counts = totals.counts(True, [])
         keys = list(zip(counts.run, counts.section, strict=True))

@@ -212,8 +212,7 @@ def _from_links(batch: Batch, collection: str) -> JetBatch:
     jets, links, pf = (batch.collections[n] for n in (*names[:2], "PFCands"))
     candidate, offsets = _resolve(batch, links, jets, pf, names[1])
     jet = np.repeat(np.arange(jets.n_particles), np.diff(offsets))
-    delta_phi = wrap_phi(pf["phi"][candidate] - jets["phi"][jet])
-    pt = pf["pt"][candidate]
+    pt, delta_phi = pf["pt"][candidate], wrap_phi(pf["phi"][candidate] - jets["phi"][jet])
     columns = {
         "pt": pt, "delta_eta": pf["eta"][candidate] - jets["eta"][jet],
         "delta_phi": delta_phi.astype(pt.dtype), "mass": pf["mass"][candidate],

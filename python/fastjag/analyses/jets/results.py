@@ -18,7 +18,6 @@ from fastjag.io import Skipped
 
 #: Stem of the files that hold tensors.
 TENSORS = "jets"
-_ENDINGS = {".h5": "hdf5", ".parquet": "parquet", ".npz": "npz"}
 
 
 @dataclass
@@ -102,12 +101,9 @@ class JetTable:
 
 
 def tensor_files(folder: Path) -> list[Path]:
-    found = [
-        folder / f"{TENSORS}.h5",
-        folder / f"{TENSORS}.parquet",
-        *folder.glob(f"{TENSORS}-*.npz"),
-    ]
-    return sorted(p for p in found if p.exists())
+    """What "tensors" left in a folder, in any format."""
+    one = [folder / f"{TENSORS}{ending}" for ending in (".h5", ".parquet")]
+    return sorted(p for p in (*one, *folder.glob(f"{TENSORS}-*.npz")) if p.exists())
 
 
 def read_tensors(path: str | os.PathLike[str], max_jets: int | None = None) -> JetTable:
@@ -116,11 +112,10 @@ def read_tensors(path: str | os.PathLike[str], max_jets: int | None = None) -> J
     files = tensor_files(source) if source.is_dir() else [source]
     if not files or not files[0].is_file():
         raise FileNotFoundError(f"{source}: no tensors there; make them with: fastjag jets tensors")
-    kind = _ENDINGS.get(files[0].suffix)
-    if kind is None:
-        raise ValueError(f"{files[0]}: tensors end in {', '.join(_ENDINGS)}")
-    read = {"hdf5": _read_hdf5, "parquet": _read_parquet, "npz": _read_npz}[kind]
-    columns = read(files, max_jets)
+    readers = {".h5": _read_hdf5, ".parquet": _read_parquet, ".npz": _read_npz}
+    if files[0].suffix not in readers:
+        raise ValueError(f"{files[0]}: tensors end in {', '.join(readers)}")
+    columns = readers[files[0].suffix](files, max_jets)
     if not columns or not len(next(iter(columns.values()))):
         raise ValueError(f"{source}: holds no jets")
     return JetTable(columns, str(source))

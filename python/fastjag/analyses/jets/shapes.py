@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -52,14 +51,13 @@ def shapes(reader: JetReader, *, threads: int | None = None) -> ShapeHistograms:
     """Fill all histograms. Raises ValueError where no jet is selected."""
     needs("hist", "hist")
     started = time.perf_counter()
-    axes = {name: _axis(name) for name in _AXES}
-    result = ShapeHistograms({name: {} for name in _AXES}, {}, {}, {}, {})
-    weights: dict[str, float] = {}
-    for events in whole_events(_filled(reader, result, axes, weights, threads)):
-        _dijets(result, axes["dijet_mass"], events)
+    sums = _Sums(threads)
+    for events in whole_events(sums.named(reader)):
+        sums.add_dijets(events)
     reader.check_not_empty()
-    result.images = {name: image / weights[name] for name, image in result.images.items()
-                     if weights[name]}  # fmt: skip
+    result = sums.result
+    result.images = {name: image / sums.weights[name] for name, image in result.images.items()
+                     if sums.weights[name]}  # fmt: skip
     n = result.counts["jets"]
     for values in result.compared.values():
         for key in values:
@@ -71,79 +69,77 @@ def shapes(reader: JetReader, *, threads: int | None = None) -> ShapeHistograms:
     return result
 
 
-def _axis(name: str) -> Any:
-    import hist
+class _Sums:
+    """Histograms, sums of images and of what is compared, of the batches so far."""
 
-    kind, n, low, high, label = _AXES[name]
-    transform = hist.axis.transform.log if kind == "log" else None
-    return hist.axis.Regular(n, low, high, transform=transform, name=name, label=label)
+    def __init__(self, threads: int | None) -> None:
+        import hist
 
+        log = {"log": hist.axis.transform.log, "regular": None}
+        self.axes = {
+            name: hist.axis.Regular(n, low, high, transform=log[kind], name=name, label=label)
+            for name, (kind, n, low, high, label) in _AXES.items()
+        }
+        self.threads = threads
+        self.result = ShapeHistograms({name: {} for name in _AXES}, {}, {}, {}, {})
+        self.weights: dict[str, float] = {}  #: of the images
 
-def _filled(
-    reader: JetReader, result: ShapeHistograms, axes: dict[str, Any], weights: dict[str, float],
-    threads: int | None,
-) -> Iterator[JetBatch]:  # fmt: skip
-    """The batches, after their jets were counted; those that name their events."""
-    for batch in reader:
+    def named(self, batches: Iterable[JetBatch]) -> Iterator[JetBatch]:
+        """The batches, after their jets were added; those that name their events."""
+        for batch in batches:
+            self.add(batch)
+            if all(name in batch.jets for name in ("run", "lumi", "event")):
+                yield batch
+
+    def add(self, batch: JetBatch) -> None:
         observables = substructure(batch) | {"pt": batch.jets["pt"]}
-        pictures = images(batch)
-        w = batch.jets["weight"].astype(np.float64)
+        pictures, w = images(batch), batch.jets["weight"].astype(np.float64)
+        totals = self.result.images
         for flavour, mask in flavours(batch).items():
-            count = result.counts
-            key = "jets" if flavour == "all" else f"{flavour} jets"
-            count[key] = count.get(key, 0) + int(mask.sum())
+            self.count("jets" if flavour == "all" else f"{flavour} jets", int(mask.sum()))
             for name, values in observables.items():
-                if name in axes:
-                    _fill(result, name, flavour, values[mask], w[mask], axes[name], threads)
+                if name in self.axes:
+                    self.fill(name, flavour, values[mask], w[mask])
             c = batch.constituents[np.flatnonzero(mask)] if flavour != "all" else batch.constituents
-            _fill(result, "constituent_pt", flavour, c["pt"], np.repeat(w[mask], c.counts),
-                  axes["constituent_pt"], threads)  # fmt: skip
+            self.fill("constituent_pt", flavour, c["pt"], np.repeat(w[mask], c.counts))
             image = np.tensordot(w[mask], pictures[mask], 1)
-            result.images[flavour] = result.images.get(flavour, 0) + image
-            weights[flavour] = weights.get(flavour, 0.0) + float(w[mask].sum())
-        _compare(result, batch, observables)
-        if all(name in batch.jets for name in ("run", "lumi", "event")):
-            yield batch
+            totals[flavour] = totals.get(flavour, 0) + image
+            self.weights[flavour] = self.weights.get(flavour, 0.0) + float(w[mask].sum())
+        self.compare(batch, observables)
 
+    def count(self, name: str, n: int) -> None:
+        self.result.counts[name] = self.result.counts.get(name, 0) + n
 
-def _fill(
-    result: ShapeHistograms, name: str, flavour: str, values: Array, weights: Array, axis: Any,
-    threads: int | None,
-) -> None:  # fmt: skip
-    known = result.histograms[name]
-    known[flavour] = histogram(
-        values, axis, weights=weights, out=known.get(flavour), threads=threads
-    )
+    def fill(self, name: str, flavour: str, values: Array, weights: Array) -> None:
+        known = self.result.histograms[name]
+        known[flavour] = histogram(
+            values, self.axes[name], weights=weights, out=known.get(flavour), threads=self.threads
+        )
 
-
-def _compare(result: ShapeHistograms, batch: JetBatch, computed: dict[str, Array]) -> None:
-    for stored, name in STORED.items():
-        if stored in batch.jets:
-            theirs, ours = batch.jets[stored].astype(np.float64), computed[name]
-            sums = result.compared.setdefault(
+    def compare(self, batch: JetBatch, computed: dict[str, Array]) -> None:
+        """With shapes that the file stores, and with gen jets."""
+        for stored in [name for name in STORED if name in batch.jets]:
+            theirs, ours = batch.jets[stored].astype(np.float64), computed[STORED[stored]]
+            sums = self.result.compared.setdefault(
                 stored, {"stored": 0.0, "computed": 0.0, "difference": 0.0}
             )
             sums["stored"] += float(theirs.sum())
             sums["computed"] += float(np.nansum(ours))
             sums["difference"] += float(np.nansum(np.abs(ours - theirs)))
-    if batch.gen is not None:
-        matched = batch.jets["gen_match"]
-        response = batch.jets["pt"][matched] / batch.jets["gen_pt"][matched].astype(np.float64)
-        for name, value in (("jets", matched.sum()), ("response", response.sum()),
-                            ("gen multiplicity", batch.gen.counts.sum())):  # fmt: skip
-            result.gen[name] = result.gen.get(name, 0.0) + float(value)
+        if batch.gen is not None:
+            matched = batch.jets["gen_match"]
+            response = batch.jets["pt"][matched] / batch.jets["gen_pt"][matched].astype(np.float64)
+            for name, value in (("jets", matched.sum()), ("response", response.sum()),
+                                ("gen multiplicity", batch.gen.counts.sum())):  # fmt: skip
+                self.result.gen[name] = self.result.gen.get(name, 0.0) + float(value)
 
-
-def _dijets(result: ShapeHistograms, axis: Any, events: Jagged) -> None:
-    """Mass of the two leading jets of each event."""
-    result.counts["events"] = result.counts.get("events", 0) + len(events)
-    two = events[np.flatnonzero(events.counts >= 2)]
-    if not len(two):
-        return
-    columns = ("pt", "eta", "phi", "mass")
-    pairs = two.pad(2, list(columns), by="pt").values.astype(np.float64)
-    weights = two["weight"][two.offsets[:-1]]
-    _fill(result, "dijet_mass", "all", dijet_mass(pairs), weights, axis, None)
+    def add_dijets(self, events: Jagged) -> None:
+        """Mass of the two leading jets of each event."""
+        self.count("events", len(events))
+        two = events[np.flatnonzero(events.counts >= 2)]
+        if len(two):
+            pairs = two.pad(2, ["pt", "eta", "phi", "mass"], by="pt").values.astype(np.float64)
+            self.fill("dijet_mass", "all", dijet_mass(pairs), two["weight"][two.offsets[:-1]])
 
 
 def dijet_mass(pairs: Array) -> Array:

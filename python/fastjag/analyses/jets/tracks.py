@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 
 import numpy as np
 
@@ -76,15 +75,12 @@ def tracks(
     if batches.n_events == 0 or not result.counts["tracks in jets"]:
         reasons = "; ".join(x.reason for x in batches.skipped)
         what = "the files hold no events" if batches.n_events == 0 else (
-            f"no track is within {s.radius:g} of a jet: " + _listed(result.counts)
+            f"no track is within {s.radius:g} of a jet: "
+            + ", ".join(f"{n:,} {name}" for name, n in result.counts.items())
         )  # fmt: skip
         raise ValueError(what + (f" ({reasons})" if reasons else ""))
     result.seconds = time.perf_counter() - started
     return result
-
-
-def _listed(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{n:,} {name}" for name, n in counts.items())
 
 
 def _select(
@@ -115,8 +111,9 @@ def _select(
     near = jet >= 0
     chosen = {"in jets": near, "elsewhere": ~near}
     if "hadronFlavour" in jets:
-        flavour = np.where(near, np.abs(jets["hadronFlavour"].astype(np.int32))[jet], -1) \
-            if jets.n_particles else np.full(len(jet), -1)  # fmt: skip
+        # The last one is what index -1 points to: tracks that are near to none.
+        flavours = np.append(np.abs(jets["hadronFlavour"].astype(np.int32)), np.int32(-1))
+        flavour = flavours[jet]
         chosen |= {"in b jets": flavour == 5, "in c jets": flavour == 4,
                    "in light jets": near & (flavour != 5) & (flavour != 4)}  # fmt: skip
     counts["tracks"] = counts.get("tracks", 0) + len(values)

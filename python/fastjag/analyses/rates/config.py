@@ -38,10 +38,9 @@ class SectionWindow:
     @property
     def sections(self) -> tuple[int, int]:
         """First and last section; of a whole run, what no section is outside of."""
-        return (
-            0 if self.first is None else self.first,
-            2**32 - 1 if self.last is None else self.last,
-        )
+        if self.first is None or self.last is None:
+            return 0, 2**32 - 1
+        return self.first, self.last
 
     @staticmethod
     def parse(text: str) -> SectionWindow:

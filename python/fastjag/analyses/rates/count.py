@@ -47,8 +47,7 @@ def count(
     columns = ["run", "luminosityBlock", *dict.fromkeys(triggers)]
     batches = iterate(files, columns, step=step, progress=progress)
     for batch in batches:
-        run, section = _keys(batch)
-        totals.add(run, section, _bits(batch, totals.names))
+        totals.add(_keys(batch), _bits(batch, totals.names))
     paths = list(dict.fromkeys(path for path, _ in batches.files))
     if batches.n_events == 0 and paths:  # a skim that kept nothing: its sections count 0
         with (reader := Reader(*batches.files[0], None)).file:
@@ -67,19 +66,16 @@ class _Totals:
         self.keys: list[Ints] = []
         self.sums: list[NDArray[np.int64]] = []  # (sections, 1 + triggers): events, then bits
 
-    def add(self, run: Ints, section: Ints, bits: dict[str, Array]) -> None:
+    def add(self, key: Ints, bits: dict[str, Array]) -> None:
+        """Events by the keys of their sections."""
         self.names = self.names or list(bits)
-        key = (run << 32) | section
         if not len(key):
             return
         # Events of a section lie together in most files: sum each stretch, and sort these few.
         starts = np.flatnonzero(np.r_[True, key[1:] != key[:-1]])
-        sums = np.empty((len(starts), 1 + len(bits)), np.int64)
-        sums[:, 0] = np.diff(np.r_[starts, len(key)])
-        for j, column in enumerate(bits.values(), 1):
-            sums[:, j] = np.add.reduceat(column, starts, dtype=np.int64)
+        columns = [np.ones(len(key), bool), *bits.values()]
         self.keys.append(key[starts])
-        self.sums.append(sums)
+        self.sums.append(np.stack([np.add.reduceat(c, starts, dtype=np.int64) for c in columns], 1))
         if len(self.keys) > 64:
             self._merge()
 
@@ -89,9 +85,10 @@ class _Totals:
         np.add.at(merged, place, np.concatenate(self.sums))
         self.keys, self.sums = [keys], [merged]
 
-    def empty_sections(self, run: Ints, section: Ints) -> None:
-        self.keys.append((run << 32) | section)
-        self.sums.append(np.zeros((len(run), 1 + len(self.names)), np.int64))
+    def add_sections(self, key: Ints) -> None:
+        """Sections that need not have events."""
+        self.keys.append(key)
+        self.sums.append(np.zeros((len(key), 1 + len(self.names)), np.int64))
 
     def counts(self, complete: bool, files: list[str]) -> Counts:
         self._merge()
@@ -100,8 +97,9 @@ class _Totals:
         return Counts(keys >> 32, keys & 0xFFFFFFFF, sums[:, 0].copy(), fired, complete, files)
 
 
-def _keys(batch: Batch) -> tuple[Ints, Ints]:
-    columns = []
+def _keys(batch: Batch) -> Ints:
+    """Run and section in one number each: the run in its upper half."""
+    key = np.zeros(len(batch), np.int64)
     for name in ("run", "luminosityBlock"):
         column = batch[name]
         if column.dtype.kind not in "iu":
@@ -109,8 +107,8 @@ def _keys(batch: Batch) -> tuple[Ints, Ints]:
         wide = column.astype(np.int64)
         if len(wide) and not 0 <= wide.min() <= wide.max() < 2**31:
             raise ReadError(f"{batch.source}: {name} goes from {wide.min()} to {wide.max()}")
-        columns.append(wide)
-    return columns[0], columns[1]
+        key = (key << 32) | wide
+    return key
 
 
 def _bits(batch: Batch, known: Sequence[str]) -> dict[str, Array]:
@@ -129,7 +127,6 @@ def _bits(batch: Batch, known: Sequence[str]) -> dict[str, Array]:
 def _add_sections(totals: _Totals, files: Iterable[str]) -> bool:
     """The sections of the trees LuminosityBlocks; False if some file has none."""
     complete = True
-    names = ["run", "luminosityBlock"]
     for path in files:
         try:
             reader = Reader(path, "LuminosityBlocks", None)
@@ -137,6 +134,6 @@ def _add_sections(totals: _Totals, files: Iterable[str]) -> bool:
             complete = False
             continue
         with reader.file:
-            for batch in reader.batches(reader.branches(names), _SECTIONS):
-                totals.empty_sections(*_keys(batch))
+            for batch in reader.batches(reader.branches(["run", "luminosityBlock"]), _SECTIONS):
+                totals.add_sections(_keys(batch))
     return complete

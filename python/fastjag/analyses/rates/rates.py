@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,10 +46,8 @@ class Counts:
 
     def __getitem__(self, rows: NDArray[np.bool_]) -> Counts:
         """The sections that a mask keeps."""
-        fired = {name: n[rows] for name, n in self.fired.items()}
-        return Counts(
-            self.run[rows], self.section[rows], self.events[rows], fired, self.complete, self.files
-        )
+        columns = {n: getattr(self, n)[rows] for n in ("run", "section", "events")}
+        return replace(self, **columns, fired={t: n[rows] for t, n in self.fired.items()})
 
 
 @dataclass(frozen=True)
@@ -115,34 +113,32 @@ def measure(
         if not len(counts):
             raise ValueError(f"no event is in a certified section: the files have {everywhere}, "
                              f"the golden JSON has {_listed(golden.runs)}")  # fmt: skip
-    for window in (
-        [SectionWindow(int(r)) for r in np.unique(counts.run)] if windows is None else windows
-    ):
+    if windows is None:
+        windows = [SectionWindow(int(run)) for run in np.unique(counts.run)]
+    for window in windows:
         first, last = window.sections
         inside = (counts.run == window.run) & (counts.section >= first) & (counts.section <= last)
-        seen = int(np.count_nonzero(inside))
-        if not seen:
+        section = counts.section[inside]
+        if not len(section):
             raise ValueError(
                 f"window {window}: no events; the files have {everywhere}"
                 + (", not all of it certified" if golden is not None else "")
             )
         if window.first is None:
-            sections = seen
+            sections = len(section)
         elif golden is None:
             sections = last - first + 1
         else:
             sections = golden.count(window.run, first, last)
-        names = [window.trigger] if window.trigger else list(counts.fired)
-        for name in names:
+        for name in [window.trigger] if window.trigger else list(counts.fired):
             if name not in counts.fired:
                 raise ValueError(f"window {window}: trigger {name!r} was not counted: "
                                  f"{near_misses(name, counts.fired)}")  # fmt: skip
             n = int(counts.fired[name][inside].sum())
             rate, error = rate_of(n, sections, dead_time=dead_time)
-            edges = counts.section[inside]
             rates.append(
-                Rate(name, rate, error, window.run, window.first or int(edges.min()),
-                     window.last or int(edges.max()), sections, seen, n,
+                Rate(name, rate, error, window.run, window.first or int(section.min()),
+                     window.last or int(section.max()), sections, len(section), n,
                      sections * SECTION_SECONDS * (1 - dead_time), window.prescale, window.pileup,
                      window.bunches)
             )  # fmt: skip

@@ -73,8 +73,8 @@ def _page(result: RatesResult, content: dict[str, Any], directory: Path) -> Repo
          "unprescaled [Hz]", "pileup", "rate / pileup [Hz]",
          f"at pileup {at:g} [Hz]" if at else "-"),
         [(r["trigger"], str(r["run"] or "-"), _sections(r), _shown(r["counts"], ",d"),
-          _shown(r["seconds"], ",.1f"), _with_error(r["rate"], r["error"]), f"{r['prescale']:g}",
-          _with_error(r["unprescaled"], r["unprescaled_error"]), _shown(r["pileup"], ".4g"),
+          _shown(r["seconds"], ",.1f"), with_error(r["rate"], r["error"]), f"{r['prescale']:g}",
+          with_error(r["unprescaled"], r["unprescaled_error"]), _shown(r["pileup"], ".4g"),
           _shown(r["rate_per_pileup"], ".3f"), _shown(r["at_target"], ".2f"))
          for r in content["rates"]],
     )  # fmt: skip
@@ -87,7 +87,7 @@ def _page(result: RatesResult, content: dict[str, Any], directory: Path) -> Repo
              f"at pileup {at:g} [Hz]" if at else "-"),
             [(trigger, name, f"{fit.intercept:.4g}", f"{fit.slope:.4g}",
               "-" if fit.chi2 is None else f"{fit.chi2:.1f} / {fit.dof}",
-              _with_error(*result.predictions[trigger][name]) if at else "-")
+              with_error(*result.predictions[trigger][name]) if at else "-")
              for trigger, fits in result.fits.items() for name, fit in fits.items()],
         )  # fmt: skip
         page.text(
@@ -105,12 +105,13 @@ def _page(result: RatesResult, content: dict[str, Any], directory: Path) -> Repo
 def _sections(row: dict[str, Any]) -> str:
     if row["first"] is None:
         return _shown(row["sections"], ",d")
-    return f"{row['first']}-{row['last']}" + (f" ({row['sections']})" if row["sections"] else "")
+    return "{first}-{last}".format(**row) + (f" ({row['sections']})" if row["sections"] else "")
 
 
 def _shown(value: Any, form: str) -> str:
     return "-" if value is None else f"{value:{form}}"
 
 
-def _with_error(value: float, error: float | None) -> str:
+def with_error(value: float, error: float | None) -> str:
+    """``12.86 ± 0.08``, or the value alone."""
     return f"{value:.2f}" + ("" if error is None else f" ± {error:.2f}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -48,19 +48,18 @@ def _rate(where: str, row: dict[str, Any]) -> Rate:
     elif seconds is None and n and rate:
         seconds = n / rate
     for name, value in {**row, "rate": rate}.items():
-        low = 0 if name in ("rate", "counts", "error") else None
-        if isinstance(value, (int, float)) and (value < 0 or (value == 0 and low is None)):
+        may_be_0 = name in ("rate", "counts", "error")
+        if name != "trigger" and (value < 0 or (value == 0 and not may_be_0)):
             raise ValueError(f"{where}: {name} must be positive, got {value!r}")
     error = row.get("error")
     if error is None and n is not None:
         error = rate / np.sqrt(n) if n else (1 / seconds if seconds else None)
-    defaults = {"trigger": "trigger", "prescale": 1.0}
-    return Rate(**{**defaults, **row, "rate": float(rate), "seconds": seconds,
-                   "error": None if error is None else float(error)})  # fmt: skip
+    given = {"trigger": "trigger", **row, "rate": float(rate), "seconds": seconds}
+    return Rate(**given | {"error": None if error is None else float(error)})
 
 
 def read_windows(path: str | os.PathLike[str]) -> list[SectionWindow]:
-    """SectionWindows of a CSV whose columns are the fields of :class:`SectionWindow`; only ``run`` is needed."""
+    """Windows of a CSV whose columns are the fields of SectionWindow; only ``run`` is needed."""
     windows = []
     for where, row in _rows(path, [f.name for f in fields(SectionWindow)]):
         if "run" not in row:
@@ -72,7 +71,7 @@ def read_windows(path: str | os.PathLike[str]) -> list[SectionWindow]:
     return windows
 
 
-def _rows(path: str | os.PathLike[str], known: list[str]) -> Iterable[tuple[str, dict[str, Any]]]:
+def _rows(path: str | os.PathLike[str], known: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """(file and line, cells that are not empty) of a CSV with a header."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such file")
@@ -84,31 +83,24 @@ def _rows(path: str | os.PathLike[str], known: list[str]) -> Iterable[tuple[str,
                 raise ValueError(f"{path}: unknown column {name!r}: {near_misses(name, known)}")
             if names.count(name) > 1:
                 raise ValueError(f"{path}: there are two columns {name!r}")
-        n = 0
+        where = ""
         for row in reader:
-            n += 1
             where = f"{path}, line {reader.line_num}"
             if None in row or None in row.values():
                 raise ValueError(f"{where}: {len(reader.fieldnames or [])} cells are expected")
-            yield where, _cells(where, row)
-    if not n:
+            filled = {name: text.strip() for name, text in row.items() if text.strip()}
+            yield where, {name: _cell(where, name, text) for name, text in filled.items()}
+    if not where:
         raise ValueError(f"{path}: holds no rows")
 
 
-def _cells(where: str, row: Mapping[str, str]) -> dict[str, Any]:
-    cells: dict[str, Any] = {}
-    for name, text in row.items():
-        text = text.strip()
-        if not text:
-            continue
-        if name == "trigger":
-            cells[name] = text
-            continue
-        try:
-            value = float(text)
-        except ValueError:
-            raise ValueError(f"{where}: {name} is not a number: {text!r}") from None
-        if not np.isfinite(value) or (name in _WHOLE and value != int(value)):
-            raise ValueError(f"{where}: {name} cannot be {text!r}")
-        cells[name] = int(value) if name in _WHOLE else value
-    return cells
+def _cell(where: str, name: str, text: str) -> Any:
+    if name == "trigger":
+        return text
+    try:
+        value = float(text)
+    except ValueError:
+        raise ValueError(f"{where}: {name} is not a number: {text!r}") from None
+    if not np.isfinite(value) or (name in _WHOLE and value != int(value)):
+        raise ValueError(f"{where}: {name} cannot be {text!r}")
+    return int(value) if name in _WHOLE else value

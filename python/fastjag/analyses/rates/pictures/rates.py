@@ -52,20 +52,19 @@ def along_runs(result: RatesResult) -> Any:
     triggers = list(counts.fired)[:_DRAWN]
     runs = list(dict.fromkeys(r.run for r in result.rates))[:_DRAWN]
     longest = max(int(np.count_nonzero(counts.run == run)) for run in runs)
-    group = max(1, -(-longest // _POINTS))
+    group = -(-longest // _POINTS)
     with figure(11, 3.4 * len(triggers) + 1.6) as (fig, ax):
         ax.remove()
         for i, trigger in enumerate(triggers):
             panel = fig.add_subplot(len(triggers), 1, i + 1)
             for colour, run in zip(PALETTE, runs, strict=False):
-                rows = counts.run == run
-                section, n = counts.section[rows], counts.fired[trigger][rows]
-                starts = np.arange(0, len(section), group)
-                sizes = np.diff(np.r_[starts, len(section)])
-                sums = np.add.reduceat(n, starts) if len(n) else np.zeros(0)
-                middle = np.add.reduceat(section, starts) / sizes if len(n) else np.zeros(0)
+                rows = np.flatnonzero(counts.run == run)
+                starts = np.arange(0, len(rows), group)
+                sizes = np.diff(np.append(starts, len(rows)))
+                section, n = (np.add.reduceat(column[rows], starts)
+                              for column in (counts.section, counts.fired[trigger]))  # fmt: skip
                 seconds = sizes * SECTION_SECONDS
-                panel.errorbar(middle, sums / seconds, np.sqrt(sums) / seconds, fmt=".",
+                panel.errorbar(section / sizes, n / seconds, np.sqrt(n) / seconds, fmt=".",
                                color=colour, label=f"run {run}", lw=1)  # fmt: skip
             panel.set_ylabel(f"{plain(trigger)}\n[Hz]", fontsize=14)
             panel.set_ylim(0, 1.1 * panel.get_ylim()[1])
