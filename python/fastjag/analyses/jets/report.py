@@ -75,15 +75,15 @@ def _tail(h: Any) -> tuple[float, float | str, float | str]:
 
 def write_shapes(result: ShapeHistograms, directory: Path) -> None:
     """``shapes.json``, ``shapes.root``, pictures and page of spectra, shapes and images."""
-    filled = {n: by for n, by in result.histograms.items() if by}
-    save(draw_shapes(filled), directory / "shapes.png", directory / "shapes.pdf")
+    by_name = {n: by for n, by in result.histograms.items() if by}
+    save(draw_shapes(by_name), directory / "shapes.png", directory / "shapes.pdf")
     save(draw_images(result.images, IMAGE_HALF_WIDTH), directory / "images.png",
          directory / "images.pdf")  # fmt: skip
     write_histograms(
         directory / "shapes.root",
-        {f"{n}_{f}": h for n, by in filled.items() for f, h in by.items()},
+        {f"{n}_{f}": h for n, by in by_name.items() for f, h in by.items()},
     )
-    means = {n: {f: _mean(h) for f, h in by.items()} for n, by in filled.items()}
+    means = {n: {f: _mean(h) for f, h in by.items()} for n, by in by_name.items()}
     write_json(
         directory / "shapes.json",
         {"fastjag": __version__, "files": result.files, "format": result.format,
@@ -92,7 +92,7 @@ def write_shapes(result: ShapeHistograms, directory: Path) -> None:
     )  # fmt: skip
     page = Report("Jets", f"{len(result.files)} {result.format} file(s)")
     page.table(("what", "number"), list(result.counts.items()))
-    names = sorted({f for by in filled.values() for f in by}, key=list(COLOURS).index)
+    names = sorted({f for by in by_name.values() for f in by}, key=list(COLOURS).index)
     page.heading("Weighted means")
     page.table(("observable", *names),
                [(n, *(m.get(f, "") for f in names)) for n, m in means.items()])  # fmt: skip

@@ -90,5 +90,6 @@ def fit_pileup(
     a, b = solution if intercept else (0.0, solution[0])
     if known:
         return PileupFit(float(a), float(b), covariance, chi2, dof, bunches)
-    scatter = covariance * chi2 / dof if dof else None
-    return PileupFit(float(a), float(b), scatter, None, dof, bunches)
+    return PileupFit(
+        float(a), float(b), covariance * chi2 / dof if dof else None, None, dof, bunches
+    )

@@ -56,12 +56,10 @@ def draw_tracks(result: TrackSpectrum) -> Any:
 def draw_shapes(histograms: dict[str, dict[str, Any]]) -> Any:
     """A panel per observable: spectra weighted per GeV, shapes normalised, by flavour."""
     rows = (len(histograms) + 1) // 2
-    with figure(15, 5.2 * rows) as (fig, ax):
-        ax.remove()
-        panels = fig.subplots(rows, 2, squeeze=False).ravel()
-        for panel in panels[len(histograms) :]:
+    with figure(15, 5.2 * rows, rows, 2, squeeze=False) as (fig, panels):
+        for panel in panels.flat[len(histograms) :]:
             panel.remove()
-        for panel, (name, by_flavour) in zip(panels, histograms.items(), strict=False):
+        for panel, (name, by_flavour) in zip(panels.flat, histograms.items(), strict=False):
             _draw_shape(panel, name, by_flavour)
     return fig
 
@@ -90,9 +88,8 @@ def draw_images(images: dict[str, Any], half_width: float) -> Any:
     """Mean images side by side on one logarithmic scale."""
     shown = {k: v for k, v in images.items() if k != "all"} or images
     top = max(float(v.max()) for v in shown.values())
-    with figure(4.6 * len(shown) + 1.5, 5.2) as (fig, ax):
-        ax.remove()
-        axes = fig.subplots(1, len(shown), squeeze=False, sharey=True)[0]
+    n = len(shown)
+    with figure(4.6 * n + 1.5, 5.2, 1, n, squeeze=False, sharey=True) as (fig, (axes,)):
         extent = (-half_width, half_width, -half_width, half_width)
         for ax, (name, image) in zip(axes, shown.items(), strict=True):
             drawn = ax.imshow(

@@ -33,9 +33,7 @@ def draw_roc(result: Tagging) -> Any:
 def draw_scores(result: Tagging) -> Any:
     """Scores of the test jets of both classes, a panel per tagger."""
     signal, background = result.classes
-    with figure(11, 6) as (fig, ax):
-        ax.remove()
-        axes = fig.subplots(1, len(result.models), squeeze=False)[0]
+    with figure(11, 6, 1, len(result.models), squeeze=False) as (fig, (axes,)):
         for ax, (name, tagger) in zip(axes, result.models.items(), strict=True):
             for label, colour, which in ((signal, RED, 1), (background, BLUE, 0)):
                 values = tagger["scores"][result.labels == which]

@@ -53,10 +53,9 @@ def along_runs(result: RatesResult) -> Any:
     runs = list(dict.fromkeys(r.run for r in result.rates))[:_DRAWN]
     longest = max(int(np.count_nonzero(counts.run == run)) for run in runs)
     group = -(-longest // _POINTS)
-    with figure(11, 3.4 * len(triggers) + 1.6) as (fig, ax):
-        ax.remove()
-        for i, trigger in enumerate(triggers):
-            panel = fig.add_subplot(len(triggers), 1, i + 1)
+    height = 3.4 * len(triggers) + 1.6
+    with figure(11, height, len(triggers), squeeze=False) as (fig, panels):
+        for panel, trigger in zip(panels.flat, triggers, strict=True):
             for colour, run in zip(PALETTE, runs, strict=False):
                 rows = np.flatnonzero(counts.run == run)
                 starts = np.arange(0, len(rows), group)
@@ -68,7 +67,6 @@ def along_runs(result: RatesResult) -> Any:
                                color=colour, label=f"run {run}", lw=1)  # fmt: skip
             panel.set_ylabel(f"{plain(trigger)}\n[Hz]", fontsize=14)
             panel.set_ylim(0, 1.1 * panel.get_ylim()[1])
-            if i == 0:
-                panel.legend(fontsize=12, ncols=3, loc="lower left")
-        panel.set_xlabel("Luminosity section")
+        panels[0, 0].legend(fontsize=12, ncols=3, loc="lower left")
+        panels[-1, 0].set_xlabel("Luminosity section")
     return fig
