@@ -52,6 +52,7 @@ TESTS = {
     "statistics/sidebands.py": ("statistics/scan_parts", "statistics/mass_scan"),
     "statistics/baseline.py": ("statistics/scan_parts", "statistics/mass_scan"),
     "statistics/elsewhere.py": ("statistics/scan_parts", "statistics/mass_scan"),
+    "core/settings.py": ("core/settings",),
     "analyses/gammajet/gaussian_core.py": ("analyses/gammajet/gaussian_core",),
     "analyses/gammajet/profiles.py": ("analyses/gammajet/profiles",),
     "analyses/gammajet/comparison.py": ("analyses/gammajet/comparison",),

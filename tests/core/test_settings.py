@@ -150,6 +150,8 @@ def test_what_is_missing_or_unknown():
         make(Study, 3, where="study")
     with pytest.raises(TypeError, match="files"):
         Study()
+    with pytest.raises(TypeError, match="positional"):  # keys may get others between them
+        Study("a.root")
 
 
 def test_values_shown_in_errors_are_short():
