@@ -65,6 +65,18 @@ def test_one_seed_one_flow():
     assert not np.array_equal(draws[0], draws[2])
 
 
+def test_arrays_of_any_kind():
+    """Read-only and reversed ones of float32, which torch would share, and big-endian ones."""
+    features, context = (a.astype("f4") for a in sample(n=60))
+    flow = ConditionalFlow(TINY, seed=1).fit(features, context)
+    expected = flow.log_prob(features, context)
+    locked = features.copy()
+    locked.flags.writeable = False
+    for kind in (locked, features[::-1].copy()[::-1], features.astype(">f4")):
+        again = ConditionalFlow(TINY, seed=1).fit(kind, context)
+        np.testing.assert_array_equal(again.log_prob(kind, context), expected)
+
+
 @pytest.mark.parametrize("kind", ["spline", "affine"])
 @pytest.mark.parametrize("n_features", [1, 3])
 def test_saved_and_loaded(tmp_path, kind, n_features):

@@ -96,6 +96,14 @@ def check_length(column: Array, name: str, length: int, what: str) -> None:
         raise ValueError(f"{name} has {len(column)} entries, but there are {length} {what}")
 
 
+def check_finite(values: NDArray[Any], name: str) -> None:
+    """ValueError for a number, or row of numbers, that is not finite, naming the event."""
+    finite = np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
+    if not finite.all():
+        event = int(finite.argmin())
+        raise ValueError(f"{name} must be finite, event {event} is {values[event].tolist()}")
+
+
 def as_offsets(offsets: ArrayLike, length: int) -> Offsets:
     """Validated int64 offsets into a content of ``length`` particles.
 

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from fastjag.core.arrays import check_finite
 from fastjag.core.checks import one_of
 from fastjag.models.flow_training import FlowSettings, Training, make_network
 from fastjag.models.resumable_training import digest_of, read_checkpoint, write_checkpoint
@@ -318,25 +319,22 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _table(values: ArrayLike | torch.Tensor, name: str) -> torch.Tensor:
-    table = torch.as_tensor(np.asarray(values), dtype=torch.float32)
+def _table(values: ArrayLike, name: str) -> torch.Tensor:
+    table = _as_float32(values)
     if table.ndim != 2 or table.shape[1] == 0:
-        raise ValueError(f"{name} must have shape (n, F), got {tuple(table.shape)}")
-    _check_finite(table, name)
-    return table
+        raise ValueError(f"{name} must have shape (n, F), got {table.shape}")
+    check_finite(table, name)
+    return torch.from_numpy(table)
 
 
 def _column(values: ArrayLike) -> torch.Tensor:
-    column = torch.as_tensor(np.asarray(values), dtype=torch.float32)
+    column = _as_float32(values)
     if column.ndim != 1:
-        raise ValueError(f"context must have shape (n,), got {tuple(column.shape)}")
-    _check_finite(column, "context")
-    return column[:, None]
+        raise ValueError(f"context must have shape (n,), got {column.shape}")
+    check_finite(column, "context")
+    return torch.from_numpy(column)[:, None]
 
 
-def _check_finite(tensor: torch.Tensor, name: str) -> None:
-    wrong = ~torch.isfinite(tensor)
-    wrong = wrong.any(dim=1) if tensor.ndim == 2 else wrong
-    if wrong.any():
-        event = int(wrong.int().argmax())
-        raise ValueError(f"{name} must be finite, event {event} is {tensor[event].tolist()}")
+def _as_float32(values: ArrayLike) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):  # what is infinite then is an error of its own
+        return np.array(values, np.float32)  # a copy: torch takes no reversed or read-only arrays

@@ -11,7 +11,7 @@ import numpy as np
 import xgboost
 from numpy.typing import ArrayLike, NDArray
 
-from fastjag.core.arrays import as_mask, check_length
+from fastjag.core.arrays import as_mask, check_finite, check_length
 from fastjag.core.checks import at_least, one_of
 from fastjag.kernels import get_num_threads
 from fastjag.models.boosted_trees import train_booster
@@ -211,8 +211,5 @@ def _table(values: ArrayLike, name: str, columns: int | None) -> Floats:
     if table.ndim != 2 or table.shape[1] == 0 or columns not in (None, table.shape[1]):
         wanted = "F" if columns is None else columns
         raise ValueError(f"{name} must have shape (n, {wanted}), got {table.shape}")
-    wrong = ~np.isfinite(table).all(axis=1)
-    if wrong.any():
-        event = int(wrong.argmax())
-        raise ValueError(f"{name} must be finite, event {event} is {table[event].tolist()}")
+    check_finite(table, name)
     return table
