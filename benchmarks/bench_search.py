@@ -24,7 +24,12 @@ import numpy as np
 from harness import OUT, Race
 from scipy import stats
 
-from fastjag.analyses.dimuon.config import ClassifierSection, DimuonConfig, FlowSection
+from fastjag.analyses.dimuon.config import (
+    ClassifierSection,
+    DimuonConfig,
+    FlowSection,
+    SignificanceSettings,
+)
 from fastjag.analyses.dimuon.run import STAGES
 from fastjag.analyses.dimuon.run import run as run_stages
 from fastjag.analyses.dimuon.toys import CONFIG, FITS, search_pairs, toy_events, write_search
@@ -57,13 +62,16 @@ def stages() -> list[Race]:
     return [race]
 
 
-def search_toy(seed: int, signal: int, flows: tuple[int, ...], members: int, **options) -> Any:
+def search_toy(
+    seed: int, signal: int, flows: tuple[int, ...], members: int, fits: SignificanceSettings = FITS,
+    **options: Any,
+) -> Any:  # fmt: skip
     """What the search of one toy leaves: significances, and the closure of its sidebands."""
     import torch
 
     torch.set_num_threads(1)
     config = replace(
-        CONFIG, seed=seed, significance=FITS, flow=FlowSection(preset="fast", seeds=flows),
+        CONFIG, seed=seed, significance=fits, flow=FlowSection(preset="fast", seeds=flows),
         classifier=ClassifierSection(preset="fast", settings={"members": members}),
     )  # fmt: skip
     with TemporaryDirectory() as folder:
@@ -87,7 +95,7 @@ def signal_toy(seed: int) -> dict[str, float]:
 
 def null_toy(seed: int) -> list[float]:
     """Z at each of NULL_RATES, and of the reweighting, without signal."""
-    record = search_toy(seed, 0, (seed,), 1)[0]["OS"]
+    record = search_toy(seed, 0, (seed,), 1, replace(FITS, rates=NULL_RATES))[0]["OS"]
     return [*Z_at(record["curves"]["classifier"], NULL_RATES), record["reweighted"]["Z"]]
 
 

@@ -26,12 +26,12 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
-def searches(folder, seeds, signal, members, **options):
+def searches(folder, seeds, signal, members, fits=FITS, **options):
     """What each toy shows in both charge classes."""
     results = []
     for seed in seeds:
         config = replace(
-            CONFIG, seed=seed, significance=FITS,
+            CONFIG, seed=seed, significance=fits,
             flow=FlowSection(preset="fast", seeds=(seed,), settings={"epochs": 16}),
             classifier=ClassifierSection(preset="fast", settings={"members": members}),
         )  # fmt: skip
@@ -48,7 +48,9 @@ def with_signal(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def without_signal(tmp_path_factory):
-    found = searches(tmp_path_factory.mktemp("null"), range(101, 109), 0, members=1)
+    found = searches(
+        tmp_path_factory.mktemp("null"), range(101, 109), 0, 1, replace(FITS, rates=RATES)
+    )
     return [results.significance for results in found]
 
 

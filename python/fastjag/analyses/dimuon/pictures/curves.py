@@ -8,17 +8,18 @@ from typing import Any
 import numpy as np
 
 from fastjag.analyses.dimuon.pictures.masses import CLASSES
-from fastjag.reporting.plots import BLUE, PALETTE, RED, figure, panels, plain
+from fastjag.reporting.plots import BLUE, GREY, PALETTE, RED, figure, panels, plain
 from fastjag.statistics import log_p
 
 SHARE = "Share of sideband pairs that passes"
+COLOURS = [colour for colour in PALETTE if colour != GREY][:7]  # grey is what is cut at random
 
 
 def flow_losses(flows: Sequence[Mapping[str, Any]]) -> Any:
     """Losses of every flow against epochs; the epoch that was kept is marked."""
     with figure(10, 6.5) as (fig, ax):
         for i, record in enumerate(flows):
-            colour = PALETTE[i % 7]
+            colour = COLOURS[i % 7]
             train, validation = np.array(record["train_loss"]), np.array(record["validation_loss"])
             ax.plot(train, color=colour, lw=1, alpha=0.5)
             smooth = _running_mean(validation, 5) if len(validation) > 20 else validation
@@ -72,11 +73,8 @@ def significances(record: Mapping[str, Any]) -> Any:
         for ax, charge_class in zip(axes, classes, strict=True):
             own = record[charge_class]
             for i, (name, curve) in enumerate(own["curves"].items()):
-                style = (
-                    {"color": "0.55", "ls": ":"}
-                    if name == "random"
-                    else {"color": PALETTE[(i + 2) % 7]}
-                )
+                random = {"color": GREY, "ls": ":"}
+                style = random if name == "random" else {"color": COLOURS[(i + 2) % 7]}
                 _p_band(ax, own.get("bands"), name, style["color"])
                 ax.plot(
                     curve["rates"], _power(curve["Z"]), marker="o", ms=4, label=plain(name), **style
@@ -152,7 +150,7 @@ def variations(record: Mapping[str, Any]) -> Any:
             for v in curves:
                 ax.plot(
                     v["rates"], v["Z"], marker="o", ms=3, lw=1.5,
-                    color=PALETTE[degrees.index(v["degree"]) % 7],
+                    color=COLOURS[degrees.index(v["degree"]) % 7],
                     ls=styles[edges.index(v["sr_edges"]) % 4],
                     label=f"degree {v['degree']}, {v['sr_edges']} edges",
                 )  # fmt: skip
