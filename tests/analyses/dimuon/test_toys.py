@@ -17,6 +17,7 @@ from fastjag.analyses.dimuon.run import run
 from fastjag.analyses.dimuon.toys import (
     CONFIG,
     FITS,
+    demo,
     search_pairs,
     toy_events,
     write_search,
@@ -52,6 +53,16 @@ def test_another_search_is_not_overwritten(tmp_path):
     with pytest.raises(FileExistsError, match=r"search.toml: holds another search"):
         write_search(tmp_path / "toys.root", 100)
     assert [p.name for p in tmp_path.iterdir()] == ["search.toml"]
+
+
+def test_demo(tmp_path):
+    """Toys, their configuration, and the stages of the search that are asked for."""
+    told = []
+    results = demo(tmp_path, 4000, signal=40, stages=["prepare"], told=told.append)
+    assert told == ["prepare: running"]
+    assert results.config == DimuonConfig.read(tmp_path / "search.toml")
+    assert results.json("prepare", "cutflow")["cutflow"]["events read"] == 4000
+    assert len(results.pairs("OS")) > 100
 
 
 def test_yields_are_those_of_the_publication(background):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from fastjag.analyses.dimuon.observables import pair_columns
 from fastjag.analyses.dimuon.pairs import WindowPairs
 from fastjag.analyses.dimuon.prepare import passing_cuts
 from fastjag.analyses.dimuon.results import DimuonResults
-from fastjag.analyses.dimuon.run import run
+from fastjag.analyses.dimuon.run import STAGES, run
 from fastjag.analyses.dimuon.samples import samples
 from fastjag.analyses.dimuon.significance import significance
 from fastjag.core.checks import at_least
@@ -119,11 +119,12 @@ def write_search(
 
 
 def demo(
-    out: str | os.PathLike[str], *, seed: int = 1, told: Callable[[str], None] | None = None
-) -> DimuonResults:
-    """Toys as many as the published events, 270 of them Upsilons, and the whole search of them."""
-    config = write_search(Path(out) / "toys.root", 80_000, signal=270, seed=seed)
-    return run(DimuonConfig.read(config), out, told=told)
+    out: str | os.PathLike[str], n_events: int = 80_000, *, signal: int = 270, seed: int = 1,
+    stages: Iterable[str] = STAGES, told: Callable[[str], None] | None = None,
+) -> DimuonResults:  # fmt: skip
+    """Toys as many as the published events, some of them Upsilons, and the search of them."""
+    config = write_search(Path(out) / "toys.root", n_events, signal=signal, seed=seed)
+    return run(DimuonConfig.read(config), out, stages, told=told)
 
 
 def toy_events(
