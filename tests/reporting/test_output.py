@@ -141,7 +141,7 @@ class TestHistograms:
 PACKAGE = Path(fastjag.__file__).parent
 _REPLACES = re.compile(r"os\.(replace|rename)\(|\.write_(text|bytes)\(|tempfile\.|shutil\.move")
 _WRITES = re.compile(
-    r"\.recreate\(|\.savez?(_compressed)?\(|savefig\(|torch\.save\(|pickle\.dump\(|\.to_csv\(|"
+    r"\.recreate\(|np\.savez?(_compressed)?\(|savefig\(|torch\.save\(|pickle\.dump\(|\.to_csv\(|"
     r"""ParquetWriter\(|write_table\(|open\([^()]*,\s*["'][wxa]"""
 )
 
