@@ -118,32 +118,21 @@ def estimators(
         for name, particles in events.particles.items()
     }
     flat = [name for name in FLAT if name in events.flat]
+    boosted = BoostedTrees(rounds, learning_rate=rate, threads=threads, device=device)
+    subsets, boosts = (3, 15) if fast else (10, 30)
+    # Steps enough where events are few.
+    batch = int(np.clip(len(events) // 64, 128, 1024))
+    network = DeepSets(inputs, flat, epochs=10 if fast else 30, device=device, batch_size=batch)
     models = {
         "random forest": ("table", Forest(trees, threads=threads)),
-        "XGBoost": (
-            "table",
-            BoostedTrees(rounds, learning_rate=rate, threads=threads, device=device),
-        ),
+        "XGBoost": ("table", boosted),
         "undersampling": ("table", undersampling(trees=trees, threads=threads)),
         "balanced bagging": ("table", balanced_bagging(subsets=trees // 5)),
         "balanced forest": ("table", BalancedForest(trees, threads=threads)),
-        "EasyEnsemble": (
-            "table",
-            easy_ensemble(subsets=3 if fast else 10, rounds=15 if fast else 30),
-        ),
+        "EasyEnsemble": ("table", easy_ensemble(subsets=subsets, rounds=boosts)),
         "pyramid SVM": ("sets", PyramidSVM(kernels, most=1500 if fast else 4000)),
         "pyramid linear": ("sets", PyramidLinear(kernels)),
-        "DeepSets": (
-            "events",
-            DeepSets(
-                inputs,
-                flat,
-                epochs=10 if fast else 30,
-                device=device,
-                # Steps enough where events are few.
-                batch_size=int(np.clip(len(events) // 64, 128, 1024)),
-            ),
-        ),
+        "DeepSets": ("events", network),
     }
     for _, model in models.values():
         model.set_params(negative=negative, seed=seed)

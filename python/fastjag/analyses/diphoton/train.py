@@ -118,13 +118,13 @@ def compare(
     if len(table) != len(events):
         raise ValueError(f"aggregates have {len(table)} events, but there are {len(events)}")
     seen = {"table": table, "sets": sets, "events": framed}
-    made = estimators(
+    compared = estimators(
         framed, sets, negative=negative, fast=fast, seed=seed, device=device, threads=threads
     )
     results = {}
     with progress_bar("models x folds", len(models) * folds, progress) as advance:
         for name in models:
-            kind, model = made[name]
+            kind, model = compared[name]
             results[name] = _in_folds(name, model, seen[kind], events, fold, seed, advance)
     return ModelComparison(
         _numbers(events, results, fold, tuple(aggregates))
@@ -159,20 +159,20 @@ def _in_folds(
     quiet = {"progress": False} if name in ("DeepSets", "pyramid linear") else {}
     result = _Result(np.empty((len(events), len(events.classes))))
     for i in range(int(fold.max()) + 1):
-        train, test = np.flatnonzero(fold != i), np.flatnonzero(fold == i)
-        model, known, unseen = clone(recipe), _rows(seen, train), _rows(seen, test)
+        others, own = np.flatnonzero(fold != i), np.flatnonzero(fold == i)
+        model, known, unseen = clone(recipe), _rows(seen, others), _rows(seen, own)
         with _measure() as cost:
             try:
-                model.fit(known, y[train], weight[train], **quiet)
+                model.fit(known, y[others], weight[others], **quiet)
             except ValueError as error:
                 raise ValueError(f"{name}, fold {i}: {error}") from error
         result.costs["training"].append(cost)
         order = [list(model.classes_).index(c) for c in events.classes]
         with _measure() as cost:
-            result.probability[test] = model.predict_proba(unseen)[:, order]
+            result.probability[own] = model.predict_proba(unseen)[:, order]
         result.costs["prediction"].append(cost)
         if name in ("XGBoost", "DeepSets"):
-            result.drops.append(permutation_drops(model, unseen, label[test], order, seed + i))
+            result.drops.append(permutation_drops(model, unseen, label[own], order, seed + i))
         if isinstance(seen, np.ndarray) and hasattr(model, "feature_importances_"):
             result.gains.append(model.feature_importances_)
         advance(1)
