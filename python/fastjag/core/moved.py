@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from importlib.abc import Loader
+else:
+    Loader = object  # importlib.abc takes longer to import than fastjag
 
 #: Old to new name, both without "fastjag.".
 MOVED = {
@@ -80,6 +84,9 @@ class _MovedModules(Loader):
         if old not in _IN_PICKLES:
             raise ModuleNotFoundError(_message(old), name=name)
         return ModuleSpec(name, self)
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """One of the usual kind."""
 
     def exec_module(self, module: ModuleType) -> None:
         """Nothing is in it but what unpickling asks for: classes."""
