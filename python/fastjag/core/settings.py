@@ -46,6 +46,16 @@ _HOLDS = {
     " up to ": operator.le,
     " below ": operator.lt,
 }
+_WORDS: dict[Any, tuple[str, str]] = {
+    bool: ("true or false", "true or false"),
+    int: ("an integer", "integers"),
+    float: ("a number", "numbers"),
+    File: ("a file", "files"),
+    Name: ("a string", "strings"),
+    str: ("a string", "strings"),
+    Any: ("anything", "anything"),
+}
+
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 100
 _short.maxlevel = 3
@@ -68,12 +78,15 @@ def setting(
     """
     limits = {" >= ": least, " above ": above, " up to ": most, " below ": below}
     given = {sign: limit for sign, limit in limits.items() if limit is not None}
-    key = Key(doc, given, finite, one_of, different, empty, must)
+    make_default = None if default is MISSING else lambda: default
+    if default_factory is not MISSING:
+        make_default = default_factory
+    key = Key(doc, given, finite, one_of, different, empty, must, make_default)
     return field(default=default, default_factory=default_factory, metadata={"key": key})
 
 
 class Key(NamedTuple):
-    """What :func:`setting` says of a key, with the type and the default of the field."""
+    """What :func:`setting` says of a key, and its type."""
 
     doc: str
     limits: Mapping[str, float]
@@ -82,8 +95,8 @@ class Key(NamedTuple):
     different: bool
     empty: bool
     must: str | None
+    default: Callable[[], Any] | None  #: None: the key is required
     type: Any = Any
-    default: Callable[[], Any] | None = None  #: None: the key is required
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(setting,))
@@ -104,26 +117,19 @@ def settings(cls: type[Settings]) -> type[Settings]:
             self.check()
 
     cls.__post_init__ = __post_init__  # type: ignore[attr-defined]
-    return dataclass(frozen=True, kw_only=True)(cls)
+    made: Any = dataclass(frozen=True, kw_only=True)(cls)
+    types_of = get_type_hints(made, include_extras=True)
+    made._keys = {f.name: f.metadata["key"]._replace(type=types_of[f.name]) for f in fields(made)}
+    return cls
 
 
 def is_settings(kind: Any) -> bool:
-    return isinstance(kind, type) and any("key" in f.metadata for f in _fields(kind))
-
-
-def _fields(kind: Any) -> tuple[Any, ...]:
-    return fields(kind) if hasattr(kind, "__dataclass_fields__") else ()
+    return hasattr(kind, "_keys")
 
 
 def keys_of(kind: Any) -> dict[str, Key]:
     """The keys of a class of settings, in their order."""
-    hints = get_type_hints(kind, include_extras=True)
-    keys = {}
-    for f in _fields(kind):
-        default = None if f.default is MISSING else lambda value=f.default: value
-        if f.default_factory is not MISSING:
-            default = f.default_factory
-        keys[f.name] = f.metadata["key"]._replace(type=hints[f.name], default=default)
+    keys: dict[str, Key] = kind._keys
     return keys
 
 
@@ -195,19 +201,9 @@ def words(key: Key, kind: Any = None, *, plural: bool = False) -> str:
         return ("lists of " * plural) + f"{counted} {words(key, args[0], plural=True)}"
     if key.one_of or origin is Literal:
         return " or ".join(repr(word) for word in key.one_of or args)
+    one, many = _WORDS.get(kind, ("a table of keys and values", "tables of keys and values"))
     limits = [f"{sign}{limit:g}" for sign, limit in key.limits.items()]
-    for types_, one, many in (
-        ((bool,), "true or false", "true or false"),
-        ((int,), "an integer", "integers"),
-        ((float,), "a number", "numbers"),
-        ((File,), "a file", "files"),
-        ((str, Name), "a string", "strings"),
-        ((Any,), "anything", "anything"),
-    ):
-        if kind in types_:
-            ranged = " and".join(limits) if kind in (int, float) else ""
-            return (many if plural else one) + ranged
-    return "tables of keys and values" if plural else "a table of keys and values"
+    return (many if plural else one) + " and".join(limits) * (kind in (int, float))
 
 
 def _wrong(name: str, must: str, value: Any, more: str = "") -> ValueError:
