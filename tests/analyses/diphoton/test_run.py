@@ -11,7 +11,7 @@ from fastjag.analyses.diphoton import report
 from fastjag.analyses.diphoton.config import DiphotonConfig
 from fastjag.analyses.diphoton.importance import importances
 from fastjag.analyses.diphoton.run import run, settings_of
-from fastjag.analyses.diphoton.toys import SAMPLE
+from fastjag.analyses.diphoton.toys import SAMPLE, demo
 
 SMALL = """
 name = "small"
@@ -153,6 +153,16 @@ class TestRun:
         for row in rows.values():
             product = row["weight per event"] * row["selected events"]
             assert product == pytest.approx(row["expected events"])
+
+
+def test_the_sample_is_a_mixture_of_known_classes(tmp_path):
+    """Gluon fusion is nine tenths of all Higgs bosons, and the diphoton mass peaks at theirs."""
+    events = demo(tmp_path, stages=["select"], progress=False).selected()
+    higgs = events.of_classes(("ggF", "VBF", "WH", "ZH", "ttH"))
+    expected = np.bincount(higgs.flat["label"], higgs.flat["weight"])
+    assert expected.argmax() == 0
+    assert 0.85 < expected[0] / expected.sum() < 0.95
+    assert np.median(higgs.flat["m_yy"]) == pytest.approx(125, abs=0.2)
 
 
 def test_command(tmp_path):

@@ -284,9 +284,9 @@ def _start(counts: Floats, model: _Model, names: list[str]) -> dict[str, float]:
     """The polynomial beside the peak, and what stands above it there."""
     centres = model.x.mean(axis=1)
     mean, sigma = _SHAPE["mean"][0], _SHAPE["sigma"][0]
-    beside = np.abs(centres - mean) > 3 * sigma
-    coefficients = np.linalg.lstsq(model.basis[beside], counts[beside], rcond=None)[0]
-    excess = float((counts - model.basis @ coefficients)[~beside].sum())
+    outside = np.abs(centres - mean) > 3 * sigma
+    coefficients = np.linalg.lstsq(model.basis[outside], counts[outside], rcond=None)[0]
+    excess = float((counts - model.basis @ coefficients)[~outside].sum())
     start = {"events": excess, **{n: _SHAPE[n][0] for n in names if n in _SHAPE}}
     return start | {f"c{i}": float(c) for i, c in enumerate(coefficients)}
 

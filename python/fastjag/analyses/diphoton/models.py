@@ -57,7 +57,8 @@ def in_own_frame(events: Events) -> Events:
             phi=_wrap(part["phi"] - np.repeat(axis, part.counts)) * np.repeat(side, part.counts),
             eta=part["eta"] * np.repeat(forward, part.counts),
         )
-        for name, part in known_particles(events.particles).items()
+        for name, part in events.particles.items()
+        if name in COLUMNS and part.n_particles  # known, and there in some event
     }
     flat = dict(events.flat)
     if "met_phi" in flat:
@@ -137,8 +138,3 @@ def estimators(
     for _, model in models.values():
         model.set_params(negative=negative, seed=seed)
     return models
-
-
-def known_particles(particles: Mapping[str, Jagged]) -> dict[str, Jagged]:
-    """Types that occur in some event and are known."""
-    return {name: p for name, p in particles.items() if name in COLUMNS and p.n_particles > 0}
