@@ -101,13 +101,13 @@ def convert(
     """
     needs_of(format)
     pad = dict(pad or {})
-    found = find_files(files)
+    inputs = find_files(files)
     result = Conversion()
-    names = output_names([path for path, _ in found])
+    names = output_names([path for path, _ in inputs])
     result.events = dict.fromkeys(names, 0)
     collections: dict[str, Any] = {}
     batches = iterate(
-        found, None if columns is None else list(columns), step=step, on_error=on_error,
+        inputs, None if columns is None else list(columns), step=step, on_error=on_error,
         progress=progress,
     )  # fmt: skip
     with results_directory(out, _earlier) as directory, closing(batches), ExitStack() as stack:
@@ -115,7 +115,7 @@ def convert(
         for batch in batches:
             if batch.source.start == 0:  # of the next file
                 stack.close()
-                place = _place(batch, found, place + 1)
+                place = _place(batch, inputs, place + 1)
                 writer = table_writer(format, directory, names[place])
                 stack.enter_context(writer)
                 layout = _Layout(batch, pad, fill)
@@ -137,7 +137,7 @@ def convert(
                 "outputs": outputs,
                 "fastjag": __version__,
                 "format": format,
-                "files": {name: path for name, (path, _) in zip(names, found, strict=True)},
+                "files": {name: path for name, (path, _) in zip(names, inputs, strict=True)},
                 "events": result.events,
                 "columns": result.columns,
                 "collections": collections,
@@ -159,12 +159,12 @@ def _earlier(out: Path) -> set[str]:
         return set()
 
 
-def _place(batch: Batch, found: Sequence[tuple[str, str | None]], start: int) -> int:
+def _place(batch: Batch, inputs: Sequence[tuple[str, str | None]], start: int) -> int:
     """Of a batch's file in the list; those between have no events, or were skipped."""
     source = batch.source
     own = [source.tree, source.tree.partition(";")[0]]
     return next(
-        i for i, (path, tree) in enumerate(found)
+        i for i, (path, tree) in enumerate(inputs)
         if i >= start and path == source.file
         and (tree is None or tree.strip("/") in own or tree.strip("/").partition(";")[0] in own)
     )  # fmt: skip

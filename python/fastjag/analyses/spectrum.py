@@ -18,7 +18,7 @@ from fastjag.io import Batch, Skipped, iterate, write_histograms
 from fastjag.io.files import Files, ReadError
 from fastjag.jagged import Jagged
 from fastjag.reporting.output import results_directory, write_json
-from fastjag.reporting.plots import mass_spectrum, save
+from fastjag.reporting.plots import BLUE, figure, save
 from fastjag.reporting.report import Report
 from fastjag.selection import as_flags, event_flags
 
@@ -31,6 +31,15 @@ WINDOWS = {
     "Upsilon sideband above": (10.6, 12.2),
     "Z": (80.0, 100.0),
 }
+#: Dimuon resonances [GeV] (PDG), with the label that a picture shows.
+RESONANCES = (
+    (0.782, r"$\rho,\omega$"),
+    (1.019, r"$\phi$"),
+    (3.097, r"J/$\psi$"),
+    (3.686, r"$\psi$(2S)"),
+    (9.7, r"$\Upsilon$(1S,2S,3S)"),
+    (91.19, "Z"),
+)
 _MOST_BINS = 1_000_000  # more cannot be drawn
 
 
@@ -149,6 +158,45 @@ def _select(batch: Batch, cuts: MuonSelection, cutflow: dict[str, int]) -> Jagge
         muons = muons[np.flatnonzero(muons.counts == 2)]
         _count(cutflow, "exactly two selected muons", len(muons))
     return muons
+
+
+def mass_spectrum(opposite: Any, same: Any, title: str) -> Any:
+    """Opposite- and same-sign pairs per GeV on logarithmic axes, with the resonances named."""
+    with figure(11, 7) as (fig, ax):
+        edges = opposite.axes[0].edges
+        widths = np.diff(edges)
+        for h, label, colour in ((opposite, "opposite sign", BLUE), (same, "same sign", "k")):
+            density = h.values() / widths
+            error = np.sqrt(h.values()) / widths
+            ax.stairs(density, edges, color=colour, lw=1.4, label=f"{label}: {h.sum():,.0f}")
+            ax.fill_between(
+                edges, np.append(density - error, 0), np.append(density + error, 0),
+                step="post", color=colour, alpha=0.25, lw=0,
+            )  # fmt: skip
+        ax.set(xscale="log", yscale="log", xlim=(edges[0], edges[-1]))
+        ax.set(xlabel=r"$m_{\mu\mu}$ [GeV]", ylabel="Pairs / GeV")
+        _name_resonances(ax, opposite.values() / widths, edges)
+        ax.set_title(title, loc="left", fontsize=15)
+        ax.legend(loc="lower left", title="Pairs in range", title_fontsize=15)
+        ax.set_xticks(
+            [0.5, 1, 2, 5, 10, 20, 50, 100], ["0.5", "1", "2", "5", "10", "20", "50", "100"]
+        )
+    return fig
+
+
+def _name_resonances(ax: Any, density: Any, edges: Any) -> None:
+    positive = density[density > 0]
+    if not len(positive):
+        return
+    ax.set_ylim(positive.min() * 0.5, positive.max() * 10)
+    for mass, label in RESONANCES:
+        bin_ = int(np.searchsorted(edges, mass)) - 1
+        if not 0 <= bin_ < len(density):
+            continue
+        top = density[max(0, bin_ - 3) : bin_ + 4].max()
+        if top > 0:
+            side = "left" if "2S)" in label and "psi" in label else "center"  # of the J/psi
+            ax.annotate(label, (mass, top * 2.5), ha=side, fontsize=15)
 
 
 def write(result: Spectrum, out: str | os.PathLike[str]) -> Path:

@@ -7,25 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from fastjag.reporting.output import new_file
 
 #: Colours of the field's palette (arXiv:2107.02270), by name and in the order of lines in a picture.
 BLUE, ORANGE, RED, GREY, VIOLET = "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6"
 BROWN, DARK_ORANGE, OLIVE, DARK_GREY, CYAN = "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"
 PALETTE = (BLUE, ORANGE, RED, GREY, VIOLET, BROWN, DARK_ORANGE, OLIVE, DARK_GREY, CYAN)
-
-#: Dimuon resonances [GeV] (PDG), with the label that a picture shows.
-RESONANCES = (
-    (0.782, r"$\rho,\omega$"),
-    (1.019, r"$\phi$"),
-    (3.097, r"J/$\psi$"),
-    (3.686, r"$\psi$(2S)"),
-    (9.7, r"$\Upsilon$(1S,2S,3S)"),
-    (91.19, "Z"),
-)
-
 
 # The style's own mathtext asks for a "cursive" font that few machines have.
 _FONTS = {"font.size": 18, "legend.fontsize": 15, "mathtext.cal": "sans"}
@@ -101,42 +88,3 @@ def save(fig: Any, *paths: Path) -> None:
                 fig.savefig(file, dpi=130, format=path.suffix.removeprefix("."))
             fig.set_layout_engine("none")  # found by the first one: finding it again costs a second
             fig.set_layout_engine("none")  # what took most of the time stays as it is
-
-
-def mass_spectrum(opposite: Any, same: Any, title: str) -> Any:
-    """Opposite- and same-sign pairs per GeV on logarithmic axes, with the resonances named."""
-    with figure(11, 7) as (fig, ax):
-        edges = opposite.axes[0].edges
-        widths = np.diff(edges)
-        for h, label, colour in ((opposite, "opposite sign", BLUE), (same, "same sign", "k")):
-            density = h.values() / widths
-            error = np.sqrt(h.values()) / widths
-            ax.stairs(density, edges, color=colour, lw=1.4, label=f"{label}: {h.sum():,.0f}")
-            ax.fill_between(
-                edges, np.append(density - error, 0), np.append(density + error, 0),
-                step="post", color=colour, alpha=0.25, lw=0,
-            )  # fmt: skip
-        ax.set(xscale="log", yscale="log", xlim=(edges[0], edges[-1]))
-        ax.set(xlabel=r"$m_{\mu\mu}$ [GeV]", ylabel="Pairs / GeV")
-        _name_resonances(ax, opposite.values() / widths, edges)
-        ax.set_title(title, loc="left", fontsize=15)
-        ax.legend(loc="lower left", title="Pairs in range", title_fontsize=15)
-        ax.set_xticks(
-            [0.5, 1, 2, 5, 10, 20, 50, 100], ["0.5", "1", "2", "5", "10", "20", "50", "100"]
-        )
-    return fig
-
-
-def _name_resonances(ax: Any, density: Any, edges: Any) -> None:
-    filled = density[density > 0]
-    if not len(filled):
-        return
-    ax.set_ylim(filled.min() * 0.5, filled.max() * 10)
-    for mass, label in RESONANCES:
-        bin_ = int(np.searchsorted(edges, mass)) - 1
-        if not 0 <= bin_ < len(density):
-            continue
-        top = density[max(0, bin_ - 3) : bin_ + 4].max()
-        if top > 0:
-            beside = "left" if "2S)" in label and "psi" in label else "center"  # of the J/psi
-            ax.annotate(label, (mass, top * 2.5), ha=beside, fontsize=15)

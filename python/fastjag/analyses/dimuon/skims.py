@@ -77,12 +77,12 @@ def is_skim(path: str) -> bool:
 
 def pair_files(paths: Iterable[str]) -> list[tuple[str, str]]:
     """(muons, jets) of every skim, in the order of the muon files; ValueError if one is alone."""
-    found: dict[tuple[Path, str], dict[str, str]] = {}
+    pairs: dict[tuple[Path, str], dict[str, str]] = {}
     for path in paths:
         kind = MUONS if Path(path).name.startswith(MUONS) else JETS
         key = Path(path).parent, Path(path).name.removeprefix(kind)
-        found.setdefault(key, {})[kind] = path
-    for (folder, guid), pair in found.items():
+        pairs.setdefault(key, {})[kind] = path
+    for (folder, guid), pair in pairs.items():
         for kind in (MUONS, JETS):
             if kind not in pair:
                 there = next(iter(pair.values()))
@@ -90,7 +90,7 @@ def pair_files(paths: Iterable[str]) -> list[tuple[str, str]]:
                     f"{there}: its partner {folder / (kind + guid)} is not among the files; "
                     f"{folder / 'all_*'} takes both"
                 )
-    return [(pair[MUONS], pair[JETS]) for pair in found.values()]
+    return [(pair[MUONS], pair[JETS]) for pair in pairs.values()]
 
 
 def read_pair(

@@ -202,11 +202,11 @@ def _of_model(
         # Of two softmax nodes the second, as above; the first has the same coefficients.
         nodes = [1] if n_outputs == 2 else range(n_outputs)
         nodes = nodes if output is None else [output]
-        found = [
+        per_node = [
             taylor_coefficients(model, x, 2, node, w, scale=scale, progress=progress)
             for node in nodes
         ]
-        result.taylor = {key: float(np.mean([t[key] for t in found])) for key in found[0]}
+        result.taylor = {key: float(np.mean([t[key] for t in per_node])) for key in per_node[0]}
         result.scores["Taylor"] = np.array([result.taylor[i,] for i in range(x.shape[1])])
 
 
@@ -231,10 +231,10 @@ def _clusters(x: Floats, correlated: float) -> tuple[Floats, list[int]]:
     if len(r) == 1:
         return r, [0]
     distance = squareform(1 - np.abs((r + r.T) / 2), checks=False)
-    found = fcluster(linkage(distance, "average"), 1 - correlated + 1e-12, "distance")
-    first = {int(c): i for i, c in reversed(list(enumerate(found)))}
+    labels = fcluster(linkage(distance, "average"), 1 - correlated + 1e-12, "distance")
+    first = {int(c): i for i, c in reversed(list(enumerate(labels)))}
     number = {c: k for k, c in enumerate(sorted(first, key=lambda c: first[c]))}
-    return r, [number[int(c)] for c in found]
+    return r, [number[int(c)] for c in labels]
 
 
 def _name(model: Any) -> str:
@@ -259,8 +259,8 @@ def _checked(
         raise ValueError(f"labels must have shape ({len(x)},), got {y.shape}")
     values, index, counts = np.unique(y, return_inverse=True, return_counts=True)
     if len(values) < 2 or counts.min() < 10:
-        found = ", ".join(f"{v}: {n}" for v, n in zip(values[:9], counts[:9], strict=True))
-        raise ValueError(f"labels need two classes or more of ten events or more, got {found}")
+        classes = ", ".join(f"{v}: {n}" for v, n in zip(values[:9], counts[:9], strict=True))
+        raise ValueError(f"labels need two classes or more of ten events or more, got {classes}")
     if len(values) > 100:
         raise ValueError(f"labels must be classes, got {len(values)} different values")
     w = np.ones(len(x)) if weights is None else np.asarray(weights, np.float64)

@@ -262,16 +262,16 @@ def _straight_parts(function: Callable[[Any], Any], rows: Any) -> set[str]:
         result = function(rows.clone().requires_grad_().clone())
     if result.grad_fn is None:
         raise ValueError("the model's output does not depend on x by operations torch can follow")
-    todo, seen, found = [result.grad_fn], set(), set()
+    todo, seen, operations = [result.grad_fn], set(), set()
     while todo:
         node = todo.pop()
         if node is None or node in seen:
             continue
         seen.add(node)
         name = node.name().split("Backward")[0].removesuffix("Kernel")
-        found |= {name} & set(_STRAIGHT)
+        operations |= {name} & set(_STRAIGHT)
         todo += [parent for parent, _ in node.next_functions]
-    return found
+    return operations
 
 
 def _warn_of_straightness(sums: _Sums, straight: set[str]) -> None:
