@@ -324,6 +324,8 @@ def test_validation_events_without_a_density_are_counted():
     assert np.isfinite(flow.record["validation_loss"]).all()
     with pytest.raises(FloatingPointError, match="look for outliers in the features"):
         ConditionalFlow(TINY, seed=2).fit(features, mass)  # there it is one of the training data
+    with pytest.raises(FloatingPointError, match="in epoch 0: lower the learning rate"):
+        fit_flows(TINY, [1, 2], features, mass)  # the second of them
     # An epoch that leaves out fewer of them is a better one, whatever its loss.
     training = Training([flow], torch.randn(50, 1), torch.randn(50, 1))
     training.valid_loss, training.valid_infinite = [[1.0, 2.0, 3.0]], [[3, 0, 0]]

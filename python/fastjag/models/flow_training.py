@@ -129,7 +129,7 @@ class Training(ResumableTraining):
         epoch, settings = self.done, self.settings
         if settings.anneal:
             self.anneal()
-        going = self._going()  # others stay in the stack
+        going = self._going()  # the others stay in the stack as they are
         n = self.x.shape[1]
         order = torch.stack([torch.randperm(n, generator=g) for g in self.generators])
         rows = order.to(self.x.device)[..., None]
@@ -142,10 +142,11 @@ class Training(ResumableTraining):
             total += loss * len(order[0, batch])
         with torch.no_grad():
             valid = -self.stack.log_prob(self.x_valid, self.c_valid)
-        improved = torch.zeros(len(order), dtype=torch.bool)
-        for flow in going:
-            mean = float(total[flow]) / n
+        means = {flow: float(total[flow]) / n for flow in going}
+        for mean in means.values():
             self.check_loss(mean, "features")
+        improved = torch.zeros(len(order), dtype=torch.bool)
+        for flow, mean in means.items():
             self.train_loss[flow].append(mean)
             finite = valid[flow][torch.isfinite(valid[flow])]
             self.valid_loss[flow].append(float(finite.mean()) if len(finite) else math.inf)
