@@ -58,7 +58,7 @@ def to_jetntuple(
             events = _events(batch)
             for copy in range(copies):
                 angle = rng.uniform(-np.pi, np.pi, len(batch)) if copy else np.zeros(len(batch))
-                yield jet_rows(_turned(events, angle, copy))
+                yield jet_rows(_turn(events, angle, copy))
 
     record = {"made by": "fastjag jets ntuple", "copies": copies, "seed": seed}
     return write_rows(path, rows(), "jetntuple", compression=compression, record=record)
@@ -73,12 +73,12 @@ def _events(batch: Batch) -> dict[str, Any]:
     return {**batch.flat, **batch.collections, "event": event, "originEvent": event}
 
 
-def _turned(events: dict[str, Any], angle: Array, copy: int) -> dict[str, Any]:
-    def turn(particles: Jagged) -> Jagged:
+def _turn(events: dict[str, Any], angle: Array, copy: int) -> dict[str, Any]:
+    def turn_phi(particles: Jagged) -> Jagged:
         phi = particles["phi"].astype(np.float64) + np.repeat(angle, particles.counts)
         return particles.with_columns(phi=wrap_phi(phi).astype(np.float32))
 
     return events | {
-        "Jet": turn(events["Jet"]), "PFCands": turn(events["PFCands"]),
+        "Jet": turn_phi(events["Jet"]), "PFCands": turn_phi(events["PFCands"]),
         "event": events["event"] + np.uint64(copy << _SHIFT),
     }  # fmt: skip

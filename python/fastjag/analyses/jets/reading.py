@@ -218,7 +218,7 @@ def _from_links(batch: Batch, collection: str) -> JetBatch:
         "delta_phi": delta_phi.astype(pt.dtype), "mass": pf["mass"][candidate],
         "pdg_id": pf["pdgId"][candidate], "charge": pf["charge"][candidate],
     }  # fmt: skip
-    columns |= tracked({new: pf[old][candidate] for old, new in _IMPACT.items()})
+    columns |= clean_impact({new: pf[old][candidate] for old, new in _IMPACT.items()})
     vertices, stored = None, batch.collections.get(names[2])
     if stored is not None and all(c in stored for c in ("jetIdx", *_VERTEX)):
         order, of_jet = _resolve(batch, stored, jets, None, names[2])
@@ -241,7 +241,7 @@ def _jet_columns(batch: Batch, jets: Jagged) -> dict[str, Array]:
     return columns
 
 
-def tracked(impact: dict[str, Array]) -> dict[str, Array]:
+def clean_impact(impact: dict[str, Array]) -> dict[str, Array]:
     """Impact parameters with 0 instead of the mark of candidates without a track; ``has_track``."""
     has = (impact["d0"] != NO_TRACK) | (impact["d0_error"] != NO_TRACK)
     cleaned = {name: np.where(has, values, values.dtype.type(0)) for name, values in impact.items()}

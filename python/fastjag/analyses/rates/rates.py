@@ -107,12 +107,12 @@ def measure(
     counted.
     """
     rates = []
-    everywhere = _listed(np.unique(counts.run).tolist())
+    everywhere = _list_runs(np.unique(counts.run).tolist())
     if golden is not None:
         counts = counts[golden(counts.run, counts.section)]
         if not len(counts):
             raise ValueError(f"no event is in a certified section: the files have {everywhere}, "
-                             f"the golden JSON has {_listed(golden.runs)}")  # fmt: skip
+                             f"the golden JSON has {_list_runs(golden.runs)}")  # fmt: skip
     if windows is None:
         windows = [SectionWindow(int(run)) for run in np.unique(counts.run)]
     for window in windows:
@@ -145,7 +145,7 @@ def measure(
     return rates
 
 
-def _listed(runs: Sequence[int]) -> str:
+def _list_runs(runs: Sequence[int]) -> str:
     """Runs for a message."""
     shown = ", ".join(map(str, runs[:8])) + (", ..." if len(runs) > 8 else "")
     return f"run{'s' * (len(runs) != 1)} {shown}"

@@ -39,7 +39,8 @@ def run(
     """
     one_of("start", start, STAGES)
     needs("mplhep", "plots")
-    needs("pyarrow", "arrow")
+    if start == "count":
+        needs("pyarrow", "arrow")
     rate_of(0, 1, dead_time=config.dead_time)  # an error before hours of counting
     with results_directory(out) as directory:
         if start == "fit":
