@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import platform
-import sys
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 
 
 def versions(*packages: str) -> dict[str, str]:
@@ -14,6 +13,6 @@ def versions(*packages: str) -> dict[str, str]:
         try:
             numbers[package] = version(package)
         except PackageNotFoundError:  # or a module of another name's, as xgboost is of xgboost-cpu
-            if number := getattr(sys.modules.get(package), "__version__", None):
-                numbers[package] = number
+            for other in packages_distributions().get(package, [])[:1]:
+                numbers[package] = version(other)
     return numbers

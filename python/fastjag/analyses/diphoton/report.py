@@ -26,7 +26,7 @@ from fastjag.statistics import bad_fits, fit_warning
 Numbers = Mapping[str, Any]
 Table = tuple[tuple[str, ...], list[tuple[Any, ...]]]
 
-_PACKAGES = ("scikit-learn", "torch", "xgboost", "xgboost-cpu", "iminuit")
+_PACKAGES = ("scikit-learn", "torch", "xgboost", "iminuit")
 _CLASS_COLUMNS = ("class", "selected events", "weight per event", "expected events", "share")
 
 
