@@ -11,7 +11,7 @@ pytest.importorskip("zuko")
 
 from fastjag.models import resumable_training
 from fastjag.models.flow import ConditionalFlow, fit_flows
-from fastjag.models.flow_training import FlowSettings, Training, make_network
+from fastjag.models.flow_training import FlowSettings, FlowTraining, make_network
 from fastjag.models.stacked_flows import StackedFlows
 
 TINY = FlowSettings.preset("fast", epochs=4, hidden=(8,), patience=None)
@@ -102,7 +102,7 @@ def test_an_interrupted_training_goes_on(tmp_path, monkeypatch):
     features, context = sample(n=200)
     whole = ConditionalFlow(TINY, seed=1).fit(features, context)
     monkeypatch.setattr(resumable_training, "_EVERY", -1.0)  # a checkpoint after every epoch
-    step = Training.train_epoch
+    step = FlowTraining.train_epoch
     done = []
 
     def interrupted(self):
@@ -112,11 +112,11 @@ def test_an_interrupted_training_goes_on(tmp_path, monkeypatch):
         step(self)
 
     path = tmp_path / "training.pt"
-    monkeypatch.setattr(Training, "train_epoch", interrupted)
+    monkeypatch.setattr(FlowTraining, "train_epoch", interrupted)
     with pytest.raises(KeyboardInterrupt):
         ConditionalFlow(TINY, seed=1).fit(features, context, checkpoint=path)
     count = []
-    monkeypatch.setattr(Training, "train_epoch", lambda self: (count.append(1), step(self)))
+    monkeypatch.setattr(FlowTraining, "train_epoch", lambda self: (count.append(1), step(self)))
     resumed = ConditionalFlow(TINY, seed=1).fit(features, context, checkpoint=path)
     assert len(count) == 2
     assert resumed.record["validation_loss"] == whole.record["validation_loss"]
@@ -327,7 +327,7 @@ def test_validation_events_without_a_density_are_counted():
     with pytest.raises(FloatingPointError, match="in epoch 0: lower the learning rate"):
         fit_flows(TINY, [1, 2], features, mass)  # the second of them
     # An epoch that leaves out fewer of them is a better one, whatever its loss.
-    training = Training([flow], torch.randn(50, 1), torch.randn(50, 1))
+    training = FlowTraining([flow], torch.randn(50, 1), torch.randn(50, 1))
     training.valid_loss, training.valid_infinite = [[1.0, 2.0, 3.0]], [[3, 0, 0]]
     assert training.best_epoch(0) == 1
 

@@ -24,7 +24,7 @@ from fastjag.models.resumable_training import ResumableTraining, check_rates, di
 from fastjag.models.training_device import training_device
 from fastjag.models.weights import (
     Classifier,
-    Training,
+    TrainingSet,
     check_events,
     hold_out,
     training_weights,
@@ -166,7 +166,7 @@ class _Training(ResumableTraining):
     what = "DeepSets"
 
     def __init__(
-        self, model: DeepSets, network: SetNetwork, tensors: Tensors, known: Training, held: Any
+        self, model: DeepSets, network: SetNetwork, tensors: Tensors, known: TrainingSet, held: Any
     ) -> None:
         self.model, self.network, self.tensors = model, network, tensors
         self.epochs, self.learning_rate = model.epochs, model.learning_rate

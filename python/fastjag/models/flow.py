@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastjag.core.arrays import check_finite
 from fastjag.core.checks import one_of
-from fastjag.models.flow_training import FlowSettings, Training, make_network
+from fastjag.models.flow_training import FlowSettings, FlowTraining, make_network
 from fastjag.models.resumable_training import digest_of, read_checkpoint, write_checkpoint
 from fastjag.models.training_device import training_device
 
@@ -280,7 +280,7 @@ def _fit(
         raise ValueError(f"a flow needs at least 10 events to learn from, got {len(x)}")
     digest = digest_of(x, c)
     standard = Standardisation.fit(x, c)
-    training = Training(flows, standard.features(x), standard.context(c))
+    training = FlowTraining(flows, standard.features(x), standard.context(c))
     settings = asdict(flows[0].settings)
     identity = {"settings": settings, "seeds": [flow.seed for flow in flows], "data": digest,
                 "standardised": True}  # fmt: skip

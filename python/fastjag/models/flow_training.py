@@ -69,7 +69,7 @@ PRESETS = {
 }  # fmt: skip
 
 
-class Training(ResumableTraining):
+class FlowTraining(ResumableTraining):
     """Flows of the same settings on the same data, each with a seed and so a course of its own."""
 
     what = "a flow"

@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 POLICIES = ("abs", "clip", "drop", "error")
 
 
-class Training(NamedTuple):
+class TrainingSet(NamedTuple):
     """What a classifier learns from."""
 
     rows: NDArray[np.int64]  #: the events, in their order: (n,)
@@ -36,7 +36,7 @@ def training_weights(
     sample_weight: ArrayLike | None = None,
     *,
     negative: str = "abs",
-) -> Training:
+) -> TrainingSet:
     """Weights to learn with from signed event weights; all classes get the same sum.
 
     Parameters
@@ -82,7 +82,7 @@ def training_weights(
     codes, positive = codes[rows], w[rows]
     positive = np.abs(positive) if negative == "abs" else np.maximum(positive, 0)
     positive = positive * (1 / len(classes) / np.bincount(codes, positive, len(classes)))[codes]
-    return Training(rows, codes, positive / positive.mean(), classes)
+    return TrainingSet(rows, codes, positive / positive.mean(), classes)
 
 
 def check_events(n_events: int, y: ArrayLike) -> None:

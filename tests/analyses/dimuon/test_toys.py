@@ -23,7 +23,7 @@ from fastjag.analyses.dimuon.toys import (
     write_search,
 )
 from fastjag.models import resumable_training
-from fastjag.models.flow_training import Training
+from fastjag.models.flow_training import FlowTraining
 from fastjag.statistics import significance
 
 
@@ -134,7 +134,7 @@ def test_an_interrupted_search_goes_on(tmp_path, monkeypatch):
     config = DimuonConfig.read(path)
     whole = run(config, tmp_path / "whole", ["flow"], progress=False)
     monkeypatch.setattr(resumable_training, "_EVERY", -1.0)  # a checkpoint after every epoch
-    epoch, done = Training.train_epoch, []
+    epoch, done = FlowTraining.train_epoch, []
 
     def interrupted(self):
         if len(done) == 2:
@@ -144,7 +144,7 @@ def test_an_interrupted_search_goes_on(tmp_path, monkeypatch):
 
     out = tmp_path / "out"
     with monkeypatch.context() as patch:
-        patch.setattr(Training, "train_epoch", interrupted)
+        patch.setattr(FlowTraining, "train_epoch", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run(config, out, ["flow"], progress=False)
     checkpoint = out / "flow" / "training.pt"
