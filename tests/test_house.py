@@ -180,6 +180,16 @@ print(time.process_time() - start)
         assert min(seconds[1:]) < 0.050
 
 
+def test_a_name_is_one_class():
+    classes = [
+        node.name
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    ]
+    assert {name for name in classes if classes.count(name) > 1} == set()
+
+
 class TestFiles:
     @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
     def test_at_most_400_lines(self, path):

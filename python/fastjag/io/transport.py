@@ -112,7 +112,7 @@ def _source() -> Any:
     from fsspec.implementations.cached import CachingFileSystem
     from uproot.source.fsspec import FSSpecSource
 
-    class Source(FSSpecSource):  # type: ignore[misc]
+    class PatientSource(FSSpecSource):  # type: ignore[misc]
         _fs: Any
 
         def _open(self) -> None:
@@ -120,7 +120,7 @@ def _source() -> Any:
             if not isinstance(self._fs, CachingFileSystem):  # which uproot has to recognise
                 self._fs = _Raising(self._fs)
 
-    return Source
+    return PatientSource
 
 
 def _set_xrootd() -> None:

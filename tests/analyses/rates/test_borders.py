@@ -5,7 +5,7 @@ import pytest
 
 from fastjag.analyses.rates.config import SectionWindow
 from fastjag.analyses.rates.fit import fit_pileup
-from fastjag.analyses.rates.rates import SECTION_SECONDS, Counts, Rate, measure, rate_of
+from fastjag.analyses.rates.rates import SECTION_SECONDS, Rate, TriggerCounts, measure, rate_of
 from fastjag.analyses.rates.results import PileupFit
 from fastjag.analyses.rates.tables import read_rates, read_windows, write_csv
 
@@ -66,7 +66,7 @@ class TestRate:
 
     def test_measured(self):
         """Every field of a line of the table."""
-        counts = Counts(np.array([1, 1, 1, 2]), np.array([3, 5, 8, 5]), np.array([9, 9, 9, 9]),
+        counts = TriggerCounts(np.array([1, 1, 1, 2]), np.array([3, 5, 8, 5]), np.array([9, 9, 9, 9]),
                         {"a": np.array([1, 2, 4, 8]), "b": np.array([0, 0, 1, 0])}, True)  # fmt: skip
         window = SectionWindow(1, pileup=30.0, prescale=2.0, bunches=7.0, trigger="a")
         (found,) = measure(counts, [window], dead_time=0.2)

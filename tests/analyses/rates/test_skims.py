@@ -9,7 +9,7 @@ from rate_samples import invoke, write_events
 
 from fastjag.analyses.rates.config import SectionWindow, Target
 from fastjag.analyses.rates.count import count
-from fastjag.analyses.rates.rates import SECTION_SECONDS, Counts, measure
+from fastjag.analyses.rates.rates import SECTION_SECONDS, TriggerCounts, measure
 from fastjag.analyses.rates.tables import read_rates
 from fastjag.io.files import ReadError
 from fastjag.selection import LumiMask
@@ -72,7 +72,7 @@ class TestSkims:
             measure(counts, [SectionWindow(3)], golden=golden)
 
     def test_window_at_its_borders(self):
-        counts = Counts(np.full(4, 7), np.array([3, 4, 8, 9]), np.ones(4, int),
+        counts = TriggerCounts(np.full(4, 7), np.array([3, 4, 8, 9]), np.ones(4, int),
                         {"a": np.array([1, 2, 4, 8])}, True)  # fmt: skip
         (rate,) = measure(counts, [SectionWindow(7, 4, 8)], dead_time=0.5)
         assert (rate.counts, rate.sections, rate.seen) == (6, 5, 2)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fastjag.analyses.rates.rates import Counts, Ints
+from fastjag.analyses.rates.rates import Ints, TriggerCounts
 from fastjag.core.arrays import Array
 from fastjag.io import Batch, iterate
 from fastjag.io.files import Files, ReadError
@@ -23,7 +23,7 @@ def count(
     *,
     step: int | str = "100 MB",
     progress: bool | None = None,
-) -> Counts:
+) -> TriggerCounts:
     """Count events and fired trigger bits of NanoAOD files for each run and luminosity section.
 
     Parameters
@@ -90,11 +90,13 @@ class _Totals:
         self.keys.append(key)
         self.sums.append(np.zeros((len(key), 1 + len(self.names)), np.int64))
 
-    def counts(self, complete: bool, files: list[str]) -> Counts:
+    def counts(self, complete: bool, files: list[str]) -> TriggerCounts:
         self._merge()
         keys, sums = self.keys[0], self.sums[0]
         fired = {name: sums[:, j].copy() for j, name in enumerate(self.names, 1)}
-        return Counts(keys >> 32, keys & 0xFFFFFFFF, sums[:, 0].copy(), fired, complete, files)
+        return TriggerCounts(
+            keys >> 32, keys & 0xFFFFFFFF, sums[:, 0].copy(), fired, complete, files
+        )
 
 
 def _keys(batch: Batch) -> Ints:

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from fastjag.analyses.rates.config import Target
-from fastjag.analyses.rates.rates import Counts, Rate
+from fastjag.analyses.rates.rates import Rate, TriggerCounts
 from fastjag.analyses.rates.results import PileupFit, RatesResult
 
 _NAMED = 6  # triggers in a note
 
 
-def fit(rates: list[Rate], target: Target, counts: Counts | None = None) -> RatesResult:
+def fit(rates: list[Rate], target: Target, counts: TriggerCounts | None = None) -> RatesResult:
     """Fit rate against pileup for each trigger where its rates have one, and predict."""
     result = RatesResult(rates, target, counts)
     without: list[str] = []

@@ -30,7 +30,7 @@ def rate_of(counts: int, sections: float, *, dead_time: float = 0.0) -> tuple[fl
 
 
 @dataclass
-class Counts:
+class TriggerCounts:
     """One entry per luminosity section, by ascending run and section."""
 
     run: Ints
@@ -44,7 +44,7 @@ class Counts:
     def __len__(self) -> int:
         return len(self.run)
 
-    def __getitem__(self, rows: NDArray[np.bool_]) -> Counts:
+    def __getitem__(self, rows: NDArray[np.bool_]) -> TriggerCounts:
         """The sections that a mask keeps."""
         columns = {n: getattr(self, n)[rows] for n in ("run", "section", "events")}
         return replace(self, **columns, fired={t: n[rows] for t, n in self.fired.items()})
@@ -89,7 +89,7 @@ class Rate:
 
 
 def measure(
-    counts: Counts,
+    counts: TriggerCounts,
     windows: Iterable[SectionWindow] | None = None,
     *,
     golden: LumiMask | None = None,

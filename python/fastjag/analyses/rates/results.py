@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastjag.analyses.rates.config import Target
-from fastjag.analyses.rates.rates import Counts, Rate
+from fastjag.analyses.rates.rates import Rate, TriggerCounts
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class RatesResult:
 
     rates: list[Rate]
     target: Target
-    counts: Counts | None = None
+    counts: TriggerCounts | None = None
     #: Trigger to "line" and "proportional".
     fits: dict[str, dict[str, PileupFit]] = field(default_factory=dict)
     #: The same to rate and error [Hz].
