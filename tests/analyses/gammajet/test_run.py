@@ -53,6 +53,17 @@ class TestMeasurement:
         run(config, measured / "out", told=said.append)
         assert said == ["select: is there", "response: is there", "report: is there"]
 
+    def test_no_photon_is_in_a_bin(self, measured):
+        """Pictures of nothing: the page says so by empty rows, as it does for single empty bins."""
+        text = (measured / "gammajet.toml").read_text()
+        text = text.replace("[200, 230, 300, 400, 600, 1000]", "[50000, 60000, 70000]")
+        (measured / "beyond.toml").write_text(text)
+        run(GammaJetConfig.read(measured / "beyond.toml"), measured / "beyond")
+        results = json.loads((measured / "beyond" / "report" / "results.json").read_text())
+        bins = [b for part in results["data"] for b in part["bins"]]
+        assert [b["entries"] for b in bins] == [0] * len(bins)
+        assert "<img" in (measured / "beyond" / "report" / "report.html").read_text()
+
     def test_nothing_passes(self, measured, tmp_path):
         text = (measured / "gammajet.toml").read_text()
         text = text.replace("min_delta_phi = 2.7", "photon_pt = 1e6")

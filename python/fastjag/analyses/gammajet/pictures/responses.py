@@ -67,6 +67,10 @@ def closure(measured: Mapping[str, Any], eta: list[float]) -> Any:
                         label=rf"{name}, $\alpha\to 0$" if k == 0 else None,
                     )  # fmt: skip
             top.axhline(1, color="0.6", lw=1, ls=":")
+            if not any(points.values()):  # an axis of nothing cannot be logarithmic
+                (bins,) = (p["bins"] for p in measured[names[0]]
+                           if p["estimator"] == estimator and p["eta"] == eta)  # fmt: skip
+                top.set_xlim(bins[0]["low"], bins[-1]["high"])
             top.set(xscale="log", ylabel=f"{_LABEL[estimator]} response")
             top.tick_params(which="both", labelbottom=False)
             low, high = top.get_ylim()
