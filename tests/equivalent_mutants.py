@@ -28,6 +28,11 @@ EQUIVALENT = {
         "return (first < 15) & (second <= 15) ? first | (second << 4) : V{} + does_not_fit;",
     ): "positions 15 and less than 15 fit into a byte, too: only (15, 15) is 255, and no pair is that",
     (
+        "select.hpp",
+        "return exceeds(x, y) || (!exceeds(y, x) && i < j);",
+        "return exceeds(x, y) || (!exceeds(y, x) && i <= j);",
+    ): "no particle is compared with itself",
+    (
         "pyramid.hpp",
         "if (!(t >= 0 && t <= extent)) t = 0;",
         "if (!(t > 0 && t <= extent)) t = 0;",

@@ -71,6 +71,10 @@ class TestChoice:
         pairs = fj.dimuon(muons([5, 9, 9, 9], [1, 1, -1, -1]).to(device))
         assert indices(pairs) == [(0, 1, 2)]
 
+    def test_the_very_first_particle_may_be_second(self, device):
+        pairs = fj.dimuon(muons([20, 30, 10], [1, -1, -1]).to(device))
+        assert indices(pairs) == [(0, 1, 0)]
+
     def test_nan_never_leads(self):
         assert indices(fj.dimuon(muons([np.nan, 2, 3], [1, 1, -1]))) == [(0, 2, 1)]
         assert indices(fj.dimuon(muons([np.nan, 2], [1, -1]))) == [(0, 1, 0)]
