@@ -10,7 +10,7 @@ CUDA_ARCHITECTURES ?= 80-real;90
 KERNEL_TESTS := tests/jagged/test_jagged.py $(addprefix tests/kernels/test_,$(addsuffix .py,padding \
   aggregate select dimuon nearest histogram histogram_cuts pyramid))
 
-.PHONY: demo test lint sanitize cuda mutants mutants-python docs-numbers bench wheel clean
+.PHONY: demo test lint docs sanitize cuda mutants mutants-python docs-numbers bench wheel clean
 
 demo: $(VENV)/.search
 	$(BIN)/fastjag info
@@ -38,6 +38,12 @@ lint: $(VENV)/.test $(VENV)/.lint
 	  benchmarks/*.cpp benchmarks/root_loops/*.?pp
 	$(BIN)/codespell README.md CHANGELOG.md CMakeLists.txt Makefile docs cpp cuda python tests benchmarks \
 	  --skip '*.png,__pycache__'
+
+# The site of documentation, in build/docs: pages of docs/ and generated ones. Needs no network.
+docs: $(VENV)/.docs
+	PYTHONPATH=docs $(BIN)/python -m docsite.pages build/docs-source
+	$(BIN)/python -m sphinx -q -W --keep-going -E -b html -c docs build/docs-source build/docs
+	PYTHONPATH=docs $(BIN)/python -m docsite.check build/docs
 
 # The kernel tests with AddressSanitizer and UndefinedBehaviorSanitizer. The base interpreter sees
 # the packages of .venv by PYTHONPATH, which leaves out its editable fastjag.
@@ -96,6 +102,10 @@ $(VENV)/.search: $(VENV)/.package pyproject.toml
 
 $(VENV)/.test: $(VENV)/.package
 	$(PIP) --group test
+	touch $@
+
+$(VENV)/.docs: $(VENV)/.package pyproject.toml
+	$(PIP) --group docs
 	touch $@
 
 $(VENV)/.cuda: $(VENV)/.created pyproject.toml

@@ -39,9 +39,12 @@ def test_show(name, kind):
     assert "give --show" in asked.output
 
 
-@pytest.mark.parametrize("kind", [JetsConfig, RatesConfig])
-def test_documented(kind):
-    page = Path(__file__).parents[2] / "docs" / "physics.md"
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("importance", ImportanceConfig), ("jets", JetsConfig), ("rates", RatesConfig)],
+)
+def test_documented(name, kind):
+    page = Path(__file__).parents[2] / "docs" / f"{name}.md"
     assert markdown(kind) in page.read_text(encoding="utf-8")
 
 

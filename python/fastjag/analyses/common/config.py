@@ -113,7 +113,7 @@ def _shown(kind: Any, within: str, values: Any) -> Iterator[str]:
         if table := _table_of(key):
             tables.append((name, key, *table))
             continue
-        yield from _comment(f"{key.doc} {_accepted(key)}.")
+        yield from _comment(f"{key.doc} {accepted(key)}.")
         default = _default(key, name, values)
         yield f"# {name} =" if key.default is None else f"{name} = {_toml(default)}"
     for name, key, inner, header, _ in tables:
@@ -150,7 +150,7 @@ def _table_of(key: Key) -> tuple[Any, str, str] | None:
     return None
 
 
-def _accepted(key: Key) -> str:
+def accepted(key: Key) -> str:
     text = words(key) + " or 'none'" * (optional(key.type) is not None)
     return text[0].upper() + text[1:]
 
@@ -170,15 +170,15 @@ def _toml(value: Any) -> str:
 def markdown(kind: type) -> str:
     """Every key of settings as rows of a table for the documentation."""
     head = "| key | accepted | default | meaning |\n|---|---|---|---|\n"
-    return head + "".join(f"| {' | '.join(row)} |\n" for row in _rows(kind, "", None))
+    return head + "".join(f"| {' | '.join(row)} |\n" for row in rows(kind, "", None))
 
 
-def _rows(kind: Any, within: str, values: Any) -> Iterator[tuple[str, ...]]:
+def rows(kind: Any, within: str, values: Any) -> Iterator[tuple[str, ...]]:
     for name, key in sorted(keys_of(kind).items(), key=lambda item: bool(_table_of(item[1]))):
         default = _default(key, name, values)
         if table := _table_of(key):
-            yield from _rows(table[0], within + table[2].format(name), default)
+            yield from rows(table[0], within + table[2].format(name), default)
             continue
         shown = "required" if key.default is None else f"`{_toml(default)}`"
-        cells = (f"`{within}{name}`", _accepted(key), shown, key.doc)
+        cells = (f"`{within}{name}`", accepted(key), shown, key.doc)
         yield tuple(cell.replace("|", "\\|") for cell in cells)

@@ -1,0 +1,143 @@
+"""The API reference: a page for each part of the package, of every public name."""
+
+import importlib
+import inspect
+import re
+from pathlib import Path
+
+import fastjag
+
+PACKAGE = Path(fastjag.__file__).parent
+
+#: Page: its title, and the modules whose names it has. A module with ``__all__`` has those names,
+#: others what they define.
+PAGES = {
+    "fastjag": ("fastjag", ["fastjag"]),
+    "io": ("fastjag.io: files", ["fastjag.io"]),
+    "schemas": ("fastjag.schemas: formats", ["fastjag.schemas"]),
+    "selection": ("fastjag.selection: which events count", ["fastjag.selection"]),
+    "statistics": ("fastjag.statistics: fits and significances", ["fastjag.statistics"]),
+    "models": (
+        "fastjag.models: what learns",
+        [
+            "fastjag.models.boosted_trees",
+            "fastjag.models.forests",
+            "fastjag.models.fold_scores",
+            "fastjag.models.table_classifier",
+            "fastjag.models.deepsets",
+            "fastjag.models.particle_tensors",
+            "fastjag.models.pyramid_classifiers",
+            "fastjag.models.flow",
+            "fastjag.models.flow_training",
+            "fastjag.models.stacked_flows",
+            "fastjag.models.weights",
+            "fastjag.models.roc",
+            "fastjag.models.training_device",
+        ],
+    ),
+    "toys": (
+        "fastjag.toys: simulated events",
+        ["fastjag.toys", "fastjag.toys.jets", "fastjag.toys.jetfiles", "fastjag.toys.triggers"],
+    ),
+    "analyses": (
+        "fastjag.analyses: spectrum, convert and settings",
+        ["fastjag.analyses.spectrum", "fastjag.analyses.convert", "fastjag.analyses.common.config"],
+    ),
+    **{
+        f"analyses-{name}": (
+            f"fastjag.analyses.{name}",
+            [f"fastjag.analyses.{name}.{part}" for part in ("run", "config", "results", *more)],
+        )
+        for name, more in {
+            "dimuon": (),
+            "diphoton": (),
+            "gammajet": (),
+            "jets": ("reading", "observables", "features"),
+            "rates": ("count", "rates", "fit", "tables"),
+            "importance": ("comparison", "methods", "taylor"),
+        }.items()
+    },
+    "errors": ("Errors", []),
+}
+
+
+def public_names(module):
+    """Names that a module offers: ``__all__``, or the functions and classes that it defines."""
+    if hasattr(module, "__all__"):
+        return sorted(module.__all__, key=str.lower)
+    return [
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+        and getattr(value, "__module__", None) == module.__name__
+        and (inspect.isroutine(value) or inspect.isclass(value))
+    ]
+
+
+def errors():
+    """Every exception that the package defines, as module.name."""
+    found = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        module = "fastjag." + ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+        classes = re.findall(
+            r"^class (\w+(?:Error|Exception|Warning))\(", path.read_text(), re.MULTILINE
+        )
+        found += [f"{module.removesuffix('.__init__')}.{name}" for name in classes]
+    return found
+
+
+def write(folder):
+    """The pages, and an index of them. Returns the names that are documented."""
+    folder.mkdir(parents=True, exist_ok=True)
+    at, documented = {}, []
+    for page, (title, modules) in PAGES.items():
+        parts = [f"# {title}\n"]
+        for name in modules:
+            module = importlib.import_module(name)
+            if len(modules) > 1:
+                parts.append(f"## {name}\n")
+            parts.append(_rst(f".. automodule:: {name}\n   :no-members:"))
+            for public in public_names(module):
+                parts.append(_entry(module, public, at))
+                documented.append(f"{name}.{public}")
+        if page == "errors":
+            parts.append("Errors of wrong arguments are ValueError, TypeError and KeyError, of missing\n"
+                         "libraries ModuleNotFoundError. Others have classes of their own:\n")  # fmt: skip
+            for name in errors():
+                owner, _, last = name.rpartition(".")
+                parts.append(_entry(importlib.import_module(owner), last, at))
+        (folder / f"{page}.md").write_text("\n".join(parts))
+    (folder / "index.md").write_text(
+        "# API reference\n\nEvery public name, from its docstring. `import fastjag as fj` is the first page.\n\n"
+        + "```{toctree}\n:maxdepth: 1\n\n" + "\n".join(PAGES) + "\n```\n"
+    )  # fmt: skip
+    return documented
+
+
+def _rst(text):
+    return f"```{{eval-rst}}\n{text}\n```\n"
+
+
+def _entry(module, name, at):
+    """A directive of autodoc, or a reference where the same object stands already."""
+    value, full = getattr(module, name), f"{module.__name__}.{name}"
+    if inspect.isclass(value) or inspect.isroutine(value):
+        if id(value) in at:
+            return _rst(f"``{full}`` is :py:obj:`{at[id(value)]}`.")
+        at[id(value)] = full
+        if inspect.isclass(value):
+            return _rst(f".. autoclass:: {full}\n   :members:\n   :show-inheritance:")
+        return _rst(f".. autofunction:: {full}")
+    shown = repr(value)
+    lines = [f".. py:data:: {name}", f"   :module: {module.__name__}"]
+    if len(shown) <= 100:
+        lines.append(f"   :value: {shown}")
+    return _rst("\n".join([*lines, "", f"   {_comment(name)}"]))
+
+
+def _comment(name):
+    """The lines ``#: ...`` above a constant, wherever it is defined."""
+    for path in PACKAGE.rglob("*.py"):
+        if found := re.search(rf"((?:^#: .*\n)+){name}\b.* = ", path.read_text(), re.MULTILINE):
+            return " ".join(line.removeprefix("#: ") for line in found[1].splitlines())
+    return ""

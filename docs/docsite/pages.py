@@ -1,0 +1,44 @@
+"""Sources of the site: the pages of docs/, and generated ones, in one folder for Sphinx.
+
+    PYTHONPATH=docs python -m docsite.pages build/docs-source
+
+Nothing that is generated is kept in the repository.
+"""
+
+import shutil
+import sys
+from pathlib import Path
+
+from docsite import api, commands, keys, tutorials
+
+DOCS = Path(__file__).resolve().parents[1]
+ROOT = DOCS.parent
+#: Pages of the root that the site has as well.
+FROM_ROOT = ("CHANGELOG.md", "CONTRIBUTING.md")
+
+
+def write(folder):
+    """Everything that Sphinx reads."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for path in sorted(DOCS.rglob("*")):
+        if path.suffix in (".md", ".png"):
+            target = folder / path.relative_to(DOCS)
+            target.parent.mkdir(exist_ok=True)
+            shutil.copy(path, target)
+    for path in folder.rglob("*.md"):
+        text = path.read_text()
+        for name in FROM_ROOT:
+            text = text.replace(f"](../{name})", f"]({name})")
+        path.write_text(text)
+    for name in FROM_ROOT:
+        (folder / name).write_text((ROOT / name).read_text().replace("](docs/", "]("))
+    for path in sorted((folder / "tutorials").glob("*.md")):
+        path.write_text(tutorials.with_outputs(path))
+    api.write(folder / "api")
+    commands.write(folder / "commands")
+    keys.write(folder / "configuration")
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))

@@ -1,0 +1,119 @@
+"""The pages of docs/: their code runs, the contents list all of them, and the check of the site sees faults."""
+
+import re
+import zlib
+from pathlib import Path
+
+import pytest
+from docsite import check, keys, tutorials
+from docsite.docstrings import as_rst
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+TUTORIALS = sorted((DOCS / "tutorials").glob("*.md"))
+
+
+class TestPages:
+    @pytest.mark.parametrize("path", [DOCS / "coming-from.md", *TUTORIALS], ids=lambda p: p.stem)
+    def test_code_runs(self, path, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("MPLBACKEND", "agg")
+        scope = {"__name__": "__main__"}
+        for code in tutorials.blocks(path.read_text()):
+            exec(compile(code, str(path), "exec"), scope)  # noqa: S102
+
+    def test_there_is_code(self):
+        with_code = [p.stem for p in TUTORIALS if tutorials.blocks(p.read_text())]
+        assert with_code == ["dimuon-peaks", "systematics", "tensors-torch"]
+
+    def test_the_contents_list_every_page(self):
+        trees = re.findall(r"```\{toctree\}\n(.*?)```", (DOCS / "index.md").read_text(), re.DOTALL)
+        listed = {line for tree in trees for line in tree.split("\n") if line and line[0] != ":"}
+        for path in PAGES:
+            name = path.relative_to(DOCS).with_suffix("").as_posix()
+            assert name in listed or f"{path.parent.name}/*" in listed or name == "index"
+
+    @pytest.mark.parametrize("path", PAGES, ids=lambda p: p.stem)
+    def test_links_to_files(self, path):
+        for link in re.findall(r"\]\((?!https?:)([^)#\s]+)[^)]*\)", path.read_text()):
+            if re.search(r"\.\w+$", link):
+                assert (path.parent / link).exists(), link
+
+
+class TestTutorialsShowWhatTheyPrint:
+    def test_output_and_pictures_stand_below_their_block(self, tmp_path):
+        page = tmp_path / "page.md"
+        page.write_text(
+            "a\n\n```python\nx = 6 * 7\nprint(x)\n```\n\n```python\n"
+            "open('p.png', 'w').close()\nprint(x + 1)\n```\n\nend\n"
+        )
+        text = tutorials.with_outputs(page)
+        assert text.index("print(x)") < text.index("```text\n42\n```") < text.index("p.png'")
+        assert (
+            text.index("```text\n43\n```") < text.index("![p.png](page-p.png)") < text.index("end")
+        )
+        assert (tmp_path / "page-p.png").exists()
+
+    def test_an_error_ends_the_build(self, tmp_path):
+        page = tmp_path / "page.md"
+        page.write_text("```python\n1 / 0\n```\n")
+        with pytest.raises(ZeroDivisionError):
+            tutorials.with_outputs(page)
+
+
+def site(folder, names, page):
+    """A built site of one page whose inventory holds these names."""
+    lines = "".join(f"{name} {kind} 1 x.html#$ -\n" for kind, name in names)
+    head = b"# Sphinx inventory version 2\n# Project: x\n# Version: 1\n# zlib\n"
+    (folder / "objects.inv").write_bytes(head + zlib.compress(lines.encode()))
+    (folder / "x.html").write_text(page)
+    return folder
+
+
+class TestCheck:
+    KINDS = {"py": "py:function", "std": "std:label"}  # noqa: RUF012
+
+    def test_wants_all_kinds(self):
+        names = {name for _, name in check.wanted()}
+        assert {"fastjag.dimuon", "fastjag.MUON_MASS", "fastjag.Batch", "fastjag.io.ReadError",
+                "fastjag.io.transport.ServerError", "fastjag.reporting.output.WriteError",
+                "command-fastjag-spectrum", "command-fastjag-jets-train",
+                "input.muon_id (dimuon)", "target.pileup (rates)"} <= names  # fmt: skip
+
+    def test_a_complete_site_passes_and_a_name_that_is_missing_is_named(self, tmp_path):
+        everything = [(self.KINDS[kind], name) for kind, name in check.wanted()]
+        assert check.missing(site(tmp_path, everything, "")) == []
+        for gone in ("fastjag.dimuon", "command-fastjag-info", "seed (jets)"):
+            some = [(kind, name) for kind, name in everything if name != gone]
+            if len(some) < len(everything):
+                assert check.missing(site(tmp_path, some, "")) == [f"{gone} is not in objects.inv"]
+
+    @pytest.mark.parametrize(
+        ("link", "fault"),
+        [("x.html", None), ("#here", None), ("https://example.org/none", None), ("x.html#here", None),
+         ("none.html", "leads nowhere"), ("#there", "no such place")],
+    )  # fmt: skip
+    def test_links(self, tmp_path, link, fault):
+        wrong = check.broken_links(site(tmp_path, [], f'<p id="here"><a href="{link}">a</a></p>'))
+        assert len(wrong) == (fault is not None)
+        assert all(fault in text for text in wrong)
+
+    def test_all_analyses_have_keys(self):
+        assert {len(list(keys.keys_of_file(name))) > 4 for name in keys.KINDS} == {True}
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("Mean of |x| of n_b_*.", "Mean of \\|x\\| of n_b\\_\\*."),
+        ("With ``a|b_*`` and `c_`.", "With ``a|b_*`` and `c_`."),
+        ("As:\n\n    x = a | b\n\nend|", "As:\n\n::\n\n    x = a | b\n\nend\\|"),
+        ("Parameters\n----------\nx\n    |x|\n\nend", ".. rubric:: Parameters\n\n``x``\n    \\|x\\|\n\nend"),
+        (">>> a | b\n1 | 2\n\nx|", ">>> a | b\n1 | 2\n\nx\\|"),
+    ],
+)  # fmt: skip
+def test_docstrings_are_text(given, shown):
+    lines = given.split("\n")
+    as_rst(None, "function", "f", None, None, lines)
+    assert "\n".join(lines) == shown
