@@ -31,11 +31,13 @@ COMMANDS = ("spectrum", "convert", "toys", "info", "dimuon", "jets", "gammajet",
 class _Commands(typer.core.TyperGroup):
     """Commands whose module is imported when it is asked for: no other analysis costs time."""
 
-    def list_commands(self, ctx: Any) -> list[str]:
-        return [*COMMANDS]
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        names: dict[str, Any] = dict.fromkeys(COMMANDS)
+        self.commands = names  # for help and near misses
 
     def get_command(self, ctx: Any, name: str) -> Any:
-        if name not in COMMANDS:
+        if name not in self.commands:
             return None
         command = typer.main.get_command(import_module(f"fastjag.commands.{name}").app)
         command.name = name

@@ -40,6 +40,12 @@ class TestCommands:
     def test_version(self, run):
         assert run("--version") == (0, f"fastjag {fastjag.__version__}\n", "")
 
+    def test_unknown_command_names_near_misses(self, tmp_path):
+        done = subprocess.run([sys.executable, "-m", "fastjag", "diphotn"], check=False,
+                              capture_output=True, text=True, cwd=tmp_path)  # fmt: skip
+        assert done.returncode == 2
+        assert "No such command 'diphotn'. Did you mean 'diphoton'" in done.stderr
+
     def test_info(self, run):
         code, out, err = run("info")
         assert (code, err) == (0, "")
