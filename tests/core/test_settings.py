@@ -7,6 +7,10 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
+from fastjag.analyses.common.config import show
+from fastjag.analyses.importance.config import ImportanceConfig
+from fastjag.analyses.jets.config import TrackSelection
+from fastjag.analyses.rates.config import RatesConfig
 from fastjag.core.settings import File, Name, changed, keys_of, make, setting, settings, words
 
 
@@ -84,6 +88,21 @@ def test_accepted(key, value, expected):
         assert found == expected
         assert type(found) is type(expected)
         assert repr(found) == repr(expected)  # also 1.0 for 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "needed", "key"),
+    [
+        (ImportanceConfig, {"table": "t.csv", "label": "y"}, "weight"),
+        (ImportanceConfig, {"table": "t.csv", "label": "y"}, "model"),
+        (TrackSelection, {}, "weight"),
+        (RatesConfig, {}, "golden"),
+    ],
+)
+def test_names_of_columns_and_files_may_be_none(kind, needed, key):
+    assert getattr(kind(**needed, **{key: "none"}), key) == "none"
+    assert getattr(kind(**needed), key) is None
+    assert f"# {key} =\n" in show(kind)
 
 
 WRONG = [

@@ -66,7 +66,7 @@ def setting(
     least: float | None = None, above: float | None = None,
     most: float | None = None, below: float | None = None, finite: bool = True,
     one_of: tuple[str, ...] = (), different: bool = False, empty: bool = False,
-    must: str | None = None,
+    must: str | None = None, none: bool = True,
 ) -> Any:  # fmt: skip
     """A key of settings: its meaning as a sentence, with its unit; without a default it is required.
 
@@ -74,14 +74,15 @@ def setting(
     (``least`` of a str: of its length); infinities need ``finite=False``. ``one_of`` are the words
     that are accepted, where a Literal cannot name them. Lists must not be empty unless ``empty``,
     nor hold anything twice if ``different``. ``must`` replaces "be a number >= 0" and the like in
-    errors.
+    errors. Of ``X | None`` the text "none" is None, as TOML has no null, unless ``none`` is False:
+    a column or a file may bear that name.
     """
     limits = {" >= ": least, " above ": above, " up to ": most, " below ": below}
     given = {sign: limit for sign, limit in limits.items() if limit is not None}
     make_default = None if default is MISSING else lambda: default
     if default_factory is not MISSING:
         make_default = default_factory
-    key = Key(doc, given, finite, one_of, different, empty, must, make_default)
+    key = Key(doc, given, finite, one_of, different, empty, must, none, make_default)
     return field(default=default, default_factory=default_factory, metadata={"key": key})
 
 
@@ -95,6 +96,7 @@ class Key(NamedTuple):
     different: bool
     empty: bool
     must: str | None
+    none: bool
     default: Callable[[], Any] | None  #: None: the key is required
     type: Any = Any
 
@@ -213,8 +215,7 @@ def _wrong(name: str, must: str, value: Any, more: str = "") -> ValueError:
 def _value(name: str, value: Any, key: Key, kind: Any, folder: Any) -> Any:
     """A value of a type and within the limits of its key, or the ValueError that says what is."""
     if inner := optional(kind):
-        # TOML has no null.
-        if value is None or (isinstance(value, str) and value == "none"):
+        if value is None or (key.none and isinstance(value, str) and value == "none"):
             return None
         return _value(name, value, key, inner, folder)
     if kind is Any or (is_settings(kind) and isinstance(value, kind)):

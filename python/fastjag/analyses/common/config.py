@@ -115,7 +115,7 @@ def _shown(kind: Any, within: str, values: Any) -> Iterator[str]:
             continue
         yield from _comment(f"{key.doc} {accepted(key)}.")
         default = _default(key, name, values)
-        yield f"# {name} =" if key.default is None else f"{name} = {_toml(default)}"
+        yield f"{name} = {_toml(default)}" if _can_say(key, default) else f"# {name} ="
     for name, key, inner, header, _ in tables:
         default = _default(key, name, values)
         lines = [header.format(within + name), *_shown(inner, f"{within}{name}.", default)]
@@ -137,6 +137,11 @@ def _default(key: Key, name: str, values: Any) -> Any:
     return None if key.default is None else key.default()
 
 
+def _can_say(key: Key, default: Any) -> bool:
+    """Whether a file can hold the default of a key."""
+    return key.default is not None and (default is not None or key.none)
+
+
 def _table_of(key: Key) -> tuple[Any, str, str] | None:
     """Settings that are a section, or several ones; its header in TOML, and how its keys are named."""
     kind = optional(key.type) or key.type
@@ -151,7 +156,7 @@ def _table_of(key: Key) -> tuple[Any, str, str] | None:
 
 
 def accepted(key: Key) -> str:
-    text = words(key) + " or 'none'" * (optional(key.type) is not None)
+    text = words(key) + " or 'none'" * (optional(key.type) is not None and key.none)
     return text[0].upper() + text[1:]
 
 
@@ -179,6 +184,7 @@ def rows(kind: Any, within: str, values: Any) -> Iterator[tuple[str, ...]]:
         if table := _table_of(key):
             yield from rows(table[0], within + table[2].format(name), default)
             continue
-        shown = "required" if key.default is None else f"`{_toml(default)}`"
+        shown = f"`{_toml(default)}`" if _can_say(key, default) else "none"
+        shown = "required" if key.default is None else shown
         cells = (f"`{within}{name}`", accepted(key), shown, key.doc)
         yield tuple(cell.replace("|", "\\|") for cell in cells)

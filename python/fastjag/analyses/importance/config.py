@@ -12,13 +12,13 @@ class ImportanceConfig:
 
     table: File = setting("Parquet, CSV or npz file of columns.")
     label: str = setting("Column of the class, two or more values.")
-    weight: str | None = setting("Column of event weights.", default=None)
+    weight: str | None = setting("Column of event weights.", default=None, none=False)
     features: tuple[str, ...] | None = setting(
         "Columns to compare; repeat. Default: all other columns of numbers.", default=None
     )
     model: File | None = setting(
         "A torch module of these columns, saved whole or exported; it needs --trust-model. "
-        "Default: a small network is trained.", default=None,
+        "Default: a small network is trained.", default=None, none=False,
     )  # fmt: skip
     trust_model: bool = setting(
         "The file of --model may run any code: you know where it is from.", default=False

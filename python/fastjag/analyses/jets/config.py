@@ -29,7 +29,7 @@ class TrackSelection:
     tracks: str = setting("Collection of the tracks.", default="PFCands")
     dxy: str = setting("Their column of d_xy [cm].", default="d0")
     weight: str | None = setting(
-        "Event branch of weights. Default: genWeight, if there.", default=None
+        "Event branch of weights. Default: genWeight, if there.", default=None, none=False
     )
     radius: float = setting("Tracks with delta_r below this.", default=0.5, above=0)
     min_jet_pt: float = setting("Jet pt above this [GeV].", default=0.0, least=0)

@@ -74,6 +74,6 @@ class RatesConfig:
     trigger: tuple[str, ...] = setting(
         "Trigger branches or patterns ('HLT_Mu*').", default=(), empty=True
     )
-    golden: File | None = setting("Golden JSON of certified sections.", default=None)
+    golden: File | None = setting("Golden JSON of certified sections.", default=None, none=False)
     dead_time: float = setting("Share of the time without trigger.", default=0.0)
     target: Target = setting("Conditions for which rates are predicted.", default=Target())
