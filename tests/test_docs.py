@@ -1,12 +1,14 @@
 """The pages of docs/: their code runs, the contents list all of them, and the check of the site sees faults."""
 
+import json
 import re
-import zlib
 from pathlib import Path
 
 import pytest
-from docsite import check, keys, tutorials
+from docsite import check, keys, pages, tutorials
 from docsite.docstrings import as_rst
+
+import fastjag
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -63,31 +65,33 @@ class TestTutorialsShowWhatTheyPrint:
 
 
 def site(folder, names, page):
-    """A built site of one page whose inventory holds these names."""
-    lines = "".join(f"{name} {kind} 1 x.html#$ -\n" for kind, name in names)
-    head = b"# Sphinx inventory version 2\n# Project: x\n# Version: 1\n# zlib\n"
-    (folder / "objects.inv").write_bytes(head + zlib.compress(lines.encode()))
+    """A built site of one page whose search knows these names."""
+    kinds = ["py", "std"]
+    objects = [[0, kinds.index(kind), 1, "", name] for kind, name in names if kind != "title"]
+    index = {
+        "objects": {"": objects},
+        "objnames": {str(i): [kind, "", ""] for i, kind in enumerate(kinds)},
+        "alltitles": {name: [] for kind, name in names if kind == "title"},
+    }
+    (folder / "searchindex.js").write_text(f"Search.setIndex({json.dumps(index)})")
     (folder / "x.html").write_text(page)
     return folder
 
 
 class TestCheck:
-    KINDS = {"py": "py:function", "std": "std:label"}  # noqa: RUF012
-
     def test_wants_all_kinds(self):
         names = {name for _, name in check.wanted()}
-        assert {"fastjag.dimuon", "fastjag.MUON_MASS", "fastjag.Batch", "fastjag.io.ReadError",
-                "fastjag.io.transport.ServerError", "fastjag.reporting.output.WriteError",
-                "command-fastjag-spectrum", "command-fastjag-jets-train",
+        assert {f"fastjag.{name}" for name in fastjag.__all__} <= names
+        assert {"fastjag.io.ReadError", "fastjag.io.transport.ServerError",
+                "fastjag.reporting.output.WriteError", "fastjag spectrum", "fastjag jets train",
                 "input.muon_id (dimuon)", "target.pileup (rates)"} <= names  # fmt: skip
 
-    def test_a_complete_site_passes_and_a_name_that_is_missing_is_named(self, tmp_path):
-        everything = [(self.KINDS[kind], name) for kind, name in check.wanted()]
+    @pytest.mark.parametrize("gone", ["fastjag.dimuon", "fastjag info", "train.seed (jets)"])
+    def test_a_name_that_is_missing_is_named(self, tmp_path, gone):
+        everything = list(check.wanted())
         assert check.missing(site(tmp_path, everything, "")) == []
-        for gone in ("fastjag.dimuon", "command-fastjag-info", "seed (jets)"):
-            some = [(kind, name) for kind, name in everything if name != gone]
-            if len(some) < len(everything):
-                assert check.missing(site(tmp_path, some, "")) == [f"{gone} is not in objects.inv"]
+        some = [(kind, name) for kind, name in everything if name != gone]
+        assert check.missing(site(tmp_path, some, "")) == [f"the search finds no {gone}"]
 
     @pytest.mark.parametrize(
         ("link", "fault"),
@@ -117,3 +121,12 @@ def test_docstrings_are_text(given, shown):
     lines = given.split("\n")
     as_rst(None, "function", "f", None, None, lines)
     assert "\n".join(lines) == shown
+
+
+def test_names_in_text_lead_to_the_reference():
+    text = "# `fj.dimuon`\n`fj.dimuon(...)` and `fj.none`, ``fj.nearest``\n```python\n`fj.nearest`\n```\n`fj.nearest`"
+    linked = pages.with_links(text, {"fastjag.dimuon", "fastjag.nearest"})
+    assert linked == (
+        "# `fj.dimuon`\n{py:obj}`fj.dimuon(...) <fastjag.dimuon>` and `fj.none`, ``fj.nearest``\n"
+        "```python\n`fj.nearest`\n```\n{py:obj}`fj.nearest <fastjag.nearest>`"
+    )

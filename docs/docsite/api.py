@@ -86,10 +86,25 @@ def errors():
     return found
 
 
+def names():
+    """Functions and classes that have an entry, and the public methods of those of ``fastjag`` itself."""
+    first, full = {}, set()
+    for _, modules in PAGES.values():
+        for module in map(importlib.import_module, modules):
+            for public in public_names(module):
+                value = getattr(module, public)
+                if callable(value) and first.setdefault(id(value), module) is module:
+                    full.add(f"{module.__name__}.{public}")
+                if module is fastjag and inspect.isclass(value):
+                    full |= {f"fastjag.{public}.{method}" for method, inner in vars(value).items()
+                             if not method.startswith("_") and inspect.isroutine(inner)}  # fmt: skip
+    return full
+
+
 def write(folder):
-    """The pages, and an index of them. Returns the names that are documented."""
+    """The pages, and an index of them."""
     folder.mkdir(parents=True, exist_ok=True)
-    at, documented = {}, []
+    at = {}
     for page, (title, modules) in PAGES.items():
         parts = [f"# {title}\n"]
         for name in modules:
@@ -97,9 +112,7 @@ def write(folder):
             if len(modules) > 1:
                 parts.append(f"## {name}\n")
             parts.append(_rst(f".. automodule:: {name}\n   :no-members:"))
-            for public in public_names(module):
-                parts.append(_entry(module, public, at))
-                documented.append(f"{name}.{public}")
+            parts += [_entry(module, public, at) for public in public_names(module)]
         if page == "errors":
             parts.append("Errors of wrong arguments are ValueError, TypeError and KeyError, of missing\n"
                          "libraries ModuleNotFoundError. Others have classes of their own:\n")  # fmt: skip
@@ -111,7 +124,6 @@ def write(folder):
         "# API reference\n\nEvery public name, from its docstring. `import fastjag as fj` is the first page.\n\n"
         + "```{toctree}\n:maxdepth: 1\n\n" + "\n".join(PAGES) + "\n```\n"
     )  # fmt: skip
-    return documented
 
 
 def _rst(text):

@@ -2,13 +2,13 @@
 
     PYTHONPATH=docs python -m docsite.check build/docs
 
-Every name of the API reference, every command, every configuration key and every error has to be in the
-site's inventory (objects.inv), which its search uses; every link within the site has to lead to a page and
-to a place in it; every page has to be in the contents.
+Every name of the API reference, every command, every configuration key and every error has to be among what
+the search of the site suggests (searchindex.js). Every link within the site has to lead to a page and to a
+place in it. Sphinx itself warns of pages that are in no contents.
 """
 
+import json
 import sys
-import zlib
 from html.parser import HTMLParser
 from importlib import import_module
 from pathlib import Path
@@ -17,18 +17,16 @@ from urllib.parse import unquote, urlsplit
 from docsite import api, commands, keys
 
 
-def inventory(site):
-    """(domain:kind, name) of everything in objects.inv."""
-    raw = (site / "objects.inv").read_bytes()
-    for _ in range(4):  # the header has four lines
-        raw = raw.partition(b"\n")[2]
-    for line in zlib.decompress(raw).decode().splitlines():
-        # name domain:kind priority address title; names of keys have blanks
-        parts = line.split(" ")
-        at = next(
-            i for i, part in enumerate(parts) if ":" in part and parts[i + 1].lstrip("-").isdigit()
-        )
-        yield parts[at], " ".join(parts[:at])
+def findable(site):
+    """(kind, name) of every object and title that the search of the site suggests."""
+    text = (site / "searchindex.js").read_text()
+    index = json.loads(text[text.index("{") : text.rindex("}") + 1])
+    for prefix, objects in index["objects"].items():
+        for _, number, _, _, name in objects:
+            domain = index["objnames"][str(number)][0]
+            yield domain, f"{prefix}.{name}" if prefix else name
+    for title in index["alltitles"]:
+        yield "title", title
 
 
 def wanted():
@@ -47,16 +45,16 @@ def wanted():
         owner, _, last = name.rpartition(".")
         yield "py", canonical.get(id(getattr(import_module(owner), last)), name)
     for name, _ in commands.walk():
-        yield "std", commands.label(name)
+        yield "title", name
     for analysis in keys.KINDS:
         for key, *_ in keys.keys_of_file(analysis):
             yield "std", f"{key} ({analysis})"
 
 
 def missing(site):
-    """What the inventory lacks."""
-    found = {(kind.split(":")[0], name) for kind, name in inventory(site)}
-    return [f"{name} is not in objects.inv" for kind, name in wanted() if (kind, name) not in found]
+    """What the search does not know."""
+    found = set(findable(site))
+    return [f"the search finds no {name}" for kind, name in wanted() if (kind, name) not in found]
 
 
 class _Page(HTMLParser):

@@ -5,16 +5,39 @@
 Nothing that is generated is kept in the repository.
 """
 
+import re
 import shutil
 import sys
 from pathlib import Path
 
-from docsite import api, commands, keys, tutorials
+from docsite import api, commands, formats, keys, tutorials
 
 DOCS = Path(__file__).resolve().parents[1]
 ROOT = DOCS.parent
 #: Pages of the root that the site has as well.
 FROM_ROOT = ("CHANGELOG.md", "CONTRIBUTING.md")
+
+
+_FENCED = re.compile(r"(^```.*?^```$)", re.DOTALL | re.MULTILINE)
+_NAME = re.compile(r"(?<!`)`(fj|fastjag)\.([A-Za-z][\w.]*)(\(\.\.\.\))?`(?!`)")
+
+
+def with_links(text, names):
+    """Names such as `fj.dimuon` lead to the reference, outside of code blocks and titles."""
+
+    def link(match):
+        shown, full = match[0].strip("`"), f"fastjag.{match[2]}"
+        return f"{{py:obj}}`{shown} <{full}>`" if full in names else match[0]
+
+    parts = _FENCED.split(text)
+    parts[::2] = [
+        "".join(
+            line if line.startswith("#") else _NAME.sub(link, line)
+            for line in part.splitlines(True)
+        )
+        for part in parts[::2]
+    ]
+    return "".join(parts)
 
 
 def write(folder):
@@ -26,8 +49,9 @@ def write(folder):
             target = folder / path.relative_to(DOCS)
             target.parent.mkdir(exist_ok=True)
             shutil.copy(path, target)
+    names = api.names()
     for path in folder.rglob("*.md"):
-        text = path.read_text()
+        text = with_links(path.read_text(), names)
         for name in FROM_ROOT:
             text = text.replace(f"](../{name})", f"]({name})")
         path.write_text(text)
@@ -38,6 +62,7 @@ def write(folder):
     api.write(folder / "api")
     commands.write(folder / "commands")
     keys.write(folder / "configuration")
+    formats.write(folder / "formats.md")
 
 
 if __name__ == "__main__":
