@@ -36,6 +36,8 @@ class TestToys:
             assert json.loads(file["fastjag_toys"])["seed"] == 3
         with pytest.raises(ValueError, match="unknown column 'PF_pt': did you mean 'PF_pT'"):
             write_jets(tmp_path / "a.root", 10, parameters=FEW, columns=["PF_pt"])
+        with pytest.raises(ValueError, match="columns must name at least one branch"):
+            write_jets(tmp_path / "a.root", 10, parameters=FEW, columns=[])
         with pytest.raises(ValueError, match="format must be 'jetntuple' or 'pfnano'"):
             write_jets(tmp_path / "a.root", 10, format="nano")
         assert list(tmp_path.iterdir()) == []

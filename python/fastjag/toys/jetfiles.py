@@ -87,10 +87,13 @@ def write_rows(
     Raises ValueError where there is no row at all, or a name in ``columns`` is no branch.
     """
     target = Path(path)
+    names = None if columns is None else set(columns)
+    if names is not None and not names:
+        raise ValueError("columns must name at least one branch")
     with late_progress_bar("writing toys", n_rows, progress) as advance:
         return write_trees(
             target,
-            {_TREES[format]: _rows(target, chunks, None if columns is None else set(columns))},
+            {_TREES[format]: _rows(target, chunks, names)},
             compression=compression,
             counter=lambda counted: "n" + counted[:1].upper() + counted[1:],
             strings={"fastjag_toys": json.dumps(record)} if record else {},

@@ -111,6 +111,7 @@ def test_every_key_is_documented():
         ("toys = 50", "toys = 2.5", "significance.toys must be an integer >= 0, got 2.5"),
         ("sr_edges = 8", "sr_edges = 1", "sr_edges must be an integer >= 2"),
         ("[flow]", "[scan]\nhig = 3\n[flow]", "unknown key in scan: 'hig': did you mean 'high'"),
+        ("[flow]", "[file_paths]\ndata = 'a'\n[flow]", "unknown key in file_paths: 'data'"),
         ("[flow]", "[scan]\nlow = 'a'\n[flow]", "scan.low must be a number, got 'a'"),
         ("[flow]", "[scan]\ntoys = true\n[flow]", "scan.toys must be an integer, got True"),
         ("peaks = true", 'peaks = "yes"', "significance.peaks must be true or false, got 'yes'"),

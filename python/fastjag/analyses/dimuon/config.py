@@ -178,6 +178,14 @@ class SignificanceSection(SignificanceSettings):
 
 
 @settings
+class DimuonPaths:
+    """Folders of the published configuration."""
+
+    working_dir: Any = setting("Of the publication; not read.", default=None)
+    data_storage_dir: Any = setting("Of the publication; not read.", default=None)
+
+
+@settings
 class DimuonFile:
     """The file: sections of the published analysis' ``workflow.yaml``, and six more."""
 
@@ -185,7 +193,7 @@ class DimuonFile:
     train_on: Literal["OS", "SS"] = setting(
         "Charge class that flows and classifiers learn from: opposite or same sign.", default="OS"
     )
-    file_paths: Any = setting("Of the publication; not read.", default=None)
+    file_paths: DimuonPaths = setting("Of the publication; not read.", default=DimuonPaths())
     input: DimuonInput = setting("What to read, and which events to keep.", default=DimuonInput())
     analysis_keywords: DimuonKeywords = setting(
         "Names of this search, and its cuts.", default=DimuonKeywords()
