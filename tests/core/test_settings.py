@@ -106,6 +106,8 @@ def test_names_of_columns_and_files_may_be_none(kind, needed, key):
 
 
 WRONG = [
+    ("share", 10**400, "share must be a number above 0 and below 1, got 1000"),
+    ("bins", 10**400, "bins must be an integer >= 1 and up to 10, got 1000"),
     ("files", 5, "files must be a list of files, got 5"),
     ("files", [], r"files must be a list of files, got \[\]"),
     ("files", ["a", ""], "files must be a list of files, got '' in it"),

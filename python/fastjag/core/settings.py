@@ -273,7 +273,11 @@ def _plain(value: Any, kind: Any, key: Key, folder: Any) -> Any:
     if kind in (int, float):
         if truth or not isinstance(value, Integral if kind is int else Real):
             return None
-        return kind(value) if _inside(value, key) else None
+        try:
+            number = kind(value)
+        except OverflowError:  # an integer beyond all floats
+            return None
+        return number if _inside(number, key) else None
     if kind == Name and isinstance(value, Real) and not truth:
         value = str(value)
     if kind == File and isinstance(value, os.PathLike):
@@ -289,7 +293,7 @@ def _plain(value: Any, kind: Any, key: Key, folder: Any) -> Any:
     return value
 
 
-def _inside(number: Any, key: Key) -> bool:
-    if math.isnan(number) or (key.finite and math.isinf(number)):
+def _inside(number: float, key: Key) -> bool:
+    if isinstance(number, float) and (math.isnan(number) or (key.finite and math.isinf(number))):
         return False
     return all(_HOLDS[sign](number, limit) for sign, limit in key.limits.items())
