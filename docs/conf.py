@@ -23,10 +23,14 @@ html_show_sourcelink = False
 myst_heading_anchors = 4  # links such as physics.md#pairs are checked
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
+autodoc_type_aliases = {
+    name: name for name in ("Array", "ArrayLike", "DTypeLike", "Files", "Offsets")
+}
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 100
 
 
 def setup(app):
     app.connect("autodoc-process-docstring", docstrings.as_rst)
+    app.connect("autodoc-process-signature", docstrings.shorten)
     app.connect("autodoc-skip-member", docstrings.skip)

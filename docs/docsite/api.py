@@ -138,7 +138,8 @@ def _entry(module, name, at):
             return _rst(f"``{full}`` is :py:obj:`{at[id(value)]}`.")
         at[id(value)] = full
         if inspect.isclass(value):
-            return _rst(f".. autoclass:: {full}\n   :members:\n   :show-inheritance:")
+            bases = "" if value.__bases__ == (object,) else "\n   :show-inheritance:"
+            return _rst(f".. autoclass:: {full}\n   :members:{bases}")
         return _rst(f".. autofunction:: {full}")
     shown = repr(value)
     lines = [f".. py:data:: {name}", f"   :module: {module.__name__}"]

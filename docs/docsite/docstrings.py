@@ -89,6 +89,20 @@ def _keys(kind):
     return lines
 
 
+_ARRAY = re.compile(
+    r"~?(?:\w+\.)*ndarray\[tuple\[~?(?:\w+\.)*Any, \.\.\.\], ~?(?:\w+\.)*dtype\[~?(?:\w+\.)*(\w+)\]\]"
+)
+_ALIAS = re.compile(r"TypeAliasForwardRef\('(\w+)'\)")
+
+
+def shorten(app, what, name, obj, options, signature, returned):
+    """Types as they are written in the sources: NDArray[float64], ArrayLike."""
+    return tuple(
+        part and _ALIAS.sub(r"\1", _ARRAY.sub(r"NDArray[\1]", part))
+        for part in (signature, returned)
+    )
+
+
 def skip(app, what, name, obj, skip, options):
     """Methods that scikit-learn adds to its estimators are described there."""
     return True if re.fullmatch("set_.*_request", name) else None

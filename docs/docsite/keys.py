@@ -23,6 +23,10 @@ def keys_of_file(analysis):
         yield key.strip("`"), *(cell.replace("\\|", "|") for cell in rest)
 
 
+def default_of(shown):
+    return shown if shown == "required" else f"default {escape(shown)}"
+
+
 def write(folder):
     folder.mkdir(parents=True, exist_ok=True)
     for analysis in KINDS:
@@ -30,10 +34,10 @@ def write(folder):
         for key, accepted, default, meaning in keys_of_file(analysis):
             lines += [
                 f".. confval:: {key} ({analysis})",
-                f"   :type: {escape(accepted)}",
-                f"   :default: {escape(default)}",
                 "",
                 f"   {escape(meaning)}",
+                "",
+                f"   {escape(accepted)}; {default_of(default)}.",
                 "",
             ]
         (folder / f"{analysis}.md").write_text(
