@@ -41,7 +41,7 @@ lint: $(VENV)/.test $(VENV)/.lint
 
 # The site of documentation, in build/docs: pages of docs/ and generated ones. Needs no network.
 docs: $(VENV)/.docs
-	PYTHONPATH=docs $(BIN)/python -m docsite.pages build/docs-source
+	PYTHONPATH=docs $(BIN)/python -W error -m docsite.pages build/docs-source
 	$(BIN)/python -m sphinx -q -W --keep-going -E -b html -c docs build/docs-source build/docs
 	PYTHONPATH=docs $(BIN)/python -m docsite.check build/docs
 

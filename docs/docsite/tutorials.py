@@ -25,18 +25,20 @@ def with_outputs(page):
     scope = {"__name__": "__main__"}
     with tempfile.TemporaryDirectory() as scratch:
 
+        def pictures():
+            return set(Path(scratch).rglob("*.png"))
+
         def run(match):
-            before, printed = set(os.listdir(scratch)), io.StringIO()
+            before, printed = pictures(), io.StringIO()
             with chdir(scratch), redirect_stdout(printed):
                 exec(compile(match[1], str(page), "exec"), scope)  # noqa: S102
             parts = [match[0]]
             if text := printed.getvalue():
                 parts.append(f"```text\n{text}```\n")
-            for name in sorted(set(os.listdir(scratch)) - before):
-                if name.endswith(".png"):
-                    picture = f"{page.stem}-{name}"
-                    shutil.copy(Path(scratch) / name, page.parent / picture)
-                    parts.append(f"![{name}]({picture})\n")
+            for path in sorted(pictures() - before):
+                name = f"{page.stem}-{path.name}"
+                shutil.copy(path, page.parent / name)
+                parts.append(f"![{path.name}]({name})\n")
             return "\n".join(parts)
 
         return BLOCK.sub(run, page.read_text())
