@@ -293,7 +293,7 @@ def _plain(value: Any, kind: Any, key: Key, folder: Any) -> Any:
     return value
 
 
-def _inside(number: float, key: Key) -> bool:
+def _inside(number: Any, key: Key) -> bool:
     if isinstance(number, float) and (math.isnan(number) or (key.finite and math.isinf(number))):
         return False
     return all(_HOLDS[sign](number, limit) for sign, limit in key.limits.items())

@@ -133,3 +133,30 @@ def test_no_identification_is_called_any(tmp_path, given):
     ):
         read(tmp_path, text)
     assert read(tmp_path, text.replace(f"muon_id = {given}", 'muon_id = "any"')).muon_id == "any"
+
+
+WINDOW = Window(5, 9, 10.6, 16)
+
+
+def test_sections_may_be_tables_in_python():
+    config = DimuonConfig(
+        name="a", window=WINDOW, features=("dimu_pt",), flow={"preset": "fast"},
+        classifier={"latent": True}, significance={"degree": 4}, scan={"toys": 10},
+    )  # fmt: skip
+    assert config.flow.preset == "fast"
+    assert config.flow.seeds == (1,)
+    assert config.classifier.latent is True
+    assert config.significance.degree == 4
+    assert config.scan.toys == 10
+    with pytest.raises(ValueError, match="unknown key in flow: 'pre': accepted are 'preset'"):
+        DimuonConfig(name="a", window=WINDOW, features=("dimu_pt",), flow={"pre": "fast"})
+    with pytest.raises(ValueError, match="seed must be an integer >= 0, got -1"):
+        DimuonConfig(name="a", window=WINDOW, features=("dimu_pt",), seed=-1)
+
+
+def test_none_is_a_name_like_any_other(tmp_path):
+    text = TOML.replace('files = "toys.root"', 'files = "toys.root"\ngolden_json = "none"')
+    text = text.replace("[input]", '[analysis_keywords]\nname = "none"\n[input]', 1)
+    config = read(tmp_path, text)
+    assert config.name == "none"
+    assert config.golden_json == str(tmp_path / "none")

@@ -11,7 +11,7 @@ import numpy as np
 
 from fastjag.analyses.common.config import read
 from fastjag.analyses.dimuon.observables import HARDEST_JET, OBSERVABLES, is_column
-from fastjag.core.checks import near_misses, one_of
+from fastjag.core.checks import at_least, near_misses, one_of
 from fastjag.core.settings import File, Name, keys_of, known, make, setting, settings
 from fastjag.statistics import Window
 
@@ -53,7 +53,9 @@ class DimuonInput:
         "Which jet `hardest_jet_*` is: that of largest pt, or the first as stored, as published.",
         default="pt", one_of=HARDEST_JET,
     )  # fmt: skip
-    golden_json: File | None = setting("File of certified luminosity sections.", default=None)
+    golden_json: File | None = setting(
+        "File of certified luminosity sections.", default=None, none=False
+    )
 
     def check(self) -> None:
         if self.muon_id.strip().lower() in _NOTHING:
@@ -72,7 +74,9 @@ class DimuonCuts:
 class DimuonKeywords:
     """The names of a search, its cuts, its window and its features, as published."""
 
-    name: Name | None = setting("Title of the report; by default the particle.", default=None)
+    name: Name | None = setting(
+        "Title of the report; by default the particle.", default=None, none=False
+    )
     particle: Name | None = setting("One of window_definitions; the first.", default=None)
     dataset_id: Any = setting("Of the publication; not read.", default=None)
     features: Any = setting(
@@ -214,6 +218,11 @@ class DimuonFile:
     )
 
 
+#: Sections that may be given as tables, in Python too.
+_SECTIONS = {"scan": ScanSettings, "flow": FlowSection, "classifier": ClassifierSection,
+             "significance": SignificanceSettings}  # fmt: skip
+
+
 @dataclass(frozen=True, kw_only=True)
 class DimuonConfig:
     """What to read, which events to keep, what to learn from, and where to look."""
@@ -238,6 +247,10 @@ class DimuonConfig:
     def __post_init__(self) -> None:
         DimuonInput(**{name: getattr(self, name) for name in keys_of(DimuonInput)})  # checks them
         one_of("train_on", self.train_on, ("OS", "SS"))
+        at_least("seed", self.seed, 0)
+        for name, kind in _SECTIONS.items():
+            if isinstance(given := getattr(self, name), Mapping):
+                object.__setattr__(self, name, make(kind, given, where=name))
         # Defaults that depend on others, and one that is too long to be shown.
         fits = replace(self.significance, rates=self.significance.rates or FINE)
         object.__setattr__(self, "significance", fits)
