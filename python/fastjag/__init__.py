@@ -25,13 +25,16 @@ if TYPE_CHECKING:
     from fastjag.io import Batch, iterate
     from fastjag.pyramid import PyramidMatch
     from fastjag.pyramid.nystroem import Nystroem
+    from fastjag.statistics.peak_fit import PeakFit, fit_peak
 
 # What needs more than NumPy is imported when it is asked for.
 _LAZY = {
     "Batch": ("fastjag.io", "uproot", "io"),
     "iterate": ("fastjag.io", "uproot", "io"),
     "Nystroem": ("fastjag.pyramid.nystroem", "sklearn", "sklearn"),
+    "PeakFit": ("fastjag.statistics.peak_fit", "iminuit scipy", "fit"),
     "PyramidMatch": ("fastjag.pyramid", "sklearn", "sklearn"),
+    "fit_peak": ("fastjag.statistics.peak_fit", "iminuit scipy", "fit"),
 }
 
 __all__ = [
@@ -43,8 +46,10 @@ __all__ = [
     "Jagged",
     "Nystroem",
     "Padded",
+    "PeakFit",
     "PyramidMatch",
     "dimuon",
+    "fit_peak",
     "get_num_threads",
     "histogram",
     "histogram_cuts",
@@ -67,8 +72,9 @@ def __getattr__(name: str) -> Any:
     if name in _LAZY:
         from importlib import import_module
 
-        module, library, extra = _LAZY[name]
-        needs(library, extra)
+        module, libraries, extra = _LAZY[name]
+        for library in libraries.split():
+            needs(library, extra)
         return getattr(import_module(module), name)
     if name == "__version__":
         from importlib.metadata import version

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastjag import __version__
+from fastjag.analyses import spectrum_fits
 from fastjag.core.checks import needs, real
 from fastjag.dimuons import dimuon
 from fastjag.histograms import histogram
@@ -75,6 +77,8 @@ class Spectrum:
     files: list[str]
     skipped: list[Skipped] = field(default_factory=list)
     seconds: float = 0.0
+    #: window: its fit, or the reason why there is none
+    fits: dict[spectrum_fits.FitWindow, Any] = field(default_factory=dict)
 
 
 def spectrum(
@@ -87,8 +91,12 @@ def spectrum(
     on_error: str = "raise",
     progress: bool | None = None,
     threads: int | None = None,
+    fits: Sequence[str] = (),
 ) -> Spectrum:
     """Histogram the dimuon mass of NanoAOD-like files on a logarithmic axis [GeV].
+
+    ``fits`` are peaks to fit, in opposite-sign pairs: "J/psi", "Upsilon" (its three states), or a
+    window such as "2.9:3.3" (:mod:`fastjag.analyses.spectrum_fits`).
 
     Raises ValueError where the files hold no event at all, and what :func:`fastjag.iterate` raises.
     """
@@ -104,9 +112,11 @@ def spectrum(
         )
     axis = hist.axis.Regular(bins, low, high, transform=hist.axis.transform.log,
                              name="mass", label=r"$m_{\mu\mu}$ [GeV]")  # fmt: skip
+    peaks = spectrum_fits.fit_windows(fits, mass_range)
     started = time.perf_counter()
     empty = np.empty(0, np.float32)
     opposite, same = histogram(empty, axis), histogram(empty, axis)
+    near = {p: histogram(empty, (spectrum_fits.BINS, p.low, p.high)) for p in peaks}
     cutflow: dict[str, int] = {}
     windows = {name: {"opposite": 0, "same": 0} for name in WINDOWS}
     batches = iterate(files, selection.branches(), step=step, on_error=on_error, progress=progress)
@@ -122,12 +132,15 @@ def spectrum(
             histogram(masses, axis, out=h, threads=threads)
             for name, (lo, hi) in WINDOWS.items():
                 windows[name][sign] += int(np.count_nonzero((masses > lo) & (masses < hi)))
+            for p, h in near.items() if sign == "opposite" else ():
+                histogram(masses, (spectrum_fits.BINS, p.low, p.high), out=h, threads=threads)
     if batches.n_events == 0:
         left_out = "; ".join(s.reason for s in batches.skipped)
         raise ValueError("the files hold no events" + (f" ({left_out})" if left_out else ""))
     return Spectrum(
         opposite, same, cutflow, windows, selection, [f for f, _ in batches.files],
         batches.skipped, time.perf_counter() - started,
+        {p: spectrum_fits.fit(p, h) for p, h in near.items()},
     )  # fmt: skip
 
 
@@ -204,12 +217,13 @@ def write(result: Spectrum, out: str | os.PathLike[str]) -> Path:
 
     All files appear together when the last one is complete. Returns the directory.
     """
-    with results_directory(out) as directory:
+    with results_directory(out, spectrum_fits.earlier_pictures) as directory:
         n = result.cutflow["events read"]
         picture = mass_spectrum(result.opposite, result.same, f"{n:,} events")
         save(picture, directory / "spectrum.png", directory / "spectrum.pdf")
         histograms = {"opposite_sign": result.opposite, "same_sign": result.same}
         write_histograms(directory / "spectrum.root", histograms)
+        spectrum_fits.draw(result.fits, directory)
         write_json(directory / "spectrum.json", _summary(result))
         _report(result, directory / "spectrum.png").write(
             directory / "report.html", f"fastjag {__version__}, {result.seconds:.2f} s"
@@ -231,7 +245,7 @@ def _summary(result: Spectrum) -> dict[str, Any]:
         "same_sign": result.same.values(flow=True),
         "nan": {"opposite": result.opposite.metadata["nan"], "same": result.same.metadata["nan"]},
         "seconds": result.seconds,
-    }  # fmt: skip
+    } | ({"fits": spectrum_fits.summary(result.fits)} if result.fits else {})  # fmt: skip
 
 
 def _report(result: Spectrum, picture: Path) -> Report:
@@ -245,6 +259,8 @@ def _report(result: Spectrum, picture: Path) -> Report:
         [(f"{name} {WINDOWS[name]}", v["opposite"], v["same"])
          for name, v in result.windows.items()],
     )  # fmt: skip
+    if result.fits:
+        spectrum_fits.section(result.fits, picture.parent, report)
     report.heading("MuonSelection")
     report.settings(asdict(result.selection))
     if result.skipped:

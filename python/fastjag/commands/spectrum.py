@@ -16,6 +16,7 @@ from fastjag.commands import (
     StepOption,
     ThreadsOption,
     console,
+    remark,
     show_skipped,
     step_of,
 )
@@ -44,14 +45,22 @@ def spectrum(
     ] = 400,
     low: Annotated[float, typer.Option(help="Lowest mass [GeV].")] = 0.3,
     high: Annotated[float, typer.Option(help="Highest mass [GeV].")] = 150.0,
+    fit: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PEAK", help="Fit J/psi, Upsilon or a window such as 2.9:3.3; may be repeated."
+        ),
+    ] = None,
     step: StepOption = "100 MB",
     skip_errors: SkipOption = False,
     threads: ThreadsOption = None,
 ) -> None:
     """Dimuon mass spectrum: picture, histograms (ROOT), summary (JSON) and report (HTML)."""
     from fastjag.analyses import spectrum as job
+    from fastjag.analyses import spectrum_fits
 
-    with results_directory(out) as directory:  # now: hours later is late for "cannot be written"
+    # Now: hours later is late for "cannot be written".
+    with results_directory(out, spectrum_fits.earlier_pictures) as directory:
         result = job.spectrum(
             files,
             job.MuonSelection(min_pt, max_abs_eta, muon_id, exactly_two, trigger),
@@ -60,6 +69,7 @@ def spectrum(
             step=step_of(step),
             on_error="skip" if skip_errors else "raise",
             threads=threads,
+            fits=fit or (),
         )
         job.write(result, directory)
     table = Table("step", "events or pairs", title="Cutflow")
@@ -72,5 +82,14 @@ def spectrum(
         lo, hi = job.WINDOWS[name]
         windows.add_row(name, f"{lo}-{hi}", f"{yields['opposite']:,}", f"{yields['same']:,}")
     console.print(windows)
+    if result.fits:
+        # Of all columns as many as 80 characters hold; the report has the background, too.
+        shown = [i for i, name in enumerate(spectrum_fits.HEAD) if name != "background"]
+        peaks = Table(*(spectrum_fits.HEAD[i] for i in shown), title="Peaks")
+        for row in spectrum_fits.rows(result.fits):
+            peaks.add_row(*(row[i] for i in shown))
+        console.print(peaks)
+        for name, text in spectrum_fits.remarks(result.fits):
+            remark(name, text)
     show_skipped(result.skipped)
     console.print(f"{result.seconds:.2f} s; results in {out}", soft_wrap=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -65,6 +66,20 @@ class Report:
 def fixed(value: float, digits: int) -> str:
     """With so many decimals; what rounds to zero has no sign."""
     return f"{round(value, digits) + 0.0:.{digits}f}"
+
+
+def with_error(value: float, error: float) -> str:
+    """A number with its error, both to the second digit of the error.
+
+    >>> with_error(3.09428, 0.000613)
+    '3.09428 ± 0.00061'
+    >>> with_error(5123.4, 87.2)
+    '5123 ± 87'
+    """
+    if not (math.isfinite(value) and math.isfinite(error) and error > 0):
+        return f"{value:.6g}"
+    digits = max(0, 1 - math.floor(math.log10(float(f"{error:.1e}"))))
+    return f"{fixed(value, digits)} ± {error:.{digits}f}"
 
 
 def _shown(value: Any) -> str:

@@ -68,13 +68,13 @@ def sideband_chi2(
         counts, expected = counts / scale, expected / scale
     chi2, groups, n_left = 0.0, 0, len(window.left) - 1
     for side in (slice(None, n_left), slice(n_left, None)):
-        n, e = _merge_bins(counts[side], expected[side])
+        n, e = merge_bins(counts[side], expected[side])
         chi2 += float(((n - e) ** 2 / e).sum())
         groups += len(e)
     return chi2, groups - np.shape(coefficients)[-1]
 
 
-def _merge_bins(counts: Floats, expected: Floats) -> tuple[Floats, Floats]:
+def merge_bins(counts: Floats, expected: Floats) -> tuple[Floats, Floats]:
     """Sums over neighbouring bins in which enough is expected; what is left goes to the last one."""
     groups, total = np.zeros(len(expected), np.int64), 0.0
     for i, e in enumerate(expected[:-1]):

@@ -15,6 +15,7 @@ from fastjag.analyses.diphoton.selections import unconverted_central
 from fastjag.core.arrays import as_float, check_length
 from fastjag.core.checks import at_least, near_misses, needs, one_of
 from fastjag.statistics import CrystalBall
+from fastjag.statistics.peak_shapes import gaussian, least_error, nodes_in_bins
 
 Floats = NDArray[np.float64]
 
@@ -29,7 +30,6 @@ CATEGORY = "unconverted central"
 PUBLISHED_EVENTS = {"inclusive": 388.0, CATEGORY: 58.0}
 
 _PEAK = (118.0, 132.0)  # GeV, around the Higgs boson
-_NODES, _NODE_WEIGHTS = np.polynomial.legendre.leggauss(6)
 #: Start, limits.
 _SHAPE: dict[str, tuple[float, float, float]] = {
     "mean": (125.0, 120.0, 130.0),
@@ -222,7 +222,7 @@ def fit_mass(
     peaked = minuit if tested.keys() <= (fixed or {}).keys() else _refit(cost, minuit, tested)
     gain = max(0.0, float(null.fval) - float(peaked.fval))
     defined = not ((counts <= 0) & filled).any()
-    possible = minuit.fixed["events"] or errors["events"] >= 0.8 * _least_error(
+    possible = minuit.fixed["events"] or errors["events"] >= 0.8 * least_error(
         peak / values["events"] if values["events"] else peak, variances
     )
     inside_limits = all(
@@ -236,13 +236,6 @@ def fit_mass(
         defined and inside_limits and possible and all(bool(fit.valid) for fit in (minuit, null, peaked)),
         math.copysign(math.sqrt(gain), peaked.values["events"]), tested, signal, degree,
     )  # fmt: skip
-
-
-def _least_error(density: Floats, variances: Floats) -> float:
-    """Of the number of events, if all else were known: the Cramér-Rao bound for Poisson bins."""
-    filled = variances > 0
-    information = float((density[filled] ** 2 / variances[filled]).sum())
-    return 1 / math.sqrt(information) if information > 0 else 0.0
 
 
 def _refit(cost: Any, minuit: Any, fixed: Mapping[str, float]) -> Any:
@@ -264,9 +257,7 @@ class _Model:
 
     def __init__(self, edges: Floats, n_shape: int, degree: int) -> None:
         self.n_shape = n_shape
-        half = np.diff(edges)[:, None] / 2
-        self.x = (edges[:-1, None] + half) + half * _NODES  # (n_bins, nodes)
-        self.dx = half * _NODE_WEIGHTS
+        self.x, self.dx = nodes_in_bins(edges)  # (n_bins, nodes)
         unit = 2 * (self.x - edges[0]) / (edges[-1] - edges[0]) - 1
         basis = np.polynomial.legendre.legvander(unit, degree)
         #: (n_bins, degree + 1), over the width of a bin: coefficients are events per bin
@@ -274,8 +265,7 @@ class _Model:
 
     def parts(self, parameters: Floats) -> tuple[Floats, Floats]:
         shape = parameters[1 : 1 + self.n_shape]
-        gaussian = self.n_shape == 2
-        density = _gaussian(self.x, *shape) if gaussian else CrystalBall(*shape)(self.x)
+        density = gaussian(self.x, *shape) if self.n_shape == 2 else CrystalBall(*shape)(self.x)
         peak = parameters[0] * (density * self.dx).sum(axis=1)
         return peak, self.basis @ parameters[1 + self.n_shape :]
 
@@ -289,8 +279,3 @@ def _start(counts: Floats, model: _Model, names: list[str]) -> dict[str, float]:
     excess = float((counts - model.basis @ coefficients)[~outside].sum())
     start = {"events": excess, **{n: _SHAPE[n][0] for n in names if n in _SHAPE}}
     return start | {f"c{i}": float(c) for i, c in enumerate(coefficients)}
-
-
-def _gaussian(x: Floats, mean: float, sigma: float) -> Floats:
-    z = (x - mean) / sigma
-    return np.asarray(np.exp(-0.5 * z * z) / (sigma * math.sqrt(2 * math.pi)))
