@@ -14,7 +14,8 @@ from fastjag import kernels
 from fastjag.core.arrays import Array, as_float, check_length
 from fastjag.core.checks import near_misses, needs
 from fastjag.core.devices import as_cupy, on_gpu, to_host
-from fastjag.histograms.axes import as_axes
+from fastjag.histograms.axes import kernel_axes
+from fastjag.histograms.columns import as_strided, weight_sets
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,11 +134,11 @@ def histogram_cuts(
     score = as_float(scores, "scores")
     for name, column in named.items():
         check_length(column, f"feature {name!r}", len(score), "scores")
-    axes, bounds = as_axes(hist, _axis_of_each(edges, tuple(named)))
+    axes, bounds = kernel_axes(hist, _axis_of_each(edges, tuple(named)))
     cut = np.asarray(to_host(as_float(cuts, "cuts")), np.float64)
     if len(cut) == 0 or np.isnan(cut).any():
         raise ValueError("cuts must be at least one number, none of them NaN")
-    single, replicas = (True, []) if weights is None else _replicas(weights, len(score))
+    single, replicas = (True, []) if weights is None else weight_sets(weights, len(score), "scores")
     slots = kernels.histogram_cuts(
         list(named.values()), bounds, score, cut, weights=replicas, threads=threads,
     )  # fmt: skip
@@ -164,36 +165,7 @@ def _by_name(features: Any) -> dict[str, Array]:
         columns = {str(i): column for i, column in enumerate(features)}
     if not columns:
         raise ValueError("features must be at least one column, got none")
-    return {name: _as_strided(column, f"feature {name!r}") for name, column in columns.items()}
-
-
-def _as_strided(values: Any, name: str) -> Array:
-    """A float column, as it lies in memory where the kernel can read that."""
-    if on_gpu(values):
-        values = as_cupy(values)
-        known = values.ndim == 1 and values.dtype in (np.float32, np.float64)
-        return values if known else as_float(values, name)
-    if isinstance(values, np.ndarray) and not np.ma.isMaskedArray(values) and values.ndim == 1:
-        known = values.dtype in (np.float32, np.float64) and values.dtype.isnative
-        if known and values.flags.aligned and values.strides[0] % values.itemsize == 0:
-            return values
-    return as_float(values, name)
-
-
-def _replicas(weights: Any, n_events: int) -> tuple[bool, list[Array]]:
-    """Whether there is one set of weights, not several; each of them."""
-    of_gpu = isinstance(weights, (list, tuple)) and any(map(on_gpu, weights))
-    rows: Any = weights if of_gpu else as_cupy(weights)
-    if not (of_gpu or on_gpu(rows)):
-        rows = np.asanyarray(rows)
-    single = not of_gpu and rows.ndim == 1
-    named = {"weights": rows} if single else {f"weights[{i}]": w for i, w in enumerate(rows)}
-    if not named:
-        raise ValueError("weights must be of at least one replica, got none")
-    sets = [_as_strided(column, name) for name, column in named.items()]
-    for name, column in zip(named, sets, strict=True):
-        check_length(column, name, n_events, "scores")
-    return single, sets
+    return {name: as_strided(column, f"feature {name!r}") for name, column in columns.items()}
 
 
 def _axis_of_each(edges: Any, names: tuple[str, ...]) -> list[Any]:
