@@ -72,6 +72,37 @@ def boost(axes, columns, weights=None):
     return hist.Hist(*axes, storage=storage).fill(*columns, weight=weights)
 
 
+def variations(n: int, n_variations: int) -> Race:
+    """Rows of weights along an axis of variations."""
+    rng = np.random.default_rng(2)
+    x = rng.normal(91, 20, n).astype(np.float32)
+    weights = rng.uniform(0, 2, (n_variations, n)).astype(np.float32)
+    names = [f"variation {i}" for i in range(n_variations)]
+    axis, first = hist.axis.Regular(100, 0, 200), hist.axis.StrCategory(names)
+
+    def one_each() -> hist.Hist:
+        result = hist.Hist(first, axis, storage=hist.storage.Weight())
+        for i, w in enumerate(weights):
+            result.view(flow=True)[i] = fj.histogram(x, axis, weights=w).view(flow=True)
+        return result
+
+    def boost_histogram() -> hist.Hist:
+        result = hist.Hist(first, axis, storage=hist.storage.Weight())
+        for name, w in zip(names, weights, strict=True):
+            result.fill(name, x, weight=w)
+        return result
+
+    return race(
+        f"histogram: {n_variations} variations of weights, {n:,} entries",
+        {
+            "fastjag": lambda: fj.histogram(x, axis, weights=weights, variations=names),
+            "fastjag, one after the other": one_each,
+            "boost-histogram": boost_histogram,
+        },
+        check,
+    )
+
+
 def run() -> list[Race]:
     rng = np.random.default_rng(1)
     x, y = (rng.normal(91, 20, 10_000_000).astype(np.float32) for _ in range(2))
@@ -126,4 +157,7 @@ def run() -> list[Race]:
             },
             check,
         ),
+        variations(1_000, 200),
+        variations(10_000, 200),
+        variations(1_000_000, 40),
     ]

@@ -63,8 +63,21 @@ TESTS = {
     "io/branches.py": ("io/odd_types", "io/tree_names", "io/io", "io/identity"),
     "io/groups.py": ("io/groups", "io/odd_types"),
     "io/reader.py": ("io/odd_types", "io/tree_names", "io/io", "io/io_errors", "io/baskets"),
-    "histograms/fill.py": ("kernels/histogram", "histograms/nan_hist"),
-    "histograms/axes.py": ("kernels/histogram", "kernels/histogram_cuts"),
+    "histograms/fill.py": (
+        "kernels/histogram",
+        "histograms/nan_hist",
+        "histograms/any_axis",
+        "histograms/variations",
+    ),
+    "histograms/axes.py": (
+        "kernels/histogram",
+        "kernels/histogram_cuts",
+        "histograms/any_axis",
+        "histograms/columns",
+    ),
+    "histograms/boost.py": ("histograms/any_axis",),
+    "histograms/columns.py": ("histograms/columns", "histograms/variations", "kernels/histogram"),
+    "histograms/variations.py": ("histograms/variations",),
     "histograms/cuts.py": (
         "kernels/histogram",
         "kernels/histogram_cuts",
