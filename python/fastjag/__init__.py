@@ -13,11 +13,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fastjag.core import moved
-from fastjag.core.checks import needs
+from fastjag.core.checks import near_misses, needs
 from fastjag.core.devices import CudaError
+from fastjag.core.habits import OF_FASTJAG
 from fastjag.dimuons import MUON_MASS, Dimuons, dimuon, pair_mass
 from fastjag.histograms import CutHistograms, histogram, histogram_cuts
-from fastjag.jagged import Jagged, Padded
+from fastjag.jagged import Event, Jagged, Padded, concatenate, equal
 from fastjag.kernels import get_num_threads, set_num_threads
 from fastjag.neighbours import in_cone, nearest
 
@@ -43,12 +44,15 @@ __all__ = [
     "CudaError",
     "CutHistograms",
     "Dimuons",
+    "Event",
     "Jagged",
     "Nystroem",
     "Padded",
     "PeakFit",
     "PyramidMatch",
+    "concatenate",
     "dimuon",
+    "equal",
     "fit_peak",
     "get_num_threads",
     "histogram",
@@ -80,4 +84,7 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("fastjag")
-    raise AttributeError(f"module 'fastjag' has no attribute {name!r}")
+    if name.startswith("_"):
+        raise AttributeError(f"module 'fastjag' has no attribute {name!r}")
+    way = OF_FASTJAG.get(name) or near_misses(name, __all__)
+    raise AttributeError(f"module 'fastjag' has no attribute {name!r}: {way}")

@@ -20,8 +20,12 @@ from fastjag.core.arrays import (
     read_only,
 )
 from fastjag.core.checks import near_misses
-from fastjag.core.devices import to_device_of
-from fastjag.jagged import as_jagged
+from fastjag.core.devices import to_device_of, to_host
+from fastjag.core.display import ROWS, html_table
+from fastjag.core.habits import OF_DIMUONS, no_attribute
+from fastjag.jagged import Jagged, interchange
+from fastjag.jagged.joining import join_columns, join_offsets
+from fastjag.jagged.momenta import flat_momenta, with_momenta
 
 #: Muon mass [GeV], PDG.
 MUON_MASS = 0.1056583755
@@ -30,24 +34,27 @@ MUON_MASS = 0.1056583755
 class Dimuons(dict[str, Array]):
     """One row per pair: the observables of :func:`dimuon` as attributes or by name.
 
-    ``offsets`` (int64, n_events + 1) says which pairs belong to which event of the input.
-    ``len(pairs)`` is the number of pairs. ``pairs[mask]``, with one bool per pair, and
+    ``offsets`` (int64, n_events + 1) says which pairs belong to which event of the input, which had
+    ``n_particles`` (None in pickles of 0.2 and before). ``len(pairs)`` is the number of pairs. ``pairs[mask]``, with one bool per pair, and
     ``pairs[start:stop]`` are some of the pairs of the same events. Otherwise it is a dict of its
-    columns, and goes where those go: ``pandas.DataFrame(pairs)``, ``polars.DataFrame(pairs)``,
-    ``pyarrow.table(pairs)``.
+    columns, and goes where those go: ``polars.DataFrame(pairs)``, ``pyarrow.table(pairs)``.
     """
 
-    __slots__ = ("offsets",)
+    __slots__ = ("n_particles", "offsets")
     offsets: Offsets
+    n_particles: int | None
 
     # A table is itself and no other one; equal columns are for numpy.array_equal.
     __eq__ = object.__eq__
     __ne__ = object.__ne__
     __hash__ = object.__hash__  # type: ignore[assignment]
 
-    def __init__(self, offsets: Offsets, fields: Mapping[str, Array]) -> None:
+    def __init__(
+        self, offsets: Offsets, fields: Mapping[str, Array], n_particles: int | None = None
+    ) -> None:
         super().__init__(fields)
         self.offsets = read_only(offsets)
+        self.n_particles = n_particles
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -66,7 +73,14 @@ class Dimuons(dict[str, Array]):
         if isinstance(key, slice) and key.step in (None, 1):
             start, stop, _ = key.indices(len(self))
             offsets = self.offsets.clip(start, max(start, stop)) - start
-            return Dimuons(offsets, {name: values[key] for name, values in self.items()})
+            return Dimuons(
+                offsets, {n: values[key] for n, values in self.items()}, self.n_particles
+            )
+        if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
+            raise TypeError(
+                f"pairs are picked by a name, a mask of bools or a slice: pairs[{key}:{int(key) + 1}], or "
+                f'pairs["mass"][{key}]'
+            )
         mask = as_column(to_device_of(self.offsets, np.asarray(key)) if isinstance(key, list) else key,
                          "what picks pairs")  # fmt: skip
         if mask.dtype != np.bool_:
@@ -77,26 +91,79 @@ class Dimuons(dict[str, Array]):
             )
         check_length(mask, "the mask", len(self), "pairs")
         offsets = kernels.select(self.offsets, mask)
-        return Dimuons(offsets, {name: values[mask] for name, values in self.items()})
+        return Dimuons(offsets, {n: values[mask] for n, values in self.items()}, self.n_particles)
 
     def __missing__(self, name: str) -> Array:
         raise KeyError(f"no field {name!r}: {near_misses(name, self.fields)}")
 
     def __getattr__(self, name: str) -> Array:
         if name.startswith("_") or name not in self:
-            raise AttributeError(f"no field {name!r}: {near_misses(name, self.fields)}")
+            raise no_attribute("Dimuons", "field", name, self.fields, OF_DIMUONS)
         return self[name]
 
+    def __dir__(self) -> list[str]:
+        return [*object.__dir__(self), *self]
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return Dimuons, (self.offsets, dict(self))
+        return Dimuons, (self.offsets, dict(self), self.n_particles)
 
     def __setstate__(self, state: tuple[None, dict[str, Any]]) -> None:
         # Pickles of 0.1.0: the columns were an attribute.
         Dimuons.__init__(self, state[1]["offsets"], state[1]["_fields"])
 
+    # ---- in other shapes --------------------------------------------------------------------
+
+    def to_jagged(self) -> Jagged:
+        """The pairs of each event, as a Jagged has particles, with ``aggregate``, ``pad`` and ``sort``."""
+        return Jagged(self.offsets, self)
+
+    def to_awkward(self, with_name: str | None = None) -> Any:
+        """An awkward array of records, one per pair; ``.to_jagged().to_awkward()`` has those of each event."""
+        return interchange.rows_to_awkward(self, len(self), with_name)
+
+    def to_pandas(self) -> Any:
+        """A pandas DataFrame with a row per pair; columns are copied."""
+        return interchange.rows_to_pandas(self)
+
+    def to_arrow(self) -> Any:
+        """An Arrow table with a row per pair."""
+        return interchange.rows_to_arrow(self)
+
+    def __awkward_function__(self, function: Any, _: Any, args: Any, kwargs: Any) -> Any:
+        return interchange.call_awkward(function, args, kwargs)
+
+    @staticmethod
+    def _joined(parts: Sequence[Dimuons]) -> Dimuons:
+        columns = [dict(part) for part in parts]
+        events = particles = 0
+        for i, (part, own) in enumerate(zip(parts, columns, strict=True)):
+            if "event" in own:
+                own["event"] = own["event"] + events
+            for name in {"first", "second"}.intersection(own):
+                if part.n_particles is None:
+                    raise ValueError(
+                        f"part {i} comes from an earlier version and does not know how many "
+                        f"particles its events have, from which {name!r} would count on"
+                    )
+                own[name] = own[name] + particles
+            events += len(part.offsets) - 1
+            particles += part.n_particles or 0
+        n_particles = None if any(part.n_particles is None for part in parts) else particles
+        offsets = join_offsets([part.offsets for part in parts])
+        return Dimuons(offsets, join_columns(columns, "field"), n_particles)
+
+    def _arrays(self) -> dict[Any, Array]:
+        named = {("Dimuons", name): values for name, values in self.items()}
+        return {("Dimuons", "", "offsets"): self.offsets, **named}
+
     def __repr__(self) -> str:
         events = len(self.offsets) - 1
         return f"<Dimuons: {len(self)} pairs of {events} events: {', '.join(self)}>"
+
+    def _repr_html_(self) -> str:
+        some = {name: to_host(values[:ROWS]) for name, values in self.items()}
+        rows = [[f"{some[name][i]:.5g}" for name in self] for i in range(min(ROWS, len(self)))]
+        return html_table(repr(self), list(self), rows)
 
 
 def dimuon(
@@ -115,7 +182,10 @@ def dimuon(
     ----------
     muons
         A :class:`Jagged` or awkward array of records with ``pt`` [GeV], ``eta``, ``phi`` [rad]
-        and, unless ``charge="any"`` without the field "charge", ``charge``.
+        and, unless ``charge="any"`` without the field "charge", ``charge``. Other coordinates are
+        taken where these are not there: ``rho`` for ``pt``; ``px``, ``py`` or ``x``, ``y`` [GeV] for
+        ``pt`` and ``phi``; ``pz``, ``z`` [GeV] or ``theta`` [rad] for ``eta``, as in arrays of ``vector.zip``.
+        A mass among them is not read.
     charge
         "opposite", "same" or "any": of the chosen pair. With ``pairs="leading"`` a pair of the
         wrong class is dropped; a third muon never takes its place.
@@ -146,9 +216,9 @@ def dimuon(
         The mass is in the form of docs/physics.md, which does not cancel for close pairs.
     """
     fields = [fields] if isinstance(fields, str) else list(fields)
+    way = "; fields without 'charge' need none" if charge == "any" else "; charge='any' needs none"
     needs_charge = charge != "any" or "charge" in fields
-    wanted = ["pt", "eta", "phi"] + ["charge"] * needs_charge
-    jagged = as_jagged(muons, wanted)
+    jagged = with_momenta(muons, {"charge": way} if needs_charge else {})
     kinematics = [as_float(jagged[name], name) for name in ("pt", "eta", "phi")]
     dtype = np.result_type(*(column.dtype for column in kinematics))
     pt, eta, phi = (column.astype(dtype, copy=False) for column in kinematics)
@@ -167,27 +237,51 @@ def dimuon(
         fields=fields,
         threads=threads,
     )
-    return Dimuons(offsets, columns)
+    return Dimuons(offsets, columns, jagged.n_particles)
 
 
 def pair_mass(
-    pt1: ArrayLike,
-    eta1: ArrayLike,
-    phi1: ArrayLike,
-    pt2: ArrayLike,
-    eta2: ArrayLike,
-    phi2: ArrayLike,
+    pt1: Any,
+    eta1: Any,
+    phi1: ArrayLike | None = None,
+    pt2: ArrayLike | None = None,
+    eta2: ArrayLike | None = None,
+    phi2: ArrayLike | None = None,
     *,
     mass1: float = MUON_MASS,
     mass2: float = MUON_MASS,
     threads: int | None = None,
 ) -> Array:
-    """Invariant masses [GeV] of pairs given as flat arrays of equal length.
+    """Invariant masses [GeV] of pairs given as flat arrays of equal length, or as two records.
 
     pt in GeV, phi in rad, ``mass1`` and ``mass2`` in GeV. Computed in float64, returned in float32
     if all inputs are float32, else in float64.
+
+    ``pair_mass(first, second)`` takes what has columns in the coordinates of :func:`dimuon`: awkward
+    arrays of records, such as the two of ``ak.unzip(ak.combinations(muons, 2))``, arrays of vector,
+    Jagged, NumPy's structured arrays, dicts and frames. Of lists it gives one flat array. Masses among
+    the columns are not read.
+
+    Examples
+    --------
+    >>> import fastjag as fj
+    >>> first = {"pt": [45.0], "eta": [0.0], "phi": [0.0]}
+    >>> second = {"px": [-45.0], "py": [0.0], "pz": [0.0]}
+    >>> fj.pair_mass(first, second).round(3)
+    array([90.])
     """
     given = {"pt1": pt1, "eta1": eta1, "phi1": phi1, "pt2": pt2, "eta2": eta2, "phi2": phi2}
+    if absent := [name for name, values in given.items() if values is None]:
+        if absent != ["phi1", "pt2", "eta2", "phi2"]:
+            raise TypeError(
+                f"pair_mass takes six arrays, or two records, but {absent[0]} is missing"
+            )
+        (offsets, first), (others, second) = (
+            flat_momenta(pt1, "the first"), flat_momenta(eta1, "the second")
+        )  # fmt: skip
+        if offsets is not None and others is not None and not np.array_equal(offsets, others):
+            raise ValueError("the two records must have equally many particles in each event")
+        given = dict(zip(given, [*first, *second], strict=True))
     legs = [as_float(values, name) for name, values in given.items()]
     lengths = {name: len(leg) for name, leg in zip(given, legs, strict=True)}
     if len(set(lengths.values())) > 1:

@@ -115,7 +115,7 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
     # ---- parts and other forms ------------------------------------------------------------------
 
     def __getitem__(self, key):
-        key = _key(key)
+        _held, key = key, _key(key)  # the memory of a temporary index stays until the end
         found = self._values[key]
         if not isinstance(found, np.ndarray):  # a number: CuPy gives an array without dimensions
             found = self._values[(*key, ...) if isinstance(key, tuple) else (key, ...)]
@@ -124,7 +124,7 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
         return _made(self._read()[key])
 
     def __setitem__(self, key, value):
-        key, value = _key(key), _read(value)
+        _held, key, value = (key, value), _key(key), _read(value)
         self._values[key] = value
         part = self._values[key]
         if isinstance(part, np.ndarray) and _within(part, self._values):

@@ -258,7 +258,8 @@ class TestEvents:
     @pytest.mark.parametrize(
         ("key", "error", "message"),
         [
-            (2, TypeError, r"for a single event use a slice, \[2:3\]"),
+            (4, IndexError, "event 4 is out of range for 4 events"),
+            (np.int8(-5), IndexError, "event -5 is out of range for 4 events"),
             ([4], IndexError, "event 4 is out of range for 4 events"),
             ([0, -5], IndexError, "event -5 is out of range for 4 events"),
             (np.array([2**64 - 1], "u8"), IndexError, "event 18446744073709551615 is out of range"),
@@ -267,7 +268,13 @@ class TestEvents:
             ([0.5], TypeError, "events are picked by slice, mask or integers, got float64"),
             (None, ValueError, "the event index must have one dimension"),
             ([[0]], ValueError, r"the event index must have one dimension, got shape \(1, 1\)"),
-            (("pt", "charge"), TypeError, "the event index has dtype <U6"),
+            (
+                ("pt", "charge"),
+                TypeError,
+                r"takes one index, got 2: .* muons\[\[\"pt\", \"eta\"\]\]",
+            ),
+            ((slice(None), 0), TypeError, r"takes one index, got 2: .*leading-2"),
+            (True, ValueError, "the event index must have one dimension"),
         ],
     )
     def test_bad_keys(self, device, key, error, message):

@@ -151,7 +151,7 @@ def _count(cutflow: dict[str, int], step: str, n: int) -> None:
 def _select(batch: Batch, cuts: MuonSelection, cutflow: dict[str, int]) -> Jagged:
     if "Muon" not in batch.collections:
         raise ReadError(f"{batch.source}: Muon_pt and the other muon branches are not jagged")
-    muons = batch.Muon
+    muons: Jagged = batch.Muon
     _count(cutflow, "events read", len(batch))
     if cuts.trigger:
         muons = muons[np.flatnonzero(event_flags(batch, cuts.trigger))]

@@ -1,9 +1,14 @@
 """Jagged: the particles of many events as flat columns and offsets.
 
-``jagged``: the class itself; ``interchange``: from and to awkward, Arrow and torch; ``numba_support``:
-``Jagged`` in functions that numba compiles.
+``jagged``: the class itself; ``event``: the particles of one event; ``padded``: events as a tensor;
+``columns``: what these share; ``several``, ``joining``: fj.concatenate, fj.equal; ``momenta``: particles in
+other coordinates; ``conversions``, ``interchange``: from and to awkward, Arrow, pandas and torch;
+``numba_support``: ``Jagged`` in functions that numba compiles.
 """
 
-from fastjag.jagged.jagged import Jagged, Padded, as_jagged
+from fastjag.jagged.event import Event
+from fastjag.jagged.jagged import Jagged, as_jagged
+from fastjag.jagged.padded import Padded
+from fastjag.jagged.several import concatenate, equal
 
-__all__ = ["Jagged", "Padded", "as_jagged"]
+__all__ = ["Event", "Jagged", "Padded", "as_jagged", "concatenate", "equal"]

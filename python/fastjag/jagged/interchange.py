@@ -1,4 +1,4 @@
-"""Jagged columns to and from awkward, Arrow and torch, without copies where layouts allow.
+"""Columns to and from awkward, Arrow, pandas and torch, without copies where layouts allow.
 
 The libraries are imported by the function that needs them, never at import time.
 """
@@ -6,7 +6,9 @@ The libraries are imported by the function that needs them, never at import time
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -123,16 +125,34 @@ def to_awkward(offsets: Offsets, columns: Mapping[str, Array], with_name: str | 
         parameters=None if with_name is None else {"__record__": with_name},
     )
     layout = ak.contents.ListOffsetArray(ak.index.Index64(offsets.copy()), records)
-    behavior = None
-    if with_name is not None and with_name.startswith(("Momentum", "Vector")):
-        import vector
-
-        behavior = vector.backends.awkward.behavior
-    return ak.Array(layout, behavior=behavior)
+    return ak.Array(layout, behavior=_behavior(with_name))
 
 
-def _check_on_host(offsets: Offsets, library: str) -> None:
-    if on_gpu(offsets):
+def _behavior(with_name: str | None) -> Any:
+    if with_name is None or not with_name.startswith(("Momentum", "Vector")):
+        return None
+    import vector
+
+    return vector.backends.awkward.behavior
+
+
+def call_awkward(function: Any, args: Any, kwargs: Any) -> Any:
+    """A function of awkward on arguments that may be, or hold, what has ``to_awkward``."""
+
+    def converted(value: Any) -> Any:
+        if hasattr(type(value), "__awkward_function__"):
+            return value.to_awkward()
+        if type(value) in (list, tuple):
+            return type(value)(converted(one) for one in value)
+        if type(value) is dict:
+            return {name: converted(one) for name, one in value.items()}
+        return value
+
+    return function(*converted(args), **converted(kwargs))
+
+
+def _check_on_host(array: Any, library: str) -> None:
+    if on_gpu(array):
         raise ValueError(
             f"{library} arrays are made of columns on the CPU, but these are on a GPU: "
             'call .to("cpu") first'
@@ -183,17 +203,112 @@ def to_arrow(offsets: Offsets, columns: Mapping[str, Array]) -> Any:
     return pa.LargeListArray.from_arrays(pa.array(offsets.copy()), particles)
 
 
+def to_arrow_lists(offsets: Offsets, values: Array) -> Any:
+    needs("pyarrow", "arrow")
+    _check_on_host(offsets, "Arrow")
+    import pyarrow as pa
+
+    return pa.LargeListArray.from_arrays(pa.array(offsets.copy()), pa.array(values))
+
+
+# ---- pandas -----------------------------------------------------------------------------------
+
+
+def to_pandas(offsets: Offsets, columns: Mapping[str, Array]) -> Any:
+    pandas = _pandas(offsets)
+    counts = np.diff(offsets)
+    events = np.repeat(np.arange(len(counts)), counts)
+    index = pandas.MultiIndex.from_arrays(
+        [events, np.arange(len(events)) - offsets[events]], names=["entry", "subentry"]
+    )
+    return pandas.DataFrame(dict(columns), index=index, copy=True)
+
+
+def rows_to_pandas(columns: Mapping[str, Array]) -> Any:
+    """A frame with a row per entry of the columns, copied."""
+    return _pandas(*columns.values()).DataFrame(dict(columns), copy=True)
+
+
+def events_to_pandas(flat: Mapping[str, Array], lists: Mapping[str, Any]) -> Any:
+    """A frame with a row per event: numbers as they are, lists with Arrow's dtype."""
+    pandas = _pandas(*flat.values())
+    numbers = {name: values for name, values in flat.items() if values.ndim == 1}
+    others = {name: values for name, values in flat.items() if name not in numbers}
+    columns: dict[str, Any] = dict(numbers)
+    for name, column in zip({**lists, **others}, rows_to_arrow({**lists, **others}), strict=True):
+        columns[name] = pandas.Series(column, dtype=pandas.ArrowDtype(column.type))
+    return pandas.DataFrame(columns, copy=True)
+
+
+def rows_to_awkward(columns: Mapping[str, Any], length: int, with_name: str | None = None) -> Any:
+    """Records of columns, arrays of NumPy's or awkward's, all of the same length."""
+    needs("awkward", "io")
+    _check_on_host(next(iter(columns.values()), None), "awkward")
+    import awkward as ak
+
+    contents = [ak.to_layout(values) for values in columns.values()]
+    parameters = None if with_name is None else {"__record__": with_name}
+    records = ak.contents.RecordArray(contents, list(columns), length=length, parameters=parameters)
+    return ak.Array(records, behavior=_behavior(with_name))
+
+
+def rows_to_arrow(columns: Mapping[str, Any]) -> Any:
+    """A table of columns, arrays of NumPy's or Arrow's, all of the same length."""
+    needs("pyarrow", "arrow")
+    _check_on_host(next(iter(columns.values()), None), "Arrow")
+    import pyarrow as pa
+
+    arrays = []
+    for values in columns.values():
+        if isinstance(values, np.ndarray) and values.ndim > 1:  # some numbers per event
+            flat = pa.array(values.reshape(-1))
+            arrays.append(pa.FixedSizeListArray.from_arrays(flat, values.shape[1]))
+        else:
+            arrays.append(pa.array(values))
+    return pa.Table.from_arrays(arrays, list(columns))
+
+
+def _pandas(*columns: Any) -> Any:
+    if find_spec("pandas") is None:
+        raise ModuleNotFoundError("this needs pandas, which is not installed: pip install pandas")
+    for values in columns:
+        _check_on_host(values, "pandas")
+    import pandas
+
+    return pandas
+
+
 # ---- torch ------------------------------------------------------------------------------------
 
 
-def to_torch(offsets: Offsets, values: Array) -> Any:
+def tensor(array: Array) -> Any:
+    """The same numbers as a torch tensor on the same device; those that are read-only, copied."""
     needs("torch", "torch")
     import torch
 
-    def tensor(array: Array) -> Any:
-        if on_gpu(array):
-            return torch.from_dlpack(array)  # CuPy and torch order their streams themselves
-        # torch has no read-only tensors: a copy keeps the promise of the array.
-        return torch.from_numpy(array if array.flags.writeable else array.copy())
+    if on_gpu(array):
+        return torch.from_dlpack(array)  # CuPy and torch order their streams themselves
+    # torch has no read-only tensors: a copy keeps the promise of the array.
+    return torch.from_numpy(array if array.flags.writeable else array.copy())
 
-    return torch.nested.nested_tensor_from_jagged(tensor(values), tensor(offsets.copy()))
+
+# Offsets as tensors, for as long as nested tensors hold them: torch takes two nested tensors for
+# events of the same lengths if they share this very object.
+_shared: WeakValueDictionary[int, Any] = WeakValueDictionary()
+
+
+def to_torch(offsets: Offsets, columns: Array | list[Array]) -> Any:
+    needs("torch", "torch")
+    import torch
+
+    values = columns if not isinstance(columns, list) else np.stack(columns, axis=1)
+    new = tensor(offsets.copy())
+    bounds = _shared.get(id(offsets))
+    # Another array may have had this address, and anybody can write into a tensor.
+    if bounds is None or bounds.device != new.device or not torch.equal(bounds, new):
+        _shared[id(offsets)] = bounds = new
+    lengths: dict[str, int] = {}
+    if len(offsets) > 1:
+        counts = np.diff(offsets)
+        lengths = {"min_seqlen": int(counts.min()), "max_seqlen": int(counts.max())}
+    return torch.nested.nested_tensor_from_jagged(tensor(values), bounds, **lengths)

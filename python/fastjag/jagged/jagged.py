@@ -1,9 +1,10 @@
-"""The class ``Jagged``, and ``Padded``, what it is as a tensor."""
+"""The class ``Jagged``: events with any number of particles each."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, overload
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, cast, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -21,19 +22,16 @@ from fastjag.core.arrays import (
     out_array,
     read_only,
 )
-from fastjag.core.checks import at_least, near_misses, one_of
-from fastjag.core.devices import as_cupy, check_together, on_gpu, to_gpu, to_host
-from fastjag.jagged import interchange
+from fastjag.core.checks import at_least, one_of
+from fastjag.core.devices import as_cupy, check_together, namespace, on_gpu, to_gpu, to_host
+from fastjag.core.display import COLUMNS, ROWS, html_table, listed, numbers, short
+from fastjag.jagged.conversions import Conversions
+from fastjag.jagged.event import Event
+from fastjag.jagged.joining import join_columns, join_offsets
+from fastjag.jagged.padded import Padded
 
 
-class Padded(NamedTuple):
-    """A dense tensor and, per event and slot, whether a particle stands there."""
-
-    values: Array
-    mask: NDArray[np.bool_]
-
-
-class Jagged:
+class Jagged(Conversions):
     """Events with any number of particles each, as columns of equal length and offsets.
 
     Parameters
@@ -55,9 +53,7 @@ class Jagged:
     array([1, 0, 1])
     """
 
-    __slots__ = ("_columns", "_offsets")
-    _offsets: Offsets
-    _columns: dict[str, Array]
+    __slots__ = ("_offsets",)
 
     def __init__(self, offsets: ArrayLike, columns: Mapping[str, ArrayLike]) -> None:
         if not isinstance(columns, Mapping):
@@ -134,15 +130,6 @@ class Jagged:
         return np.diff(self._offsets)
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        """Names of the columns."""
-        return tuple(self._columns)
-
-    @property
-    def n_particles(self) -> int:
-        return len(next(iter(self._columns.values())))
-
-    @property
     def device(self) -> str:
         """Where offsets and columns live: "cpu" or "cuda"."""
         return "cuda" if on_gpu(self._offsets) else "cpu"
@@ -150,39 +137,48 @@ class Jagged:
     def __len__(self) -> int:
         return len(self._offsets) - 1
 
-    def __contains__(self, name: object) -> bool:
-        return name in self._columns
+    def _headline(self) -> str:
+        named = listed([f"{name} {values.dtype}" for name, values in self._columns.items()])
+        where = " on cuda" if self.device == "cuda" else ""
+        return f"<Jagged{where}: {len(self)} events, {self.n_particles} particles: {named}>"
 
     def __repr__(self) -> str:
-        listed = ", ".join(f"{name} {values.dtype}" for name, values in self._columns.items())
-        where = " on cuda" if self.device == "cuda" else ""
-        lines = [f"<Jagged{where}: {len(self)} events, {self.n_particles} particles: {listed}>"]
-        for event in range(min(3, len(self))):
-            first, last = (int(x) for x in self._offsets[event : event + 2])
-            cells = []
-            for name, values in list(self._columns.items())[:4]:
-                some = to_host(values[first : min(last, first + 4)])
-                shown = ", ".join(f"{x:.4g}" for x in some)
-                cells.append(f"{name} [{shown}{', ...' if last - first > 4 else ''}]")
-            lines.append(f"  event {event}: " + "  ".join(cells))
+        lines = [self._headline()]
+        for i, event in enumerate(self[:3]):
+            cells = [f"{short(n)} [{numbers(values)}]" for n, values in list(event.items())[:4]]
+            lines.append(f"  event {i}: " + "  ".join(cells))
         return "\n".join(lines + ["  ..."] * (len(self) > 3))
 
-    def _column(self, name: str) -> Array:
-        try:
-            return self._columns[name]
-        except KeyError:
-            raise KeyError(f"no column {name!r}: {near_misses(name, self._columns)}") from None
+    def _repr_html_(self) -> str:
+        names = self.columns[:COLUMNS]
+        rows = [[i, len(event), *(numbers(event[name]) for name in names)]
+                for i, event in enumerate(self[:ROWS])]  # fmt: skip
+        return html_table(self._headline(), ["event", "particles", *names], rows)
 
     # ---- events and particles ---------------------------------------------------------------
 
     @overload
     def __getitem__(self, key: str) -> Array: ...
     @overload
+    def __getitem__(self, key: int) -> Event: ...
+    @overload
     def __getitem__(self, key: slice | list[str] | Sequence[int] | NDArray[Any]) -> Jagged: ...
-    def __getitem__(self, key: Any) -> Array | Jagged:
-        """A column by its name; columns by a list of names; events by slice, mask or indices."""
+    def __getitem__(self, key: Any) -> Array | Event | Jagged:
+        """A column by its name, columns by a list of names; an event by its number, events by
+        slice, mask or indices."""
         if isinstance(key, str):
             return self._column(key).view()  # as offsets are
+        if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
+            number = int(key) + len(self) * (key < 0)
+            if not 0 <= number < len(self):
+                raise IndexError(f"event {int(key)} is out of range for {len(self)} events")
+            return self._event(*(int(x) for x in self._offsets[number : number + 2]))
+        if isinstance(key, tuple):
+            raise TypeError(
+                f"a Jagged takes one index, got {len(key)}: a list picks columns, "
+                f'muons[["pt", "eta"]], .pad(2) and .aggregate("pt", ["leading-2"]) take the first '
+                "or largest of each event, .keep(mask) some particles"
+            )
         if isinstance(key, list) and key and all(isinstance(name, str) for name in key):
             return Jagged._of(self._offsets, {name: self._column(name) for name in key})
         if isinstance(key, slice) and key.step in (None, 1):
@@ -192,6 +188,14 @@ class Jagged:
             columns = {name: values[first:last] for name, values in self._columns.items()}
             return Jagged._of(bounds - first if first else bounds, columns)
         return self._gather(as_event_indices(key, len(self), self._offsets, self.n_particles))
+
+    def __iter__(self) -> Iterator[Event]:
+        """The events, one after the other; what each costs, kernels and numba do not."""
+        bounds = to_host(self._offsets).tolist()
+        return (self._event(*pair) for pair in pairwise(bounds))
+
+    def _event(self, start: int, stop: int) -> Event:
+        return Event({name: values[start:stop] for name, values in self._columns.items()})
 
     def _gather(self, events: NDArray[np.int64]) -> Jagged:
         offsets = offsets_of(self.counts[events])
@@ -213,6 +217,30 @@ class Jagged:
         """Particles of each event by descending ``by``: ties keep their order, NaN comes last."""
         order = kernels.order(self._offsets, self._column(by), threads=threads)
         return Jagged._of(self._offsets, {n: v[order] for n, v in self._columns.items()})
+
+    def _arrays(self) -> dict[Any, Array]:
+        named = {("Jagged", name): values for name, values in self._columns.items()}
+        return {("Jagged", "", "offsets"): self._offsets, **named}
+
+    @staticmethod
+    def _joined(parts: Sequence[Jagged]) -> Jagged:
+        columns = join_columns([part._columns for part in parts], "column")
+        return Jagged._of(join_offsets([part._offsets for part in parts]), columns)
+
+    def broadcast(self, values: ArrayLike) -> Array:
+        """For each particle the value of its event: values of shape (n_events,) to (n_particles,).
+
+        >>> muons = Jagged([0, 2, 2, 3], {"pt": [41.5, 18.2, 33.0]})
+        >>> muons.broadcast([1.0, 2.0, 3.0])
+        array([1., 1., 3.])
+        """
+        column = as_column(values, "values")
+        check_length(column, "values", len(self), "events")
+        check_together("events and their values", {"events": self._offsets, "values": column})
+        if self.device == "cpu":
+            return np.repeat(column, self.counts)
+        particles = namespace(column).arange(self.n_particles)  # CuPy repeats all as often
+        return cast(Array, column[np.searchsorted(self._offsets, particles, side="right") - 1])
 
     def with_columns(self, **columns: ArrayLike) -> Jagged:
         """With columns of shape (n_particles,) added or replaced."""
@@ -302,7 +330,8 @@ class Jagged:
         Parameters
         ----------
         statistics
-            Any of: "count" (int64); "sum" (float64; int64 or uint64 for integers); "mean",
+            Any of: "count" (int64); "sum" and "prod" (float64; int64 or uint64 for integers;
+            "prod" on the CPU only, on one thread); "mean",
             "std" (population, ddof 0; float64); "min", "max" (the column's dtype; float64 for
             integers); "argmin", "argmax" (int64, position in the event, first of equals);
             "any", "all" (bool); "leading-k" with a number k: the k largest values, descending,
@@ -311,7 +340,7 @@ class Jagged:
         Returns
         -------
         dict
-            Statistic to array of shape (n_events,). Empty events give count 0, sum 0,
+            Statistic to array of shape (n_events,). Empty events give count 0, sum 0, prod 1,
             argmin and argmax -1, any False, all True, and NaN elsewhere. A NaN among the values
             makes sum, mean, std, min and max NaN and is what argmin and argmax point to.
             Sums are accumulated in float64; integer sums wrap around as NumPy's do.
@@ -345,44 +374,6 @@ class Jagged:
             kernels.cuda_module()  # says what is missing
         move = to_gpu if device == "cuda" else to_host
         return Jagged._of(move(self._offsets), {n: move(v) for n, v in self._columns.items()})
-
-    @classmethod
-    def from_awkward(cls, array: Any, columns: str | Iterable[str] | None = None) -> Jagged:
-        """From an awkward array of records, such as ``ak.zip`` or a NanoEvents collection.
-
-        The columns are not copied where awkward holds them in one piece, offsets are; event masks
-        (ListArray) and reordered particles (IndexedArray) are gathered. ``columns`` picks some of
-        the fields. Missing values (option types) and deeper nesting are refused.
-        """
-        names = [columns] if isinstance(columns, str) else columns
-        return cls(*interchange.from_awkward(array, None if names is None else list(names)))
-
-    def to_awkward(self, with_name: str | None = None) -> Any:
-        """An awkward array of records without a copy, for example ``with_name="Momentum4D"``.
-
-        Of columns on the CPU: those of a GPU take ``.to("cpu")`` first, as for Arrow.
-        """
-        return interchange.to_awkward(self._offsets, self._columns, with_name)
-
-    @classmethod
-    def from_arrow(cls, array: Any) -> Jagged:
-        """From an Arrow list array of structs (or its ChunkedArray); nulls are refused."""
-        return cls(*interchange.from_arrow(array))
-
-    def to_arrow(self) -> Any:
-        """An Arrow LargeListArray of structs; only boolean columns are copied."""
-        return interchange.to_arrow(self._offsets, self._columns)
-
-    def to_torch(self, columns: str | Iterable[str] | None = None) -> Any:
-        """A torch nested tensor in jagged layout, sharing memory where one column is asked for.
-
-        Shape (n_events, j) for one column, (n_events, j, F) for several (stacked, one copy).
-        """
-        if isinstance(columns, str):
-            return interchange.to_torch(self._offsets, self._column(columns))
-        names = self._columns if columns is None else columns
-        stacked = np.stack([self._column(name) for name in names], axis=1)
-        return interchange.to_torch(self._offsets, stacked)
 
 
 def as_jagged(particles: Any, columns: Iterable[str] | None = None) -> Jagged:

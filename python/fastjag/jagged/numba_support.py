@@ -1,7 +1,7 @@
 """Jagged in functions compiled by numba: columns, events, and their columns, without copies.
 
-A Jagged argument has ``len(muons)``, ``muons.offsets``, ``muons["pt"]``, ``muons[i]`` and
-``for event in muons``; an event has ``len(event)`` and ``event["pt"]``. Names are constants, columns
+A Jagged argument has ``len(muons)``, ``muons.offsets``, ``muons["pt"]`` or ``muons.pt``, ``muons[i]`` and
+``for event in muons``; an event has ``len(event)`` and ``event["pt"]`` or ``event.pt``. Names are constants, columns
 read-only, and neither is returned to Python (arrays of columns are).
 
 numba imports this module by itself (entry point ``numba_extensions``) before it compiles for the
@@ -17,8 +17,14 @@ from typing import Any
 from llvmlite.ir import Constant, IntType
 from numba.core import cgutils, types
 from numba.core.errors import TypingError
-from numba.core.imputils import RefType, impl_ret_borrowed, iternext_impl
-from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.core.imputils import RefType, impl_ret_borrowed, iternext_impl, lower_getattr_generic
+from numba.core.typing.templates import (
+    AbstractTemplate,
+    AttributeTemplate,
+    infer_getattr,
+    infer_global,
+    signature,
+)
 from numba.extending import (
     NativeValue,
     lower_builtin,
@@ -31,7 +37,7 @@ from numba.extending import (
 from numba.np.numpy_support import from_dtype
 
 from fastjag.core.checks import near_misses
-from fastjag.jagged import Jagged
+from fastjag.jagged import Event, Jagged
 
 # Compiled functions are cached on disk under the names of their argument types: another number
 # here when the layout of the structures below changes.
@@ -103,6 +109,25 @@ class _IteratorModel(models.StructModel):
 
 
 make_attribute_wrapper(JaggedType, "offsets", "offsets")
+
+
+# ---- jagged.pt, event.pt: as in Python, unless a method has the name ----------------------------
+
+
+@infer_getattr
+class _ColumnOfJagged(AttributeTemplate):
+    key = JaggedType
+
+    def generic_resolve(self, jagged: Any, name: str) -> Any:
+        return None if hasattr(Jagged, name) else jagged.columns.get(name)
+
+
+@infer_getattr
+class _ColumnOfEvent(AttributeTemplate):
+    key = EventType
+
+    def generic_resolve(self, event: Any, name: str) -> Any:
+        return None if hasattr(Event, name) else event.jagged.columns.get(name)
 
 
 def _member(column: str) -> str:
@@ -201,22 +226,31 @@ def _event_of_jagged(context: Any, builder: Any, sig: Any, args: Any) -> Any:
 
 @lower_builtin(operator.getitem, JaggedType, types.StringLiteral)
 def _column_of_jagged(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-    jagged = _struct(context, builder, sig.args[0], args[0])
-    values = getattr(jagged, _member(sig.args[1].literal_value))
-    return impl_ret_borrowed(context, builder, sig.return_type, values)
+    return _attribute_of_jagged(context, builder, sig.args[0], args[0], sig.args[1].literal_value)
+
+
+@lower_getattr_generic(JaggedType)
+def _attribute_of_jagged(context: Any, builder: Any, typ: Any, value: Any, name: str) -> Any:
+    values = getattr(_struct(context, builder, typ, value), _member(name))
+    return impl_ret_borrowed(context, builder, typ.columns[name], values)
 
 
 @lower_builtin(operator.getitem, EventType, types.StringLiteral)
 def _column_of_event(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-    event = _struct(context, builder, sig.args[0], args[0])
-    jagged = _struct(context, builder, sig.args[0].jagged, event.jagged)
-    column = getattr(jagged, _member(sig.args[1].literal_value))
-    values = _struct(context, builder, sig.return_type, column)
+    return _attribute_of_event(context, builder, sig.args[0], args[0], sig.args[1].literal_value)
+
+
+@lower_getattr_generic(EventType)
+def _attribute_of_event(context: Any, builder: Any, typ: Any, value: Any, name: str) -> Any:
+    event = _struct(context, builder, typ, value)
+    jagged = _struct(context, builder, typ.jagged, event.jagged)
+    array = typ.jagged.columns[name]
+    values = _struct(context, builder, array, getattr(jagged, _member(name)))
     n = builder.sub(event.stop, event.start)
     values.data = builder.gep(values.data, [event.start])
     values.nitems = n
     values.shape = cgutils.pack_array(builder, [n])
-    return impl_ret_borrowed(context, builder, sig.return_type, values._getvalue())
+    return impl_ret_borrowed(context, builder, array, values._getvalue())
 
 
 # ---- for event in jagged ----------------------------------------------------------------------

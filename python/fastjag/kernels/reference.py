@@ -75,6 +75,7 @@ def aggregate(offsets: Array, values: Array, statistic: str) -> Array:
     empty: dict[str, float] = {
         "count": 0,
         "sum": 0,
+        "prod": 1,
         "argmin": -1,
         "argmax": -1,
         "any": False,

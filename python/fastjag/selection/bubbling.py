@@ -64,11 +64,7 @@ class Selected(Batch):
         entries: Entries,
         names: Mapping[Place, str] | None = None,
     ) -> None:
-        super().__init__(collections, flat, source, names)
-        self.entries = entries
-
-    def __len__(self) -> int:
-        return len(self.entries)
+        super().__init__(collections, flat, source, names, entries)
 
 
 @dataclass

@@ -159,7 +159,8 @@ def _tight_photons(photons: Jagged, batch: Batch, veto: str) -> NDArray[np.bool_
 
 
 def _n_loose_leptons(batch: Batch, pt: float) -> NDArray[np.int64]:
-    muons, electrons = batch.Muon, batch.Electron
+    muons: Jagged = batch.Muon
+    electrons: Jagged = batch.Electron
     loose = np.ones(muons.n_particles, bool)
     if "looseId" in muons:
         loose = as_flags(muons["looseId"], "Muon_looseId", batch.source)
