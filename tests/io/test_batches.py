@@ -50,6 +50,17 @@ class TestNames:
         assert "Muon_pt" in whole._ipython_key_completions_()
         assert {"Muon", "MET_pt", "fields"} <= set(dir(whole))
 
+    def test_event_branches(self):
+        batch = small(Muon=np.zeros(3))
+        assert batch.event_branch("run").tolist() == [7, 8, 9]
+        assert batch.event_branch("Muon").tolist() == [0, 0, 0]
+        with pytest.raises(
+            KeyError, match="'Muon_pt' is jagged, where one number per event is needed"
+        ):
+            batch.event_branch("Muon_pt")
+        with pytest.raises(KeyError, match="no branch 'runs' was read: did you mean 'run'"):
+            batch.event_branch("runs")
+
     def test_a_collection_and_a_branch_of_one_name(self):
         batch = small(Muon=np.zeros(3))
         assert batch.fields == ("Muon", "run")

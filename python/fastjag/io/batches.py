@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias, overload
+from typing import Any, TypeAlias, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -144,6 +144,13 @@ class Batch(NotAnArray):
         if (place := self._place(key)) is not None:
             return self.collections[place[0]][[place[1]]]
         raise KeyError(f"no branch {key!r} was read: {near_misses(key, self._known())}")
+
+    def event_branch(self, name: str) -> Array:
+        """A branch with one number, or a few, per event; KeyError where it is jagged or not there."""
+        values = self[name]
+        if isinstance(values, Jagged):
+            raise KeyError(f"{name!r} is jagged, where one number per event is needed")
+        return cast(Array, values)
 
     def _events(self, key: Any) -> Batch:
         if isinstance(key, (int, np.integer)) and not isinstance(key, bool):

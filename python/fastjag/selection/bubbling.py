@@ -347,7 +347,8 @@ class _Alive:
         if not weights:
             return float(len(self.entries))
         batch = self.of(weights)
-        return float(np.prod([batch[name] for name in weights], axis=0, dtype=np.float64).sum())
+        columns = [batch.event_branch(name) for name in weights]
+        return float(np.prod(columns, axis=0, dtype=np.float64).sum())
 
     def keep(self, names: set[str]) -> None:
         """Forget columns that nobody asks for any more."""

@@ -37,4 +37,4 @@ def event_flags(batch: Batch, name: str) -> NDArray[np.bool_]:
         lists = [f"{c}_{column}" for c, j in batch.collections.items() for column in j.columns]
         if name in lists or name in batch.collections:
             raise ReadError(f"{batch.source}: {name} is no bit: it has a list per event")
-    return as_flags(batch[name], name, batch.source)
+    return as_flags(batch.event_branch(name), name, batch.source)

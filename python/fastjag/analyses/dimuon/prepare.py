@@ -218,7 +218,7 @@ def _pairs(
 
     cut("events read", keep)
     if certified is not None:
-        cut("certified", certified(batch["run"], batch["luminosityBlock"]))
+        cut("certified", certified(*map(batch.event_branch, ("run", "luminosityBlock"))))
     n_good = muons.with_columns(good=good).aggregate("good", ["sum"])["sum"]
     cut("two muons" if config.muon_id == ANY else f"two {config.muon_id} muons", n_good >= 2)
     if config.require_jet and jets is not None:

@@ -88,7 +88,7 @@ def numbers_in(
     first = {}
     if there and reader.n_entries:
         batch = next(reader.batches(there, 1))
-        first = {name: batch[name][0].item() for name in there}
+        first = {name: batch.event_branch(name)[0].item() for name in there}
     dsid = first.get("channelNumber")
     table = known_samples().get(int(dsid)) if dsid else None
     numbers = asdict(table or Sample())

@@ -193,7 +193,7 @@ def _events(batch: Selected, job: SkimJob, weights: list[str], factor: float) ->
     flat: dict[str, Array] = {new: batch.flat[n] for n, new in _FLAT.items() if n in batch.flat}
     weight = np.full(len(batch), factor)
     for name in weights:
-        weight = weight * batch[name]
+        weight = weight * batch.event_branch(name)
     flat["weight"] = weight
     flat["label"] = np.full(len(batch), job.classes.index(job.label), np.int64)
     flat["m_yy"] = diphoton_mass(particles["photon"])

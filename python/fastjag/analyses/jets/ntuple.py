@@ -65,7 +65,7 @@ def to_jetntuple(
 
 
 def _events(batch: Batch) -> dict[str, Any]:
-    event = batch["event"].astype(np.uint64)
+    event = batch.event_branch("event").astype(np.uint64)
     if (event >> _SHIFT).any():
         raise ReadError(
             f"{batch.source}: event numbers must be below 2^{_SHIFT}, got {event.max()}"

@@ -103,7 +103,7 @@ def _keys(batch: Batch) -> Ints:
     """Run and section in one number each: the run in its upper half."""
     key = np.zeros(len(batch), np.int64)
     for name in ("run", "luminosityBlock"):
-        column = batch[name]
+        column = batch.event_branch(name)
         if column.dtype.kind not in "iu":
             raise ReadError(f"{batch.source}: {name} must be an integer, but is {column.dtype}")
         wide = column.astype(np.int64)
@@ -123,7 +123,9 @@ def _bits(batch: Batch, known: Sequence[str]) -> dict[str, Array]:
         raise ReadError(
             f"{batch.source}: other triggers match than in the files before: {', '.join(odd[:9])}"
         )
-    return {name: as_flags(batch[name], name, batch.source) for name in (known or names)}
+    return {
+        name: as_flags(batch.event_branch(name), name, batch.source) for name in (known or names)
+    }
 
 
 def _add_sections(totals: _Totals, files: Iterable[str]) -> bool:
