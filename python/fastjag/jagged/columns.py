@@ -7,7 +7,7 @@ from fastjag.core.checks import near_misses
 from fastjag.core.habits import OF_JAGGED, NotAnArray, no_attribute
 
 
-class Columns(NotAnArray):
+class ParticleColumns(NotAnArray):
     """Columns of equal length, by name and, where no method or property has it, by attribute."""
 
     __slots__ = ("_columns",)

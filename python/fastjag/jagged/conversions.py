@@ -9,10 +9,10 @@ from numpy.typing import ArrayLike
 
 from fastjag.core.arrays import Offsets
 from fastjag.jagged import interchange
-from fastjag.jagged.columns import Columns
+from fastjag.jagged.columns import ParticleColumns
 
 
-class Conversions(Columns):
+class Conversions(ParticleColumns):
     """From and to awkward, Arrow, pandas and torch: the methods of Jagged that do this."""
 
     __slots__ = ()

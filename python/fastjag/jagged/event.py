@@ -7,10 +7,10 @@ from typing import Any
 
 from fastjag.core.arrays import Array
 from fastjag.core.display import listed, numbers
-from fastjag.jagged.columns import Columns
+from fastjag.jagged.columns import ParticleColumns
 
 
-class Event(Columns):
+class Event(ParticleColumns):
     """The particles of one event of a Jagged: ``muons[0]``, ``for event in muons``.
 
     ``event["pt"]``, or ``event.pt``, is a column, shape (n_particles,), a view; ``len(event)`` is the number of

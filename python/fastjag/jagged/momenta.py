@@ -10,7 +10,7 @@ import numpy as np
 from fastjag.core.arrays import Array, Offsets, as_column, as_float
 from fastjag.core.checks import near_misses
 from fastjag.jagged import interchange
-from fastjag.jagged.columns import Columns
+from fastjag.jagged.columns import ParticleColumns
 from fastjag.jagged.jagged import Jagged, as_jagged
 
 # vector calls pt rho, and px, py, pz x, y, z, in what vector.zip and vector.array make.
@@ -76,7 +76,7 @@ def _of_awkward(particles: Any, names: Sequence[str]) -> tuple[Offsets | None, l
 
 def _names(particles: Any) -> list[str]:
     """Names of the columns of records; none where there are no names."""
-    if isinstance(particles, Columns):
+    if isinstance(particles, ParticleColumns):
         return list(particles.columns)
     if hasattr(particles, "layout"):  # awkward's arrays, and layouts of these
         return list(particles.fields)
