@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 import warnings
 from importlib import import_module
 from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 try:
     import rich  # noqa: F401
@@ -21,7 +22,8 @@ except ImportError as error:
 
 
 from fastjag import __version__
-from fastjag.commands import App
+from fastjag.commands import App, JsonOption, QuietOption, VerboseOption
+from fastjag.commands.terminal import ERRORS
 
 #: In the order of the help; each is the module of its name in ``fastjag.commands``.
 COMMANDS = ("spectrum", "convert", "toys", "info", "dimuon", "jets", "gammajet", "diphoton",
@@ -43,12 +45,42 @@ class _Commands(typer.core.TyperGroup):
         command.name = name
         return command
 
+    def invoke(self, ctx: Any) -> Any:
+        """BrokenPipe where nobody reads stdout any more: not an error of a connection or a worker."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError as error:
+            if _is_read(sys.stdout):
+                raise ConnectionError(str(error)) from error
+            _discard(sys.stdout)
+            sys.exit(128 + signal.SIGPIPE)
+        return result
+
+
+def _is_read(stream: TextIO) -> bool:
+    """False for a pipe that nobody will read from, as after ``| head``."""
+    try:
+        poll = select.poll()
+        poll.register(stream.fileno(), 0)
+    except (OSError, ValueError):
+        return True
+    return not any(event & select.POLLERR for _, event in poll.poll(0))
+
+
+def _discard(stream: TextIO) -> None:
+    """What is still in the buffer would be an error at the end of the process."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, stream.fileno())
+    os.close(null)
+
 
 app = App(
     cls=_Commands,
     help="Jagged collider events to tensors, observables and histograms.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    add_completion=True,
 )
 
 
@@ -63,6 +95,9 @@ def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     pass
 
@@ -76,6 +111,19 @@ def _terminate(signum: int, frame: FrameType | None) -> None:
     sys.exit(128 + signum)  # an exception, so that half-written results are removed
 
 
+def _line(error: BaseException) -> object:
+    """What an error says, without marks of Python: no quotes around it, no [Errno 2]."""
+    if isinstance(error, KeyError) and error.args:
+        return error.args[0]
+    if (
+        isinstance(error, OSError)
+        and isinstance(error.filename, (str, bytes))
+        and str(error).startswith("[Errno")
+    ):
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    return error
+
+
 def main() -> None:
     """Entry point: one line per error on stderr, exit code 1; 130 after Ctrl-C."""
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -83,12 +131,11 @@ def main() -> None:
             signal.signal(number, _terminate)
     warnings.showwarning = _show_warning  # one line each, without the line of Python
     try:
-        app()
-    except (OSError, ValueError, KeyError, TypeError, ImportError, MemoryError) as error:
+        app(prog_name="fastjag")
+    except ERRORS as error:
         if os.environ.get("FASTJAG_TRACEBACK"):
             raise
-        text = error.args[0] if isinstance(error, KeyError) and error.args else error
-        print(f"fastjag: error: {text}", file=sys.stderr)
+        print(f"fastjag: error: {_line(error)}", file=sys.stderr)
         sys.exit(1)
 
 

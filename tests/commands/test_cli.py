@@ -212,6 +212,27 @@ class TestErrors:
         self.one_line(code, err, message)
         assert list(tmp_path.iterdir()) == []
 
+    @pytest.mark.parametrize("command", ["dimuon", "diphoton", "gammajet"])
+    def test_missing_configuration(self, run, command, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        code, _, err = run(command, "run", "a.toml")
+        assert (code, err) == (1, "fastjag: error: a.toml: no such configuration\n")
+        (tmp_path / "b.toml").write_text("")
+        code, _, err = run(command, "run", "a.toml")
+        assert err == "fastjag: error: a.toml: no such configuration; its folder has b.toml\n"
+        code, _, err = run(command, "run", "x/a.toml")
+        assert err.endswith("x/a.toml: no such configuration, as there is no folder x\n")
+        (tmp_path / "c.toml").mkdir()
+        code, _, err = run(command, "run", "c.toml")
+        assert (code, err) == (1, "fastjag: error: c.toml: the configuration cannot be read: Is a directory\n")  # fmt: skip
+        assert sorted(p.name for p in tmp_path.iterdir()) == ["b.toml", "c.toml"]
+
+    def test_missing_file_of_an_option(self, run, toy, tmp_path):
+        """One form for all, without marks of Python."""
+        code, _, err = run("rates", "count", toy, "--trigger", "x", "--golden", "no.json",
+                           "--out", tmp_path / "out")  # fmt: skip
+        assert (code, err) == (1, "fastjag: error: no.json: No such file or directory\n")
+
     def test_an_error_keeps_older_results(self, run, bad, toy, tmp_path):
         assert run("convert", toy, "--out", tmp_path)[0] == 0
         before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}

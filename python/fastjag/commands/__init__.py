@@ -2,56 +2,107 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import inspect
+import shlex
+from collections.abc import Callable
+from functools import wraps
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
-from rich.console import Console
-from rich.text import Text
-from typer.core import TyperCommand
 
+from fastjag import __version__
+from fastjag.commands.terminal import (
+    console,
+    finish,
+    plain,
+    remark,
+    show,
+    show_skipped,
+    speaking,
+    tell,
+    text,
+    warn,
+)
 from fastjag.core import extras
 from fastjag.core.settings import keys_of, optional
 
+__all__ = [
+    "App", "DeviceOption", "FilesArgument", "OutOption", "SkipOption", "StepOption",
+    "ThreadsOption", "add_config", "console", "finish", "option", "remark", "show", "show_skipped",
+    "step_of", "tell", "text", "warn",
+]  # fmt: skip
+
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
-# Names and paths are shown as they are: [x] in them is no colour, :x: no picture.
-console = Console(markup=False, emoji=False)
+_PANEL = {"rich_help_panel": "Output"}
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Only warnings and errors, on stderr.", **_PANEL)
+]
+VerboseOption = Annotated[
+    bool,
+    typer.Option("--verbose", "-v", help="Settings, time, and where errors come from.", **_PANEL),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="One JSON object on stdout; text on stderr.", **_PANEL)
+]
 
 
-def remark(kind: str, text: str) -> None:
-    """A line such as "skipped FILE: REASON", its first word in yellow."""
-    console.print(Text.assemble((kind, "yellow"), f" {text}"), soft_wrap=True, highlight=False)
+def _everywhere(
+    quiet: QuietOption = False, verbose: VerboseOption = False, as_json: JsonOption = False
+) -> None:
+    """The options of every command, and of the root."""
 
 
-def show_skipped(files: Iterable[Any]) -> None:
-    """A line for each file that was left out, and why."""
-    for file in files:
-        remark("skipped", f"{file.file}: {file.reason}")
+def options_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """Parameters of a command by their names."""
+    return dict(inspect.signature(function, eval_str=True).parameters)
 
 
-class _Command(TyperCommand):
-    """A command that looks for all libraries it needs before it does anything."""
+def _complete(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A command with the options of every command, that checks what it needs before it begins."""
+    own, more = options_of(function), options_of(_everywhere)
 
-    def invoke(self, ctx: Any) -> Any:
+    @wraps(function)
+    def command(ctx: typer.Context, **given: Any) -> None:
         names, at = [], ctx
         while at.parent is not None:
             names.append(at.info_name or "")
-            at = at.parent
-        extras.check(" ".join(reversed(names)))
-        return super().invoke(ctx)
+            at = at.parent  # type: ignore[assignment]
+        name = " ".join(reversed(names))
+        flags = {key: given.pop(key) or at.params.get(key, False) for key in more}
+        settings = {key: plain(value) for key, value in given.items()}
+        said = " ".join(f"{key}={shlex.quote(str(value))}" for key, value in settings.items())
+        with speaking(**flags, about=f"{__version__}: {name} {said}"):
+            extras.check(name)
+            function(**given)
+
+    context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+    parameters = {
+        key: p.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for key, p in {"ctx": context, **own, **more}.items()
+    }
+    command.__signature__ = inspect.Signature([*parameters.values()])  # type: ignore[attr-defined]
+    command.__annotations__ = {key: p.annotation for key, p in parameters.items()}
+    return command
 
 
 class App(typer.Typer):
     """A group of commands that check what they need; ``fastjag.core.extras`` has the table."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(add_completion=False, **options)
+    def __init__(self, *, add_completion: bool = False, **options: Any) -> None:
+        help_option = {"help_option_names": ["-h", "--help"]}
+        super().__init__(add_completion=add_completion, context_settings=help_option, **options)
 
     def command(self, *args: Any, **options: Any) -> Callable[[_Function], _Function]:
-        return super().command(*args, **{"cls": _Command, **options})
+        register = super().command(*args, **options)
+
+        def decorate(function: _Function) -> _Function:
+            register(_complete(function))
+            return function
+
+        return decorate
 
 
 FilesArgument = Annotated[
@@ -106,7 +157,8 @@ def add_config(app: App, analysis: str, kind: str) -> None:
         if not show:
             raise typer.BadParameter("give --show: nothing else is done here")
         module = import_module(f"fastjag.analyses.{analysis}.config")
-        print(shown(getattr(module, kind)), end="")
+        toml = shown(getattr(module, kind))
+        text(toml, toml=toml)
 
 
 def step_of(text: str) -> int | str:

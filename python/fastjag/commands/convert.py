@@ -14,8 +14,9 @@ from fastjag.commands import (
     OutOption,
     SkipOption,
     StepOption,
-    console,
+    finish,
     remark,
+    show,
     show_skipped,
     step_of,
 )
@@ -63,11 +64,11 @@ def convert(
     table = Table("output", "events")
     for name, n in result.events.items():
         table.add_row(name, f"{n:,}")
-    console.print(table)
+    show(table, events=result.events)
     show_skipped(result.skipped)
     left_out = dict.fromkeys((b.branch, b.reason) for b in result.left_out)  # of all files
     for branch, reason in list(left_out)[:_LISTED]:
         remark("left out", f"{branch}: {reason}")
     if len(left_out) > _LISTED:
         remark("left out", f"{len(left_out) - _LISTED} more branches, listed in {out}/convert.json")
-    console.print(f"{len(result.columns)} columns; results in {out}", soft_wrap=True)
+    finish(f"{len(result.columns)} columns; results in {out}", columns=result.columns, out=out)

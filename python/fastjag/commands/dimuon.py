@@ -7,8 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fastjag.commands import App, DeviceOption, OutOption, ThreadsOption, add_config, console
-from fastjag.commands.importance import show
+from fastjag.commands import (
+    App,
+    DeviceOption,
+    OutOption,
+    ThreadsOption,
+    add_config,
+    finish,
+    show,
+    tell,
+    warn,
+)
+from fastjag.commands.importance import show_importances
 
 if TYPE_CHECKING:
     from fastjag.analyses.dimuon.results import DimuonResults
@@ -42,7 +52,7 @@ def run(
 
     stages = STAGES[: STAGES.index(one_of("until", until, STAGES)) + 1]
     settings = DimuonConfig.read(config)
-    _show(run_stages(settings, out, stages, threads=threads, device=device, told=_tell), until)
+    _show(run_stages(settings, out, stages, threads=threads, device=device, told=tell), until)
 
 
 @app.command(epilog="Example: fastjag dimuon demo --out dimuon-demo")
@@ -53,11 +63,7 @@ def demo(
     """Toys with a hidden Upsilon, and the whole search of them."""
     from fastjag.analyses.dimuon import toys
 
-    _show(toys.demo(out, seed=seed, told=_tell), "report")
-
-
-def _tell(what: str) -> None:
-    console.print(what, highlight=False)
+    _show(toys.demo(out, seed=seed, told=tell), "report")
 
 
 def _show(results: DimuonResults, until: str) -> None:
@@ -69,14 +75,16 @@ def _show(results: DimuonResults, until: str) -> None:
     said: list[str] = []
     if until in ("significance", "report"):
         record = results.significance
-        console.print(significances(record["table"]))
+        show(significances(record["table"]), significances=record["table"])
         said = summary(record["checks"], record["table"])
     elif STAGES.index(until) >= STAGES.index("check"):
         said = summary(results.checks(), [])
     for sentence in said:
-        style = "bold red" if sentence.startswith("!") else None
-        console.print(sentence, style=style, soft_wrap=True, highlight=False, markup=False)
-    console.print(f"results in {results.folder(until)}", soft_wrap=True)
+        if sentence.startswith("!"):
+            warn(sentence, "bold red")
+        else:
+            tell(sentence)
+    finish(f"results in {results.folder(until)}", summary=said, out=results.folder(until))
 
 
 @app.command(epilog="Example: fastjag dimuon importance search.toml --out search")
@@ -92,11 +100,11 @@ def importance(
     from fastjag.analyses.dimuon.verdicts import picture_title
     from fastjag.analyses.importance.report import report
 
-    results = run_stages(DimuonConfig.read(config), out, ["check"], threads=threads, told=_tell)
+    results = run_stages(DimuonConfig.read(config), out, ["check"], threads=threads, told=tell)
     result = importances(results)
     title = picture_title("importance", results.checks())
     report(result, out / "importance", title=title)
-    show(result, out / "importance")
+    show_importances(result, out / "importance")
 
 
 @app.command(
@@ -116,7 +124,8 @@ def toys(
     from fastjag.analyses.dimuon.toys import write_search
 
     config = write_search(path, events, signal=signal, seed=seed)
-    console.print(f"{events:,} events in {path}; fastjag dimuon run {config}", soft_wrap=True)
+    finish(f"{events:,} events in {path}; fastjag dimuon run {config}", events=events, out=path,
+           configuration=config)  # fmt: skip
 
 
 add_config(app, "dimuon", "DimuonFile")

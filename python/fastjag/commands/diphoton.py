@@ -7,8 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fastjag.commands import App, DeviceOption, OutOption, ThreadsOption, add_config, console
-from fastjag.commands.importance import show
+from fastjag.commands import (
+    App,
+    DeviceOption,
+    OutOption,
+    ThreadsOption,
+    add_config,
+    finish,
+    tell,
+    warn,
+)
+from fastjag.commands.importance import show_importances
 
 #: What [selection] of a configuration knows; a test compares it with the presets.
 SELECTIONS = (
@@ -59,12 +68,12 @@ def run(
     one_of("until", until, STAGES)
     results = run_stages(
         _config(config, sample), out, [until], device=device, threads=threads,
-        processes=get_num_threads(threads), told=_tell,
+        processes=get_num_threads(threads), told=tell,
     )  # fmt: skip
     if until == "report":
         for warning in results.warnings():
-            console.print(warning, style="yellow", soft_wrap=True, highlight=False, markup=False)
-    console.print(f"results in {results.folder(until)}", soft_wrap=True)
+            warn(warning)
+    finish(f"results in {results.folder(until)}", out=results.folder(until))
 
 
 @app.command(epilog="Example: fastjag diphoton importance study.toml --out study --most 20")
@@ -86,10 +95,10 @@ def importance(
     from fastjag.analyses.diphoton.run import run as run_stages
     from fastjag.analyses.importance.report import report
 
-    results = run_stages(_config(config, sample), out, ["features"], threads=threads, told=_tell)
+    results = run_stages(_config(config, sample), out, ["features"], threads=threads, told=tell)
     result = importances(results, most=most, threads=threads)
     report(result, out / "importance")
-    show(result, out / "importance")
+    show_importances(result, out / "importance")
 
 
 def _config(path: Path | None, sample: bool) -> DiphotonConfig:
@@ -99,10 +108,6 @@ def _config(path: Path | None, sample: bool) -> DiphotonConfig:
     if (path is None) != sample:
         raise ValueError("name a configuration, or give --sample instead")
     return DiphotonConfig.read(path or SAMPLE)
-
-
-def _tell(what: str) -> None:
-    console.print(what, highlight=False)
 
 
 add_config(app, "diphoton", "DiphotonConfig")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from fastjag.commands import App, OutOption, add_config, console
+from fastjag.commands import App, OutOption, add_config, finish, show, tell, warn
 
 if TYPE_CHECKING:
     from fastjag.analyses.gammajet.results import GammaJetResults
@@ -29,10 +29,10 @@ def run(
     from fastjag.core.checks import one_of
 
     one_of("until", until, STAGES)
-    results = run_stages(GammaJetConfig.read(config), out, [until], told=_tell)
+    results = run_stages(GammaJetConfig.read(config), out, [until], told=tell)
     if until == "report":
         _print_responses(results)
-    console.print(f"results in {results.folder(until)}", soft_wrap=True)
+    finish(f"results in {results.folder(until)}", out=results.folder(until))
 
 
 @app.command(epilog="Example: fastjag gammajet demo --out demo/gammajet")
@@ -44,16 +44,12 @@ def demo(
     """Simulate data (response 0.97) and two overlapping samples (1.02), and measure both."""
     from fastjag.analyses.gammajet import toys
 
-    results = toys.demo(out, events=events, seed=seed, told=_tell)
+    results = toys.demo(out, events=events, seed=seed, told=tell)
     _print_responses(results)
-    console.print(f"results in {results.folder('report')}", soft_wrap=True)
+    finish(f"results in {results.folder('report')}", out=results.folder("report"))
 
 
 add_config(app, "gammajet", "GammaJetConfig")
-
-
-def _tell(text: str) -> None:
-    console.print(text, highlight=False)
 
 
 def _print_responses(results: GammaJetResults) -> None:
@@ -63,18 +59,23 @@ def _print_responses(results: GammaJetResults) -> None:
     table = Table(
         "sample", "|eta|", "estimator", "photon pt [GeV]", "at alpha = 0", title="Response"
     )
+    rows = []
     for name in ("data", "simulation"):
         for part in summary.get(name, []):
             bins = [b for b in part["bins"] if b["line"]["intercept"] is not None]
             if bins:
                 best = min(bins, key=lambda b: b["line"]["error"])
                 line = best["line"]
+                rows.append({"sample": name, "abs_eta": part["eta"],
+                             "estimator": part["estimator"], "photon_pt": [best["low"], best["high"]],
+                             "response": line["intercept"], "error": line["error"],
+                             "chi2": line["chi2"], "dof": line["dof"]})  # fmt: skip
                 table.add_row(
                     name, "{:g}-{:g}".format(*part["eta"]), part["estimator"],
                     f"{best['low']:g}-{best['high']:g}",
                     f"{line['intercept']:.4f} ± {line['error']:.4f} "
                     f"{fit_warning(line['chi2'], line['dof'])}".strip(),
                 )  # fmt: skip
-    console.print(table)
+    show(table, responses=rows)
     for warning in summary.get("warnings", []):
-        console.print(warning, style="yellow", soft_wrap=True, highlight=False, markup=False)
+        warn(warning)

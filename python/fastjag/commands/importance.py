@@ -9,7 +9,17 @@ import typer
 from rich.table import Table
 
 from fastjag.analyses.importance.config import ImportanceConfig
-from fastjag.commands import App, OutOption, ThreadsOption, add_config, console, option, remark
+from fastjag.commands import (
+    App,
+    OutOption,
+    ThreadsOption,
+    add_config,
+    finish,
+    option,
+    remark,
+    show,
+    tell,
+)
 
 if TYPE_CHECKING:
     from fastjag.analyses.importance import Importances
@@ -56,7 +66,7 @@ def run(
         trust_model=trust_model, output=output, methods=tuple(methods or ImportanceConfig.methods),
         correlated=correlated, epochs=epochs, repeats=repeats, seed=seed,
     )  # fmt: skip
-    show(stages.run(config, out, threads=threads), out)
+    show_importances(stages.run(config, out, threads=threads), out)
 
 
 @app.command(epilog="Example: fastjag importance demo --out demo")
@@ -68,25 +78,34 @@ def demo(
     """Toys of two classes that differ in a mean, a width and a product: which method sees what?"""
     from fastjag.analyses.importance import toys
 
-    show(toys.demo(out, events=events, seed=seed), out)
+    show_importances(toys.demo(out, events=events, seed=seed), out)
 
 
-def show(result: Importances, out: Path) -> None:
+def show_importances(result: Importances, out: Path) -> None:
+    """A table of the main methods, and where all of them are."""
     normalised, mean = result.normalised(), result.mean()
     shown = [name for name in _SHOWN if name in normalised]
     table = Table("feature", "mean of all", *shown, title="Importance, the largest being 1")
     for i in result.order():
         cells = (mean[i], *(normalised[name][i] for name in shown))
         table.add_row(result.names[i], *(f"{x:.2f}" for x in cells))
-    console.print(table)
+    features = [
+        {
+            "feature": result.names[i],
+            "mean": mean[i],
+            **{name: normalised[name][i] for name in shown},
+        }
+        for i in result.order()
+    ]
+    show(table, importances=features, performance=result.performance)
     pairs = {key: t for key, t in result.taylor.items() if len(key) == 2}
     for key in sorted(pairs, key=lambda k: -pairs[k])[:3]:
-        console.print(f"second order: {result.term(key)} {pairs[key]:.4g}", highlight=False)
+        tell(f"second order: {result.term(key)} {pairs[key]:.4g}")
     for model, area in result.performance.items():
-        console.print(f"area under the ROC curve, {model}: {area:.4f}", highlight=False)
+        tell(f"area under the ROC curve, {model}: {area:.4f}")
     for warning in result.warnings:
         remark("warning", warning)
-    console.print(f"results in {out}", soft_wrap=True)
+    finish(f"results in {out}", out=out)
 
 
 add_config(app, "importance", "ImportanceConfig")

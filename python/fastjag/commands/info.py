@@ -8,7 +8,7 @@ import numpy as np
 from rich.table import Table
 
 from fastjag import __version__, kernels
-from fastjag.commands import App, console
+from fastjag.commands import App, show, tell
 from fastjag.core import extras
 
 app = App()
@@ -20,16 +20,18 @@ def info() -> None:
     table = Table(show_header=False)
     table.add_row("fastjag", __version__)
     table.add_row("Python, NumPy", f"{sys.version.split()[0]}, {np.__version__}")
-    for name, value in kernels.build_info().items():
+    built, threads, cuda = kernels.build_info(), kernels.get_num_threads(), _cuda()
+    for name, value in built.items():
         table.add_row(name, str(value))
-    table.add_row("threads", str(kernels.get_num_threads()))
-    table.add_row("CUDA", _cuda())
+    table.add_row("threads", str(threads))
+    table.add_row("CUDA", cuda)
     absent = extras.incomplete_extras()
     for extra, modules in absent.items():
         table.add_row(f"extra {extra}", f"lacks {', '.join(modules)}")
-    console.print(table)
+    show(table, fastjag=__version__, python=sys.version.split()[0], numpy=np.__version__, kernels=built,
+         threads=threads, cuda=cuda, missing=absent)  # fmt: skip
     for extra in absent:
-        console.print(extras.how_to_install(extra), soft_wrap=True, highlight=False, markup=False)
+        tell(extras.how_to_install(extra))
 
 
 def _cuda() -> str:

@@ -25,10 +25,12 @@ from fastjag.commands import (
     StepOption,
     ThreadsOption,
     add_config,
-    console,
+    finish,
     option,
     remark,
+    show,
     step_of,
+    tell,
 )
 
 app = App(
@@ -48,7 +50,7 @@ def _show(title: str, counts: dict[str, int]) -> None:
     table.columns[1].justify = "right"
     for name, n in counts.items():
         table.add_row(name, f"{n:,}")
-    console.print(table)
+    show(table, counts=counts)
 
 
 @app.command(epilog="Example: fastjag jets toys jets.root --jets 20000 --seed 1")
@@ -66,7 +68,7 @@ def toys(
 
     write_jets(path, jets, seed=seed, format=format, compression=compression,
                parameters=JetToyParameters(pileup=pileup))  # fmt: skip
-    console.print(f"{jets:,} jets in {path}", soft_wrap=True)
+    finish(f"{jets:,} jets in {path}", jets=jets, out=path)
 
 
 @app.command(epilog="Example: fastjag jets ntuple pfnano.root jets.root --copies 10")
@@ -83,7 +85,7 @@ def ntuple(
     from fastjag.analyses.jets.ntuple import to_jetntuple
 
     to_jetntuple(files, path, copies=copies, seed=seed, compression=compression)
-    console.print(f"{path}", soft_wrap=True)
+    finish(f"{path}", out=path)
 
 
 @app.command(epilog="Example: fastjag jets shapes jets.root --out shapes --min-pt 50")
@@ -105,7 +107,7 @@ def shapes(
     result = run("shapes", files, out, JetsConfig(selection=selection), step=step_of(step),
                  skip_errors=skip_errors, threads=threads)  # fmt: skip
     _show("Jets", result.counts)
-    console.print(f"{result.seconds:.2f} s; results in {out}", soft_wrap=True)
+    finish(f"{result.seconds:.2f} s; results in {out}", seconds=result.seconds, out=out)
 
 
 @app.command(epilog="Example: fastjag jets tensors jets.root --out tensors --format hdf5")
@@ -134,10 +136,8 @@ def tensors(
     written = run("tensors", files, out, config, step=step_of(step), skip_errors=skip_errors)
     for skipped in written["skipped"]:
         remark("skipped", f"{skipped['file']}: {skipped['reason']}")
-    console.print(
-        f"{written['jets']:,} jets, {len(written['columns'])} columns; results in {out}",
-        soft_wrap=True,
-    )
+    finish(f"{written['jets']:,} jets, {len(written['columns'])} columns; results in {out}",
+           jets=written["jets"], columns=written["columns"], out=out)  # fmt: skip
 
 
 @app.command(epilog="Example: fastjag jets tracks pfnano.root --out tracks --min-track-pt 1")
@@ -163,7 +163,7 @@ def tracks(
     result = run("tracks", files, out, JetsConfig(tracks=selection), step=step_of(step),
                  skip_errors=skip_errors, threads=threads)  # fmt: skip
     _show("Tracks", result.counts)
-    console.print(f"{result.seconds:.2f} s; results in {out}", soft_wrap=True)
+    finish(f"{result.seconds:.2f} s; results in {out}", seconds=result.seconds, out=out)
 
 
 @app.command(epilog="Example: fastjag jets train tensors --target quark --out tagger")
@@ -189,9 +189,11 @@ def train(
     result = run("train", str(source), out, JetsConfig(train=config), device=device,
                  threads=threads)  # fmt: skip
     for name, tagger in result.models.items():
-        console.print(f"{name}: AUC {tagger['auc']:.4f} +- {tagger['auc_error']:.4f}, "
-                      f"mistag {tagger['mistag_at_50']:.3%} at 50 % efficiency", highlight=False)  # fmt: skip
-    console.print(f"results in {out}", soft_wrap=True)
+        tell(f"{name}: AUC {tagger['auc']:.4f} +- {tagger['auc_error']:.4f}, "
+             f"mistag {tagger['mistag_at_50']:.3%} at 50 % efficiency")  # fmt: skip
+    keys = ("auc", "auc_error", "mistag_at_50")
+    taggers = {name: {key: tagger[key] for key in keys} for name, tagger in result.models.items()}
+    finish(f"results in {out}", taggers=taggers, out=out)
 
 
 @app.command(epilog="Example: fastjag jets demo --out demo-jets")
@@ -203,7 +205,8 @@ def demo(
     """All of the above on toy jets, in less than a minute."""
     from fastjag.analyses.jets import toys
 
-    toys.demo(out, jets, seed, told=lambda text: console.print(text, soft_wrap=True))
+    toys.demo(out, jets, seed, told=tell)
+    finish(f"results in {out}", out=out)
 
 
 add_config(app, "jets", "JetsConfig")

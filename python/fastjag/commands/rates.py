@@ -15,10 +15,12 @@ from fastjag.commands import (
     OutOption,
     StepOption,
     add_config,
-    console,
+    finish,
     option,
     remark,
+    show,
     step_of,
+    tell,
 )
 
 if TYPE_CHECKING:
@@ -109,14 +111,17 @@ def _show(result: RatesResult, out: Path) -> None:
         cells = ("-" if c is None else str(c) for c in (r.run, r.sections, r.counts))
         pileup = "-" if r.pileup is None else f"{r.pileup:.4g}"
         table.add_row(r.trigger, *cells, with_error(r.rate, r.error), pileup)
-    console.print(table)
+    show(table, predictions=result.predictions, rates=[
+        {"trigger": r.trigger, "run": r.run, "sections": r.sections, "counts": r.counts,
+         "rate": r.rate, "error": r.error, "pileup": r.pileup} for r in result.rates
+    ])  # fmt: skip
     for trigger, predictions in result.predictions.items():
         for name, rate in predictions.items():
             at = f"{trigger} at pileup {result.target.pileup:g}"
-            console.print(f"{at} ({name}): {with_error(*rate)} Hz", highlight=False)
+            tell(f"{at} ({name}): {with_error(*rate)} Hz")
     for note in result.notes:
         remark("note", note)
-    console.print(f"results in {out}", soft_wrap=True)
+    finish(f"results in {out}", out=out)
 
 
 add_config(app, "rates", "RatesConfig")

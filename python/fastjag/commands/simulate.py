@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from fastjag.commands import App, OutOption, console
+from fastjag.commands import App, OutOption, finish, show
 
 app = App(help="Simulated samples: Pythia 8, fastjet and a fast detector.", no_args_is_help=True)
 
@@ -41,6 +41,6 @@ def diphoton(
             name, f"{sample['generated']:,}", f"{sample['written']:,}",
             f"{sample['cross_section_pb']:.4g}",
         )  # fmt: skip
-    console.print(table)
+    show(table, classes=record["classes"])
     lists = "std::vector" if record["std::vector"] else "counted arrays (std::vector needs PyROOT)"
-    console.print(f"lists are {lists}; files in {out}", soft_wrap=True, highlight=False)
+    finish(f"lists are {lists}; files in {out}", out=out)

@@ -15,8 +15,9 @@ from fastjag.commands import (
     SkipOption,
     StepOption,
     ThreadsOption,
-    console,
+    finish,
     remark,
+    show,
     show_skipped,
     step_of,
 )
@@ -76,20 +77,21 @@ def spectrum(
     table.columns[1].justify = "right"
     for name, n in result.cutflow.items():
         table.add_row(name, f"{n:,}")
-    console.print(table)
+    show(table, cutflow=result.cutflow)
     windows = Table("window", "GeV", "opposite sign", "same sign", title="Yields")
     for name, yields in result.windows.items():
         lo, hi = job.WINDOWS[name]
         windows.add_row(name, f"{lo}-{hi}", f"{yields['opposite']:,}", f"{yields['same']:,}")
-    console.print(windows)
+    show(windows, yields={name: dict(zip(("low", "high"), job.WINDOWS[name], strict=True)) | yields
+                          for name, yields in result.windows.items()})  # fmt: skip
     if result.fits:
         # Of all columns as many as 80 characters hold; the report has the background, too.
         shown = [i for i, name in enumerate(spectrum_fits.HEAD) if name != "background"]
         peaks = Table(*(spectrum_fits.HEAD[i] for i in shown), title="Peaks")
         for row in spectrum_fits.rows(result.fits):
             peaks.add_row(*(row[i] for i in shown))
-        console.print(peaks)
+        show(peaks, fits=spectrum_fits.summary(result.fits))
         for name, text in spectrum_fits.remarks(result.fits):
             remark(name, text)
     show_skipped(result.skipped)
-    console.print(f"{result.seconds:.2f} s; results in {out}", soft_wrap=True)
+    finish(f"{result.seconds:.2f} s; results in {out}", seconds=result.seconds, out=out)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fastjag.commands import App, console
+from fastjag.commands import App, finish
 
 app = App()
 
@@ -23,4 +23,4 @@ def toys(
     from fastjag import toys as generator
 
     generator.write(path, events, seed=seed, compression=compression)
-    console.print(f"{events:,} events in {path}", soft_wrap=True)
+    finish(f"{events:,} events in {path}", events=events, out=path)

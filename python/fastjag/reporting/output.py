@@ -238,6 +238,11 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def write_json(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
+    """A file of :func:`to_json`."""
+    write_text(path, to_json(content) + "\n")
+
+
+def to_json(content: Mapping[str, Any]) -> str:
     """JSON with NumPy numbers and arrays as plain ones, and no NaN that others cannot read."""
 
     def plain(value: Any) -> Any:
@@ -253,4 +258,4 @@ def write_json(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None
             return None
         return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
 
-    write_text(path, json.dumps(plain(content), indent=1, allow_nan=False) + "\n")
+    return json.dumps(plain(content), indent=1, allow_nan=False)

@@ -9,6 +9,13 @@ from contextlib import ExitStack, contextmanager
 
 _PATIENCE = 2.0  # seconds of silence before a late bar
 
+#: No bars but those that a caller asks for, as after --quiet.
+silent = False
+
+
+def _wanted() -> bool:
+    return sys.stderr.isatty() and not silent
+
 
 @contextmanager
 def progress_bar(
@@ -19,7 +26,7 @@ def progress_bar(
     ``show`` overrides the look at the terminal.
     """
     if show is None:
-        show = sys.stderr.isatty()
+        show = _wanted()
     if not show:
         yield lambda amount: None
         return
@@ -60,7 +67,7 @@ def late_progress_bar(
             long = time.monotonic() - start > _PATIENCE
             if bar is not None:
                 bar(amount)
-            elif show or (show is None and long and sys.stderr.isatty()):
+            elif show or (show is None and long and _wanted()):
                 bar = stack.enter_context(progress_bar(description, total, show=True))
                 bar(done)
 

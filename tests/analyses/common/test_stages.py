@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -180,3 +181,14 @@ def test_results_that_are_there_need_no_lock(tmp_path, monkeypatch):
     assert run(tmp_path, settings, ["b"], {}) == []
     with pytest.raises(PermissionError):
         run(tmp_path, {**settings, "b": 2}, ["b"], {})
+
+
+def test_a_stage_tells_when_it_is_done(tmp_path):
+    heard = []
+    steps = {"a": (tmp_path / "a").mkdir}
+    Stages(tmp_path, steps, lambda name: {}).run(["a"], heard.append)
+    assert heard[0] == "a: running"
+    assert re.fullmatch(r"a: done, \d+\.\d s", heard[1])
+    heard.clear()
+    Stages(tmp_path, steps, lambda name: {}).run(["a"], heard.append)
+    assert heard == ["a: is there"]

@@ -15,6 +15,7 @@ from fastjag.core.checks import needs
 from fastjag.core.settings import Key, Settings, is_settings, keys_of, make, optional, words
 
 _LARGEST = 2**20  # bytes of a configuration
+_LISTED = 5  # configurations beside one that is not there
 _PARTS = 100  # of a dotted key: tomllib takes time that grows with their square
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"|\'[^\']*\'')
 
@@ -25,13 +26,21 @@ def read_toml(
     """The content of a TOML file, or of YAML where ``endings`` have .yaml or .yml.
 
     Raises ValueError with the name of the file and the line or key where it is wrong: not TOML, not
-    UTF-8, nested too deeply, integers beyond 64 bits.
+    UTF-8, nested too deeply, integers beyond 64 bits. FileNotFoundError that names what is beside a
+    missing file; OSError for a file that cannot be read.
     """
     source = Path(path)
     if source.suffix not in endings:
         raise ValueError(f"{source}: a configuration must be a file of type {' or '.join(endings)}")
-    with open(source, "rb") as file:
-        raw = file.read(_LARGEST + 1)
+    try:
+        with open(source, "rb") as file:
+            raw = file.read(_LARGEST + 1)
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"{source}: no such configuration{_others(source, endings)}"
+        ) from None
+    except OSError as error:
+        raise OSError(f"{source}: the configuration cannot be read: {error.strerror}") from error
     if len(raw) > _LARGEST:
         raise ValueError(f"{source}: is larger than {_LARGEST:,} bytes: this is no configuration")
     try:
@@ -47,6 +56,15 @@ def read_toml(
     if not isinstance(content, Mapping):
         raise ValueError(f"{source}: must hold keys and values")  # noqa: TRY004
     return content
+
+
+def _others(source: Path, endings: tuple[str, ...]) -> str:
+    """What may be meant instead of a missing configuration."""
+    if not source.parent.is_dir():
+        return f", as there is no folder {source.parent}"
+    names = sorted(path.name for path in source.parent.iterdir() if path.suffix in endings)
+    more = ", ..." if len(names) > _LISTED else ""
+    return f"; its folder has {', '.join(names[:_LISTED])}{more}" if names else ""
 
 
 def _parsed(text: str, suffix: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -83,7 +84,7 @@ class Stages:
                 continue
             if told:
                 told(f"{stage}: running" + (f" ({reason})" if reason else ""))
-            folder = self.out / stage
+            start, folder = time.monotonic(), self.out / stage
             # What an older result left must not be taken for a part of the new one; folders below
             # are a stage's own, such as files that it need not read again.
             old = {name: _state(folder / name) for name in _read_marker(folder).files}
@@ -92,6 +93,8 @@ class Stages:
                 if Path(name).name == name and state and _state(folder / name) == state:
                     (folder / name).unlink()
             write_json(folder / _MARKER, _Marker(key, inputs, _digests(folder))._asdict())
+            if told:
+                told(f"{stage}: done, {time.monotonic() - start:.1f} s")
 
     def _missing(self, stage: str, key: str, inputs: str) -> str | None:
         """Why a stage has to run: "" if there is no result for these settings, None if it need not."""
