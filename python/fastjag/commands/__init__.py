@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import os
 import shlex
-from collections.abc import Callable
-from functools import wraps
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from functools import partial, wraps
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -27,6 +29,8 @@ from fastjag.commands.terminal import (
 )
 from fastjag.core import extras
 from fastjag.core.settings import keys_of, optional
+from fastjag.reporting.origin import Origin, made_by
+from fastjag.reporting.output import recorded_file
 
 __all__ = [
     "App", "DeviceOption", "FilesArgument", "OutOption", "SkipOption", "StepOption",
@@ -44,6 +48,10 @@ VerboseOption = Annotated[
     bool,
     typer.Option("--verbose", "-v", help="Settings, time, and where errors come from.", **_PANEL),
 ]
+ForceOption = Annotated[
+    bool,
+    typer.Option("--force", help="Replace results of other settings or commands.", **_PANEL),
+]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="One JSON object on stdout; text on stderr.", **_PANEL)
 ]
@@ -55,6 +63,10 @@ def _everywhere(
     """The options of every command, and of the root."""
 
 
+def _writing(force: ForceOption = False) -> None:
+    """The option of every command that writes to ``out`` or ``path``."""
+
+
 def options_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     """Parameters of a command by their names."""
     return dict(inspect.signature(function, eval_str=True).parameters)
@@ -63,6 +75,8 @@ def options_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
 def _complete(function: Callable[..., Any]) -> Callable[..., Any]:
     """A command with the options of every command, that checks what it needs before it begins."""
     own, more = options_of(function), options_of(_everywhere)
+    if writes := bool({"out", "path"} & set(own)):
+        more |= options_of(_writing)
 
     @wraps(function)
     def command(ctx: typer.Context, **given: Any) -> None:
@@ -72,11 +86,13 @@ def _complete(function: Callable[..., Any]) -> Callable[..., Any]:
             at = at.parent  # type: ignore[assignment]
         name = " ".join(reversed(names))
         flags = {key: given.pop(key) or at.params.get(key, False) for key in more}
-        settings = {key: plain(value) for key, value in given.items()}
-        said = " ".join(f"{key}={shlex.quote(str(value))}" for key, value in settings.items())
-        with speaking(**flags, about=f"{__version__}: {name} {said}"):
+        force = flags.pop("force", False)
+        origin = Origin(name, partial(_settings, given), __version__, force) if writes else None
+        said = " ".join(f"{key}={shlex.quote(str(value))}" for key, value in given.items())
+        with speaking(**flags, about=f"{__version__}: {name} {said}"), made_by(origin):
             extras.check(name)
-            function(**given)
+            with recorded_file(given["path"]) if "path" in own else nullcontext():
+                function(**given)
 
     context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
     parameters = {
@@ -86,6 +102,21 @@ def _complete(function: Callable[..., Any]) -> Callable[..., Any]:
     command.__signature__ = inspect.Signature([*parameters.values()])  # type: ignore[attr-defined]
     command.__annotations__ = {key: p.annotation for key, p in parameters.items()}
     return command
+
+
+def _settings(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What the results of a command depend on, wherever it is called from."""
+    settings: dict[str, Any] = {}
+    for key, value in given.items():
+        if key == "files":
+            settings[key] = [f if "://" in f else os.path.abspath(f) for f in value]
+        elif key not in ("out", "path", "threads", "workers"):  # which change no result
+            settings[key] = os.path.abspath(value) if isinstance(value, Path) else plain(value)
+    if isinstance(config := given.get("config"), Path):
+        from fastjag.analyses.common.config import read_toml
+
+        settings["configuration"] = plain(read_toml(config, (".toml", ".yaml", ".yml")))
+    return settings
 
 
 class App(typer.Typer):

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from fastjag.reporting.locks import is_partial, locked, partial_directory
+from fastjag.reporting.locks import is_partial, locked, partial_directory, remove_empty
+from fastjag.reporting.origin import RECORD, checked, checked_file, record_of, state_of
 
 _COMPLETE = ".complete-"
 _OBSOLETE = ".obsolete.json"
@@ -135,6 +136,19 @@ def _refusal(error: BaseException) -> WriteError | None:
     return None
 
 
+@contextmanager
+def recorded_file(path: str | os.PathLike[str]) -> Iterator[None]:
+    """For a command that writes one file in the block, and replaces it only if it may.
+
+    Raises FileExistsError before the block (:func:`fastjag.reporting.origin.checked_file`).
+    """
+    target = Path(path)
+    record = checked_file(target)
+    yield
+    if record:
+        write_json(record_of(target), record | state_of(target))
+
+
 # ---- the results of a job -----------------------------------------------------------------------
 
 
@@ -156,24 +170,57 @@ def results_directory(
     and the last, which takes milliseconds, leaves new and old files side by side until the next
     call for ``out`` moves the others (:func:`settle`).
 
+    The results of a command get its record, ``command.json`` (:mod:`fastjag.reporting.origin`).
+
     Raises OSError before any work where ``out`` cannot be written, BlockingIOError where another
-    process is at it, and WriteError, naming the file, where the disk is full.
+    process is at it, FileExistsError where a command would replace results of other settings, and WriteError, naming the file, where the disk is full.
     """
     if is_partial(Path(out)):  # of another one, whose results are complete with these
         yield Path(out)
         return
     with locked(out) as target:
         settle(target)
+        record = checked(target)
         try:
             with partial_directory(target) as partial:
                 yield partial
-                _stand(partial, target, set(replaces(target)) if replaces else set())
+                if record:
+                    write_json(partial / RECORD, record)
+                # Without one, that of earlier results would not be true of the new ones.
+                _stand(partial, target, {RECORD, *(replaces(target) if replaces else ())})
         except BaseException as error:
             if refused := _refusal(error):
                 name = refused.filename
                 path = target if name is None else target / Path(os.fsdecode(name)).name
                 raise WriteError(refused.errno, refused.strerror, str(path)) from error
             raise
+
+
+@contextmanager
+def whole_directory(out: str | os.PathLike[str]) -> Iterator[None]:
+    """For a command that fills a folder, and folders in it, by several steps: the record of it.
+
+    Raises FileExistsError as :func:`results_directory` does, for ``out`` and the folders in it, before
+    any step. The record comes before the first step, so that the same command can go on after an
+    interrupt; it goes again where an error left nothing else.
+    """
+    target = Path(out)
+    record = checked(target)
+    for inner in sorted(target.glob(f"*/{RECORD}")):
+        checked(inner.parent)
+    if not record:
+        yield
+        return
+    missing = [p for p in (target, *target.parents) if not p.exists()]
+    target.mkdir(parents=True, exist_ok=True)
+    write_json(target / RECORD, record)
+    try:
+        yield
+    except BaseException:
+        if [p.name for p in target.iterdir()] == [RECORD]:
+            (target / RECORD).unlink()
+            remove_empty(missing)
+        raise
 
 
 def _stand(partial: Path, target: Path, obsolete: set[str]) -> None:

@@ -84,7 +84,8 @@ def run_again(folder, text=TOML):
 
 def test_every_stage_leaves_its_results(done):
     folder, said = done
-    assert said == [f"{stage}: running" for stage in STAGES]
+    assert said[::2] == [f"{stage}: running" for stage in STAGES]
+    assert [line.split(", ")[0] for line in said[1::2]] == [f"{stage}: done" for stage in STAGES]
     out = folder / "out"
     results = json.loads((out / "report" / "results.json").read_text())
     assert {row["pairs"] for row in results["table"]} == {"OS", "SS"}
@@ -211,6 +212,7 @@ def test_damaged_results_are_made_again(done, tmp_path):
     said = []
     config, out = DimuonConfig.read(folder / "search.toml"), tmp_path / "copy" / "out"
     run(config, out, told=said.append)
+    assert said.pop(-3).startswith("classify: done, ")
     assert said[-4:] == [
         "check: is there",
         "classify: running (OS.parquet has changed)",
@@ -221,7 +223,7 @@ def test_damaged_results_are_made_again(done, tmp_path):
     (results / "SS.parquet").unlink()
     said.clear()
     run(config, out, ["classify"], told=said.append)
-    assert said[-1] == "classify: running (SS.parquet is missing)"
+    assert said[-2] == "classify: running (SS.parquet is missing)"
 
 
 def test_two_runs_agree(done, tmp_path):

@@ -72,7 +72,7 @@ class TestRun:
         (results.folder("train") / "comparison.json").write_text("{}")
         said.clear()
         run(results.config, results.out, ["train"], threads=1, progress=False, told=said.append)
-        assert said[-1] == "train: running (comparison.json has changed)"
+        assert said[-2] == "train: running (comparison.json has changed)"
 
     def test_settings_of_later_stages_do_not_matter_to_those_before(self, results):
         config, changed = (

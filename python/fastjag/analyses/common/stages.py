@@ -17,6 +17,7 @@ from fastjag.core.checks import one_of
 from fastjag.io.files import find_files
 from fastjag.io.remotes import remote_state
 from fastjag.reporting.locks import locked
+from fastjag.reporting.origin import RECORD, changes, forced, made_by, refusal
 from fastjag.reporting.output import settle, write_json
 
 _WHOLE = 1 << 26  # files up to 64 MiB are read as a whole
@@ -31,7 +32,9 @@ class Stages:
     ``steps`` maps a name to the function that fills ``out / name``; ``settings`` gives all of a
     configuration that the result of a stage depends on. ``stage.json`` keeps their hash, those of
     the files that the stage left, and one of the files that the stages it reads from had left: a
-    result is used again only for the same settings and inputs, and only if it is whole.
+    result is used again only for the same settings and inputs, and only if it is whole. Of input
+    files (:class:`Inputs`) the content counts, not the name. A command without ``--force`` does not
+    replace a result of other settings.
 
     A step writes by :func:`fastjag.reporting.output.results_directory`: an earlier result stays until the new
     one stands, and what the new one has not goes after that.
@@ -44,7 +47,11 @@ class Stages:
     reads: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def run(self, wanted: Iterable[str], told: Callable[[str], None] | None = None) -> None:
-        """Run these stages and those they need that have no result; ``told`` hears of each."""
+        """Run these stages and those they need that have no result; ``told`` hears of each.
+
+        Raises FileExistsError, before any of them runs, where a command would replace a result of
+        other settings (:mod:`fastjag.reporting.origin`).
+        """
         names = list(self.steps)
         sources = {n: self.reads.get(n, names[:i]) for i, n in enumerate(names)}
         todo = {one_of("stage", stage, names) for stage in wanted}
@@ -59,7 +66,27 @@ class Stages:
                     told(f"{stage}: is there")
             return
         with locked(self.out):
-            self._run(todo, sources, told)
+            for stage in names:
+                settle(self.out / stage)
+            if why := self._replaced([n for n in names if n in todo]):
+                if not forced():
+                    raise refusal(self.out, why)
+                # The results here are no longer those of the command that made the folder.
+                (self.out / RECORD).unlink(missing_ok=True)
+            with made_by(None):  # a stage has a record of its own
+                self._run(todo, sources, told)
+
+    def _replaced(self, stages: Sequence[str]) -> str:
+        """The result of other settings that would be replaced first; "" if there is none."""
+        for stage in stages:
+            marker = _read_marker(self.out / stage)
+            if marker.key in ("", self._key(stage)):
+                continue
+            if marker.settings is None:
+                return f"holds a result of {stage} without a record of its settings"
+            if changed := changes(marker.settings, self._named(stage)):
+                return f"holds a result of {stage} with other settings ({changed})"
+        return ""
 
     def _state_of(self, stage: str, sources: Sequence[str]) -> str | None:
         return self._missing(stage, self._key(stage), self._inputs(sources))
@@ -70,10 +97,7 @@ class Stages:
         sources: Mapping[str, Sequence[str]],
         told: Callable[[str], None] | None,
     ) -> None:
-        names = list(self.steps)
-        for stage in names:
-            settle(self.out / stage)
-        for stage in names:
+        for stage in self.steps:
             if stage not in todo:
                 continue
             key, inputs = self._key(stage), self._inputs(sources[stage])
@@ -92,7 +116,10 @@ class Stages:
             for name, state in old.items():
                 if Path(name).name == name and state and _state(folder / name) == state:
                     (folder / name).unlink()
-            write_json(folder / _MARKER, _Marker(key, inputs, _digests(folder))._asdict())
+            write_json(
+                folder / _MARKER,
+                _Marker(key, inputs, _digests(folder), self._named(stage))._asdict(),
+            )
             if told:
                 told(f"{stage}: done, {time.monotonic() - start:.1f} s")
 
@@ -118,8 +145,37 @@ class Stages:
 
     def _key(self, stage: str) -> str:
         settings = {"stage": stage, "fastjag": __version__, **self.settings(stage)}
-        text = json.dumps(settings, sort_keys=True, default=str)
+        text = json.dumps(settings, sort_keys=True, default=_digests_of)
         return blake2b(text.encode(), digest_size=16).hexdigest()
+
+    def _named(self, stage: str) -> dict[str, Any]:
+        """Settings as ``stage.json`` has them, for people and for comparison."""
+        content: dict[str, Any] = json.loads(json.dumps(self.settings(stage), default=_names_of))
+        return content
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Input files among settings: what is in them counts; their names say what was asked for."""
+
+    names: tuple[str, ...]
+    digests: list[str] | str
+
+    @staticmethod
+    def read(files: str | Iterable[str | os.PathLike[str]]) -> Inputs:
+        """Of files and patterns, or of one file that is no ROOT file."""
+        alone = isinstance(files, str)
+        paths = [files] if isinstance(files, str) else [os.fspath(f) for f in files]
+        names = (p if "://" in p else os.path.abspath(p) for p in paths)
+        return Inputs(tuple(names), file_digest(paths[0]) if alone else input_digests(paths))
+
+
+def _digests_of(value: Any) -> Any:
+    return value.digests if isinstance(value, Inputs) else str(value)
+
+
+def _names_of(value: Any) -> Any:
+    return value.names if isinstance(value, Inputs) else str(value)
 
 
 class _Marker(NamedTuple):
@@ -128,6 +184,7 @@ class _Marker(NamedTuple):
     key: str = ""  #: of settings
     inputs: str = ""  #: of the results that it was made from
     files: Mapping[str, str] = {}  #: name to digest
+    settings: Mapping[str, Any] | None = None  #: as they were; versions before 0.2 have none
 
 
 def _read_marker(folder: Path) -> _Marker:
@@ -137,7 +194,9 @@ def _read_marker(folder: Path) -> _Marker:
         texts = [marker.key, marker.inputs, *marker.files, *marker.files.values()]
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return _Marker()
-    return marker if all(isinstance(text, str) for text in texts) else _Marker()
+    if isinstance(marker.settings, dict | None) and all(isinstance(text, str) for text in texts):
+        return marker
+    return _Marker()
 
 
 def _state(path: Path) -> tuple[int, ...] | None:
@@ -177,7 +236,7 @@ def file_digest(path: str | os.PathLike[str]) -> str:
 
 
 def input_digests(files: Iterable[str | os.PathLike[str]]) -> list[str]:
-    """What is in input files and patterns, for ``settings``."""
+    """What is in input files and patterns."""
     return [input_digest(path) for path, _ in find_files([os.fspath(f) for f in files])]
 
 

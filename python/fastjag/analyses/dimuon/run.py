@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fastjag.analyses.common.stages import Stages, file_digest, input_digests
+from fastjag.analyses.common.stages import Inputs, Stages
 from fastjag.analyses.dimuon.check import check
 from fastjag.analyses.dimuon.classify import classify
 from fastjag.analyses.dimuon.config import DimuonConfig
@@ -75,7 +75,10 @@ def _depends_on(config: DimuonConfig, stage: str) -> dict[str, Any]:
         "report": {"name": settings["name"]},
     }  # fmt: skip
     golden = config.golden_json
-    depends = {"files": input_digests(config.files), "golden_json": golden and file_digest(golden)}
+    depends: dict[str, Any] = {
+        "files": Inputs.read(config.files),
+        "golden_json": golden and Inputs.read(golden),
+    }
     for name in (*READS[stage], stage):
         depends |= own.get(name, {})
     return depends

@@ -27,7 +27,7 @@ from fastjag.analyses.dimuon.run import STAGES, run
 from fastjag.analyses.dimuon.samples import samples
 from fastjag.analyses.dimuon.significance import significance
 from fastjag.core.checks import at_least
-from fastjag.reporting.output import write_json, write_text
+from fastjag.reporting.output import whole_directory, write_json, write_text
 from fastjag.statistics import Window
 
 _TRIGGER = "HLT_TrkMu15_DoubleTrkMu5NoFiltersNoVtx"
@@ -123,8 +123,9 @@ def demo(
     stages: Iterable[str] = STAGES, told: Callable[[str], None] | None = None,
 ) -> DimuonResults:  # fmt: skip
     """Toys as many as the published events, some of them Upsilons, and the search of them."""
-    config = write_search(Path(out) / "toys.root", n_events, signal=signal, seed=seed)
-    return run(DimuonConfig.read(config), out, stages, told=told)
+    with whole_directory(out):
+        config = write_search(Path(out) / "toys.root", n_events, signal=signal, seed=seed)
+        return run(DimuonConfig.read(config), out, stages, told=told)
 
 
 def toy_events(

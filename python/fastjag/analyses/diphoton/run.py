@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fastjag.analyses.common.stages import Stages, file_digest, input_digests
+from fastjag.analyses.common.stages import Inputs, Stages
 from fastjag.analyses.diphoton.config import DiphotonConfig
 from fastjag.analyses.diphoton.features import features
 from fastjag.analyses.diphoton.report import report
@@ -59,8 +59,8 @@ def run(
 def settings_of(config: DiphotonConfig, stage: str, device: str = "cpu") -> dict[str, Any]:
     """All that a stage and those before it depend on."""
     settings = config.recorded()
-    settings["files"] = {name: input_digests(f) for name, f in config.files.items()}
-    settings["samples"] = config.samples.table and file_digest(config.samples.table)
+    settings["files"] = {name: Inputs.read(f) for name, f in config.files.items()}
+    settings["samples"] = config.samples.table and Inputs.read(config.samples.table)
     for later, own in _FIRST_READ.items():
         if STAGES.index(stage) < STAGES.index(later):
             for key in own:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fastjag.analyses.common.stages import Stages, input_digests
+from fastjag.analyses.common.stages import Inputs, Stages
 from fastjag.analyses.gammajet.config import GammaJetConfig
 from fastjag.analyses.gammajet.report import report
 from fastjag.analyses.gammajet.response import response
@@ -47,5 +47,5 @@ def settings_of(config: GammaJetConfig, stage: str) -> dict[str, Any]:
     if stage == "select":
         settings = {k: settings[k] for k in ("samples", "selection")}
     for sample in settings["samples"]:
-        sample["files"] = input_digests(sample["files"])
+        sample["files"] = Inputs.read(sample["files"])
     return settings

@@ -17,7 +17,7 @@ from fastjag.analyses.gammajet.selection import MET_FILTERS, responses
 from fastjag.core.checks import at_least, one_of
 from fastjag.io import iterate, write_events
 from fastjag.jagged import Jagged
-from fastjag.reporting.output import write_text
+from fastjag.reporting.output import whole_directory, write_text
 
 Floats = NDArray[np.float64]
 _CHUNK = 100_000
@@ -198,7 +198,13 @@ def demo(
     told: Callable[[str], None] | None = None,
 ) -> GammaJetResults:  # fmt: skip
     """Write data (response 0.97), two overlapping samples (1.02) and their configuration; run it."""
-    folder = Path(out)
+    with whole_directory(out):
+        return _demo(Path(out), events, seed, told)
+
+
+def _demo(
+    folder: Path, events: int, seed: int, told: Callable[[str], None] | None
+) -> GammaJetResults:
     folder.mkdir(parents=True, exist_ok=True)
     write(folder / "data.root", events, response=0.97, seed=seed)
     for i, kind in enumerate(("gjets", "qcd")):

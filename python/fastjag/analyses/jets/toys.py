@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fastjag.analyses.jets.config import JetsConfig, JetSelection, TrainConfig
 from fastjag.analyses.jets.run import run
+from fastjag.reporting.output import whole_directory
 from fastjag.toys.jetfiles import write_jets
 from fastjag.toys.jets import JetToyParameters
 
@@ -16,6 +17,11 @@ TOYS = JetToyParameters(pileup=300.0)
 
 def demo(out: Path, n_jets: int, seed: int, told: Callable[[str], None]) -> None:
     """Toys in both formats, shapes, tracks, tensors, and taggers of quarks and b jets."""
+    with whole_directory(out):
+        _demo(out, n_jets, seed, told)
+
+
+def _demo(out: Path, n_jets: int, seed: int, told: Callable[[str], None]) -> None:
     out.mkdir(parents=True, exist_ok=True)
     rows, events = (
         write_jets(out / f"{format}.root", n_jets, seed=seed, format=format, compression="lz4",
