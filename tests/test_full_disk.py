@@ -152,7 +152,7 @@ def test_convert(tmp_path, toy, format, name, step):
 
 def test_convert_to_hdf5(tmp_path, toy):
     """In a process of its own: HDF5 would take this one with it. With earlier results and without."""
-    command = [sys.executable, "-m", "fastjag", "convert", str(toy), "--format", "hdf5"]
+    command = [sys.executable, "-m", "fastjag", "convert", str(toy), "--format", "hdf5", "--force"]
     convert(toy, tmp_path / "earlier", format="hdf5")
     before = {p.name: p.read_bytes() for p in (tmp_path / "earlier").iterdir()}
     for out, n_bytes in (("new", 60_000), ("earlier", 200_000)):
