@@ -62,11 +62,13 @@ class TestCommands:
         summary = json.loads((tmp_path / "s" / "spectrum.json").read_text())
         assert summary["cutflow"]["events read"] == 500
         assert summary["selection"]["muon_id"] == "tightId"
-        assert len(list((tmp_path / "s").iterdir())) == 5
+        assert len(list((tmp_path / "s").iterdir())) == 6  # with command.json
         code, out, err = run("convert", tmp_path / "t.root", "--out", tmp_path / "c", "--format",
                              "npz", "--columns", "Muon_p*", "--pad", "Muon=3:pt")  # fmt: skip
         assert (code, err) == (0, "")
-        assert sorted(p.name for p in (tmp_path / "c").iterdir()) == ["convert.json", "t-0000.npz"]
+        assert sorted(p.name for p in (tmp_path / "c").iterdir()) == [
+            "command.json", "convert.json", "t-0000.npz",
+        ]  # fmt: skip
 
     def test_skipped_files_are_named(self, run, toy, tmp_path):
         (tmp_path / "bad.root").write_text("text")
