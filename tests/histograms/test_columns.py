@@ -1,5 +1,6 @@
 """What fj.histogram takes as columns: tables and names, numbers for all entries, weights."""
 
+import awkward as ak
 import hist
 import numpy as np
 import pandas as pd
@@ -7,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 import fastjag as fj
+from fastjag import toys
 
 A = hist.axis
 REGULAR = A.Regular(4, 0, 40)
@@ -17,6 +19,7 @@ TABLES = {
     "Jagged": MUONS,
     "pandas": pd.DataFrame(TABLE),
     "arrow": pa.table(TABLE),
+    "awkward records": ak.zip(TABLE),
     "polars-like": type("Frame", (dict,), {"columns": ["pt", "eta"]})(TABLE),
 }
 
@@ -55,6 +58,32 @@ class TestTables:
             assert h.values().tolist() == [0, 1, 0, 1]
         h = fj.histogram((MUONS[["pt"]], MUONS[["eta"]]), ([0, 20, 50], [-2, 0, 2]))
         assert names(h) == [("pt", "pt"), ("eta", "eta")]
+
+    def test_a_batch(self, tmp_path):
+        toys.write(tmp_path / "events.root", 200, seed=1)
+        names_read = ["Muon_pt", "Muon_eta", "MET_pt"]
+        (batch,) = fj.iterate(tmp_path / "events.root", names_read)
+        muons, pt = batch.Muon, (10, 0, 100)
+        h = fj.histogram(batch, {"Muon_pt": pt, "Muon_eta": (4, -3, 3)})
+        assert names(h) == [("Muon_pt", "Muon_pt"), ("Muon_eta", "Muon_eta")]
+        plain = fj.histogram((muons["pt"], muons["eta"]), (pt, (4, -3, 3)))
+        np.testing.assert_array_equal(h.view(flow=True), plain.view(flow=True))
+        assert fj.histogram(batch, {"MET_pt": pt}).sum(flow=True) == 200
+        assert names(fj.histogram(batch["Muon_pt"], pt)) == [("pt", "pt")]
+        with pytest.raises(KeyError, match="'Muon_ptt' was read: did you mean 'Muon_pt'"):
+            fj.histogram(batch, {"Muon_ptt": pt})
+        with pytest.raises(
+            ValueError, match=r"must have one column, got .*: pick one by \[\['pt'\]\]"
+        ):
+            fj.histogram(batch, {"Muon": pt})
+
+    def test_columns_named_like_attributes(self):
+        odd = ["columns", "column_names", "fields", "name", "traits", "ndim"]
+        table = fj.Jagged([0, 2], {name: [1.0, 2.0] for name in odd})
+        for name in odd:
+            assert names(fj.histogram(table, {name: REGULAR})) == [(name, name)]
+            assert fj.histogram(table[[name]], REGULAR).sum() == 2
+            assert fj.histogram((table[[name]], [1.0, 2.0]), (REGULAR, REGULAR)).sum() == 2
 
     def test_pairs(self):
         particles = fj.Jagged.from_counts(

@@ -51,10 +51,12 @@ def match(values: Any, axes: Any) -> Columns:
     else:
         names = keys or _columns_for(given, table)
         for name in names:
-            if name not in table:
+            if name not in table and not hasattr(
+                values, "fields"
+            ):  # those have errors of their own
                 known = [str(column) for column in table]
                 raise KeyError(f"no column {name!r} for an axis: {near_misses(str(name), known)}")
-        columns = tuple(values[name] for name in names)
+        columns = tuple(_column_and_name(values[name])[0] for name in names)
         called = [f"column {name!r}" for name in names]
     if len(given) != len(columns):
         raise ValueError(f"{len(columns)} columns need as many axes, got {len(given)}")
@@ -76,16 +78,21 @@ def _is_several(values: Any) -> bool:
 
 
 def is_scalar(value: Any) -> bool:
-    return isinstance(value, (Real, str, bytes)) or getattr(value, "ndim", None) == 0
+    ndim = getattr(value, "ndim", None)  # of a Jagged it may be a column
+    return isinstance(value, (Real, str, bytes)) or (isinstance(ndim, int) and ndim == 0)
 
 
 def _names_of_table(values: Any) -> list[Any] | None:
-    """Names of the columns of a dict, Dimuons, Jagged or data frame; None for what is no table."""
+    """Names of the columns of a dict, Dimuons, Jagged, batch, data frame or records; else None."""
     if isinstance(values, Mapping):
         return list(values)
-    names = getattr(values, "column_names", None)  # of Arrow
-    names = getattr(values, "columns", None) if names is None else names
-    return None if names is None or callable(names) else list(names)
+    if isinstance(values, (np.ndarray, list, tuple)):
+        return None
+    for attribute in ("column_names", "columns", "fields"):  # of Arrow, of Jagged and frames, ...
+        names = getattr(values, attribute, None)
+        if names is not None and not isinstance(names, np.ndarray) and not callable(names):
+            return list(names) or None
+    return None
 
 
 def _columns_for(axes: Sequence[Any], table: list[Any]) -> list[Any]:
@@ -106,7 +113,10 @@ def _column_and_name(value: Any) -> tuple[Any, Any]:
     table = _names_of_table(value)
     if table is not None:
         if len(table) != 1:
-            raise ValueError(f"a table among columns must have one column, got {table}")
+            raise ValueError(
+                f"a table among columns must have one column, got {table}: pick one by "
+                f"[[{table[0]!r}]]"
+            )
         return value[table[0]], table[0]
     name = getattr(value, "name", None)
     return value, name if isinstance(name, str) and name else None

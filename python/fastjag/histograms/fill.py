@@ -37,9 +37,9 @@ def histogram(
     ----------
     values
         One column; a tuple of columns of equal length, one of each axis, where a number or a text
-        stands for every entry; or a table of columns: a dict, :class:`Dimuons`, :class:`Jagged` or
-        data frame. Columns on a GPU are counted there; the histogram is the host's. Axes that
-        boost-histogram fills need columns on the CPU.
+        stands for every entry; or a table of columns: a dict, :class:`Dimuons`, :class:`Jagged`,
+        batch, data frame or awkward records. Columns on a GPU are counted there; the histogram is the
+        host's. Axes that boost-histogram fills need columns on the CPU.
     axes
         One axis, or a tuple of one for each column: any axis of hist or boost-histogram, a tuple
         (n_bins, low, high), or an array or list of bin edges in increasing order. A dict of axes
