@@ -3,6 +3,8 @@
 import awkward as ak
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 
 import fastjag as fj
@@ -144,6 +146,12 @@ class TestInOtherLibraries:
         assert table.column_names == ["Muon_pt", "Muon_", "run", "v"]
         assert table["Muon_pt"].to_pylist() == [[41.5, 18.2], [], [33.0]]
         assert table["v"].to_pylist() == [[0, 1], [2, 3], [4, 5]]
+
+    def test_tables_of_other_libraries(self, whole):
+        assert pa.table(whole).equals(whole.to_arrow())
+        frame = pl.DataFrame(whole)
+        assert frame["MET_pt"].to_list() == whole["MET_pt"].tolist()
+        assert frame["Muon_pt"][7].to_list() == whole.Muon[7].pt.tolist()
 
     def test_pandas(self, whole):
         frame = small(v=np.arange(6).reshape(3, 2)).to_pandas()

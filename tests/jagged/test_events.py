@@ -45,6 +45,8 @@ class TestEvents:
         assert repr(event) == "<Event of 2 particles: pt [41.5, 18.2]  n [1, 2]>"
         for other in (copy.deepcopy(event), pickle.loads(pickle.dumps(event))):
             assert fj.equal(other, event)
+        assert event == event  # noqa: PLR0124 (of arrays no single bool)
+        assert event != made().to(device)[0]
         with pytest.raises(KeyError, match="no column 'Pt': did you mean 'pt'"):
             event["Pt"]
 

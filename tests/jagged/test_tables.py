@@ -45,6 +45,16 @@ class TestAwkward:
         assert ak.to_list(made())[2] == [{"pt": 33.0, "eta": 2.1}]
         assert ak.flatten(made()).pt.to_list() == [41.5, 18.2, 33.0]
 
+    def test_events(self):
+        """They are dicts of columns, for awkward and pandas, too, never lists of names."""
+        assert ak.Array(made()[0]).to_list() == [
+            {"pt": 41.5, "eta": 0.1},
+            {"pt": 18.2, "eta": -1.2},
+        ]
+        assert ak.Array([made()]).to_list()[0][0] == {"pt": [41.5, 18.2], "eta": [0.1, -1.2]}
+        assert pd.DataFrame(made()[0])["pt"].tolist() == [41.5, 18.2]
+        assert len(pd.DataFrame(made()[1])) == 0
+
     def test_pairs(self):
         for array in (pairs().to_awkward(), ak.Array(pairs())):
             assert len(array) == len(pairs()) == 3

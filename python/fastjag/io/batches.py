@@ -124,7 +124,7 @@ class Batch(NotAnArray):
         return [*self.fields, *(self.branch(n, c) for n, j in groups for c in j.columns)]
 
     def __dir__(self) -> list[str]:
-        return [*object.__dir__(self), *self.fields]
+        return [*object.__dir__(self), *map(str, self.fields)]
 
     def _ipython_key_completions_(self) -> list[str]:
         return list(dict.fromkeys(self._known()))
@@ -209,6 +209,10 @@ class Batch(NotAnArray):
             for name, particles in self.collections.items()
             for column in particles.columns
         }
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        """What ``pyarrow.table(batch)`` and ``polars.DataFrame(batch)`` read."""
+        return self.to_arrow().__arrow_c_stream__(requested_schema)
 
     def __awkward_function__(self, function: Any, _: Any, args: Any, kwargs: Any) -> Any:
         return interchange.call_awkward(function, args, kwargs)

@@ -10,8 +10,11 @@ from fastjag.core.habits import OF_JAGGED, NotAnArray, no_attribute
 class ParticleColumns(NotAnArray):
     """Columns of equal length, by name and, where no method or property has it, by attribute."""
 
-    __slots__ = ("_columns",)
-    _columns: dict[str, Array]
+    __slots__ = ()
+
+    @property
+    def _columns(self) -> dict[str, Array]:
+        raise NotImplementedError
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -41,7 +44,7 @@ class ParticleColumns(NotAnArray):
         raise no_attribute(owner, "column", name, self._columns, OF_JAGGED)
 
     def __dir__(self) -> list[str]:
-        return [*object.__dir__(self), *self._columns]
+        return [*object.__dir__(self), *map(str, self._columns)]
 
     def _ipython_key_completions_(self) -> list[str]:
         return list(self._columns)

@@ -53,7 +53,8 @@ class Jagged(Conversions):
     array([1, 0, 1])
     """
 
-    __slots__ = ("_offsets",)
+    __slots__ = ("_columns", "_offsets")
+    _columns: dict[str, Array]
 
     def __init__(self, offsets: ArrayLike, columns: Mapping[str, ArrayLike]) -> None:
         if not isinstance(columns, Mapping):
