@@ -29,12 +29,12 @@ EVENTS, BELOW = 3000, 3000
 POLYNOMIAL = (0.5, 0.3, 0.2)  # parts of the Bernstein polynomials of degree 2
 CASES = [
     (shape, background, way)
-    for shape in TRUE
     for background, way in (
-        ("exponential", "unbinned"),
         ("exponential", "binned"),
         ("polynomial", "binned"),
+        ("exponential", "unbinned"),
     )
+    for shape in TRUE
 ]
 
 

@@ -334,9 +334,10 @@ def _problems(
             found.append(f"! {name} {value:.4g} is at its limit ({low:.4g} to {high:.4g})")
     shapes, _, _, _ = model.split(values)
     parts = model.peak_bins(data.edges, shapes)
+    variances = _expected(model, data.edges, values) * _scale(data.counts, data.variances)
     for name, part in zip(model.yields, parts, strict=True):
         i = names.index(name)
-        if free[i] and errors[i] < 0.8 * least_error(part, data.variances):
+        if free[i] and errors[i] < 0.8 * least_error(part, variances):
             found.append(f"! the error of {name}, {errors[i]:.3g}, is smaller than it can be")
     return found
 
