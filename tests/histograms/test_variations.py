@@ -118,10 +118,9 @@ def test_on_a_gpu(gpu, few):
         )  # fmt: skip
         expected = fj.histogram(columns(axes), axes, weights=W, variations=NAMES)
         np.testing.assert_array_equal(found.view(flow=True), expected.view(flow=True))
-    with pytest.raises(ValueError, match="weights is on GPU 0"):
-        fj.histogram(
-            columns(AXES["three"]), AXES["three"], weights=gpu.asarray(W), variations=NAMES
-        )
+    for weights in (gpu.asarray(W), list(gpu.asarray(W)), [W[0], gpu.asarray(W[1]), W[2]]):
+        with pytest.raises(ValueError, match="weights is on GPU 0"):
+            fj.histogram(columns(AXES["three"]), AXES["three"], weights=weights, variations=NAMES)
 
 
 @pytest.mark.parametrize(

@@ -127,13 +127,14 @@ def histogram(
     entries = numbers(columns) if by_kernel else boost.as_entries(columns, binning)
     like = next(entry for entry in entries if not isinstance(entry, str))
     sets = None
-    if not by_kernel:
-        get_num_threads(threads)  # an error for what the kernel refuses, too
-        boost.refuse_gpu(weights, "weights", binning)
     if names is not None:
         _, sets = weight_sets(weights, len(like), "values")
     elif weights is not None:
         sets = [as_weights(weights, len(like), like)]
+    if not by_kernel:
+        get_num_threads(threads)  # an error for what the kernel refuses, too
+        for row in sets or ():
+            boost.refuse_gpu(row, "weights", binning)
 
     storages = [hist.storage.Double, hist.storage.Int64] if sets is None else [hist.storage.Weight]
     every = binning
