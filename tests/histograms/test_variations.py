@@ -97,6 +97,24 @@ def test_batches(kind):
         assert filled.metadata == whole.metadata
 
 
+@pytest.mark.usefixtures("few")
+@pytest.mark.parametrize("kind", AXES)
+def test_an_axis_of_the_user_that_grows(kind):
+    axes = AXES[kind]
+    grows = A.StrCategory(["μR down", "old"], growth=True, name="systematic")
+    mine = hist.Hist(grows, *axes, storage=hist.storage.Weight())
+    values = columns(axes)
+    fj.histogram(values, weights=W[:2], variations=NAMES[:2], out=mine)
+    fj.histogram(values, axes, weights=W[::-1], variations=NAMES[::-1], out=mine)
+    assert list(mine.axes["systematic"]) == ["μR down", "old", *NAMES[:2]]
+    for name, times in zip(["old", *NAMES], (0, 2, 2, 1), strict=True):
+        w = W[NAMES.index(name)] if times else W[0]
+        expected = fj.histogram(values, axes, weights=w).view(flow=True)
+        found = mine.view(flow=True)[list(mine.axes["systematic"]).index(name)]
+        np.testing.assert_array_equal(found["value"], times * expected["value"])
+        np.testing.assert_array_equal(found["variance"], times * expected["variance"])
+
+
 def test_names_of_columns_stay():
     h = fj.histogram({"mass": X}, (4, 0, 4), weights=W, variations=tuple(NAMES))
     assert [axis.name for axis in h.axes] == ["variation", "mass"]

@@ -14,7 +14,7 @@ from fastjag.histograms import boost
 from fastjag.histograms import variations as varied
 from fastjag.histograms.axes import as_axis, name_axes
 from fastjag.histograms.columns import as_weights, match, numbers, weight_sets
-from fastjag.histograms.out import as_hist, check_out
+from fastjag.histograms.out import check_out
 from fastjag.kernels.threads import get_num_threads
 
 
@@ -58,7 +58,8 @@ def histogram(
         weights. Both words mean the same; one of them is given.
     variations
         Names of variations, with ``weights`` of shape (n_variations, n): an array or a list of rows.
-        The result has a StrCategory axis "variation" of these names in front.
+        The result has a StrCategory axis "variation" of these names in front. That of ``out`` may
+        have another name, and where it grows, other variations.
     out
         A histogram to fill on top, for loops over batches: one that this function returned, or any
         ``hist.Hist`` with the same axes and storage (without weights ``Double`` or ``Int64``, with
@@ -108,6 +109,8 @@ def histogram(
     if weights is not None and weight is not None:
         raise TypeError("weights and weight mean the same: give one of them, not both")
     weights = weight if weights is None else weights
+    if out is not None and not isinstance(out, hist.Hist):
+        raise TypeError(f"out must be a hist.Hist, got {type(out).__name__}")
     names = None
     if variations is not None:
         if weights is None:
@@ -116,7 +119,7 @@ def histogram(
     if axes is None:
         if out is None:
             raise TypeError("axes must be given, unless out has them")
-        axes = tuple(as_hist(hist, out).axes)[names is not None :]
+        axes = tuple(out.axes)[names is not None :]
     columns = match(values, axes)
     both = [as_axis(hist, axis) for axis in columns.axes]
     edges = [e for _, e in both if e is not None]
@@ -139,9 +142,9 @@ def histogram(
     storages = [hist.storage.Double, hist.storage.Int64] if sets is None else [hist.storage.Weight]
     every = binning
     if names is not None:
-        every = [hist.axis.StrCategory(names, name=varied.AXIS), *binning]
+        every = [varied.axis_of(hist, names, out), *binning]
     if out is not None:
-        check_out(as_hist(hist, out), every, storages)
+        check_out(out, every, storages)
     if not by_kernel:
         boost.check_size(binning if out is None else out.axes[-len(binning) :], entries, columns)
     result = nan_hist.Hist(*every, storage=storages[0]()) if out is None else out
@@ -157,13 +160,14 @@ def histogram(
     else:
         assert sets is not None
         sums, variances = varied.sums(entries, edges, sets, threads)
-    view = result.view(flow=True)[slice(None) if names is None else slice(len(names))]
     inner = (..., *(slice(0, len(e) + 1) for e in edges))  # every slot but the NaN one
+    rows: Any = ... if names is None else varied.rows_of(result, names)
+    view = result.view(flow=True)
     if variances is None:
         view += sums[inner]
     else:
-        view["value"] += sums[inner]
-        view["variance"] += variances[inner]
+        view["value"][rows] += sums[inner]
+        view["variance"][rows] += variances[inner]
     nan_hist.count_nan(result, _nan(sums, len(edges)))
     return result
 

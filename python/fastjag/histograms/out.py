@@ -1,4 +1,4 @@
-"""The histogram that is filled: a new one, or the caller's if it can take the fill."""
+"""The caller's histogram, if it can take a fill."""
 
 from __future__ import annotations
 
@@ -6,13 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastjag.histograms.axes import same_bins
-
-
-def as_hist(hist: Any, out: Any) -> Any:
-    """``out``, whose axes stand for those that were not given."""
-    if not isinstance(out, hist.Hist):
-        raise TypeError(f"out must be a hist.Hist, got {type(out).__name__}")
-    return out
 
 
 def check_out(out: Any, axes: Sequence[Any], storages: Sequence[Any]) -> Any:

@@ -38,6 +38,26 @@ def as_names(variations: Any, weights: Any) -> list[str]:
     return [str(name) for name in names]
 
 
+def axis_of(hist: Any, names: Sequence[str], out: Any) -> Any:
+    """The axis of these variations; one that grows, where that of ``out`` does."""
+    own = out.axes[0] if out is not None and out.axes else None
+    if isinstance(own, hist.axis.StrCategory) and own.traits.growth:
+        return hist.axis.StrCategory(list(own), growth=True, name=AXIS)
+    return hist.axis.StrCategory(names, name=AXIS)
+
+
+def rows_of(result: Any, names: Sequence[str]) -> list[int]:
+    """Where the variations stand on the first axis of a histogram, which grows if it can."""
+    if not result.axes[0].traits.growth:
+        return list(range(len(names)))
+    known = set(result.axes[0])
+    for name in names:
+        if name not in known:  # nothing, beyond all bins
+            result.fill(name, *[np.array([np.nan])] * (result.ndim - 1), weight=np.zeros(1))
+    at = {name: i for i, name in enumerate(result.axes[0])}
+    return [at[name] for name in names]
+
+
 def sums(
     columns: Sequence[Array], edges: Sequence[NDArray[np.float64]], rows: Sequence[Array],
     threads: int | None,
