@@ -57,6 +57,8 @@ WORK = [
     ("muons.columns[:2]", ("pt", "eta")),
     ("ak.fields(muons)[:2]", ["pt", "eta"]),
     # events
+    ("muons[muons.counts.argmax()].pt.max()", 12.0),
+    ("muons[np.array(2)].pt.tolist()", [33.0]),
     ("muons[0].pt.tolist()", [41.5, 18.2]),
     ("muons[-1]['pt'].tolist()", [12.0, 9.0, 4.0]),
     ("[event.pt.tolist() for event in muons]", EVENTS),
@@ -101,6 +103,7 @@ WORK = [
     ("pairs.to_arrow().num_rows", 4),
     ("pairs.to_jagged().counts.tolist()", [1, 0, 0, 3]),
     # other libraries
+    ("fj.nearest(muons, cartesian)[0].tolist()", [0, 1, 2, 3, 4, 5]),
     ("pa.array(muons)[2].as_py()[0]['pt']", 33.0),
     ("muons.to_pandas().loc[3, 1]['pt']", 9.0),
     ('(muons.to_torch("pt") * muons.to_torch("eta")).shape[0]', 4),
@@ -158,6 +161,10 @@ NAME_THE_WAY = [
     ("fj.dimuon(muons[['pt', 'phi']], 'any')", KeyError, "no column 'eta': .*needed are pt"),
     ("fj.dimuon(muons[['pt', 'eta', 'phi']])", KeyError, "charge='any' needs none"),
     ("fj.dimuon(muons[['pt', 'eta', 'phi']], 'any')", KeyError, "fields without 'charge' need none"),
+    ("fj.dimuon(batch)", TypeError, "a batch has collections, such as batch.Muon"),
+    ("fj.dimuon(pairs)", TypeError, r"\.to_jagged\(\) makes one of pairs"),
+    ("fj.Jagged(array)", TypeError, "from_awkward"),
+    ("np.shape(muons)", TypeError, r"len\(muons\) is the number of events"),
     ("fj.num(muons)", AttributeError, "muons.counts"),
     ("fj.combinations(muons, 2)", AttributeError, 'pairs="all"'),
     ("fj.open('a.root')", AttributeError, "fj.iterate"),

@@ -19,7 +19,7 @@ from fastjag.core.arrays import (
     check_length,
     read_only,
 )
-from fastjag.core.checks import near_misses
+from fastjag.core.checks import is_integer, near_misses
 from fastjag.core.devices import to_device_of, to_host
 from fastjag.core.display import ROWS, html_table
 from fastjag.core.habits import OF_DIMUONS, no_attribute
@@ -76,7 +76,7 @@ class Dimuons(dict[str, Array]):
             return Dimuons(
                 offsets, {n: values[key] for n, values in self.items()}, self.n_particles
             )
-        if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
+        if is_integer(key):
             raise TypeError(
                 f"pairs are picked by a name, a mask of bools or a slice: pairs[{key}:{int(key) + 1}], or "
                 f'pairs["mass"][{key}]'

@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastjag import kernels
 from fastjag.core.arrays import Array, Offsets, as_float
-from fastjag.jagged import Jagged, as_jagged
+from fastjag.jagged import Jagged
+from fastjag.jagged.momenta import with_angles
 
 Side = tuple[Offsets, Array, Array]  # offsets, eta, phi
 
@@ -23,7 +24,8 @@ def nearest(
     ----------
     left, right
         :class:`Jagged` or awkward arrays of records with columns ``eta`` and ``phi`` [rad], of
-        the same events. phi may lie outside [-pi, pi].
+        the same events, or in the other coordinates that :func:`dimuon` takes. phi may lie outside
+        [-pi, pi].
 
     Returns
     -------
@@ -100,7 +102,7 @@ def delta_phi(a: Array, b: Array) -> Array:
 
 
 def _sides(left: Any, right: Any) -> tuple[Side, Side]:
-    jagged = [as_jagged(particles, ["eta", "phi"]) for particles in (left, right)]
+    jagged = [with_angles(particles) for particles in (left, right)]
     columns = [[as_float(side[name], name) for name in ("eta", "phi")] for side in jagged]
     dtype = np.result_type(*(column.dtype for side in columns for column in side))
     first, second = (

@@ -1,5 +1,8 @@
 """A batch by names, some of its events, and in other libraries."""
 
+import copy
+import pickle
+
 import awkward as ak
 import numpy as np
 import pandas as pd
@@ -10,6 +13,7 @@ import pytest
 import fastjag as fj
 from fastjag import toys
 from fastjag.io.batches import Source
+from fastjag.selection.bubbling import Selected
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +81,34 @@ class TestNames:
         assert batch.fields == ("Muon", "run", "fields", "to_arrow")
         assert batch["to_arrow"].tolist() == [4, 5, 6]
         assert callable(batch.to_arrow)
+
+
+class TestPickles:
+    def test_there_and_back(self, whole):
+        for batch in (whole, whole[::7]):
+            for other in (
+                copy.copy(batch),
+                copy.deepcopy(batch),
+                pickle.loads(pickle.dumps(batch)),
+            ):
+                assert fj.equal(other, batch)
+                assert other.entries.tolist() == batch.entries.tolist()
+
+    def test_of_earlier_versions(self):
+        batch = small()
+        state = {name: batch.__dict__[name] for name in ("collections", "flat", "source", "_names")}
+        old = object.__new__(fj.Batch)
+        old.__setstate__(dict(state))
+        assert len(old) == 3
+        assert old.entries.tolist() == [50, 51, 52]
+        chosen = object.__new__(Selected)
+        chosen.__setstate__({**state, "entries": np.array([3, 5, 9])})
+        assert chosen.entries.tolist() == [3, 5, 9]
+        assert len(chosen) == 3
+
+    def test_without_anything(self):
+        assert not hasattr(object.__new__(fj.Batch), "flat")
+        assert not hasattr(object.__new__(fj.Batch), "Muon")
 
 
 class TestSomeEvents:

@@ -50,6 +50,13 @@ class TestEvents:
         with pytest.raises(KeyError, match="no column 'Pt': did you mean 'pt'"):
             event["Pt"]
 
+    def test_numbers_of_the_device(self, device):
+        jagged = made().to(device)
+        longest = jagged.counts.argmax()
+        assert len(jagged[longest]) == 2
+        with pytest.raises(ValueError, match="must have one dimension"):
+            jagged[longest > 0]
+
     def test_is_a_view(self, device):
         jagged = made().to(device)
         assert np.shares_memory(jagged[0].pt, jagged["pt"])

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from numbers import Real
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +33,13 @@ def one_of(argument: str, value: object, accepted: Sequence[str]) -> str:
         listed = " or ".join(repr(a) for a in accepted)
         raise ValueError(f"{argument} must be {listed}, got {value!r}")
     return str(value)
+
+
+def is_integer(value: Any) -> bool:
+    """Whether it is a number such as an index, or an array of one without dimensions."""
+    if isinstance(value, (int, np.integer)):
+        return not isinstance(value, bool)
+    return getattr(value, "shape", None) == () and value.dtype.kind in "iu"
 
 
 def at_least(argument: str, value: object, least: int) -> int:

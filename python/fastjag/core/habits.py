@@ -92,6 +92,7 @@ OF_FASTJAG = {
     "combinations": 'fj.dimuon(muons, "any", pairs="all") makes all pairs',
     "concat": "fj.concatenate([first, second])",
     "count": "muons.counts",
+    "concatenate": "fj.concatenate joins them",
     "dataset": "fj.iterate(files, columns)",
     "firsts": 'muons.aggregate("pt", ["leading-1"]), muons.pad(1)',
     "flatten": 'columns are flat: muons["pt"]',
@@ -159,9 +160,6 @@ class NotAnArray:
         self._refuse()
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> NoReturn:
-        way = OF_FASTJAG.get(function.__name__) or self._how()
-        if function.__name__ == "concatenate":
-            way = "fj.concatenate joins them"
-        raise TypeError(
-            f"numpy.{function.__name__} takes arrays, and a {type(self).__name__} is none: {way}"
-        )
+        name = function.__name__
+        way = OF_FASTJAG.get(name) or OF_JAGGED.get(name) or self._how()
+        raise TypeError(f"numpy.{name} takes arrays, and a {type(self).__name__} is none: {way}")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastjag.core.arrays import Array, as_event_indices
-from fastjag.core.checks import near_misses
+from fastjag.core.checks import is_integer, near_misses
 from fastjag.core.display import NAMES, html_table, listed, numbers, short
 from fastjag.core.habits import OF_BATCH, NotAnArray, no_attribute
 from fastjag.jagged import Jagged, concatenate, interchange
@@ -57,6 +57,10 @@ class Batch(NotAnArray):
         self.source = source
         self._names = names or {}
         self._entries = entries
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # Pickles of 0.2 and before have no entries, or survivors' under another name.
+        self.__dict__.update({"_entries": state.pop("entries", None), **state})
 
     def __len__(self) -> int:
         if self._entries is not None:
@@ -109,7 +113,7 @@ class Batch(NotAnArray):
         collections: dict[str, Jagged] = self.__dict__.get("collections", {})
         if name in collections:
             return collections[name]
-        if name.startswith("_"):
+        if name.startswith("_") or "flat" not in self.__dict__:  # in the middle of an unpickling
             raise AttributeError(name)
         try:
             return self[name]
@@ -153,7 +157,7 @@ class Batch(NotAnArray):
         return cast(Array, values)
 
     def _events(self, key: Any) -> Batch:
-        if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
+        if is_integer(key):
             raise TypeError(
                 f"a batch is picked from by name, mask, slice or a list of events, got {key}: "
                 f"batch[{key}:{int(key) + 1}] is one event, batch.Muon[{key}] its muons"
@@ -235,7 +239,7 @@ class Batch(NotAnArray):
             for name in first.collections
         }
         flat = join_columns([part.flat for part in parts], "event branch")
-        names = {place: name for part in parts for place, name in part._names.items()}
+        names = {place: name for part in reversed(parts) for place, name in part._names.items()}
         homes = list(dict.fromkeys((part.source.file, part.source.tree) for part in parts))
         n = sum(len(part) for part in parts)
         if len(homes) > 1:  # entries of several trees are no entries of one

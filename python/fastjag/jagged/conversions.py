@@ -18,7 +18,7 @@ class Conversions(ParticleColumns):
     __slots__ = ()
     _offsets: Offsets
 
-    def __init__(self, offsets: ArrayLike, columns: Mapping[str, ArrayLike]) -> None:
+    def __init__(self, offsets: ArrayLike, columns: Mapping[str, ArrayLike] | None = None) -> None:
         raise NotImplementedError
 
     def _how(self) -> str:

@@ -22,7 +22,7 @@ from fastjag.core.arrays import (
     out_array,
     read_only,
 )
-from fastjag.core.checks import at_least, one_of
+from fastjag.core.checks import at_least, is_integer, one_of
 from fastjag.core.devices import as_cupy, check_together, namespace, on_gpu, to_gpu, to_host
 from fastjag.core.display import COLUMNS, ROWS, html_table, listed, numbers, short
 from fastjag.jagged.conversions import Conversions
@@ -56,9 +56,12 @@ class Jagged(Conversions):
     __slots__ = ("_columns", "_offsets")
     _columns: dict[str, Array]
 
-    def __init__(self, offsets: ArrayLike, columns: Mapping[str, ArrayLike]) -> None:
+    def __init__(self, offsets: ArrayLike, columns: Mapping[str, ArrayLike] | None = None) -> None:
         if not isinstance(columns, Mapping):
-            raise TypeError(f"columns must be a dict of arrays, got {type(columns).__name__}")
+            raise TypeError(
+                f"columns must be a dict of arrays, got {type(columns).__name__}; Jagged.from_counts, "
+                "from_awkward and from_arrow make a Jagged of other things"
+            )
         self._take(offsets, columns)
 
     def _take(self, offsets: ArrayLike, columns: Mapping[str, ArrayLike]) -> None:
@@ -169,8 +172,8 @@ class Jagged(Conversions):
         slice, mask or indices."""
         if isinstance(key, str):
             return self._column(key).view()  # as offsets are
-        if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
-            number = int(key) + len(self) * (key < 0)
+        if is_integer(key):
+            number = int(key) + len(self) * (int(key) < 0)
             if not 0 <= number < len(self):
                 raise IndexError(f"event {int(key)} is out of range for {len(self)} events")
             return self._event(*(int(x) for x in self._offsets[number : number + 2]))
@@ -385,6 +388,11 @@ def as_jagged(particles: Any, columns: Iterable[str] | None = None) -> Jagged:
         particles, "layout"
     ):
         return Jagged.from_awkward(particles, columns)
+    way = (
+        "; a batch has collections, such as batch.Muon" if hasattr(particles, "collections") else ""
+    )
+    way = "; .to_jagged() makes one of pairs" if hasattr(particles, "to_jagged") else way
     raise TypeError(
-        f"expected a fastjag.Jagged or an awkward array of records, got {type(particles).__name__}"
+        "expected a fastjag.Jagged or an awkward array of records, got "
+        f"{type(particles).__name__}{way}"
     )

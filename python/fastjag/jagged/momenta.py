@@ -42,6 +42,14 @@ def with_momenta(particles: Any, also: Mapping[str, str]) -> Jagged:
     return Jagged._of(jagged._offsets, {"pt": pt, "eta": eta, "phi": phi, **kept})
 
 
+def with_angles(particles: Any) -> Jagged:
+    """A Jagged with eta and phi: these, whatever else there is, or from other coordinates."""
+    names = _names(particles)
+    if ("eta" in names and "phi" in names) or _coordinates(names) is None:
+        return as_jagged(particles, ["eta", "phi"])
+    return with_momenta(particles, {})
+
+
 def flat_momenta(particles: Any, argument: str) -> tuple[Offsets | None, list[Array]]:
     """(offsets, [pt, eta, phi]) of records: offsets where they are in lists, or events."""
     names = _names(particles)
