@@ -308,18 +308,15 @@ class TestBadFits:
 
 
 def test_picture(masses, tmp_path):
-    from fastjag.reporting.plots import save
-
     binned = np.histogram(masses, np.geomspace(*WINDOW, 50))
     for data, window in ((masses, WINDOW), (binned, None), (masses[:40], WINDOW)):
         fit = fj.fit_peak(data, window)
-        figure = fit.picture(r"$m_{\mu\mu}$ [GeV]", "Pairs")
+        figure = fit.picture(tmp_path / "peak.png", label=r"$m_{\mu\mu}$ [GeV]", entries="Pairs")
         top, below = figure.axes
         assert top.get_ylabel().startswith("Pairs / ")
         assert [t.get_text() for t in top.get_legend().get_texts()] == ["fit", "background", "data"]
         assert below.get_ylabel() == "Pull"
         assert below.get_xlim() == pytest.approx(fit.window)
-        save(figure, tmp_path / "peak.png")
         assert (tmp_path / "peak.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -134,7 +134,7 @@ def draw(fits: Mapping[FitWindow, PeakFit | str], directory: Path) -> None:
     """The pictures that :func:`summary` names."""
     for window, found in fits.items():
         if not isinstance(found, str):
-            picture = found.picture(r"$m_{\mu\mu}$ [GeV]", "Pairs")
+            picture = found.picture(label=r"$m_{\mu\mu}$ [GeV]", entries="Pairs")
             save(picture, directory / f"{window.stem}.png", directory / f"{window.stem}.pdf")
 
 

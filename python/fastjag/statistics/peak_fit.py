@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from scipy import special
 
 from fastjag.core.checks import at_least, near_misses, needs, one_of, real
 from fastjag.reporting.peak_picture import peak_picture
+from fastjag.reporting.plots import save
 from fastjag.reporting.report import with_error
 from fastjag.statistics.goodness import fit_probability, fit_warning, merge_bins
 from fastjag.statistics.peak_data import PeakData, peak_data
@@ -125,8 +128,17 @@ class PeakFit:
         total[~((flat >= low) & (flat <= high))] = np.nan
         return total.reshape(at.shape)
 
-    def picture(self, label: str = "mass [GeV]", entries: str = "Entries") -> Any:
-        """A matplotlib figure: points with Poisson errors, the fit, and pulls below (needs mplhep)."""
+    def picture(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        label: str = "mass [GeV]",
+        entries: str = "Entries",
+    ) -> Any:
+        """A matplotlib figure: points with Poisson errors, the fit, and pulls below (needs mplhep).
+
+        It is written to ``path``, if there is one, in the format of its ending.
+        """
         needs("mplhep", "plots")
         x = np.linspace(*self.window, 600)
         text = [
@@ -138,11 +150,14 @@ class PeakFit:
             ),
             *([f"p = {self.p_value:.2g}"] if self.dof > 0 else []),
         ]
-        return peak_picture(
+        figure = peak_picture(
             self.edges, self.counts, self._point_errors(),
             (x, self.curve(x), self.curve(x, "background")), self.pulls,
             text=text, warnings=self.warnings, label=label, entries=entries,
         )  # fmt: skip
+        if path is not None:
+            save(figure, Path(path))
+        return figure
 
     def numbers(self) -> dict[str, Any]:
         """All but the bins, for JSON."""
