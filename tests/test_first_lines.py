@@ -97,6 +97,7 @@ WORK = [
     ('batch.to_arrow()["Muon_pt"].to_pylist()', EVENTS),
     # pairs
     ("len(pairs)", 4),
+    ("pairs[['mass', 'pt']].fields", ("mass", "pt")),
     ("len(pairs[pairs.mass > 15])", 2),
     ("pairs.to_awkward().event.to_list()", [0, 3, 3, 3]),
     ("len(pairs.to_pandas())", 4),
@@ -150,6 +151,7 @@ NAME_THE_WAY = [
     ("pairs[0]", TypeError, r"pairs\[0:1\]"),
     ("pairs.m", AttributeError, r"it is \.mass"),
     ("pairs.deltaR", AttributeError, r"it is \.delta_r"),
+    ("pairs.sort('mass')", AttributeError, r"\.to_jagged\(\)\.sort"),
     ("pairs.Mass", AttributeError, "did you mean 'mass'"),
     ("fj.concatenate(muons)", TypeError, "takes a list"),
     ("fj.concatenate([muons, pairs])", TypeError, "all of one kind, got Jagged and Dimuons"),

@@ -36,7 +36,7 @@ class Dimuons(dict[str, Array]):
 
     ``offsets`` (int64, n_events + 1) says which pairs belong to which event of the input, which had
     ``n_particles`` (None in pickles of 0.2 and before). ``len(pairs)`` is the number of pairs. ``pairs[mask]``, with one bool per pair, and
-    ``pairs[start:stop]`` are some of the pairs of the same events. Otherwise it is a dict of its
+    ``pairs[start:stop]`` are some of the pairs of the same events, ``pairs[["mass", "pt"]]`` some columns. Otherwise it is a dict of its
     columns, and goes where those go: ``polars.DataFrame(pairs)``, ``pyarrow.table(pairs)``.
     """
 
@@ -66,10 +66,12 @@ class Dimuons(dict[str, Array]):
     @overload
     def __getitem__(self, key: str) -> Array: ...
     @overload
-    def __getitem__(self, key: slice | NDArray[Any] | Sequence[bool]) -> Dimuons: ...
+    def __getitem__(self, key: slice | list[str] | NDArray[Any] | Sequence[bool]) -> Dimuons: ...
     def __getitem__(self, key: Any) -> Array | Dimuons:
         if isinstance(key, str):
             return super().__getitem__(key)
+        if isinstance(key, list) and key and all(isinstance(name, str) for name in key):
+            return Dimuons(self.offsets, {name: self[name] for name in key}, self.n_particles)
         if isinstance(key, slice) and key.step in (None, 1):
             start, stop, _ = key.indices(len(self))
             offsets = self.offsets.clip(start, max(start, stop)) - start

@@ -104,6 +104,7 @@ class TestConcatenate:
             ([], ValueError, "at least one part, got none"),
             (some(), TypeError, "takes a list of what it joins, got one Jagged"),
             ("ab", TypeError, "takes a list of what it joins, got one str"),
+            (None, TypeError, "takes a list of what it joins, got NoneType"),
             ({"a": some()}, TypeError, "takes a list of what it joins, got one dict"),
             ([some(), None], TypeError, "got Jagged and NoneType"),
             ([1], TypeError, "got int; numpy.concatenate"),

@@ -77,6 +77,11 @@ OF_DIMUONS = {
     "mll": "it is .mass",
     "n_pairs": "len(pairs) is the number of pairs",
     "shape": "len(pairs) is the number of pairs",
+    "sort": '.to_jagged().sort("mass") sorts the pairs of each event',
+    "aggregate": ".to_jagged().aggregate(...) has one number per event",
+    "pad": ".to_jagged().pad(2) is a dense array",
+    "max": 'pairs.mass.max() is one of a column, .to_jagged().aggregate("mass", ["max"]) one per event',
+    "mean": 'pairs.mass.mean() is one of a column, .to_jagged().aggregate("mass", ["mean"]) one per event',
     "sum": "pairs.mass.sum() is one of a column, .to_jagged().aggregate(...) one per event",
 }
 

@@ -41,6 +41,8 @@ def concatenate(parts: Iterable[T]) -> T:
         raise TypeError(
             f"concatenate takes a list of what it joins, got one {type(parts).__name__}"
         )
+    if not isinstance(parts, Iterable):
+        raise TypeError(f"concatenate takes a list of what it joins, got {type(parts).__name__}")
     listed: list[Any] = [_ours(part) for part in parts]
     if not listed:
         raise ValueError("concatenate takes at least one part, got none")
