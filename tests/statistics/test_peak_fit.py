@@ -179,6 +179,21 @@ class TestData:
             assert fit.events == pytest.approx(3220, abs=4 * fit.events_error)
             assert fit.p_value > 0.001
 
+    def test_real_upsilon(self, real_data):
+        """Radiation makes a tail: without one the fit is called bad, with one it is good."""
+        pairs = np.genfromtxt(real_data / "Ymumu_Run2011A_20k.csv", delimiter=",", names=True)
+        energy, *momentum = (pairs[f"{c}1"] + pairs[f"{c}2"] for c in ("E", "px", "py", "pz"))
+        masses = np.sqrt(energy**2 - sum(p**2 for p in momentum))
+        bins = np.histogram(masses, np.linspace(8.5, 11.5, 101))
+        bad = fj.fit_peak(bins, peaks=UPSILON)
+        assert bad.warnings[0].startswith("! bad fit, p = ")
+        fit = fj.fit_peak(bins, peaks=UPSILON, shape="crystal-ball")
+        assert fit.valid
+        assert fit.p_value > 0.05
+        assert fit.mass == pytest.approx(UPSILON[0], abs=0.02)
+        first, second, third = (fit.parameters[f"events_{i}"][0] for i in (1, 2, 3))
+        assert first > 2 * second > 2 * third > 400
+
 
 class TestResult:
     def test_parts_add_up(self, masses):
