@@ -277,6 +277,17 @@ class TestStarts:
         assert fit.width == pytest.approx(0.1, abs=4 * fit.width_error)
         assert fit.events == pytest.approx(1000, abs=4 * np.sqrt(1000))
 
+    def test_tails_that_nothing_tells(self):
+        """A Gaussian with many entries, fitted with tails: its errors are those without any."""
+        rng = np.random.default_rng(1)
+        x = np.append(rng.normal(0, 1, 300_000), rng.uniform(-6, 6, 200_000))
+        bins = np.histogram(x, np.linspace(-6, 6, 101))
+        plain, fit = fj.fit_peak(bins), fj.fit_peak(bins, shape="crystal-ball")
+        assert fit.valid, fit
+        assert fit.mass_error == pytest.approx(plain.mass_error, rel=0.05)
+        assert 1 < fit.events_error / plain.events_error < 1.3
+        assert fit.events == pytest.approx(300_000, abs=4 * fit.events_error)
+
     def test_masses_around_zero(self):
         """Residuals, with a negative window edge."""
         rng = np.random.default_rng(1)

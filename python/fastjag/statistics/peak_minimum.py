@@ -75,6 +75,16 @@ def minimise(
         if "b0" in ended and model.background == "exponential":
             minuit.fixed["slope"] = True  # of nothing
     minuit.hesse()
+    # A tail that begins where no entries are leaves the likelihood flat: its second derivative is
+    # noise, and spoils the errors of all.
+    for name in TAILS:
+        if name in minuit.parameters and not minuit.fixed[name]:
+            low, high = limits[name]
+            if minuit.errors[name] > (high - low) / 2:
+                minuit.fixed[name] = True
+                notes.append(f"{name} was fixed to {minuit.values[name]:.3g}: the data do not tell")
+                minuit.migrad(ncall=_CALLS)
+                minuit.hesse()
     return minuit, notes
 
 
