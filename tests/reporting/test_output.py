@@ -157,3 +157,26 @@ def test_all_files_are_written_by_one_function(path):
         assert not _REPLACES.search(code)
     if path.name != "hdf5.py" and _WRITES.search(code):  # to where NewHdf5 is told
         assert "new_file(" in code
+
+
+class TestContents:
+    def page(self, path, headings):
+        report = Report("Title", "of a test")
+        report.text("! A warning")
+        for heading in headings:
+            report.heading(heading)
+            report.table(("a",), [(1,)])
+        report.write(path / "report.html", "")
+        return (path / "report.html").read_text()
+
+    def test_a_link_to_every_section_below_warnings(self, tmp_path):
+        page = self.page(tmp_path, ["One", "Two <b>", "Three"])
+        links = re.findall(r'<a href="#([^"]+)">([^<]*)</a>', page)
+        assert [text for _, text in links] == ["One", "Two &lt;b&gt;", "Three"]
+        for target, text in links:
+            assert f'<a id="{target}"></a><h2>{text}</h2>' in page
+        assert page.index("! A warning") < page.index("<nav>") < page.index("<h2>")
+
+    def test_short_pages_have_none(self, tmp_path):
+        assert "<nav>" not in self.page(tmp_path, ["One", "Two"])
+        assert "<nav>" not in self.page(tmp_path, [])

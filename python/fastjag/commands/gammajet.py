@@ -53,6 +53,7 @@ add_config(app, "gammajet", "GammaJetConfig")
 
 
 def _print_responses(results: GammaJetResults) -> None:
+    from fastjag.reporting.report import with_error
     from fastjag.statistics import fit_warning
 
     summary = results.summary()
@@ -73,7 +74,7 @@ def _print_responses(results: GammaJetResults) -> None:
                 table.add_row(
                     name, "{:g}-{:g}".format(*part["eta"]), part["estimator"],
                     f"{best['low']:g}-{best['high']:g}",
-                    f"{line['intercept']:.4f} ± {line['error']:.4f} "
+                    f"{with_error(line['intercept'], line['error'])} "
                     f"{fit_warning(line['chi2'], line['dof'])}".strip(),
                 )  # fmt: skip
     show(table, responses=rows)

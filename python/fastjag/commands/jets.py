@@ -183,13 +183,14 @@ def train(
 ) -> None:
     """Taggers from padded tensors, tested on events they have not seen."""
     from fastjag.analyses.jets.run import run
+    from fastjag.reporting.report import with_error
 
     config = TrainConfig(target=target, models=tuple(models or MODELS), max_jets=max_jets,
                          epochs=epochs, rounds=rounds, seed=seed)  # fmt: skip
     result = run("train", str(source), out, JetsConfig(train=config), device=device,
                  threads=threads)  # fmt: skip
     for name, tagger in result.models.items():
-        tell(f"{name}: AUC {tagger['auc']:.4f} +- {tagger['auc_error']:.4f}, "
+        tell(f"{name}: AUC {with_error(tagger['auc'], tagger['auc_error'])}, "
              f"mistag {tagger['mistag_at_50']:.3%} at 50 % efficiency")  # fmt: skip
     keys = ("auc", "auc_error", "mistag_at_50")
     taggers = {name: {key: tagger[key] for key in keys} for name, tagger in result.models.items()}

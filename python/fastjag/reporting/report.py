@@ -18,20 +18,36 @@ h1, h2 { line-height: 1.2 }
 table { border-collapse: collapse; margin: 1rem 0 }
 th, td { padding: .25rem .8rem; text-align: right; border-bottom: 1px solid #ddd }
 th:first-child, td:first-child { text-align: left }
+.wide { overflow-x: auto }
+figure { margin: 1rem 0 }
 img { max-width: 100% }
+nav { margin: 1rem 0; padding: .5rem 1rem; background: #f4f4f4 }
+nav a { margin-right: 1rem }
 footer { color: #666; font-size: .85rem; margin-top: 3rem }
 """
 
 
+_LEAST = 3  # headings of a page with a list of contents
+
+
 class Report:
-    """Collects sections in order; :meth:`write` makes the page."""
+    """Collects sections in order; :meth:`write` makes the page.
+
+    Its contents are listed before the first heading, below what was added until then: warnings stand
+    above all.
+    """
 
     def __init__(self, title: str, subtitle: str = "") -> None:
         self.title = title
+        self.headings: list[str] = []
+        self._first = 0  # of ``parts``, the first heading
         self.parts = [f"<h1>{escape(title)}</h1>", f"<p>{escape(subtitle)}</p>"]
 
     def heading(self, text: str) -> None:
-        self.parts.append(f"<h2>{escape(text)}</h2>")
+        self._first = self._first or len(self.parts)
+        self.headings.append(text)
+        anchor = f'<a id="section-{len(self.headings)}"></a>'
+        self.parts.append(f"{anchor}<h2>{escape(text)}</h2>")
 
     def text(self, text: str) -> None:
         self.parts.append(f"<p>{escape(text)}</p>")
@@ -41,7 +57,10 @@ class Report:
             return "<tr>" + "".join(f"<{tag}>{escape(_shown(c))}</{tag}>" for c in cells) + "</tr>"
 
         body = "".join(line(row, "td") for row in rows)
-        self.parts.append(f"<table>{line(columns, 'th')}{body}</table>")
+        table = f"<table>{line(columns, 'th')}{body}</table>"
+        self.parts.append(
+            f'<div class="wide">{table}</div>'
+        )  # of many columns: it scrolls, not the page
 
     def settings(self, values: Mapping[str, Any]) -> None:
         self.table(("setting", "value"), list(values.items()))
@@ -54,12 +73,20 @@ class Report:
             f"<figcaption>{escape(caption)}</figcaption></figure>"
         )
 
+    def _contents(self) -> list[str]:
+        links = (
+            f'<a href="#section-{i}">{escape(heading)}</a>'
+            for i, heading in enumerate(self.headings, 1)
+        )
+        return [f"<nav>{' '.join(links)}</nav>"] if len(self.headings) >= _LEAST else []
+
     def write(self, path: Path, footer: str) -> None:
+        body = "".join([*self.parts[: self._first], *self._contents(), *self.parts[self._first :]])
         write_text(
             path,
             f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
             f"<title>{escape(self.title)}</title><style>{_STYLE}</style></head>"
-            f"<body>{''.join(self.parts)}<footer>{escape(footer)}</footer></body></html>\n",
+            f"<body>{body}<footer>{escape(footer)}</footer></body></html>\n",
         )
 
 
