@@ -86,6 +86,15 @@ def errors():
     return found
 
 
+def hidden_bases(value):
+    """Bases of a class that have no entry of their own: what they bring is shown with the class."""
+    return [
+        base
+        for base in value.__mro__[1:]
+        if base.__module__.startswith("fastjag.") and base.__name__ not in fastjag.__all__
+    ]
+
+
 def names():
     """Functions and classes that have an entry, and the public methods of those of ``fastjag`` itself."""
     first, full = {}, set()
@@ -96,7 +105,8 @@ def names():
                 if callable(value) and first.setdefault(id(value), module) is module:
                     full.add(f"{module.__name__}.{public}")
                 if module is fastjag and inspect.isclass(value):
-                    full |= {f"fastjag.{public}.{method}" for method, inner in vars(value).items()
+                    full |= {f"fastjag.{public}.{method}" for base in [value, *hidden_bases(value)]
+                             for method, inner in vars(base).items()
                              if not method.startswith("_") and inspect.isroutine(inner)}  # fmt: skip
     return full
 
@@ -139,6 +149,9 @@ def _entry(module, name, at):
         at[id(value)] = full
         if inspect.isclass(value):
             bases = "" if value.__bases__ == (object,) else "\n   :show-inheritance:"
+            if module is fastjag and (hidden := hidden_bases(value)):
+                rest = [base.__name__ for base in value.__mro__[1:] if base not in hidden]
+                bases += f"\n   :inherited-members: {', '.join(rest)}"
             return _rst(f".. autoclass:: {full}\n   :members:{bases}")
         return _rst(f".. autofunction:: {full}")
     shown = repr(value)

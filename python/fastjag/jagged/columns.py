@@ -23,6 +23,7 @@ class ParticleColumns(NotAnArray):
 
     @property
     def n_particles(self) -> int:
+        """Number of particles."""
         return len(next(iter(self._columns.values())))
 
     def __contains__(self, name: object) -> bool:
