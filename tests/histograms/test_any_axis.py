@@ -209,7 +209,7 @@ class TestErrors:
             ([1.0], A.IntCategory([1]), {}, TypeError, "IntCategory axes take integers and bools"),
             ([0.5], A.Boolean(), {}, TypeError, "Boolean axes take integers and bools"),
             ([2**31], I3, {}, ValueError, "values has 2147483648; Integer axes take integers of 32"),
-            ([-(2**31) - 1], I3, {}, ValueError, "values has -2147483649; Integer axes take"),
+            ([5, -(2**31) - 1, 7], I3, {}, ValueError, "values has -2147483649; Integer axes take"),
             (np.array([2**63], "u8"), I3, {}, ValueError, "values has 9223372036854775808; Int"),
             (["a"], I3, {}, TypeError, "values has dtype <U1"),
             ([1], A.StrCategory(["a"]), {}, TypeError, "dtype int64; StrCategory axes take text"),
@@ -285,3 +285,19 @@ def test_growth_is_bounded_by_what_is_there(monkeypatch):
     with pytest.raises(ValueError, match="would grow to 21 bins"):
         fj.histogram([-10], axis, out=h)
     assert h.sum(flow=True) == 2
+
+
+def test_integers_of_32_bits_are_taken_to_the_last_one():
+    h = fj.histogram([2**31 - 1, -(2**31), 1], A.Integer(0, 3))
+    assert h.view(flow=True).tolist() == [1, 0, 1, 0, 1]
+
+
+def test_most_bins_of_all_axes(monkeypatch):
+    axes = (A.Integer(0, 3), A.Integer(0, 2, flow=False))  # 5 times 2 with flow bins
+    for most, fits in ((11, True), (10, False)):
+        monkeypatch.setattr(boost, "MOST_CELLS", most)
+        if fits:
+            assert fj.histogram(([1], [1]), axes).sum() == 1
+            continue
+        with pytest.raises(ValueError, match=r"less than 2..31 bins, got 10"):
+            fj.histogram(([1], [1]), axes)
