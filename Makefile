@@ -37,7 +37,7 @@ lint: $(VENV)/.test $(VENV)/.lint
 	  tests/cuda_emulation/*.?pp tests/cuda_emulation/*.h tests/cuda_emulation/planted/* \
 	  benchmarks/*.cpp benchmarks/root_loops/*.?pp
 	$(BIN)/codespell README.md CHANGELOG.md CMakeLists.txt Makefile docs cpp cuda python tests benchmarks \
-	  --skip '*.png,__pycache__' --ignore-words-list merrors
+	  --skip '*.png,__pycache__'
 
 # The site of documentation, in build/docs: pages of docs/ and generated ones. Needs no network.
 docs: $(VENV)/.docs
