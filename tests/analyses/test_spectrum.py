@@ -113,6 +113,8 @@ def test_outputs(toy, tmp_path):
     assert summary["fastjag"] == fastjag.__version__
     assert summary["files"] == [str(toy)]
     assert summary["cutflow"] == result.cutflow
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert ">Selection</h2>" in page
     assert summary["selection"]["min_pt"] == 3.0
     assert summary["selection"]["max_abs_eta"] is None
     assert len(summary["edges_gev"]) == 101

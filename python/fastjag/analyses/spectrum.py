@@ -261,7 +261,7 @@ def _report(result: Spectrum, picture: Path) -> Report:
     )  # fmt: skip
     if result.fits:
         spectrum_fits.section(result.fits, picture.parent, report)
-    report.heading("MuonSelection")
+    report.heading("Selection")
     report.settings(asdict(result.selection))
     if result.skipped:
         report.heading("Skipped")
