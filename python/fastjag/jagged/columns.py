@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 from fastjag.core.arrays import Array
 from fastjag.core.checks import near_misses
 from fastjag.core.habits import OF_JAGGED, NotAnArray, no_attribute
@@ -13,8 +15,9 @@ class ParticleColumns(NotAnArray):
     __slots__ = ()
 
     @property
+    @abstractmethod
     def _columns(self) -> dict[str, Array]:
-        raise NotImplementedError
+        """All of them by name."""
 
     @property
     def columns(self) -> tuple[str, ...]:

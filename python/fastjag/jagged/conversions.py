@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
@@ -18,8 +19,9 @@ class Conversions(ParticleColumns):
     __slots__ = ()
     _offsets: Offsets
 
+    @abstractmethod
     def __init__(self, offsets: ArrayLike, columns: Mapping[str, ArrayLike] | None = None) -> None:
-        raise NotImplementedError
+        """As Jagged, which is what these methods make."""
 
     def _how(self) -> str:
         return f"{super()._how()}; .pad(4) makes a dense array, .to_awkward() one of lists, .to_pandas() a frame"
