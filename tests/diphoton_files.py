@@ -101,3 +101,21 @@ def photon_lists(content, mev):
         [{k: v if k in unscaled else v * mev for k, v in p.items()} for p in event]
         for event in content["photon"].to_list()
     ]
+
+
+#: A configuration of the files that :func:`write` makes in a folder.
+SMALL = """
+name = "small"
+[classes]
+VBF = "{folder}/VBFH125_gamgam.root"
+ttH = "{folder}/ttH125_gamgam.root"
+[background]
+yy = "{folder}/yy.root"
+[features]
+names = ["jet_n", "m_jj", "n_b_70"]
+[models]
+names = ["random forest"]
+folds = 2
+fast = true
+most_events = 60
+"""

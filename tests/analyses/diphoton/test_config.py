@@ -3,26 +3,11 @@
 from pathlib import Path
 
 import pytest
+from diphoton_files import SMALL
 
 from fastjag.analyses.common.config import markdown
 from fastjag.analyses.diphoton.config import DiphotonConfig
 from fastjag.analyses.diphoton.toys import SAMPLE
-
-SMALL = """
-name = "small"
-[classes]
-VBF = "{folder}/VBFH125_gamgam.root"
-ttH = "{folder}/ttH125_gamgam.root"
-[background]
-yy = "{folder}/yy.root"
-[features]
-names = ["jet_n", "m_jj", "n_b_70"]
-[models]
-names = ["random forest"]
-folds = 2
-fast = true
-most_events = 60
-"""
 
 
 class TestConfig:

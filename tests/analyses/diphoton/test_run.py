@@ -5,29 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from diphoton_files import rows, write
+from diphoton_files import SMALL, rows, write
 
 from fastjag.analyses.diphoton import report
 from fastjag.analyses.diphoton.config import DiphotonConfig
 from fastjag.analyses.diphoton.importance import importances
 from fastjag.analyses.diphoton.run import run, settings_of
 from fastjag.analyses.diphoton.toys import SAMPLE, demo
-
-SMALL = """
-name = "small"
-[classes]
-VBF = "{folder}/VBFH125_gamgam.root"
-ttH = "{folder}/ttH125_gamgam.root"
-[background]
-yy = "{folder}/yy.root"
-[features]
-names = ["jet_n", "m_jj", "n_b_70"]
-[models]
-names = ["random forest"]
-folds = 2
-fast = true
-most_events = 60
-"""
 
 
 @pytest.fixture(scope="module")
