@@ -10,7 +10,7 @@ CUDA_ARCHITECTURES ?= 80-real;90
 KERNEL_TESTS := tests/jagged/test_jagged.py $(addprefix tests/kernels/test_,$(addsuffix .py,padding \
   aggregate select dimuon nearest histogram histogram_cuts pyramid))
 
-.PHONY: demo test lint docs sanitize cuda mutants mutants-python docs-numbers bench wheel clean
+.PHONY: demo test lint docs sanitize cuda mutants mutants-python docs-numbers bench wheel servers slow clean
 
 demo: $(VENV)/.search
 	$(BIN)/fastjag info
@@ -27,6 +27,14 @@ demo: $(VENV)/.search
 test: $(VENV)/.test
 	$(MAKE) -j2 -C tests/cuda_emulation PYTHON=$(CURDIR)/$(BIN)/python
 	FASTJAG_EXPECT_EMULATION=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+# Tests that do not fit into the time of continuous integration: pytest's marker "slow".
+slow: $(VENV)/.test
+	$(BIN)/python -m pytest -q -m slow
+
+# What tests need beyond Python and g++: Debian packages, as root.
+servers:
+	$(PYTHON) tests/debian.py
 
 lint: $(VENV)/.test $(VENV)/.lint
 	$(BIN)/ruff check .
