@@ -133,7 +133,9 @@ def names_in(folder: Path, jobs: list[str]) -> list[str]:
         str(name)
         for job in jobs
         for name in sorted(p.relative_to(folder) for p in (folder / job).rglob("*"))
-        if (folder / name).is_file() and not any(part.startswith(".") for part in name.parts)
+        if (folder / name).is_file()
+        and not any(part.startswith(".") for part in name.parts)
+        and name.name != "command.json"  # says when and where, and other files say the rest
     ]
 
 

@@ -69,8 +69,8 @@ def public_names(module):
         name
         for name, value in vars(module).items()
         if not name.startswith("_")
-        and getattr(value, "__module__", None) == module.__name__
-        and (inspect.isroutine(value) or inspect.isclass(value))
+        and getattr(value, "__module__", None) == module.__name__  # an instance's is its class's
+        and (inspect.isroutine(value) or inspect.isclass(value) or name.isupper())
     ]
 
 

@@ -68,9 +68,10 @@ class Schema:
         return self.to_gev if any(fnmatchcase(rest, p) for p in self.energies) else 1.0
 
 
+#: CMS NanoAOD, whose names the other schemas translate to: GeV already.
 NANOAOD = Schema("NanoAOD", "Events")
 
-# ATLAS Open Data 2020 ("13 TeV education" release): MeV.
+#: ATLAS Open Data 2020 ("13 TeV education" release): MeV.
 ATLAS_MINI = Schema(
     "ATLAS mini",
     "mini",
@@ -89,8 +90,8 @@ ATLAS_MINI = Schema(
     one_length=("Photon", "Lepton", "Jet", "FatJet", "Tau"),
 )
 
-# ATLAS Open Data 2025: GeV already. What is the same quantity has the name of the 2020 release;
-# others (photon_ptcone20, photon_topoetcone40, lep_ptvarcone30, jet_btag_quantile, ...) keep theirs.
+#: ATLAS Open Data 2025: GeV already. What is the same quantity has the name of the 2020 release;
+#: others (photon_ptcone20, photon_topoetcone40, lep_ptvarcone30, jet_btag_quantile, ...) keep theirs.
 ATLAS_ANALYSIS = Schema(
     "ATLAS analysis",
     "analysis",
@@ -122,10 +123,10 @@ ATLAS_ANALYSIS = Schema(
     one_length=ATLAS_MINI.one_length,
 )
 
-# CMS JetNtuple (record 12100): one row per jet, names kept as stored.
+#: CMS JetNtuple (record 12100): one row per jet, names kept as stored.
 JETNTUPLE = Schema("JetNtuple", "AK4jets/jetTree", fields={"pT": "pt"}, prefixes={"PF_": "PF_"})
 
-# ATLAS DAOD_PHYSLITE: std::vector branches, MeV.
+#: ATLAS DAOD_PHYSLITE: std::vector branches, MeV.
 PHYSLITE = Schema(
     "PHYSLITE",
     "CollectionTree",

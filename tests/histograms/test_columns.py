@@ -217,3 +217,21 @@ class TestWeights:
         x = gpu.asarray(np.array([1.0, 15.0]))
         assert fj.histogram((5, x), (REGULAR, REGULAR), weight=2).values()[0, :2].tolist() == [2, 2]
         assert names(fj.histogram(MUONS.to("cuda"), {"pt": REGULAR})) == [("pt", "pt")]
+
+
+class TestCuts:
+    SCORE = np.array([0.2, 0.9, 0.8])
+
+    def test_a_histogram_behind_a_cut_bears_the_name_of_its_feature(self):
+        axes = {"eta": (2, -2, 2), "pt": [0, 20, 50]}
+        behind = fj.histogram_cuts(TABLE, axes, self.SCORE, [0.5])
+        for name, axis in axes.items():
+            expected = fj.histogram(TABLE[name][self.SCORE >= 0.5], {name: axis})
+            assert names(behind.hist(name, 0)) == names(expected) == [(name, name)]
+
+    def test_an_axis_with_a_label_keeps_it(self):
+        axis = A.Regular(4, 0, 40, label="$p_T$ [GeV]")
+        behind = fj.histogram_cuts({"pt": TABLE["pt"]}, axis, self.SCORE, [0.5])
+        assert names(behind.hist("pt", 0)) == [("", "$p_T$ [GeV]")]
+        assert names(fj.histogram_cuts([TABLE["pt"]], (4, 0, 40), self.SCORE, [0.5]).hist(0, 0)) \
+            == [("", "Axis 0")]  # fmt: skip

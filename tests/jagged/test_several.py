@@ -193,3 +193,9 @@ class TestEqual:
         assert fj.equal(np.array([np.nan]), moved(np.array([np.nan]), device))
         with pytest.raises(TypeError, match=r"equal compares .*, got list"):
             fj.equal([1], [1])
+
+
+def test_two_arguments_are_no_list():
+    muons = fj.Jagged([0, 1], {"pt": [1.0]})
+    with pytest.raises(TypeError, match=r"fj.concatenate\(\[a, b\]\), got 2 arguments"):
+        fj.concatenate(muons, muons)

@@ -193,7 +193,7 @@ class TestCutHistograms:
             passes = scores >= cut
             for f, name in enumerate(features):
                 x = features[name][passes]
-                one = fj.histogram(x, axes[name])
+                one = fj.histogram({name: x}, {name: axes[name]})
                 bins = len(one.axes[0])
                 assert plain.hist(name, c) == one
                 assert plain.counts[c, f, :bins].tolist() == one.values().tolist()

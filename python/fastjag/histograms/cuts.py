@@ -14,7 +14,7 @@ from fastjag import kernels
 from fastjag.core.arrays import Array, as_float, check_length
 from fastjag.core.checks import near_misses, needs
 from fastjag.core.devices import as_cupy, on_gpu, to_host
-from fastjag.histograms.axes import kernel_axes
+from fastjag.histograms.axes import kernel_axes, name_axes
 from fastjag.histograms.columns import as_strided, weight_sets
 
 
@@ -135,6 +135,9 @@ def histogram_cuts(
     for name, column in named.items():
         check_length(column, f"feature {name!r}", len(score), "scores")
     axes, bounds = kernel_axes(hist, _axis_of_each(edges, tuple(named)))
+    if isinstance(features, Mapping):  # else the names are positions
+        # One at a time: each is the axis of a histogram of its own.
+        axes = [name_axes([a], [name])[0] for a, name in zip(axes, named, strict=True)]
     cut = np.asarray(to_host(as_float(cuts, "cuts")), np.float64)
     if len(cut) == 0 or np.isnan(cut).any():
         raise ValueError("cuts must be at least one number, none of them NaN")

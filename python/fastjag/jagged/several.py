@@ -15,7 +15,7 @@ from fastjag.jagged.padded import Padded
 T = TypeVar("T")
 
 
-def concatenate(parts: Iterable[T]) -> T:
+def concatenate(parts: Iterable[T], *others: Any) -> T:
     """Events of several Jagged, batches or Dimuons, one after the other.
 
     Parameters
@@ -37,6 +37,11 @@ def concatenate(parts: Iterable[T]) -> T:
     >>> fj.concatenate([muons, muons[:1]]).counts
     array([2, 1, 2])
     """
+    if others:
+        raise TypeError(
+            f"concatenate takes one list of what it joins, as in fj.concatenate([a, b]), got "
+            f"{1 + len(others)} arguments"
+        )
     if hasattr(type(parts), "_joined") or isinstance(parts, (str, Mapping)):
         raise TypeError(
             f"concatenate takes a list of what it joins, got one {type(parts).__name__}"
