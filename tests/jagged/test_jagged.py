@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -321,3 +322,18 @@ class TestParticles:
         assert jagged.columns == ("pt", "charge")
         with pytest.raises(ValueError, match="column 'x' has 1 entries, but there are 6 particles"):
             jagged.with_columns(x=[1])
+
+
+def test_some_events_cost_what_they_are():
+    """Not what all events are: training picks a few of millions, over and over."""
+    jagged = fj.Jagged(np.arange(1_000_001), {"x": np.arange(1_000_000)})
+    some = np.array([3, 999_999, 0, -1])
+    jagged[some]
+    tracemalloc.start()
+    try:
+        picked = jagged[some]
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert picked["x"].tolist() == [3, 999_999, 0, 999_999]
+    assert most < 100_000

@@ -202,8 +202,8 @@ class Jagged(Conversions):
         return Event({name: values[start:stop] for name, values in self._columns.items()})
 
     def _gather(self, events: NDArray[np.int64]) -> Jagged:
-        offsets = offsets_of(self.counts[events])
-        starts = self._offsets[events]
+        starts = self._offsets[:-1][events]  # of these alone: a batch is a few of many
+        offsets = offsets_of(self._offsets[1:][events] - starts)
         columns = {n: kernels.gather(starts, offsets, v) for n, v in self._columns.items()}
         return Jagged._of(offsets, columns)
 
