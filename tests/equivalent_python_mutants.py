@@ -68,9 +68,9 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "*, edges: ArrayLike = ALPHA_EDGES, cumulative: bool = True,",
     ): "both ways give the same line, to rounding, as the fit has the whole covariance matrix",
     (
-        "io/baskets.py",
-        "content = np.concatenate(values) if len(values) > 1 else self.left",
-        "content = np.concatenate(values) if len(values) >= 1 else self.left",
+        "io/branch_columns.py",
+        "return offsets, np.concatenate(values) if len(values) > 1 else values[0]",
+        "return offsets, np.concatenate(values) if len(values) >= 1 else values[0]",
     ): "one array concatenated is a copy of it, which only costs time",
     (
         "io/baskets.py",

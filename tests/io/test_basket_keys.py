@@ -1,15 +1,16 @@
 """baskets: what a key may say, byte by byte, and what is done with the values."""
 
-import os
 import struct
 
 import numpy as np
 import pytest
 
 from fastjag.io import baskets, iterate, write_events
-from fastjag.io.baskets import Baskets, BranchColumns, Stored, list_bounds
+from fastjag.io.baskets import Baskets, Stored, list_bounds
+from fastjag.io.branch_columns import BranchColumns
 from fastjag.io.files import ReadError
 from fastjag.io.reader import Reader
+from fastjag.io.sources import open_source
 
 HEAD = struct.calcsize(">ihiIhh")  # 18
 
@@ -40,16 +41,16 @@ def opened(tmp_path):
 
     def write(data):
         (tmp_path / "x").write_bytes(data)
-        files.append(os.open(tmp_path / "x", os.O_RDONLY))
+        files.append(open_source(str(tmp_path / "x")))
         return files[-1]
 
     yield write
     for file in files:
-        os.close(file)
+        file.close()
 
 
 def read(opened, data, **more):
-    content, stop, n_key = Baskets(stored(data, **more), opened(data)).read(0)
+    content, stop, n_key = Baskets(opened(data)).read(stored(data, **more), 0)
     return content.tobytes(), stop, n_key
 
 
@@ -116,9 +117,8 @@ class TestKeys:
         first, second = basket(b"\0\0\0\1"), basket(bytes(range(200)))
         branch = Stored("x", np.dtype(">i4"), [0, len(first)], [len(first), len(second)],
                         [0, 1, 51], None)  # fmt: skip
-        file = opened(first + second)
-        read = Baskets(branch, file)
-        assert [read.read(i)[0].tobytes() for i in (0, 1, 0)] == [
+        read = Baskets(opened(first + second))
+        assert [read.read(branch, i)[0].tobytes() for i in (0, 1, 0)] == [
             b"\0\0\0\1", bytes(range(200)), b"\0\0\0\1",
         ]  # fmt: skip
 
@@ -130,78 +130,78 @@ class TestKeys:
 
 
 class TestColumns:
-    def columns(self, tmp_path, data, branch, threads=1):
-        (tmp_path / "x").write_bytes(data)
-        return BranchColumns(str(tmp_path / "x"), [branch], threads)
+    @pytest.fixture
+    def make(self, opened):
+        made = []
 
-    def test_threads_only_where_there_are_several(self, tmp_path):
+        def columns(data, branch, threads=1):
+            made.append(BranchColumns(opened(data), [branch], threads))
+            return made[-1]
+
+        yield columns
+        for one in made:
+            one.close()
+
+    def test_threads_only_where_there_are_several(self, make):
         data = basket()
         for threads, pool in ((1, False), (2, True)):
-            columns = self.columns(tmp_path, data, stored(data), threads)
-            assert (columns.pool is not None) == pool
+            columns = make(data, stored(data), threads)
+            assert (columns.tasks.pool is not None) == pool
             ((offsets, values),) = columns.read(0, 2)
-            columns.close()
             assert offsets is None
             np.testing.assert_array_equal(values, [1, 2])
 
     @pytest.mark.parametrize("entries", [1, 3])
-    def test_another_number_of_values(self, tmp_path, entries):
+    def test_another_number_of_values(self, make, entries):
         data = basket()
-        columns = self.columns(tmp_path, data, stored(data, entries=entries))
+        columns = make(data, stored(data, entries=entries))
         with pytest.raises(
             ValueError, match=rf"basket 0 of x has 2 values for entries 0 to {entries}"
         ):
             columns.read(0, entries)
-        columns.close()
 
-    def test_a_part_of_a_value(self, tmp_path):
+    def test_a_part_of_a_value(self, make):
         data = basket(stop=7)
-        columns = self.columns(tmp_path, data, stored(data))
+        columns = make(data, stored(data))
         with pytest.raises(ValueError, match="a basket of x has 7 bytes of values"):
             columns.read(0, 2)
-        columns.close()
 
-    def test_baskets_that_are_missing(self, tmp_path):
+    def test_baskets_that_are_missing(self, make):
         data = basket()
-        columns = self.columns(tmp_path, data, stored(data))
+        columns = make(data, stored(data))
         with pytest.raises(ValueError, match="x has not as many values as its entries until 3"):
             columns.read(0, 3)
-        columns.close()
 
-    def test_a_basket_is_read_when_it_is_needed(self, tmp_path):
+    def test_a_basket_is_read_when_it_is_needed(self, make):
         """What was read before damage is there."""
         good = basket()
         branch = Stored("x", np.dtype(">i4"), [0, len(good)], [len(good)] * 2, [0, 2, 4], None)
-        columns = self.columns(tmp_path, good + bytes(len(good)), branch)
+        columns = make(good + bytes(len(good)), branch)
         np.testing.assert_array_equal(columns.read(0, 2)[0][1], [1, 2])
         with pytest.raises(ValueError, match=f"no basket of x at byte {len(good)}"):
             columns.read(2, 4)
-        columns.close()
 
-    def test_vectors(self, tmp_path):
+    def test_vectors(self, make):
         """Lists of std::vector: 10 bytes before each, and the table of where they begin."""
         body = bytes(10) + np.array([1, 2], ">i4").tobytes() + bytes(10)
         table = np.array([3, 40, 58, 0], ">i4").tobytes()
         data = basket(body + table, stop=len(body))
         branch = stored(data, header=10)
-        columns = self.columns(tmp_path, data, branch)
+        columns = make(data, branch)
         ((offsets, values),) = columns.read(0, 2)
         np.testing.assert_array_equal(offsets, [0, 2, 2])
         np.testing.assert_array_equal(values, [1, 2])
         with pytest.raises(ValueError, match="x has not as many lists as its entries until 3"):
             columns.read(2, 3)
-        columns.close()
-        columns = self.columns(tmp_path, data, branch)
+        columns = make(data, branch)
         for start, counts, content in ((0, [2], [1, 2]), (1, [0], [])):
             ((offsets, values),) = columns.read(start, start + 1)
             np.testing.assert_array_equal(np.diff(offsets), counts)
             np.testing.assert_array_equal(values, content)
-        columns.close()
         # A basket that nobody has asked for is not read.
         two = Stored("x", branch.dtype, [0, len(data)], [len(data)] * 2, [0, 2, 4], None, 10)
-        columns = self.columns(tmp_path, data + bytes(len(data)), two)
+        columns = make(data + bytes(len(data)), two)
         np.testing.assert_array_equal(columns.read(0, 2)[0][1], [1, 2])
-        columns.close()
 
     def test_dtypes(self):
         packed = np.dtype([("a", ">i4"), ("b", ">f8", (2,))])
@@ -211,7 +211,7 @@ class TestColumns:
         other = Stored("x", np.dtype(">u4"), [], [], [0], None, to=np.dtype("f8"))
         assert (other.native, other.shape) == (np.dtype("f8"), ())
 
-    def lists(self, tmp_path, counts, values):
+    def lists(self, make, counts, values):
         """A branch of lists, and its counter."""
         first, second = (
             basket(np.asarray(content, ">i4").tobytes()) for content in (counts, values)
@@ -219,31 +219,28 @@ class TestColumns:
         n = len(counts)
         counter = Stored("n", np.dtype(">i4"), [0], [len(first)], [0, n], None)
         branch = Stored("x", np.dtype(">i4"), [len(first)], [len(second)], [0, n], counter)
-        return self.columns(tmp_path, first + second, branch)
+        return make(first + second, branch)
 
-    def test_lists(self, tmp_path):
-        columns = self.lists(tmp_path, [2, 0, 1, 3], [5, 6, 7, 8, 9, 10])
+    def test_lists(self, make):
+        columns = self.lists(make, [2, 0, 1, 3], [5, 6, 7, 8, 9, 10])
         for start, stop, offsets, values in [
             (0, 1, [0, 2], [5, 6]), (1, 3, [0, 0, 1], [7]), (3, 4, [0, 3], [8, 9, 10]),
         ]:  # fmt: skip
             ((found, content),) = columns.read(start, stop)
             np.testing.assert_array_equal(found, offsets)
             np.testing.assert_array_equal(content, values)
-        columns.close()
 
     @pytest.mark.parametrize("values", [[1, 2], [1, 2, 3, 4]])
-    def test_counts_that_do_not_add_up(self, tmp_path, values):
+    def test_counts_that_do_not_add_up(self, make, values):
         for ranges in ([(0, 2)], [(0, 1), (1, 2)]):
-            columns = self.lists(tmp_path, [2, 1], values)
+            columns = self.lists(make, [2, 1], values)
             with pytest.raises(ValueError, match=r"x has (not as many|\d) values"):
                 [columns.read(start, stop) for start, stop in ranges]
-            columns.close()
 
-    def test_a_negative_count(self, tmp_path):
-        columns = self.lists(tmp_path, [2, -1, 1], [1, 2])
+    def test_a_negative_count(self, make):
+        columns = self.lists(make, [2, -1, 1], [1, 2])
         with pytest.raises(ValueError, match="n counts -1 in one entry"):
             columns.read(0, 3)
-        columns.close()
 
 
 class TestListBounds:

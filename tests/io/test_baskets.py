@@ -124,10 +124,9 @@ def test_real_files(real_data, file, least):
         branches = {n: b for n, b in pairs if b is not None and not b.header}
         assert len(branches) >= least
         step = opened.n_entries // 3 + 1
-        columns = reader.BranchColumns(opened.path, list(branches.values()), 2)
         ranges = range(0, opened.n_entries, step)
-        parts = [columns.read(i, min(i + step, opened.n_entries)) for i in ranges]
-        columns.close()
+        with opened._columns(list(branches.values()), 2) as columns:
+            parts = [columns.read(i, min(i + step, opened.n_entries)) for i in ranges]
         for name, *pieces in zip(branches, *parts, strict=True):
             values = np.concatenate([values for _, values in pieces])
             expected = opened.branch(name).stored.array(library="ak")

@@ -3,6 +3,7 @@
 ``data/odd_types.root`` has 200 events i, with n = i % 5 values j in most branches.
 """
 
+from contextlib import closing
 from pathlib import Path
 from unittest import mock
 
@@ -12,8 +13,9 @@ import pytest
 import uproot
 
 import fastjag as fj
-from fastjag.io import ReadError, baskets
+from fastjag.io import ReadError, baskets, tasks
 from fastjag.io.reader import Reader
+from fastjag.io.sources import open_source
 from fastjag.schemas import Schema
 from fastjag.selection import Step, survivors
 from fastjag.selection.bubbling import _Alive
@@ -159,9 +161,9 @@ def test_vectors_with_damaged_tables():
 
 
 def test_threads_are_for_several():
-    with mock.patch.object(baskets, "ThreadPoolExecutor") as pool:
+    with mock.patch.object(tasks, "ThreadPoolExecutor") as pool:
         for threads, n in ((1, 0), (2, 1)):
-            baskets.BranchColumns(str(PATH), [], threads).close()
+            tasks.Tasks(threads, list, "x").close()
             assert pool.call_count == n
 
 
@@ -175,8 +177,8 @@ class TestKeys:
         key[-5:-1] = int(last).to_bytes(4, "big", signed=True)
         (tmp_path / "x").write_bytes(bytes(key) + np.arange(2.0).astype(">f8").tobytes())
         stored = baskets.Stored("x", np.dtype(">f8"), [0], [size], [0, 2], None)
-        with open(tmp_path / "x", "rb") as file:
-            body, stop, key_length = baskets.Baskets(stored, file.fileno()).read(0)
+        with closing(open_source(str(tmp_path / "x"))) as source:
+            body, stop, key_length = baskets.Baskets(source).read(stored, 0)
         return np.frombuffer(body[:stop], ">f8").tolist(), key_length
 
     def test_right(self, tmp_path):

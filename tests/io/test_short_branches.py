@@ -2,15 +2,18 @@
 
 import re
 import struct
+from contextlib import closing
 
 import numpy as np
 import pytest
 import uproot
 
 import fastjag as fj
-from fastjag.io import baskets, write_events
-from fastjag.io.baskets import BranchColumns, Stored
+from fastjag.io import branch_columns, write_events
+from fastjag.io.baskets import Stored
+from fastjag.io.branch_columns import BranchColumns
 from fastjag.io.files import ReadError
+from fastjag.io.sources import open_source
 from fastjag.selection import Step, survivors
 
 N = 12_345  # seen nowhere else in the file
@@ -157,10 +160,12 @@ class TestAtFault:
                     counter = own[0] if counter == 0 else None
                     own.append(Stored(name, content.from_dtype, *places, [0, 3], counter))
                 stored.append(own[1])
-        columns = BranchColumns(str(tmp_path / "a.root"), stored, 1)
-        found = columns.read(0, 3)
-        columns.close()
+        with (
+            closing(open_source(str(tmp_path / "a.root"))) as source,
+            closing(BranchColumns(source, stored, 1)) as columns,
+        ):
+            found = columns.read(0, 3)
         for i, n in enumerate(counts):
             np.testing.assert_array_equal(np.diff(found[i][0]), n)
             np.testing.assert_array_equal(found[i][1], np.arange(n.sum()) + 10 * i)
-        assert baskets._key(stored[0].counter) != baskets._key(stored[1].counter)
+        assert branch_columns._key(stored[0].counter) != branch_columns._key(stored[1].counter)

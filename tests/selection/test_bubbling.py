@@ -1,5 +1,6 @@
 """Mask bubbling: what is left equals reading everything and masking, bit by bit, for less work."""
 
+from contextlib import closing
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 import fastjag as fj
 from fastjag.io.files import ReadError
 from fastjag.io.reader import Reader
+from fastjag.io.sources import open_source
 from fastjag.jagged import Jagged
 from fastjag.selection import Step, cheapest_first, columns, survivors
 
@@ -353,8 +355,8 @@ def test_without_tables_of_offsets(tmp_path, file):
     short = tmp_path / "short.root"
     short.write_bytes(data)
     stored = replace(stored, sizes=[n_key + last for last in lasts])
-    with short.open("rb") as opened:
-        column = columns._Own(stored, opened.fileno())
+    with closing(open_source(str(short))) as opened:
+        column = columns._Own(stored, opened)
         chosen = np.array([0, 3, 4, 59, 60, 119, 170])
         offsets, values = column.read(chosen)
     assert np.diff(offsets).tolist() == ak.num(expected[chosen]).tolist()

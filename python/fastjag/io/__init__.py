@@ -3,7 +3,8 @@
 - ``iteration``: many files, batch by batch; ``batches``: a batch, and where it came from
 - ``reader``: one file; ``files``: which files; ``exclusive``: one thread at a time
 - ``branches``: names and kinds of branches; ``groups``: which lists are one collection
-- ``baskets``, ``compression``: values of TTrees; ``rntuple``: RNTuples, checked
+- ``branch_columns``, ``baskets``, ``compression``: values of TTrees; ``rntuple``: RNTuples, checked
+- ``sources``: the bytes of files; ``tasks``: pieces of work on threads
 - ``transport``: servers, with deadlines; ``remotes``: whether a remote file is still the same
 - ``writer``: events; ``pyroot``: events as std::vector; ``root_hist``: histograms
 - ``hdf5``: HDF5 files on disks that may run full

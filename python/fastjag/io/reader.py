@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Hashable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,14 @@ import numpy as np
 from fastjag.core.arrays import Array, Offsets
 from fastjag.core.checks import first_line, near_misses
 from fastjag.io import rntuple, transport
-from fastjag.io.baskets import BranchColumns, Stored
+from fastjag.io.baskets import Stored
 from fastjag.io.batches import Batch, Place, Source
+from fastjag.io.branch_columns import BranchColumns
 from fastjag.io.branches import Branch, Kind, LeftOut, Names, Unfit, stored_baskets
 from fastjag.io.compression import bound_uproot
 from fastjag.io.files import ReadError
 from fastjag.io.groups import Groups
+from fastjag.io.sources import open_source
 from fastjag.jagged import Jagged
 from fastjag.jagged.interchange import awkward_column
 from fastjag.kernels.threads import get_num_threads
@@ -228,8 +230,9 @@ class Reader:
             known = {name: stored for name, stored in own.items() if stored}
             rest = {name: branch for name, branch in branches.items() if name not in known}
             if known:
-                columns = BranchColumns(self.path, list(known.values()), get_num_threads())
-                stack.enter_context(closing(columns))
+                columns = stack.enter_context(
+                    self._columns(list(known.values()), get_num_threads())
+                )
             foreign = [stack.enter_context(closing(layer)) for layer in self._foreign(rest, step)]
             for start in range(0, self.n_entries, step):
                 parts: dict[str, Parts] = {}
@@ -241,6 +244,14 @@ class Reader:
                 if gone := [name for name in names if name not in parts]:
                     raise ValueError(f"{gone[0]} ends there, the tree at {self.n_entries}")
                 yield {name: parts[name] for name in names}
+
+    @contextmanager
+    def _columns(self, branches: Sequence[Stored], threads: int) -> Iterator[BranchColumns]:
+        with (
+            closing(open_source(self.path)) as source,
+            closing(BranchColumns(source, branches, threads)) as columns,
+        ):
+            yield columns
 
     def _foreign(
         self, branches: Mapping[str, Branch], step: int
@@ -296,7 +307,7 @@ class Reader:
         digest = blake2b(digest_size=16)
         stored = self.stored_branch(branch)
         if stored is not None and stored.counter is not None:  # whose values nobody needs
-            with closing(BranchColumns(self.path, [stored.counter], 1)) as columns:
+            with self._columns([stored.counter], 1) as columns:
                 for start in range(0, self.n_entries, 1_000_000):
                     stop = min(start + 1_000_000, self.n_entries)
                     ((_, counts),) = columns.read(start, stop)
@@ -316,7 +327,7 @@ class Reader:
             return
         ranges = [(i, min(i + step, self.n_entries)) for i in range(0, self.n_entries, step)]
         if stored is not None:
-            with closing(BranchColumns(self.path, [stored], 1)) as columns:
+            with self._columns([stored], 1) as columns:
                 yield from (columns.read(*some)[0][0] for some in ranges)
             return
         for start, stop in ranges:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
@@ -16,6 +15,7 @@ from fastjag.core.arrays import Array, Offsets, offsets_of
 from fastjag.io.baskets import Baskets, Stored, offset_table, wrong_basket
 from fastjag.io.branches import Branch
 from fastjag.io.reader import Parts, Reader
+from fastjag.io.sources import Bytes, open_source
 from fastjag.kernels.threads import get_num_threads
 
 Entries = NDArray[np.int64]
@@ -47,16 +47,16 @@ class EntryColumns:
     def __init__(self, reader: Reader, names: Iterable[str]) -> None:
         self.reader, self.columns = reader, dict[str, _Own | _Foreign]()
         self.counters = Counters()
-        self._file: int | None = None
+        self._source: Bytes | None = None
         for name in names:
             branch = reader.branch(name)
             stored = reader.stored_branch(branch)
             if stored is None:
                 self.columns[name] = _Foreign(reader, name, branch)
                 continue
-            if self._file is None:
-                self._file = os.open(reader.path, os.O_RDONLY | os.O_CLOEXEC)
-            self.columns[name] = _Own(stored, self._file)
+            if self._source is None:
+                self._source = open_source(reader.path)
+            self.columns[name] = _Own(stored, self._source)
         threads = get_num_threads()
         self._pool = ThreadPoolExecutor(threads, "fastjag-columns") if threads > 1 else None
 
@@ -64,8 +64,8 @@ class EntryColumns:
         """Close the file and complete the counters."""
         if self._pool is not None:
             self._pool.shutdown()
-        if self._file is not None:
-            os.close(self._file)
+        if self._source is not None:
+            self._source.close()
         for column in self.columns.values():
             self.counters += column.counters
             self.counters.baskets_skipped += len(column.sizes) - column.counters.baskets_read
@@ -87,11 +87,11 @@ class EntryColumns:
 class _Own:
     """A branch of numbers or lists of numbers, out of its baskets; the last one is kept."""
 
-    def __init__(self, stored: Stored, file: int) -> None:
-        self.stored, self.baskets = stored, Baskets(stored, file)
+    def __init__(self, stored: Stored, source: Bytes) -> None:
+        self.stored, self.baskets = stored, Baskets(source)
         self.sizes = stored.sizes
         self.firsts = np.asarray(stored.entries, np.int64)
-        self.lengths = None if stored.counter is None else _Own(stored.counter, file)
+        self.lengths = None if stored.counter is None else _Own(stored.counter, source)
         self.counters = Counters()
         self.current = -1
         self.body, self.stop, self.n_key = memoryview(b""), 0, 0
@@ -115,7 +115,7 @@ class _Own:
         first, end = self.firsts[basket : basket + 2].tolist()
         if basket != self.current:
             self.current = -1
-            self.body, self.stop, self.n_key = self.baskets.read(basket)
+            self.body, self.stop, self.n_key = self.baskets.read(self.stored, basket)
             self.current = basket
             self.counters.baskets_read += 1
             self.counters.bytes_read += self.stored.sizes[basket]

@@ -1,0 +1,300 @@
+"""Columns of numbers out of the baskets of a TTree, for any range of entries, without a detour.
+
+All baskets of a range are pieces of work of one pool, whatever branch they are of: each is decompressed
+into a buffer of its thread, and its values are copied, in the byte order of this machine, to where they
+stay. A basket that reaches beyond the range is kept from its end on, so that ranges in order read each
+basket once.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from bisect import bisect_left, bisect_right
+from collections.abc import Hashable, Iterator, Sequence
+from functools import partial
+from operator import itemgetter
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from fastjag import kernels
+from fastjag.core.arrays import Array, Offsets, offsets_of
+from fastjag.io.baskets import Baskets, Stored, list_bounds
+from fastjag.io.sources import Bytes
+from fastjag.io.tasks import Tasks
+
+_PIECE = 1 << 17  # bytes in the file: small baskets are not worth a task each
+
+
+class _Left(NamedTuple):
+    """Of a basket that reaches beyond the range that was read: what is behind it."""
+
+    basket: int
+    entry: int  #: the first
+    content: Any
+
+
+class _Column(ABC):
+    """One branch in a range of entries."""
+
+    ITEMS: ClassVar[str]
+
+    def __init__(self, stored: Stored) -> None:
+        self.stored = stored
+        self.left: _Left | None = None
+        entries = np.asarray(stored.entries)
+        if (entries[1:] < entries[:-1]).any():
+            raise ValueError(f"the baskets of {stored.name} are not in the order of its entries")
+
+    def begin(
+        self, start: int, stop: int, offsets: Offsets | None = None, base: int = 0
+    ) -> Sequence[int]:
+        """The baskets to ``take`` for a range; ``offsets`` are of the lists from ``base`` on."""
+        self.start, self.stop, self.offsets, self.base = start, stop, offsets, base
+        baskets = self._baskets()
+        self._prepare()
+        if not baskets or not self._keeps(start):
+            return baskets
+        assert self.left is not None
+        basket, first, content = self.left
+        self._keep(basket, self._put(basket, first, content))
+        return baskets[1:]
+
+    def first(self, start: int) -> int:
+        """The entry from which lengths must be known, if the range begins at ``start``."""
+        if self.left is not None and self._keeps(start):
+            return self.left.entry
+        return self.stored.entries[bisect_right(self.stored.entries, start) - 1]
+
+    def take(self, basket: int, unpacked: Baskets) -> None:
+        """Read one basket; in any thread."""
+        rest = self._put(basket, self.stored.entries[basket], self._content(basket, unpacked))
+        self._keep(basket, rest)
+
+    @abstractmethod
+    def end(self) -> tuple[Offsets | None, Array]:
+        """(offsets or None, values), when all baskets are taken."""
+
+    @abstractmethod
+    def _prepare(self) -> None:
+        """Room for what is in the range."""
+
+    @abstractmethod
+    def _content(self, basket: int, unpacked: Baskets) -> Any:
+        """What is in a basket."""
+
+    @abstractmethod
+    def _put(self, basket: int, first: int, content: Any) -> Any:
+        """Put away what is in the range, of a basket's content from entry ``first`` on.
+
+        Returns what is behind the range.
+        """
+
+    def _keep(self, basket: int, rest: Any) -> None:
+        if self.stored.entries[basket + 1] > self.stop:
+            self.left = _Left(basket, self.stop, rest)
+
+    def _keeps(self, start: int) -> bool:
+        left = self.left
+        return left is not None and left.entry <= start < self.stored.entries[left.basket + 1]
+
+    def _baskets(self) -> range:
+        """Those with entries of the range."""
+        if self.start >= self.stop:
+            return range(0)
+        entries = self.stored.entries
+        there = entries[0] <= self.start and self.stop <= entries[-1]
+        if not there or len(self.stored.seeks) < len(entries) - 1:
+            name = self.stored.name
+            raise ValueError(
+                f"{name} has not as many {self.ITEMS} as its entries until {self.stop}"
+            )
+        first = bisect_right(entries, self.start) - 1
+        return range(first, bisect_left(entries, self.stop, lo=first))
+
+
+class _Numbers(_Column):
+    """Of a branch with a fixed number of values per entry, or with a counter."""
+
+    ITEMS = "values"
+
+    def end(self) -> tuple[None, Array]:
+        out = self.out
+        del self.out
+        return None, out
+
+    def _prepare(self) -> None:
+        n = self._place(self.stop) - self._place(self.start)
+        self.out: Array = np.empty((n, *self.stored.shape), self.stored.native)
+
+    def _content(self, basket: int, unpacked: Baskets) -> Array:
+        body, stop, _ = unpacked.read(self.stored, basket)
+        if stop % self.stored.dtype.itemsize:
+            raise ValueError(f"a basket of {self.stored.name} has {stop} bytes of values")
+        return self.stored.values(body[:stop])  # in a buffer that the next one overwrites
+
+    def take(self, basket: int, unpacked: Baskets) -> None:
+        content = self._content(basket, unpacked)
+        rest = self._put(basket, self.stored.entries[basket], content)
+        self._keep(basket, rest.astype(self.stored.native))
+
+    def _put(self, basket: int, first: int, content: Array) -> Array:
+        end = self.stored.entries[basket + 1]
+        low, high = max(first, self.start), min(end, self.stop)
+        begin, skip, done = (self._place(entry) for entry in (first, low, high))
+        n = len(content)
+        if not (done - begin == n if high == end else done - begin <= n):
+            raise ValueError(
+                f"basket {basket} of {self.stored.name} has {n} values for entries "
+                f"{first} to {end}, which is not what their lengths add up to"
+            )
+        at = self._place(self.start)
+        np.copyto(self.out[skip - at : done - at], content[skip - begin : done - begin])
+        return content[done - begin :]
+
+    def _place(self, entry: int) -> int:
+        """Of the first value of an entry."""
+        return entry if self.offsets is None else int(self.offsets[entry - self.base])
+
+
+class _Lists(_Column):
+    """Of a std::vector branch: nothing but its baskets knows the lengths."""
+
+    ITEMS = "lists"
+
+    def end(self) -> tuple[Offsets, Array]:
+        counts, values = zip(*(self.found[b] for b in sorted(self.found)), strict=True)
+        self.found.clear()
+        offsets = offsets_of(np.concatenate(counts))
+        return offsets, np.concatenate(values) if len(values) > 1 else values[0]
+
+    def _prepare(self) -> None:
+        none = np.empty(0, np.int64), np.empty(0, self.stored.native)
+        self.found: dict[int, tuple[Array, Array]] = {-1: none} if self.start >= self.stop else {}
+
+    def _content(self, basket: int, unpacked: Baskets) -> tuple[Array, Array]:
+        stored = self.stored
+        body, end, n_key = unpacked.read(stored, basket)
+        starts, stops = list_bounds(stored, basket, body, end, n_key)
+        data = np.frombuffer(body[:end], np.uint8)
+        lists = kernels.gather(starts, offsets_of(stops - starts), data, threads=1)
+        values = lists.view(stored.dtype).astype(stored.native)
+        return (stops - starts) // stored.dtype.itemsize, values
+
+    def _put(self, basket: int, first: int, content: tuple[Array, Array]) -> tuple[Array, Array]:
+        counts, values = content
+        end = self.stored.entries[basket + 1]
+        low, high = max(first, self.start) - first, min(end, self.stop) - first
+        skip = int(counts[:low].sum())
+        done = skip + int(counts[low:high].sum())
+        self.found[basket] = counts[low:high], values[skip:done]
+        return counts[high:], values[done:]
+
+
+class BranchColumns:
+    """Several branches of one tree, read together, range by range.
+
+    Ranges may be in any order; those that follow one another decompress each basket once. ``start``
+    and ``stop`` are where the first will begin and the last will end, by which ``source`` is told what
+    to expect; its owner closes it.
+    """
+
+    def __init__(
+        self, source: Bytes, branches: Sequence[Stored], threads: int, start: int = 0,
+        stop: int | None = None,
+    ) -> None:  # fmt: skip
+        self.source, self._stop = source, stop
+        counters = {_key(b.counter): b.counter for b in branches if b.counter}
+        self.counters = {key: _Numbers(b) for key, b in counters.items()}
+        self.columns = [(_Lists if b.header else _Numbers)(b) for b in branches]
+        # Decompression, reading and NumPy's copies release the GIL.
+        self.tasks = Tasks(threads, lambda: Baskets(source), "fastjag-baskets")
+        self._next = start
+        self._expect(start)
+
+    def close(self) -> None:
+        self.tasks.close()
+
+    def read(self, start: int, stop: int) -> list[tuple[Offsets | None, Array]]:
+        """(offsets or None, values) of each branch for entries ``start`` to before ``stop``."""
+        if start != self._next:
+            self._expect(start)
+        self._next = stop
+        try:
+            return self._read(start, stop)
+        except BaseException:
+            self.tasks.stop()
+            raise
+
+    def _read(self, start: int, stop: int) -> list[tuple[Offsets | None, Array]]:
+        bases = dict.fromkeys(self.counters, start)
+        for column in self.columns if start < stop else ():
+            if column.stored.counter:  # lists of a basket are counted from its begin on
+                key = _key(column.stored.counter)
+                bases[key] = min(bases[key], column.first(start))
+        for key, counter in self.counters.items():
+            self.tasks.add(_pieces(counter, counter.begin(bases[key], stop)))
+        n_counters = self.tasks.running
+        for column in self.columns:
+            if not column.stored.counter:
+                self.tasks.add(_pieces(column, column.begin(start, stop)))
+        self.tasks.finish(n_counters)
+        offsets = {key: _offsets(c.end()[1], c.stored.name) for key, c in self.counters.items()}
+        for column in self.columns:
+            if column.stored.counter:
+                key = _key(column.stored.counter)
+                baskets = column.begin(start, stop, offsets[key], bases[key])
+                self.tasks.add(_pieces(column, baskets))
+        self.tasks.finish()
+        own = {key: _from(known, start - bases[key]) for key, known in offsets.items()}
+        parts = [column.end() for column in self.columns]
+        return [
+            (own[_key(column.stored.counter)], values) if column.stored.counter else (lists, values)
+            for column, (lists, values) in zip(self.columns, parts, strict=True)
+        ]
+
+    def _expect(self, start: int) -> None:
+        """Tell the source what is read from there on: steps of any size take it in this order."""
+        pieces = []
+        for column in (*self.counters.values(), *self.columns):
+            stored = column.stored
+            first = max(0, bisect_right(stored.entries, start) - 1)
+            last = None if self._stop is None else bisect_left(stored.entries, self._stop)
+            pieces += list(zip(stored.entries, stored.seeks, stored.sizes, strict=False))[
+                first:last
+            ]
+        self.source.expect([(seek, size) for _, seek, size in sorted(pieces, key=itemgetter(0))])
+
+
+def _pieces(column: _Column, baskets: Sequence[int]) -> Iterator[partial[None]]:
+    """Work of about one size: runs of baskets."""
+    run: list[int] = []
+    size = 0
+    for basket in baskets:
+        run.append(basket)
+        size += column.stored.sizes[basket]
+        if size >= _PIECE:
+            yield partial(_take, column, run)
+            run, size = [], 0
+    if run:
+        yield partial(_take, column, run)
+
+
+def _take(column: _Column, baskets: Sequence[int], unpacked: Baskets) -> None:
+    for basket in baskets:
+        column.take(basket, unpacked)
+
+
+def _key(stored: Stored) -> Hashable:
+    """Of a branch: two of one name have their baskets at different places."""
+    return stored.name, *stored.seeks[:1]
+
+
+def _from(offsets: Offsets, entry: int) -> Offsets:
+    return offsets[entry:] - offsets[entry] if entry else offsets
+
+
+def _offsets(counts: Array, name: str) -> Offsets:
+    if len(counts) and counts.min() < 0:
+        raise ValueError(f"{name} counts {counts.min()} in one entry")
+    return offsets_of(counts)

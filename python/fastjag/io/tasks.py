@@ -1,0 +1,59 @@
+"""Pieces of work on threads, each of which has buffers of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Generic, TypeVar
+
+Tool = TypeVar("Tool")
+
+
+class Tasks(Generic[Tool]):
+    """A pool of threads; without it, for one thread, pieces are done where they are added.
+
+    A piece is called with the tool of its thread, which ``tool`` makes.
+    """
+
+    def __init__(self, threads: int, tool: Callable[[], Tool], name: str) -> None:
+        self._tool, self._own = tool, threading.local()
+        self.pool = ThreadPoolExecutor(threads, name) if threads > 1 else None
+        self._running: list[Future[None]] = []
+
+    def add(self, pieces: Iterable[Callable[[Tool], None]]) -> None:
+        """Begin with these, behind all that were added before."""
+        if self.pool is None:
+            for piece in pieces:
+                self._do(piece)
+        else:
+            self._running += [self.pool.submit(self._do, piece) for piece in pieces]
+
+    @property
+    def running(self) -> int:
+        """How many pieces were added since the last ``finish``."""
+        return len(self._running)
+
+    def finish(self, first: int | None = None) -> None:
+        """Wait for all pieces, or the first few; raises what the first that failed raised."""
+        waited = self._running[:first]
+        for piece in waited:
+            piece.result()
+        self._running = self._running[len(waited) :]
+
+    def stop(self) -> None:
+        """Drop what has not begun, and wait for the rest."""
+        for piece in self._running:
+            piece.cancel()
+        wait(self._running)
+        self._running = []
+
+    def close(self) -> None:
+        """The threads end."""
+        if self.pool is not None:
+            self.pool.shutdown(cancel_futures=True)
+
+    def _do(self, piece: Callable[[Tool], None]) -> None:
+        if not hasattr(self._own, "tool"):
+            self._own.tool = self._tool()
+        piece(self._own.tool)
