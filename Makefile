@@ -8,7 +8,7 @@ SOURCES := CMakeLists.txt pyproject.toml $(wildcard cpp/*.cpp cpp/*.hpp cpp/*/*.
 CUDA ?= AUTO
 CUDA_ARCHITECTURES ?= 80-real;90
 KERNEL_TESTS := tests/jagged/test_jagged.py $(addprefix tests/kernels/test_,$(addsuffix .py,padding \
-  aggregate select dimuon nearest histogram histogram_cuts pyramid))
+  aggregate select dimuon nearest histogram histogram_cuts pyramid pages))
 
 .PHONY: demo test lint docs sanitize cuda mutants mutants-python docs-numbers bench wheel servers slow clean
 
@@ -64,7 +64,7 @@ sanitize: $(VENV)/.test
 	$(PIP) --no-deps --upgrade --target build/sanitize/site -Cbuild-dir=build/sanitize/cmake \
 	  -Ccmake.define.FASTJAG_SANITIZE=ON -Ccmake.define.FASTJAG_CUDA=OFF .
 	$(SANITIZED) $(KERNEL_TESTS) tests/kernels/test_sanitized.py
-	FASTJAG_SIMD=v2 $(SANITIZED) $(addprefix tests/kernels/test_,$(addsuffix .py,padding aggregate dimuon \
+	FASTJAG_SIMD=v2 $(SANITIZED) $(addprefix tests/kernels/test_,$(addsuffix .py,padding aggregate dimuon pages \
 	  pyramid))
 
 # The machine code of the CUDA kernels: registers, spills, occupancy and widths of accesses against

@@ -21,6 +21,7 @@ using Optional = std::optional<Array>;
 
 void bind_kernels(py::module_& m);
 void bind_pyramid(py::module_& m);
+void bind_pages(py::module_& m);  // _cpu only
 
 template <class T>
 constexpr DType dtype_for() {

@@ -171,6 +171,15 @@ void histogram_cuts(HistogramCutsArgs const& a, Threads threads) {
     run_parts(parts, run, threads.interrupt);
 }
 
+// Differences are added up from the first to the last.
+void pages(PagesArgs const& a, Threads threads) {
+    int const most = a.encoding == Encoding::split_index ? 1 : threads.count;
+    Interrupt* const interrupt = most == 1 ? nullptr : threads.interrupt;
+    parallel_elements(a.n, {most, interrupt}, [&](int64_t begin, int64_t end, int) {
+        FASTJAG_DISPATCH(pages_range(a, begin, end))
+    });
+}
+
 // Blocks of rows grow longer down the triangle: threads take the next one when they are done.
 template <class Out>
 void pyramid_gram(PyramidGramArgs<Out> const& a, Threads threads) {

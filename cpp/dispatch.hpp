@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "fastjag/kernels.hpp"
+#include "fastjag/kernels_pages.hpp"
 
 #define FASTJAG_DECLARE_RANGES                                                                     \
     template <class Out>                                                                           \
@@ -29,6 +30,7 @@
     template <class T, class W>                                                                    \
     void histogram_range(HistogramArgs<T, W> const&, int64_t begin, int64_t end, int64_t part);    \
     void histogram_cuts_range(HistogramCutsArgs const&, int64_t begin, int64_t end, int64_t part); \
+    void pages_range(PagesArgs const&, int64_t begin, int64_t end);                                \
     template <class Out>                                                                           \
     void pyramid_gram_rows(PyramidGramArgs<Out> const&, int64_t begin, int64_t end, int64_t part,  \
                            Interrupt*);

@@ -138,6 +138,17 @@ def in_cone(
     threads: int,
     /,
 ) -> None: ...
+def pages(
+    data: _Array,
+    encoding: int,
+    bits: int,
+    low: float,
+    high: float,
+    base: int,
+    result: _Array,
+    threads: int,
+    /,
+) -> None: ...
 def histogram_scratch(n_slots: int, /) -> int: ...
 def histogram(
     x: _Array,

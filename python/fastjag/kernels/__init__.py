@@ -13,6 +13,7 @@ from fastjag.kernels.histogram import histogram
 from fastjag.kernels.histogram_cuts import histogram_cuts
 from fastjag.kernels.nearest import in_cone, nearest
 from fastjag.kernels.padding import padding
+from fastjag.kernels.pages import page_bytes, pages
 from fastjag.kernels.pyramid import (
     Coordinate,
     Features,
@@ -49,6 +50,8 @@ __all__ = [
     "nearest",
     "order",
     "padding",
+    "page_bytes",
+    "pages",
     "pair_mass",
     "pyramid_codes",
     "pyramid_features",

@@ -215,6 +215,42 @@ def in_cone(left: Side, right: Side, radii: Array) -> list[tuple[list[int], Arra
     return result
 
 
+# ---- pages ------------------------------------------------------------------------------------
+
+
+def pages(
+    data: bytes,
+    encoding: str,
+    bits: int,
+    n: int,
+    dtype: Any,
+    low: float = 0.0,
+    high: float = 0.0,
+    base: int = 0,
+) -> Array:
+    """Values of the first ``n`` numbers of a page, of ``dtype``."""
+    if encoding in ("split", "zigzag", "split_index", "split_half"):
+        stored = [int.from_bytes(data[i : n * bits // 8 : n], "little") for i in range(n)]
+    else:
+        everything = int.from_bytes(data, "little")
+        stored = [everything >> bits * i & (1 << bits) - 1 for i in range(n)]
+    if encoding == "split_index":
+        stored = [sum(stored[: i + 1]) for i in range(n)]
+    if encoding in ("index", "split_index"):
+        half = 1 << bits - 1
+        ends = [(x + half) % (2 * half) - half for x in stored]  # signed
+        return np.array([base + end for end in ends], dtype)
+    if encoding == "zigzag":
+        stored = [x >> 1 if x % 2 == 0 else (1 << bits) - 1 - (x >> 1) for x in stored]
+    if encoding == "quantised":
+        step = (high - low) / ((1 << bits) - 1)
+        return np.array([x * step + low for x in stored], dtype)
+    if encoding == "truncated":
+        return np.array([x << 32 - bits for x in stored], np.uint32).view(dtype)
+    unsigned = np.array(stored, f"u{max(1, bits // 8)}")
+    return unsigned.view(np.float16).astype(dtype) if "half" in encoding else unsigned.view(dtype)
+
+
 # ---- histogram --------------------------------------------------------------------------------
 
 
