@@ -1,4 +1,4 @@
-"""What was measured as one table, one JSON and one picture."""
+"""What was measured as tables and JSON; :mod:`pictures` draws it."""
 
 from __future__ import annotations
 
@@ -10,19 +10,15 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import matplotlib as mpl
-import mplhep
-from harness import EVENTS, OUT, Race
-from matplotlib.figure import Figure
+from harness import OUT, Race
+from pictures import DOCS, QUESTIONS, draw, draw_jets
 
 from fastjag import __version__, kernels
 
 HERE = Path(__file__).parent
-DOCS = HERE.parent / "docs"
 LIBRARIES = ("numpy", "awkward", "uproot", "vector", "numba", "coffea", "hist", "boost-histogram",
              "fast-histogram", "scipy", "scikit-learn", "torch", "fbgemm-gpu-cpu", "weaver-core",
              "root", "cramjam")  # fmt: skip
-OURS, THEIRS, FASTER = "#e42536", "#3f90da", "#7a21dd"
 
 
 def memory_limits() -> dict[str, float]:
@@ -87,55 +83,8 @@ def table(sections: dict[str, list[Race]]) -> str:
     return "\n\n".join(parts)
 
 
-def draw(sections: dict[str, list[Race]], limits: dict[str, float], path: Path) -> None:
-    """Left: the whole job, file to spectrum. Right: every other comparison, as ratios."""
-    style = {"font.size": 13, "mathtext.cal": "sans", "ytick.minor.visible": False}
-    with mpl.style.context([mplhep.style.CMS, style]):
-        others = [r for w, races in sections.items() if w not in ("spectrum", "scaling")
-                  for r in races]  # fmt: skip
-        rows = [(r, p) for r in others for p in r.wall if not p.startswith("fastjag")]
-        fig = Figure(figsize=(19, max(9, 0.28 * len(rows) + 1.5)), layout="constrained")
-        left, right = fig.subplots(1, 2)
-        _draw_jobs(left, sections.get("spectrum", []), limits, f"{EVENTS:,} events")
-        ratios = [r.ratio(p) for r, p in rows]
-        colors = [THEIRS if x >= 1 else FASTER for x in ratios]
-        bars = right.barh(range(len(rows)), ratios, color=colors)
-        right.bar_label(bars, [f"{x:.1f}" for x in ratios], padding=3, fontsize=9)
-        right.set_yticks(range(len(rows)), [f"{r.work} · {p}" for r, p in rows], fontsize=8)
-        right.axvline(1, color=OURS, lw=1.5)
-        for i, (race, _) in enumerate(rows):
-            if race.moved:  # what memcpy of as many bytes would take
-                x = race.moved / limits["memcpy"] * 1e-6 / next(iter(race.time.values()))
-                right.plot([x, x], [i - 0.4, i + 0.4], color="k", lw=1.5)
-        right.set(xscale="log", ylim=(len(rows) - 0.4, -0.6))
-        right.set_xlim(min(0.4, 0.8 * min(ratios, default=1)), 2.5 * max(ratios, default=1))
-        right.set_xlabel("Time of the peer / time of fastjag (line: limit of memory)", fontsize=13)
-        fig.savefig(path, dpi=75)
-
-
-def _draw_jobs(ax, races: list[Race], limits: dict[str, float], what: str) -> None:
-    labels, y = [], 0.0
-    for race in races:
-        for name, time in race.time.items():
-            color = OURS if name.startswith("fastjag") else THEIRS
-            ax.barh(y, time, color=color, height=0.85)
-            ax.text(time * 1.05, y, f"{time:,.0f}", va="center", fontsize=9)
-            labels.append((y, name))
-            y += 1
-        ax.text(0.99, y - len(race.wall) - 0.62, race.work, ha="right", va="bottom", fontsize=10,
-                transform=ax.get_yaxis_transform())  # fmt: skip
-        if race.moved:
-            limit = race.moved / limits["read"] * 1e-6
-            ax.plot([limit] * 2, [y - len(race.wall) - 0.5, y - 0.5], color="k", lw=1.5)
-        y += 1.1
-    ax.set_yticks([at for at, _ in labels], [name for _, name in labels], fontsize=8)
-    ax.set(xscale="log", ylim=(y - 1, -1.3), xlim=(None, 2 * ax.get_xlim()[1]))
-    ax.set_xlabel(f"Time for {what} [ms], start-up subtracted (line: reading the numbers)",
-                  fontsize=13)  # fmt: skip
-
-
 def publish(sections: dict[str, list[Race]], limits: dict[str, float]) -> None:
-    """Write docs/benchmarks.json, .md (below its mark) and .png."""
+    """Write docs/benchmarks.json, .md (below its mark) and the pictures."""
     record = {
         "date": datetime.date.today().isoformat(),
         "command": "make bench",
@@ -151,9 +100,13 @@ def publish(sections: dict[str, list[Race]], limits: dict[str, float]) -> None:
     (DOCS / "benchmarks.md").write_text(
         f"{head}<!-- measured -->\n\n{record['date']}, `make bench`, {record['machine']}. "
         f"Memory on one thread in the same run: {memory}. Versions: {listed}.\n\n"
-        f"![Times and ratios](benchmarks.png)\n\n{table(sections)}\n"
+        f"{_pictures()}\n\n{table(sections)}\n"
     )
-    draw(sections, limits, DOCS / "benchmarks.png")
+    draw(sections, limits, DOCS)
+
+
+def _pictures() -> str:
+    return "\n\n".join(f"{said}\n\n![{said}]({name})" for name, said in QUESTIONS.items())
 
 
 def publish_jets(races: list[Race], limits: dict[str, float]) -> None:
@@ -167,12 +120,7 @@ def publish_jets(races: list[Race], limits: dict[str, float]) -> None:
         "races": [vars(race) for race in races],
     }
     (DOCS / "benchmarks_jets.json").write_text(json.dumps(record, indent=1) + "\n")
-    style = {"font.size": 13, "mathtext.cal": "sans", "ytick.minor.visible": False}
-    with mpl.style.context([mplhep.style.CMS, style]):
-        fig = Figure(figsize=(12, 0.34 * sum(len(r.wall) + 1 for r in races) + 1.5),
-                     layout="constrained")  # fmt: skip
-        _draw_jobs(fig.subplots(), races, limits, "all jets")
-        fig.savefig(DOCS / "benchmarks_jets.png", dpi=75)
+    draw_jets(races, limits, DOCS)
     page = (DOCS / "benchmarks.md").read_text()
     head, rest = page.split("<!-- jets -->")
     tail = rest.split("<!-- /jets -->")[1]

@@ -246,7 +246,7 @@ JOBS: dict[str, list[Step]] = {
         "jets tracks events.root --out tracks --radius 0.4 --min-pt 20 --min-track-pt 1",
         "jets train tensors-rows-hdf5 --out tagger --target quark --epochs 2 --rounds 20 --seed 5",
         "jets train tensors-rows-npz --out trees --models XGBoost --rounds 10 --max-jets 500",
-        "jets demo --out demo --jets 1000 --seed 1",
+        "jets demo --out demo --jets 2000 --seed 1",
     ],
     "diphoton": [
         "diphoton run --sample --out sample",

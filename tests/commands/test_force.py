@@ -147,3 +147,38 @@ class TestDemo:
         assert code == 1
         assert "seed was 7, is 1" in err
         assert content(folder) == before
+
+    def test_an_edited_configuration(self, run, folder, monkeypatch):
+        """Of gammajet: what the user wrote into it is not lost."""
+        from fastjag.analyses.gammajet import toys as gammajet
+
+        class Ran:
+            def __init__(self, config, out, told):
+                self.out = out
+
+            def folder(self, stage):
+                return self.out / stage
+
+            def summary(self):
+                return {}
+
+        monkeypatch.setattr(gammajet, "run", Ran)
+        line = ("gammajet", "demo", "--out", "demo", "--events", 300)
+        assert run(*line)[0] == 0
+        assert run(*line)[0] == 0
+        config = folder / "demo" / "gammajet.toml"
+        written = config.read_text()
+        config.write_text(written.replace("luminosity = 1000.0", "luminosity = 2000.0"))
+        before = content(folder)
+        code, _, err = run(*line)
+        assert code == 1
+        assert re.search(r"demo/gammajet\.toml: .*edited.*--force \(nothing was touched\)", err), (
+            err
+        )
+        (folder / "demo" / "command.json").unlink()
+        assert run(*line)[0] == 1
+        (folder / "demo" / "qcd.root").unlink()
+        assert run(*line)[0] == 1
+        assert content(folder).items() <= before.items()
+        assert run(*line, "--force")[0] == 0
+        assert config.read_text() == written

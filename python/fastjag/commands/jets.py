@@ -200,7 +200,9 @@ def train(
 @app.command(epilog="Example: fastjag jets demo --out demo-jets")
 def demo(
     out: OutOption = Path("jet-demo"),
-    jets: Annotated[int, typer.Option(min=1, help="Number of toy jets in each format.")] = 3_000,
+    jets: Annotated[
+        int, typer.Option(min=1, help="Toy jets in each format, 2,000 or more.")
+    ] = 3_000,
     seed: SeedOption = 1,
 ) -> None:
     """All of the above on toy jets, in less than a minute."""

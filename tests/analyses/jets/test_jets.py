@@ -364,3 +364,11 @@ class TestCommands:
             assert message in err
             assert err.count("\n") == 1
             assert not (tmp_path / "out").exists()
+
+    def test_demo_of_too_few_jets(self, run, tmp_path):
+        """Before any work, not when the last tagger lacks b jets."""
+        code, _, err = run("jets", "demo", "--jets", 300, "--out", tmp_path / "demo")
+        assert code == 1
+        assert err.startswith("fastjag: error: --jets must be 2,000 or more, got 300: of fewer")
+        assert err.count("\n") == 1
+        assert not (tmp_path / "demo").exists()

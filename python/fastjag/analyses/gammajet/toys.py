@@ -17,10 +17,12 @@ from fastjag.analyses.gammajet.selection import MET_FILTERS, responses
 from fastjag.core.checks import at_least, one_of
 from fastjag.io import iterate, write_events
 from fastjag.jagged import Jagged
+from fastjag.reporting.origin import forced, refusal
 from fastjag.reporting.output import whole_directory, write_text
 
 Floats = NDArray[np.float64]
 _CHUNK = 100_000
+_CONFIGURATION = "gammajet.toml"
 
 
 def draw(
@@ -197,9 +199,26 @@ def demo(
     out: str | os.PathLike[str], *, events: int, seed: int,
     told: Callable[[str], None] | None = None,
 ) -> GammaJetResults:  # fmt: skip
-    """Write data (response 0.97), two overlapping samples (1.02) and their configuration; run it."""
+    """Write data (response 0.97), two overlapping samples (1.02) and their configuration; run it.
+
+    As a command it does not replace a configuration that somebody changed: FileExistsError.
+    """
+    _check_configuration(Path(out))
     with whole_directory(out):
         return _demo(Path(out), events, seed, told)
+
+
+def _check_configuration(folder: Path) -> None:
+    path = folder / _CONFIGURATION
+    if forced() or not path.is_file():
+        return
+    files = [folder / f"{kind}.root" for kind in ("gjets", "qcd")]
+    if (
+        not all(file.is_file() for file in files)
+        or path.read_bytes() != configuration(folder).encode()
+    ):
+        raise refusal(path, "is not the configuration that the demo writes: it was edited, or is of "
+                      "another version")  # fmt: skip
 
 
 def _demo(
@@ -210,5 +229,5 @@ def _demo(
     for i, kind in enumerate(("gjets", "qcd")):
         write(folder / f"{kind}.root", events, kind=kind, response=1.02, seed=seed + 1000 + i)
     # The sample with a cut at generation has the cross-section of what is left.
-    write_text(folder / "gammajet.toml", configuration(folder))
-    return run(GammaJetConfig.read(folder / "gammajet.toml"), folder, told=told)
+    write_text(folder / _CONFIGURATION, configuration(folder))
+    return run(GammaJetConfig.read(folder / _CONFIGURATION), folder, told=told)

@@ -13,10 +13,18 @@ from fastjag.toys.jets import JetToyParameters
 
 #: Fewer candidates outside jets than in CMS's events: as in Run 1.
 TOYS = JetToyParameters(pileup=300.0)
+#: Of which 4 % are b jets: enough to train and test a tagger, whatever the seed.
+FEWEST_JETS = 2_000
 
 
 def demo(out: Path, n_jets: int, seed: int, told: Callable[[str], None]) -> None:
-    """Toys in both formats, shapes, tracks, tensors, and taggers of quarks and b jets."""
+    """Toys in both formats, shapes, tracks, tensors, and taggers of quarks and b jets.
+
+    ValueError for fewer than `FEWEST_JETS`, before anything is written.
+    """
+    if n_jets < FEWEST_JETS:
+        raise ValueError(f"--jets must be {FEWEST_JETS:,} or more, got {n_jets}: of fewer there are "
+                         f"too few b jets to train and test a tagger")  # fmt: skip
     with whole_directory(out):
         _demo(out, n_jets, seed, told)
 
