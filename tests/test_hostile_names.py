@@ -8,7 +8,8 @@ import pytest
 from fastjag import __main__ as cli
 from fastjag.analyses.common.tables import write_parquet
 from fastjag.commands import console, remark
-from fastjag.reporting.plots import figure, plain
+from fastjag.reporting.plots import figure
+from fastjag.reporting.titles import plain
 
 NAMES = ["a$b", r"$\frac{$", "$x$", "[red]y[/red]", "[/]", "z[0]", "_u", ":smile:", r"q\$", "p_{T"]
 

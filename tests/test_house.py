@@ -43,8 +43,8 @@ HOMES = {
     "xgboost": {"models"},
     "pandas": {"jagged.interchange"},
     "pyarrow": {"jagged.interchange", "analyses"},
-    "matplotlib": {"reporting.plots"},
-    "mplhep": {"reporting.plots"},
+    "matplotlib": {"reporting.plots", "reporting.labels"},
+    "mplhep": {"reporting.plots", "reporting.labels"},
     "numba": {"jagged.numba_support"},
     "cupy": {"core.devices"},
     "sklearn": {"pyramid", "models", "analyses"},
@@ -52,7 +52,7 @@ HOMES = {
     "iminuit": {"statistics", "analyses"},
     "pythia8mc": {"analyses"},
     "fastjet": {"analyses"},
-    "scipy": {"pyramid", "models", "statistics", "analyses"},
+    "scipy": {"pyramid", "models", "statistics", "analyses", "reporting.points"},
 }
 
 HEAVY = ["awkward", "uproot", "hist", "boost_histogram", "matplotlib", "mplhep", "torch", "rich",

@@ -29,6 +29,7 @@ from fastjag.commands.terminal import (
 )
 from fastjag.core import extras
 from fastjag.core.settings import keys_of, optional
+from fastjag.reporting.labels import Label, labelled
 from fastjag.reporting.origin import Origin, made_by
 from fastjag.reporting.output import recorded_file
 
@@ -63,6 +64,28 @@ def _everywhere(
     """The options of every command, and of the root."""
 
 
+def option(kind: type, key: str, *names: str, **more: Any) -> Any:
+    """An option that is a key of settings, with its meaning as help and its range.
+
+    As ``min_pt: Annotated[float, option(JetsConfig, "min_pt")] = JetsConfig.min_pt``; ``more`` goes to
+    ``typer.Option``.
+    """
+    said = keys_of(kind)[key]
+    limits = said.limits if (optional(said.type) or said.type) in (int, float) else {}
+    return typer.Option(*names, help=said.doc, min=limits.get(" >= "), max=limits.get(" up to "),
+                        **more)  # fmt: skip
+
+
+def _drawing(
+    experiment: Annotated[
+        str | None, option(Label, "experiment", metavar="TEXT", rich_help_panel="Output")
+    ] = None,
+    energy: Annotated[float | None, option(Label, "energy", rich_help_panel="Output")] = None,
+    lumi: Annotated[float | None, option(Label, "lumi", rich_help_panel="Output")] = None,
+) -> None:
+    """The options of every command that draws."""
+
+
 def _writing(force: ForceOption = False) -> None:
     """The option of every command that writes to ``out`` or ``path``."""
 
@@ -72,9 +95,10 @@ def options_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     return dict(inspect.signature(function, eval_str=True).parameters)
 
 
-def _complete(function: Callable[..., Any]) -> Callable[..., Any]:
+def _complete(function: Callable[..., Any], *, draws: bool) -> Callable[..., Any]:
     """A command with the options of every command, that checks what it needs before it begins."""
     own, more = options_of(function), options_of(_everywhere)
+    look = options_of(_drawing) if draws else {}
     if writes := bool({"out", "path"} & set(own)):
         more |= options_of(_writing)
 
@@ -87,9 +111,11 @@ def _complete(function: Callable[..., Any]) -> Callable[..., Any]:
         name = " ".join(reversed(names))
         flags = {key: given.pop(key) or at.params.get(key, False) for key in more}
         force = flags.pop("force", False)
+        label = Label(**{key: given.pop(key) for key in look})
         origin = Origin(name, partial(_settings, given), __version__, force) if writes else None
         said = " ".join(f"{key}={shlex.quote(str(value))}" for key, value in given.items())
-        with speaking(**flags, about=f"{__version__}: {name} {said}"), made_by(origin):
+        about = f"{__version__}: {name} {said}"
+        with speaking(**flags, about=about), made_by(origin), labelled(label):
             extras.check(name)
             with recorded_file(given["path"]) if "path" in own else nullcontext():
                 function(**given)
@@ -97,7 +123,7 @@ def _complete(function: Callable[..., Any]) -> Callable[..., Any]:
     context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
     parameters = {
         key: p.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        for key, p in {"ctx": context, **own, **more}.items()
+        for key, p in {"ctx": context, **own, **look, **more}.items()
     }
     command.__signature__ = inspect.Signature([*parameters.values()])  # type: ignore[attr-defined]
     command.__annotations__ = {key: p.annotation for key, p in parameters.items()}
@@ -126,11 +152,14 @@ class App(typer.Typer):
         help_option = {"help_option_names": ["-h", "--help"]}
         super().__init__(add_completion=add_completion, context_settings=help_option, **options)
 
-    def command(self, *args: Any, **options: Any) -> Callable[[_Function], _Function]:
+    def command(
+        self, *args: Any, draws: bool = False, **options: Any
+    ) -> Callable[[_Function], _Function]:
+        """``draws``: it has the options of the label above pictures."""
         register = super().command(*args, **options)
 
         def decorate(function: _Function) -> _Function:
-            register(_complete(function))
+            register(_complete(function, draws=draws))
             return function
 
         return decorate
@@ -163,16 +192,6 @@ def _device(text: str) -> str:
 DeviceOption = Annotated[
     str, typer.Option(callback=_device, help="cpu, cuda or cuda:N, where models are trained.")
 ]
-
-
-def option(kind: type, key: str, *names: str) -> Any:
-    """An option that is a key of settings, with its meaning as help and its range.
-
-    As ``min_pt: Annotated[float, option(JetsConfig, "min_pt")] = JetsConfig.min_pt``.
-    """
-    said = keys_of(kind)[key]
-    limits = said.limits if (optional(said.type) or said.type) in (int, float) else {}
-    return typer.Option(*names, help=said.doc, min=limits.get(" >= "), max=limits.get(" up to "))
 
 
 def add_config(app: App, analysis: str, kind: str) -> None:

@@ -31,7 +31,7 @@ def _group() -> None:
     pass
 
 
-@app.command(epilog="Example: fastjag dimuon run search.toml --out search")
+@app.command(draws=True, epilog="Example: fastjag dimuon run search.toml --out search")
 def run(
     config: Annotated[Path, typer.Argument(help="The configuration, TOML or YAML.")],
     out: OutOption = Path("dimuon"),
@@ -55,7 +55,7 @@ def run(
     _show(run_stages(settings, out, stages, threads=threads, device=device, told=tell), until)
 
 
-@app.command(epilog="Example: fastjag dimuon demo --out dimuon-demo")
+@app.command(draws=True, epilog="Example: fastjag dimuon demo --out dimuon-demo")
 def demo(
     out: OutOption = Path("dimuon-demo"),
     seed: Annotated[int, typer.Option(min=0, help="Seed of the toys.")] = 1,
@@ -87,7 +87,7 @@ def _show(results: DimuonResults, until: str) -> None:
     finish(f"results in {results.folder(until)}", summary=said, out=results.folder(until))
 
 
-@app.command(epilog="Example: fastjag dimuon importance search.toml --out search")
+@app.command(draws=True, epilog="Example: fastjag dimuon importance search.toml --out search")
 def importance(
     config: Annotated[Path, typer.Argument(help="The configuration, TOML or YAML.")],
     out: OutOption = Path("dimuon"),
@@ -99,11 +99,13 @@ def importance(
     from fastjag.analyses.dimuon.run import run as run_stages
     from fastjag.analyses.dimuon.verdicts import picture_title
     from fastjag.analyses.importance.report import report
+    from fastjag.reporting.labels import labelled
 
     results = run_stages(DimuonConfig.read(config), out, ["check"], threads=threads, told=tell)
     result = importances(results)
     title = picture_title("importance", results.checks())
-    report(result, out / "importance", title=title)
+    with labelled(results.config.label):
+        report(result, out / "importance", title=title)
     show_importances(result, out / "importance")
 
 

@@ -42,8 +42,9 @@ def _group() -> None:
 
 
 @app.command(
+    draws=True,
     epilog="Examples: fastjag diphoton run study.toml --out study, or fastjag diphoton run --sample"
-    "\n\n" + SELECTIONS
+    "\n\n" + SELECTIONS,
 )
 def run(
     config: Annotated[
@@ -76,7 +77,9 @@ def run(
     finish(f"results in {results.folder(until)}", out=results.folder(until))
 
 
-@app.command(epilog="Example: fastjag diphoton importance study.toml --out study --most 20")
+@app.command(
+    draws=True, epilog="Example: fastjag diphoton importance study.toml --out study --most 20"
+)
 def importance(
     config: Annotated[
         Path | None, typer.Argument(help="The configuration, TOML.", show_default=False)
@@ -94,10 +97,12 @@ def importance(
     from fastjag.analyses.diphoton.importance import importances
     from fastjag.analyses.diphoton.run import run as run_stages
     from fastjag.analyses.importance.report import report
+    from fastjag.reporting.labels import labelled
 
     results = run_stages(_config(config, sample), out, ["features"], threads=threads, told=tell)
     result = importances(results, most=most, threads=threads)
-    report(result, out / "importance")
+    with labelled(results.config.label):
+        report(result, out / "importance")
     show_importances(result, out / "importance")
 
 

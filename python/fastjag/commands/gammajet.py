@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 app = App(help="Jet response by balance and MPF in photon+jet events.", no_args_is_help=True)
 
 
-@app.command(epilog="Example: fastjag gammajet run gammajet.toml --out response")
+@app.command(draws=True, epilog="Example: fastjag gammajet run gammajet.toml --out response")
 def run(
     config: Annotated[Path, typer.Argument(help="The configuration (TOML).")],
     out: OutOption = Path("gammajet"),
@@ -35,7 +35,7 @@ def run(
     finish(f"results in {results.folder(until)}", out=results.folder(until))
 
 
-@app.command(epilog="Example: fastjag gammajet demo --out demo/gammajet")
+@app.command(draws=True, epilog="Example: fastjag gammajet demo --out demo/gammajet")
 def demo(
     out: OutOption = Path("gammajet-demo"),
     events: Annotated[int, typer.Option(min=1, help="Simulated events of each kind.")] = 60_000,

@@ -34,8 +34,9 @@ _SHOWN = ("mutual information", "tree SHAP", "permutation", "Taylor")
 
 
 @app.command(
+    draws=True,
     epilog="Example: fastjag importance run pairs.parquet --label signal --weight weight "
-    "--out importance"
+    "--out importance",
 )
 def run(
     table: Annotated[Path, typer.Argument(help="Parquet, CSV or npz file of columns.")],
@@ -69,7 +70,7 @@ def run(
     show_importances(stages.run(config, out, threads=threads), out)
 
 
-@app.command(epilog="Example: fastjag importance demo --out demo")
+@app.command(draws=True, epilog="Example: fastjag importance demo --out demo")
 def demo(
     out: OutOption = Path("importance-demo"),
     events: Annotated[int, typer.Option(min=1, help="Number of toy events.")] = 20_000,

@@ -88,7 +88,7 @@ def ntuple(
     finish(f"{path}", out=path)
 
 
-@app.command(epilog="Example: fastjag jets shapes jets.root --out shapes --min-pt 50")
+@app.command(draws=True, epilog="Example: fastjag jets shapes jets.root --out shapes --min-pt 50")
 def shapes(
     files: FilesArgument,
     out: OutOption = Path("jet-shapes"),
@@ -140,7 +140,9 @@ def tensors(
            jets=written["jets"], columns=written["columns"], out=out)  # fmt: skip
 
 
-@app.command(epilog="Example: fastjag jets tracks pfnano.root --out tracks --min-track-pt 1")
+@app.command(
+    draws=True, epilog="Example: fastjag jets tracks pfnano.root --out tracks --min-track-pt 1"
+)
 def tracks(
     files: FilesArgument,
     out: OutOption = Path("jet-tracks"),
@@ -166,7 +168,7 @@ def tracks(
     finish(f"{result.seconds:.2f} s; results in {out}", seconds=result.seconds, out=out)
 
 
-@app.command(epilog="Example: fastjag jets train tensors --target quark --out tagger")
+@app.command(draws=True, epilog="Example: fastjag jets train tensors --target quark --out tagger")
 def train(
     source: Annotated[Path, typer.Argument(metavar="TENSORS", help="What `jets tensors` wrote.")],
     out: OutOption = Path("jet-tagger"),
@@ -197,7 +199,7 @@ def train(
     finish(f"results in {out}", taggers=taggers, out=out)
 
 
-@app.command(epilog="Example: fastjag jets demo --out demo-jets")
+@app.command(draws=True, epilog="Example: fastjag jets demo --out demo-jets")
 def demo(
     out: OutOption = Path("jet-demo"),
     jets: Annotated[

@@ -36,8 +36,9 @@ FactorOption = Annotated[float, option(Target, "factor")]
 
 
 @app.command(
+    draws=True,
     epilog="Example: fastjag rates count data/*.root --trigger HLT_Photon30EB "
-    "--window 355892:16-100 --golden golden.json --out rates"
+    "--window 355892:16-100 --golden golden.json --out rates",
 )
 def count(
     files: FilesArgument,
@@ -71,7 +72,7 @@ def count(
     _show(run(files, out, config, windows=chosen, step=step_of(step)), out)
 
 
-@app.command(epilog="Example: fastjag rates fit rates.csv --at 50 --out rates")
+@app.command(draws=True, epilog="Example: fastjag rates fit rates.csv --at 50 --out rates")
 def fit(
     table: Annotated[
         Path,
@@ -92,7 +93,7 @@ def fit(
     _show(run(table, out, config, start="fit"), out)
 
 
-@app.command(epilog="Example: fastjag rates demo --out demo")
+@app.command(draws=True, epilog="Example: fastjag rates demo --out demo")
 def demo(
     out: OutOption = Path("rates-demo"),
     seed: Annotated[int, typer.Option(min=0, help="Seed of the toys.")] = 1,

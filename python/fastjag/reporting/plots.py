@@ -7,12 +7,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from fastjag.reporting.labels import draw_label
 from fastjag.reporting.output import new_file
 
 #: Colours of the field's palette (arXiv:2107.02270), by name and in the order of lines in a picture.
 BLUE, ORANGE, RED, GREY, VIOLET = "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6"
 BROWN, DARK_ORANGE, OLIVE, DARK_GREY, CYAN = "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"
+#: At most five of them in a picture: :func:`line_style` goes on with other lines.
 PALETTE = (BLUE, ORANGE, RED, GREY, VIOLET, BROWN, DARK_ORANGE, OLIVE, DARK_GREY, CYAN)
+
+_COLOURS, _LINES = 5, ("-", "--", ":", "-.")
 
 # The style's own mathtext asks for a "cursive" font that few machines have.
 _FONTS = {"font.size": 18, "legend.fontsize": 15, "mathtext.cal": "sans"}
@@ -69,22 +73,33 @@ def panels(
         yield fig, axes[:n]
 
 
-def plain(name: str) -> str:
-    """A name from outside (column, class, trigger, file) as a label: no formula, never left out.
+@contextmanager
+def ratio_figure(
+    width: float = 10.0, height: float = 9.0, share: float = 0.28, **shared: Any
+) -> Iterator[tuple[Any, tuple[Any, Any]]]:
+    """(figure, (axes, axes below)) that share x: a picture, and a ratio or pulls in a part below."""
+    heights = (1 - share, share)
+    with figure(width, height, rows=2, sharex=True, height_ratios=heights, **shared) as (fig, axes):
+        top, below = axes
+        fig.align_ylabels([top, below])
+        yield fig, (top, below)
 
-    Matplotlib reads what stands between two $ as a formula, and leaves labels that begin with an
-    underscore out of legends.
-    """
-    text = name.replace("$", r"\$")
-    return f" {text}" if text.startswith("_") else text
+
+def line_style(i: int) -> dict[str, Any]:
+    """Colour and line of curve i: five colours, then the same ones dashed, dotted, dash-dotted."""
+    again, place = divmod(i, _COLOURS)
+    return {"color": PALETTE[place], "ls": _LINES[again % len(_LINES)]}
 
 
 def save(fig: Any, *paths: Path) -> None:
-    """Write a figure, each path in the format of its ending."""
+    """Write a figure, each path in the format of its ending, with the label that there is.
+
+    :func:`fastjag.reporting.labels.labelled` says which.
+    """
     with _style():  # fonts are looked up when drawing
+        draw_label(fig)
         for path in paths:
             # Of a file that it opens itself matplotlib forgets to close what a full disk refused.
             with new_file(path) as partial, open(partial, "wb") as file:
                 fig.savefig(file, dpi=130, format=path.suffix.removeprefix("."))
             fig.set_layout_engine("none")  # found by the first one: finding it again costs a second
-            fig.set_layout_engine("none")  # what took most of the time stays as it is

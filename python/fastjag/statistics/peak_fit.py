@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special
 
 from fastjag.core.checks import at_least, near_misses, needs, one_of, real
 from fastjag.reporting.peak_picture import peak_picture
 from fastjag.reporting.plots import save
+from fastjag.reporting.points import poisson_errors
 from fastjag.reporting.report import with_error
 from fastjag.statistics.goodness import fit_probability, fit_warning, merge_bins
 from fastjag.statistics.peak_data import PeakData, peak_data
@@ -196,14 +196,10 @@ class PeakFit:
         return float(self._values()[at].sum()), math.sqrt(max(variance, 0.0))
 
     def _point_errors(self) -> Floats:
-        """(2, n_bins) below and above: central 68.3 % intervals of a Poisson mean (F. Garwood,
-        Biometrika 28 (1936) 437), or the square root of the sum of squared weights."""
+        """(2, n_bins) below and above: of Poisson, or the root of the sum of squared weights."""
         if not np.array_equal(self.counts, self.variances):
             return np.tile(np.sqrt(self.variances), (2, 1))
-        tail = float(special.ndtr(-1.0))
-        n = self.counts
-        low = np.where(n > 0, special.gammaincinv(np.maximum(n, 1e-9), tail), 0)
-        return np.stack([np.maximum(n - low, 0), special.gammaincinv(n + 1, 1 - tail) - n])
+        return poisson_errors(self.counts)
 
 
 def fit_peak(

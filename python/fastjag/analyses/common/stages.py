@@ -16,6 +16,7 @@ from fastjag import __version__
 from fastjag.core.checks import one_of
 from fastjag.io.files import find_files
 from fastjag.io.remotes import remote_state
+from fastjag.reporting.labels import Label, shown_label
 from fastjag.reporting.locks import locked
 from fastjag.reporting.origin import RECORD, changes, forced, made_by, refusal
 from fastjag.reporting.output import settle, write_json
@@ -170,11 +171,26 @@ class Inputs:
         return Inputs(tuple(names), file_digest(paths[0]) if alone else input_digests(paths))
 
 
+@dataclass(frozen=True)
+class Look:
+    """How pictures look, among settings: another look is drawn without ``--force``."""
+
+    label: Label
+
+    @staticmethod
+    def settings(label: Label) -> dict[str, Any]:
+        """Of a stage that draws, by the label of its configuration; none where pictures have none."""
+        shown = shown_label(label)
+        return {} if shown == Label() else {"label": Look(shown)}
+
+
 def _digests_of(value: Any) -> Any:
     return value.digests if isinstance(value, Inputs) else str(value)
 
 
 def _names_of(value: Any) -> Any:
+    if isinstance(value, Look):
+        return None  # as if it were not there
     return value.names if isinstance(value, Inputs) else str(value)
 
 

@@ -13,6 +13,7 @@ from fastjag.analyses.common.config import read
 from fastjag.analyses.dimuon.observables import HARDEST_JET, OBSERVABLES, is_column
 from fastjag.core.checks import at_least, near_misses, one_of
 from fastjag.core.settings import File, Name, keys_of, known, make, setting, settings
+from fastjag.reporting.labels import Label
 from fastjag.statistics import Window
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ class DimuonPaths:
 
 @settings
 class DimuonFile:
-    """The file: sections of the published analysis' ``workflow.yaml``, and six more."""
+    """The file: sections of the published analysis' ``workflow.yaml``, and seven more."""
 
     seed: int = setting("Of everything that is random.", default=1, least=0)
     train_on: Literal["OS", "SS"] = setting(
@@ -208,6 +209,7 @@ class DimuonFile:
     feature_sets: dict[str, Any] = setting(
         "Lists of columns by name: what flows and classifiers learn.", default_factory=dict
     )
+    label: Label = setting("What stands above pictures.", default=Label())
     scan: ScanSettings = setting("Scan of the whole spectrum.", default=ScanSettings())
     flow: FlowSection = setting("Flows that learn the sidebands.", default=FlowSection())
     classifier: ClassifierSection = setting(
@@ -219,7 +221,7 @@ class DimuonFile:
 
 
 #: Sections that may be given as tables, in Python too.
-_SECTIONS = {"scan": ScanSettings, "flow": FlowSection, "classifier": ClassifierSection,
+_SECTIONS = {"label": Label, "scan": ScanSettings, "flow": FlowSection, "classifier": ClassifierSection,
              "significance": SignificanceSettings}  # fmt: skip
 
 
@@ -239,6 +241,7 @@ class DimuonConfig:
     golden_json: str | None = None
     seed: int = 1
     train_on: Literal["OS", "SS"] = "OS"
+    label: Label = field(default_factory=Label)
     scan: ScanSettings = field(default_factory=ScanSettings)
     flow: FlowSection = field(default_factory=FlowSection)
     classifier: ClassifierSection = field(default_factory=ClassifierSection)
@@ -309,7 +312,10 @@ class DimuonConfig:
             window=window,
             features=_features(made.features, file.feature_sets),
             significance=SignificanceSettings(**fits),
-            **{k: getattr(file, k) for k in ("seed", "train_on", "scan", "flow", "classifier")},
+            **{
+                k: getattr(file, k)
+                for k in ("seed", "train_on", "label", "scan", "flow", "classifier")
+            },
         )
 
     @property

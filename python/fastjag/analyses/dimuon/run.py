@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fastjag.analyses.common.stages import Inputs, Stages
+from fastjag.analyses.common.stages import Inputs, Look, Stages
 from fastjag.analyses.dimuon.check import check
 from fastjag.analyses.dimuon.classify import classify
 from fastjag.analyses.dimuon.config import DimuonConfig
@@ -21,6 +21,7 @@ from fastjag.analyses.dimuon.samples import samples
 from fastjag.analyses.dimuon.scan import scan
 from fastjag.analyses.dimuon.significance import significance
 from fastjag.models.training_device import training_device
+from fastjag.reporting.labels import labelled
 
 #: In their order; each is the function of that name in the module of that name.
 STAGES = ("prepare", "scan", "flow", "samples", "check", "classify", "significance", "report")
@@ -53,7 +54,8 @@ def run(
     config.flow_settings(), config.tree_settings()
     results = DimuonResults(config, Path(out), progress, threads, device)
     todo = {stage.__name__: partial(stage, results) for stage in _FUNCTIONS}
-    Stages(results.out, todo, partial(_depends_on, config), READS).run(stages, told)
+    with labelled(config.label):
+        Stages(results.out, todo, partial(_depends_on, config), READS).run(stages, told)
     return results
 
 
@@ -72,7 +74,7 @@ def _depends_on(config: DimuonConfig, stage: str) -> dict[str, Any]:
                     "peaks": asked["peaks"]},
         "classify": {"classifier": settings["classifier"]},
         "significance": {"significance": asked},
-        "report": {"name": settings["name"]},
+        "report": {"name": settings["name"], **Look.settings(config.label)},
     }  # fmt: skip
     golden = config.golden_json
     depends: dict[str, Any] = {

@@ -13,6 +13,7 @@ from fastjag.analyses.diphoton.samples import read_samples
 from fastjag.analyses.diphoton.selections import PRESETS, selection_of
 from fastjag.core.checks import near_misses
 from fastjag.core.settings import File, Name, setting, settings
+from fastjag.reporting.labels import Label
 
 _POLICIES = ("abs", "clip", "drop", "error")
 
@@ -85,6 +86,7 @@ class DiphotonConfig:
     """What to read and select, what to learn from, and which models to compare."""
 
     name: Name = setting("Title of the report.", default="diphoton")
+    label: Label = setting("What stands above pictures.", default=Label())
     seed: int = setting("Seed of all that is random.", default=1, least=0)
     classes: dict[str, tuple[File, ...]] = setting(
         "What the models tell apart, in this order, and their files: two classes or more, such as "

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fastjag.analyses.common.stages import Inputs, Stages
+from fastjag.analyses.common.stages import Inputs, Look, Stages
 from fastjag.analyses.diphoton.config import DiphotonConfig
 from fastjag.analyses.diphoton.features import features
 from fastjag.analyses.diphoton.report import report
@@ -16,6 +16,7 @@ from fastjag.analyses.diphoton.results import DiphotonResults
 from fastjag.analyses.diphoton.select import select
 from fastjag.analyses.diphoton.train import train
 from fastjag.models.training_device import training_device
+from fastjag.reporting.labels import labelled
 
 STAGES = ("select", "features", "train", "report")
 
@@ -52,7 +53,8 @@ def run(
         "train": partial(train, results, device=device, threads=threads, progress=progress),
         "report": partial(report, results),
     }
-    Stages(results.out, steps, partial(settings_of, config, device=device)).run(stages, told)
+    with labelled(config.label):
+        Stages(results.out, steps, partial(settings_of, config, device=device)).run(stages, told)
     return results
 
 
@@ -65,4 +67,6 @@ def settings_of(config: DiphotonConfig, stage: str, device: str = "cpu") -> dict
         if STAGES.index(stage) < STAGES.index(later):
             for key in own:
                 settings.pop(key)
+    if stage == "report":
+        settings |= Look.settings(config.label)
     return {**settings, "device": device} if stage in ("train", "report") else settings

@@ -9,6 +9,7 @@ from fastjag.analyses.common.config import read
 from fastjag.analyses.gammajet import jetid
 from fastjag.analyses.gammajet.stitching import KINDS
 from fastjag.core.settings import File, Name, setting, settings
+from fastjag.reporting.labels import Label
 
 #: Edges in the photon's pt [GeV] of the photon+jet calibration of CMS.
 PT_EDGES = (15, 20, 25, 30, 35, 40, 50, 60, 75, 90, 110, 130, 175, 230, 300, 400, 500, 600, 700,
@@ -97,6 +98,7 @@ class GammaJetConfig:
     """Samples and cuts of one measurement."""
 
     name: Name = setting("Title of the report.", default="photon+jet")
+    label: Label = setting("What stands above pictures.", default=Label())
     samples: tuple[GammaJetSample, ...] = setting("Files of data and simulation.")
     selection: PhotonJetSelection = setting("Cuts on events.", default=PhotonJetSelection())
     luminosity: float = setting(

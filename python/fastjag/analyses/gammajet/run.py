@@ -9,12 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fastjag.analyses.common.stages import Inputs, Stages
+from fastjag.analyses.common.stages import Inputs, Look, Stages
 from fastjag.analyses.gammajet.config import GammaJetConfig
 from fastjag.analyses.gammajet.report import report
 from fastjag.analyses.gammajet.response import response
 from fastjag.analyses.gammajet.results import GammaJetResults
 from fastjag.analyses.gammajet.select import select
+from fastjag.reporting.labels import labelled
 
 STAGES = ("select", "response", "report")
 
@@ -37,15 +38,17 @@ def run(
         "response": partial(response, results),
         "report": partial(report, results),
     }
-    Stages(results.out, steps, partial(settings_of, config)).run(stages, told)
+    with labelled(config.label):
+        Stages(results.out, steps, partial(settings_of, config)).run(stages, told)
     return results
 
 
 def settings_of(config: GammaJetConfig, stage: str) -> dict[str, Any]:
     """All that a stage and those before it depend on."""
     settings = asdict(config)
+    del settings["label"]
     if stage == "select":
         settings = {k: settings[k] for k in ("samples", "selection")}
     for sample in settings["samples"]:
         sample["files"] = Inputs.read(sample["files"])
-    return settings
+    return settings | (Look.settings(config.label) if stage == "report" else {})

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from fastjag.analyses.dimuon.pictures.masses import CLASSES
-from fastjag.reporting.plots import BLUE, GREY, PALETTE, RED, figure, panels, plain
+from fastjag.reporting.plots import BLUE, GREY, PALETTE, RED, figure, panels
+from fastjag.reporting.titles import plain
 from fastjag.statistics import log_p
 
 SHARE = "Share of sideband pairs that passes"

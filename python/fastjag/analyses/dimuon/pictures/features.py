@@ -9,7 +9,8 @@ import numpy as np
 
 from fastjag.analyses.dimuon.pictures.masses import CLASSES
 from fastjag.analyses.dimuon.preprocess import Floats
-from fastjag.reporting.plots import BLUE, PALETTE, panels, plain
+from fastjag.reporting.plots import BLUE, PALETTE, panels
+from fastjag.reporting.titles import plain
 
 UNITS = {"pt": "GeV", "mass": "GeV", "deltapT": "GeV", "ip3d": "cm", "phi": "rad", "deltaR": ""}
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from fastjag.reporting.plots import PALETTE, figure, plain
+from fastjag.reporting.plots import PALETTE, figure
+from fastjag.reporting.titles import plain
 
 Numbers = Mapping[str, Any]
 

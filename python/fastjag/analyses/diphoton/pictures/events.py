@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from fastjag.reporting.plots import PALETTE, figure, plain
+from fastjag.reporting.plots import PALETTE, figure
+from fastjag.reporting.titles import plain
 
 #: Edges and shares by class, None where too few are there for a shape.
 Shapes = tuple[Any, Mapping[str, Any]]

@@ -9,7 +9,8 @@ import numpy as np
 
 from fastjag.analyses.gammajet.stitching import DELTA_R
 from fastjag.core.arrays import Array
-from fastjag.reporting.plots import figure, plain
+from fastjag.reporting.plots import figure
+from fastjag.reporting.titles import plain
 
 
 def border(spectra: Mapping[str, Array], edges: Array) -> Any:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from fastjag.analyses.importance.results import Importances
-from fastjag.reporting.plots import figure, plain
+from fastjag.reporting.plots import figure
+from fastjag.reporting.titles import plain
 
 
 def _labels(result: Importances, order: list[int]) -> list[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from fastjag.analyses.importance.results import Importances
-from fastjag.reporting.plots import PALETTE, figure, plain
+from fastjag.reporting.plots import PALETTE, figure
+from fastjag.reporting.titles import plain
 
 _TERMS = 20  # Taylor coefficients shown
 _LINES = 8  # features followed during training

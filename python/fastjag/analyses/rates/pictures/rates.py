@@ -8,7 +8,8 @@ import numpy as np
 
 from fastjag.analyses.rates.rates import SECTION_SECONDS
 from fastjag.analyses.rates.results import RatesResult
-from fastjag.reporting.plots import PALETTE, figure, plain
+from fastjag.reporting.plots import PALETTE, figure
+from fastjag.reporting.titles import plain
 
 _POINTS = 80  # of a run in the picture of rates along it
 _DRAWN = 6  # runs, and triggers
