@@ -104,6 +104,7 @@ def main():
     parser.add_argument("--toys", type=int, default=500)
     parser.add_argument("--likelihood", choices=("binned", "unbinned"), help="default: both")
     parser.add_argument("--background", choices=("exponential", "polynomial"), help="default: both")
+    parser.add_argument("--shape", choices=tuple(TRUE), help="default: all")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
@@ -113,7 +114,8 @@ def main():
     print("|---|---|---|---|---|---|---|", flush=True)
     with ProcessPoolExecutor(given.processes, mp_context=get_context("spawn")) as pool:
         for case in CASES:
-            if given.likelihood not in (None, case[2]) or given.background not in (None, case[1]):
+            wanted = (given.shape, given.background, given.likelihood)
+            if any(w not in (None, c) for w, c in zip(wanted, case, strict=True)):
                 continue
             tasks = [(*case, given.seed, i, EVENTS, BELOW) for i in range(given.toys)]
             done = list(pool.map(pulls, tasks, chunksize=10))
