@@ -24,6 +24,7 @@ except ImportError as error:
 from fastjag import __version__
 from fastjag.commands import App, JsonOption, QuietOption, VerboseOption
 from fastjag.commands.terminal import ERRORS
+from fastjag.core.later import load_later
 
 #: In the order of the help; each is the module of its name in ``fastjag.commands``.
 COMMANDS = ("spectrum", "convert", "toys", "info", "dimuon", "jets", "gammajet", "diphoton",
@@ -130,6 +131,7 @@ def main() -> None:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as after nohup
             signal.signal(number, _terminate)
     warnings.showwarning = _show_warning  # one line each, without the line of Python
+    load_later("awkward")
     try:
         app(prog_name="fastjag")
     except ERRORS as error:

@@ -100,7 +100,6 @@ def spectrum(
 
     Raises ValueError where the files hold no event at all, and what :func:`fastjag.iterate` raises.
     """
-    needs("mplhep", "plots")
     needs("hist", "hist")
     import hist
 
@@ -212,26 +211,36 @@ def _name_resonances(ax: Any, density: Any, edges: Any) -> None:
             ax.annotate(label, (mass, top * 2.5), ha=side, fontsize=15)
 
 
-def write(result: Spectrum, out: str | os.PathLike[str]) -> Path:
+def write(result: Spectrum, out: str | os.PathLike[str], pictures: bool = True) -> Path:
     """Write picture (PNG, PDF), histograms (ROOT), summary (JSON) and report (HTML) to ``out``.
 
-    All files appear together when the last one is complete. Returns the directory.
+    All files appear together when the last one is complete. Without ``pictures``, those of an earlier
+    spectrum go, because they would show other numbers. Returns the directory.
     """
-    with results_directory(out, spectrum_fits.earlier_pictures) as directory:
-        n = result.cutflow["events read"]
-        picture = mass_spectrum(result.opposite, result.same, f"{n:,} events")
-        save(picture, directory / "spectrum.png", directory / "spectrum.pdf")
+    if pictures:
+        needs("mplhep", "plots")
+    with results_directory(out, earlier_pictures) as directory:
+        if pictures:
+            n = result.cutflow["events read"]
+            picture = mass_spectrum(result.opposite, result.same, f"{n:,} events")
+            save(picture, directory / "spectrum.png", directory / "spectrum.pdf")
         histograms = {"opposite_sign": result.opposite, "same_sign": result.same}
         write_histograms(directory / "spectrum.root", histograms)
-        spectrum_fits.draw(result.fits, directory)
-        write_json(directory / "spectrum.json", _summary(result))
-        _report(result, directory / "spectrum.png").write(
+        if pictures:
+            spectrum_fits.draw(result.fits, directory)
+        write_json(directory / "spectrum.json", _summary(result, pictures))
+        _report(result, directory / "spectrum.png" if pictures else None).write(
             directory / "report.html", f"fastjag {__version__}, {result.seconds:.2f} s"
         )
     return Path(out)
 
 
-def _summary(result: Spectrum) -> dict[str, Any]:
+def earlier_pictures(out: Path) -> list[str]:
+    """Pictures that an earlier spectrum left in a folder: they go when a new one comes."""
+    return ["spectrum.png", "spectrum.pdf", *spectrum_fits.earlier_pictures(out)]
+
+
+def _summary(result: Spectrum, pictures: bool) -> dict[str, Any]:
     return {
         "fastjag": __version__,
         "files": result.files,
@@ -245,12 +254,13 @@ def _summary(result: Spectrum) -> dict[str, Any]:
         "same_sign": result.same.values(flow=True),
         "nan": {"opposite": result.opposite.metadata["nan"], "same": result.same.metadata["nan"]},
         "seconds": result.seconds,
-    } | ({"fits": spectrum_fits.summary(result.fits)} if result.fits else {})  # fmt: skip
+    } | ({"fits": spectrum_fits.summary(result.fits, pictures)} if result.fits else {})  # fmt: skip
 
 
-def _report(result: Spectrum, picture: Path) -> Report:
+def _report(result: Spectrum, picture: Path | None) -> Report:
     report = Report("Dimuon mass spectrum", f"{len(result.files)} file(s)")
-    report.figure(picture, "Pairs of the two leading selected muons, per GeV.")
+    if picture is not None:
+        report.figure(picture, "Pairs of the two leading selected muons, per GeV.")
     report.heading("Cutflow")
     report.table(("step", "events or pairs"), list(result.cutflow.items()))
     report.heading("Yields")
@@ -260,7 +270,7 @@ def _report(result: Spectrum, picture: Path) -> Report:
          for name, v in result.windows.items()],
     )  # fmt: skip
     if result.fits:
-        spectrum_fits.section(result.fits, picture.parent, report)
+        spectrum_fits.section(result.fits, picture and picture.parent, report)
     report.heading("Selection")
     report.settings(asdict(result.selection))
     if result.skipped:

@@ -117,15 +117,15 @@ def remarks(fits: Mapping[FitWindow, PeakFit | str]) -> list[tuple[str, str]]:
     ]
 
 
-def summary(fits: Mapping[FitWindow, PeakFit | str]) -> dict[str, Any]:
-    """For JSON."""
+def summary(fits: Mapping[FitWindow, PeakFit | str], pictures: bool = True) -> dict[str, Any]:
+    """For JSON, with the names of the pictures if there are any."""
     shown: dict[str, Any] = {}
     for window, found in fits.items():
         if isinstance(found, str):
             shown[window.name] = {"window": (window.low, window.high), "error": found}
         else:
             bins = {"edges": found.edges, "counts": found.counts, "pulls": found.pulls}
-            files = [f"{window.stem}.png", f"{window.stem}.pdf"]
+            files = [f"{window.stem}.png", f"{window.stem}.pdf"] if pictures else []
             shown[window.name] = {**found.numbers(), **bins, "pictures": files}
     return shown
 
@@ -138,14 +138,18 @@ def draw(fits: Mapping[FitWindow, PeakFit | str], directory: Path) -> None:
             save(picture, directory / f"{window.stem}.png", directory / f"{window.stem}.pdf")
 
 
-def section(fits: Mapping[FitWindow, PeakFit | str], directory: Path, report: Report) -> None:
-    """Of the report."""
+def section(
+    fits: Mapping[FitWindow, PeakFit | str], directory: Path | None, report: Report
+) -> None:
+    """Of the report; ``directory`` has the pictures, if there are any."""
     report.heading("Peaks")
     report.text(SHAPES)
     if table := rows(fits):
         report.table(HEAD, table)
     for name, text in remarks(fits):
         report.text(f"{name}: {text}")
+    if directory is None:
+        return
     for window, found in fits.items():
         if not isinstance(found, str):
             caption = (

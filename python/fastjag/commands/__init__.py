@@ -130,13 +130,17 @@ def _complete(function: Callable[..., Any], *, draws: bool) -> Callable[..., Any
     return command
 
 
+#: Options that change no number of the results.
+_NOT_RECORDED = ("out", "path", "threads", "workers", "no_pictures")
+
+
 def _settings(given: Mapping[str, Any]) -> dict[str, Any]:
     """What the results of a command depend on, wherever it is called from."""
     settings: dict[str, Any] = {}
     for key, value in given.items():
         if key == "files":
             settings[key] = [f if "://" in f else os.path.abspath(f) for f in value]
-        elif key not in ("out", "path", "threads", "workers"):  # which change no result
+        elif key not in _NOT_RECORDED:
             settings[key] = os.path.abspath(value) if isinstance(value, Path) else plain(value)
     if isinstance(config := given.get("config"), Path):
         from fastjag.analyses.common.config import read_toml

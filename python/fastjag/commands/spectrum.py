@@ -52,6 +52,9 @@ def spectrum(
             metavar="PEAK", help="Fit J/psi, Upsilon or a window such as 2.9:3.3; may be repeated."
         ),
     ] = None,
+    no_pictures: Annotated[
+        bool, typer.Option("--no-pictures", help="Leave out the pictures.")
+    ] = False,
     step: StepOption = "100 MB",
     skip_errors: SkipOption = False,
     threads: ThreadsOption = None,
@@ -61,7 +64,7 @@ def spectrum(
     from fastjag.analyses import spectrum_fits
 
     # Now: hours later is late for "cannot be written".
-    with results_directory(out, spectrum_fits.earlier_pictures) as directory:
+    with results_directory(out, job.earlier_pictures) as directory:
         result = job.spectrum(
             files,
             job.MuonSelection(min_pt, max_abs_eta, muon_id, exactly_two, trigger),
@@ -72,7 +75,7 @@ def spectrum(
             threads=threads,
             fits=fit or (),
         )
-        job.write(result, directory)
+        job.write(result, directory, pictures=not no_pictures)
     table = Table("step", "events or pairs", title="Cutflow")
     table.columns[1].justify = "right"
     for name, n in result.cutflow.items():
@@ -90,7 +93,7 @@ def spectrum(
         peaks = Table(*(spectrum_fits.HEAD[i] for i in shown), title="Peaks")
         for row in spectrum_fits.rows(result.fits):
             peaks.add_row(*(row[i] for i in shown))
-        show(peaks, fits=spectrum_fits.summary(result.fits))
+        show(peaks, fits=spectrum_fits.summary(result.fits, not no_pictures))
         for name, text in spectrum_fits.remarks(result.fits):
             remark(name, text)
     show_skipped(result.skipped)

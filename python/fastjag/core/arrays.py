@@ -52,7 +52,8 @@ def _as_numpy(values: ArrayLike, name: str) -> Array:
             f"{name} must be flat, one entry per particle or event; flatten it, or use "
             f"fastjag.Jagged.from_awkward ({type(values).__name__}: {str(error).splitlines()[0]})"
         ) from None
-    if np.ma.isMaskedArray(column):
+    # numpy.ma takes longer to load than most commands to calculate.
+    if type(column) is not np.ndarray and np.ma.isMaskedArray(column):
         raise TypeError(
             f"{name} is a NumPy masked array; fill or drop the masked values first "
             f"(for example {name}.filled(0))"

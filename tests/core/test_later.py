@@ -1,0 +1,118 @@
+"""Libraries that load at their first use."""
+
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from fastjag.core.later import load_later
+
+
+@pytest.fixture
+def library(tmp_path, monkeypatch):
+    """A library that says when its code runs, with a class and a part of its own."""
+    folder = tmp_path / "slowly"
+    folder.mkdir()
+    (folder / "__init__.py").write_text(
+        "import time\n"
+        "from slowly import contents\n"
+        "from slowly.contents import Content\n"
+        "time.sleep(0.05)\n"
+        "RUNS = globals().get('RUNS', 0) + 1\n"
+        "class Array: pass\n"
+        "def double(x): return 2 * x\n"
+        "__version__ = '1.2'\n"
+    )
+    (folder / "contents.py").write_text("class Content: pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    load_later("slowly")
+    yield sys.modules["slowly"]
+    for name in ("slowly", "slowly.contents"):
+        sys.modules.pop(name, None)
+
+
+def is_loaded(module):
+    return "double" in vars(module)
+
+
+def test_nothing_is_an_instance_of_what_is_not_loaded(library):
+    import slowly
+
+    assert slowly is library
+    assert not isinstance(3, (slowly.Array, slowly.contents.Content))
+    assert not is_loaded(library)
+    assert slowly.double(4) == 8
+    assert is_loaded(library)
+    assert isinstance(slowly.Array(), slowly.Array)
+    assert sys.modules["slowly"] is library
+
+
+def test_what_was_taken_before_means_the_same_after(library):
+    Array, contents = library.Array, library.contents
+    made, content = Array(), contents.Content()
+    assert type(made) is library.Array
+    assert isinstance(made, Array)
+    assert isinstance(content, contents.Content)
+
+    class Own(Array):
+        pass
+
+    assert issubclass(Own, library.Array)
+
+
+@pytest.mark.parametrize("name", ["__version__", "double"])
+def test_values_load_it(library, name):
+    assert getattr(library, name)
+    assert is_loaded(library)
+
+
+def test_a_name_that_it_does_not_have(library):
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = library.nothing
+    with pytest.raises(AttributeError):
+        _ = library.Nothing()
+
+
+def test_threads_wait_for_the_whole(library):
+    seen, barrier = [], threading.Barrier(8)
+
+    def use():
+        barrier.wait()
+        seen.append((library.double(1), library.RUNS))
+
+    threads = [threading.Thread(target=use) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == [(2, 1)] * 8
+
+
+def test_parts_are_imported_from_it(library):
+    from slowly.contents import Content
+
+    assert Content.__module__ == "slowly.contents"
+    assert isinstance(library.contents.Content(), Content)
+
+
+def test_what_is_loaded_or_not_installed_is_left_alone():
+    load_later("json")
+    load_later("fastjag_no_such_library")
+    assert "fastjag_no_such_library" not in sys.modules
+    assert sys.modules["json"].dumps([1]) == "[1]"
+
+
+def test_awkward_as_uproot_uses_it():
+    code = """
+import sys
+from fastjag.core.later import load_later
+load_later("awkward")
+import uproot, awkward, numpy
+assert "awkward.contents" not in sys.modules
+assert not isinstance(uproot, awkward.Array)
+from awkward.operations import num
+assert num(awkward.Array([[1, 2], []])).tolist() == [2, 0]
+assert awkward.to_layout([1.5]).is_numpy and uproot.behaviors.TBranch.awkward is awkward
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
