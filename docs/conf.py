@@ -17,6 +17,8 @@ extensions = ["myst_parser", "sphinx.ext.autodoc"]
 root_doc = "index"
 html_theme = "furo"
 html_title = f"fastjag {release}"
+html_static_path = ["docsite/site.css"]
+html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sourcelink = False
 

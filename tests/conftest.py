@@ -9,12 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browser import Browser
+from debian import find, needs_program
 from hypothesis import HealthCheck, Phase, settings
 from on_device import KernelsOnGpu, emulated, missing
 from pyramid_samples import PyramidMatchOnGpu
 from strategies import column, large_jagged
 
 import fastjag.kernels
+from fastjag.reporting.report import Report
 
 # The same examples on every machine: a red test is red for everybody.
 settings.register_profile(
@@ -77,6 +80,49 @@ def _emulated_if_asked(request):
     asked = spec and "cuda-emulated" in (spec.params.get("device"), spec.params.get("gpu"))
     with emulated() if asked else nullcontext():
         yield
+
+
+@pytest.fixture(scope="session")
+def lazy_browser(tmp_path_factory):
+    browser = Browser(tmp_path_factory.mktemp("chromium"))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def browser(lazy_browser):
+    """A headless Chromium; ``browser.faults(path)`` lists what is wrong with a page."""
+    needs_program("chromium")
+    return lazy_browser
+
+
+@pytest.fixture(scope="session")
+def written_reports():
+    """Reports that were written and not looked at yet: title, to page."""
+    written, write = {}, Report.write
+
+    def kept(report, path, footer):
+        write(report, path, footer)
+        written[report.title] = Path(path).read_text(encoding="utf-8")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Report, "write", kept)
+        yield written
+
+
+@pytest.fixture(autouse=True)
+def _reports_open_well(written_reports, lazy_browser, tmp_path_factory):
+    """Every report that any test writes is opened in Chromium, where there is one."""
+    yield
+    pages = dict(written_reports)
+    written_reports.clear()
+    if pages and (find("chromium") or os.environ.get("FASTJAG_EXPECT_SERVERS") == "1"):
+        path = tmp_path_factory.mktemp("opened") / "report.html"
+        faults = {}
+        for title, page in pages.items():
+            path.write_text(page, encoding="utf-8")
+            faults[title] = lazy_browser.faults(path)
+        assert faults == {title: [] for title in pages}
 
 
 @pytest.fixture(scope="session")

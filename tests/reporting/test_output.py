@@ -9,13 +9,12 @@ import hist
 import numpy as np
 import pytest
 import uproot
+from browser import PIXEL
 
 import fastjag
 from fastjag.io import write_histograms
 from fastjag.reporting.output import results_directory, write_json
 from fastjag.reporting.report import Report
-
-PIXEL = bytes.fromhex("89504e470d0a1a0a")
 
 
 def produce(out, names, error=None):
