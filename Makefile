@@ -10,7 +10,7 @@ CUDA_ARCHITECTURES ?= 80-real;90
 KERNEL_TESTS := tests/jagged/test_jagged.py $(addprefix tests/kernels/test_,$(addsuffix .py,padding \
   aggregate select dimuon nearest histogram histogram_cuts pyramid pages))
 
-.PHONY: demo test lint docs sanitize cuda mutants mutants-python docs-numbers bench wheel servers slow clean
+.PHONY: demo test lint docs sanitize cuda mutants mutants-python docs-numbers bench wheel manylinux servers slow clean
 
 demo: $(VENV)/.search
 	$(BIN)/fastjag info
@@ -82,17 +82,23 @@ NUMBER ?= 200
 mutants-python: $(VENV)/.test
 	$(BIN)/python tests/mutants_python.py $(SEED) $(NUMBER) $(MODULES)
 
-# Numbers of README.md that a command gives, and their picture.
+# Every number of README.md, and pictures that the same commands make. Some only: NUMBERS='races kernels'
 docs-numbers: $(VENV)/.search
-	$(BIN)/python benchmarks/docs_numbers.py
+	$(BIN)/python benchmarks/docs_numbers.py $(NUMBERS)
 
 # Some only: make bench BENCH='spectrum histogram'
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/run.py $(BENCH)
 
-wheel: $(VENV)/.created
-	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist -Cbuild-dir=build/wheel \
-	  -Ccmake.define.FASTJAG_CUDA=$(CUDA) -Ccmake.define.FASTJAG_CUDA_ARCHITECTURES=all .
+# The sdist, and wheels made from it for the Pythons that are here, each tried in a clean environment.
+PYTHONS ?=
+wheel: $(VENV)/.wheel
+	mkdir -p build
+	$(BIN)/python tests/wheels.py --cuda $(CUDA) $(if $(PYTHONS),--pythons $(PYTHONS))
+
+# Wheels for other machines, in dist/manylinux, by cibuildwheel: needs Docker or Podman.
+manylinux: $(VENV)/.wheel
+	$(BIN)/python -m cibuildwheel --output-dir dist/manylinux
 
 $(VENV)/.created:
 	$(PYTHON) -m venv $(VENV)
@@ -118,6 +124,10 @@ $(VENV)/.docs: $(VENV)/.package pyproject.toml
 
 $(VENV)/.cuda: $(VENV)/.created pyproject.toml
 	$(PIP) --group cuda
+	touch $@
+
+$(VENV)/.wheel: $(VENV)/.created pyproject.toml
+	$(PIP) --group wheel
 	touch $@
 
 $(VENV)/.lint: $(VENV)/.created pyproject.toml
