@@ -35,10 +35,13 @@ class _Handler(BaseHTTPRequestHandler):
         asked = self.headers.get("Range", "") if server.ranges else ""
         wanted = re.fullmatch(r"bytes=(\d+)-(\d+)", asked)
         first, last = map(int, wanted.groups()) if wanted else (0, len(data) - 1)
+        last = min(last, len(data) - 1)
         body = data[first : last + 1]
         self.send_response(206 if wanted else 200)
         if wanted:
             self.send_header("Content-Range", f"bytes {first}-{last}/{len(data)}")
+        for name, value in server.headers.items():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if not with_body:
@@ -65,7 +68,7 @@ def http_server(files, *, silent_after=10**9, half_after=10**9, pause=0, piece=1
         server.files, server.requests, server.status, server.ranges = files, 0, status, ranges
         server.silent_after, server.half_after = silent_after, half_after
         server.pause, server.piece = pause, piece
-        server.stopped = threading.Event()
+        server.stopped, server.headers = threading.Event(), {}
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()

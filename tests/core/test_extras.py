@@ -29,7 +29,10 @@ ALL = extras.modules_of("all", REQUIREMENTS)
 # Nobody who does not ask for it needs it.
 ON_DEMAND = {
     "fastjag.jagged.interchange": {"torch"},
-    "fastjag.io.transport": {"aiohttp", "XRootD"},  # of files on servers
+    "fastjag.io.transport": {"XRootD"},  # of files on servers, as the next ones
+    "fastjag.io.sources.xrootd": {"XRootD"},
+    "fastjag.io.sources.s3": {"botocore"},
+    "fastjag.io.sources.others": {"fsspec"},
     "fastjag.analyses.diphoton.simulation.clustering": {
         "fastjet"
     },  # of simulations, not of studies

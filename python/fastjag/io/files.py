@@ -13,7 +13,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fastjag.core.extras import how_to_install
+from fastjag.io import errors
+from fastjag.io.sources import Access
+from fastjag.io.sources.listing import expand, has_pattern
+from fastjag.io.transport import PORTS, XROOTD
 
+#: Where most modules know it from.
+ReadError = errors.ReadError
 Path_ = str | os.PathLike[str]
 Files = Path_ | Mapping[Path_, str | None] | Iterable[Path_ | tuple[Path_, str | None]]
 
@@ -22,11 +28,7 @@ _ROOT_FILE = re.compile(r"\.root(\.\d+)?$", re.IGNORECASE)
 _NAMED_TREE = re.compile(r"(.+?\.root(?:\.\d+)?):([^/].*)", re.IGNORECASE | re.DOTALL)
 
 
-class ReadError(OSError):
-    """A file that cannot be read as asked; the message names file, tree and branch."""
-
-
-def find_files(files: Files) -> list[tuple[str, str | None]]:
+def find_files(files: Files, access: Access | None = None) -> list[tuple[str, str | None]]:
     """(path, tree or None) of every file meant.
 
     Accepted are paths, globs and directories, each with ``:tree`` at its end or without, pairs
@@ -34,7 +36,8 @@ def find_files(files: Files) -> list[tuple[str, str | None]]:
 
     A file that is meant more than once (by name and glob, a symbolic link, another spelling of its
     path or URL) comes once, where it first stands, with a UserWarning that names it. ``file://``
-    URLs are local paths.
+    URLs are local paths. Several URLs of one file are joined by ``|``; a ``*`` in the path of a
+    ``root://`` or ``s3://`` URL is a pattern, for which ``access`` asks the server.
 
     Raises FileNotFoundError where a pattern or directory gives no file, TypeError for what is no
     path, ValueError for a name that is no UTF-8, and for a file that is given both with and without
@@ -47,16 +50,20 @@ def find_files(files: Files) -> list[tuple[str, str | None]]:
         given = list(files) if several else [files]  # type: ignore[arg-type]
     named: list[tuple[str, str | None]] = []
     for item in given:
-        named += _expand(*(_pair(item) if isinstance(item, tuple) else _split_tree(item)))
+        path, tree = _pair(item) if isinstance(item, tuple) else _split_tree(item)
+        named += _expand(path, tree, access or Access())
     if not named:
         raise FileNotFoundError("no files were given")
     return _drop_repeated(named)
 
 
 def identity(path: str) -> Hashable:
-    """The same for two paths or URLs of one file, however they are spelled."""
+    """The same for two paths or URLs of one file, however they are spelled.
+
+    Several URLs of one file, joined by ``|``, are known by the first.
+    """
     if "://" in path:
-        return _normal_url(path)
+        return _normal_url(path.split("|")[0])
     try:
         status = os.stat(path)
     except OSError:  # who reads it says that it is missing
@@ -73,7 +80,9 @@ def _drop_repeated(files: list[tuple[str, str | None]]) -> list[tuple[str, str |
     kept, repeated = list[tuple[str, str | None]](), list[str]()
     for path, tree in files:
         _as_text(path)
-        trees = known.setdefault(identity(path), {})
+        names = [identity(p) for p in (path.split("|") if "://" in path else [path])]
+        trees = next((known[name] for name in names if name in known), {})
+        known |= dict.fromkeys(names, trees)
         before = next((other for other in trees if _same_tree(tree, other)), tree)
         if before in trees:
             other = "" if trees[before] == path else f" (as {trees[before]})"
@@ -123,21 +132,17 @@ def _local(path: str) -> str:
     return path[match.end() :] if match else path
 
 
-#: URLs that uproot reads with one more library, and the port where the URL has none.
-PORTS = {"http": 80, "https": 443, "root": 1094, "roots": 1094, "xroot": 1094, "xroots": 1094}
-
-
-def check_libraries(url: str) -> None:
+def check_libraries(url: str, access: Access) -> None:
     """Raises ModuleNotFoundError where a URL needs a library that is not installed."""
     scheme = url.partition("://")[0].lower()
-    if scheme not in PORTS:
+    if scheme in ("http", "https") or (scheme == "s3" and access.storage_options.get("anon")):
         return
-    for module in ["aiohttp"] if scheme.startswith("http") else ["fsspec_xrootd", "XRootD"]:
-        if find_spec(module) is None:
-            raise ModuleNotFoundError(
-                f"{url}: reading from {scheme}:// needs {module}, which is not installed: "
-                f"{how_to_install('remote')}"
-            )
+    module = "XRootD" if scheme in XROOTD else "botocore" if scheme == "s3" else "fsspec"
+    if find_spec(module) is None:
+        raise ModuleNotFoundError(
+            f"{url}: reading from {scheme}:// needs {module}, which is not installed: "
+            f"{how_to_install('remote')}"
+        )
 
 
 def _normal_url(url: str) -> str:
@@ -168,10 +173,16 @@ def _pair(item: tuple[Any, ...]) -> tuple[str, str | None]:
     return _local(_as_text(item[0])), item[1] or None
 
 
-def _expand(path: str, tree: str | None) -> list[tuple[str, str | None]]:
+def _expand(path: str, tree: str | None, access: Access) -> list[tuple[str, str | None]]:
     if "://" in path:
-        check_libraries(path)
-        return [(path, tree)]
+        for url in path.split("|"):
+            check_libraries(url, access)
+        if not has_pattern(path):
+            return [(path, tree)]
+        found = [(url, tree) for url in expand(path, access)]
+        if not found:
+            raise FileNotFoundError(f"{path}: no file matches")
+        return found
     if Path(path).is_dir():
         inside = sorted(str(p) for p in Path(path).iterdir() if _ROOT_FILE.search(p.name))
         if not inside:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+import os
+from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from copy import copy
 from dataclasses import dataclass, field
+from typing import Any
 
 from fastjag.core.checks import first_line, needs, one_of
 from fastjag.io.batches import Batch
@@ -14,6 +16,7 @@ from fastjag.io.branches import LeftOut
 from fastjag.io.exclusive import Exclusive
 from fastjag.io.files import Files, ReadError, find_files
 from fastjag.io.reader import Reader, n_bytes
+from fastjag.io.sources import Access
 from fastjag.io.transport import explain
 from fastjag.reporting.progress import progress_bar
 from fastjag.schemas import Schema
@@ -45,6 +48,7 @@ class Batches:
     prefetch: bool
     progress: bool | None
     optional: tuple[str, ...] = ()
+    access: Access = field(default_factory=Access, repr=False)
     skipped: list[Skipped] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     n_events: int = 0
@@ -102,7 +106,7 @@ class Batches:
         for path, tree in self.files:
             done, total = 0, None
             try:
-                reader = Reader(path, tree, self.schema)
+                reader = Reader(path, tree, self.schema, self.access)
                 with reader.file:
                     total = reader.n_entries
                     try:
@@ -125,7 +129,7 @@ class Batches:
                         yield batch
                         advance(len(batch) / total)
             except Exception as error:  # a damaged file can make uproot raise anything
-                error = explain(error, path)
+                error = explain(error)
                 if not isinstance(error, OSError):
                     error = ReadError(f"{path}: cannot be read: {first_line(error)}")
                 if self.on_error == "raise":
@@ -146,6 +150,8 @@ def iterate(
     prefetch: bool = True,
     progress: bool | None = None,
     optional: Iterable[str] = (),
+    storage_options: Mapping[str, Any] | None = None,
+    cache: str | os.PathLike[str] | None = None,
 ) -> Batches:
     """Read ROOT files batch by batch, TTree or RNTuple, with bounded memory.
 
@@ -155,7 +161,8 @@ def iterate(
         A path, glob pattern or directory, or several; ``file.root:tree``, pairs (file, tree) in a
         list, or a mapping of files to trees names the tree (with ``;cycle`` where an older one is
         meant).
-        Remote files (``root://``, ``https://``) as uproot reads them.
+        URLs (``root://``, ``https://``, ``s3://``, others by fsspec), with ``*`` in the path for
+        ``root://`` and ``s3://``; several of one file, joined by ``|``, are tried in their order.
     columns
         Branch names in NanoAOD form, their paths in the tree (``e1/x``), or shell patterns
         (``"Muon_*"``); what is the name of a branch is no pattern. The last part of a path is
@@ -177,6 +184,13 @@ def iterate(
         Show a bar; default: if stderr is a terminal.
     optional
         Branch names that some files may not have: their batches then come without.
+    storage_options
+        What servers are told: ``token``, ``headers`` (https), ``token`` (root), ``key``, ``secret``,
+        ``token``, ``anon``, ``profile``, ``region``, ``endpoint_url`` (s3), those of fsspec for all
+        else. Default: what the environment has (docs/reading.md).
+    cache
+        A folder that keeps what was read of remote files, for the next time; default:
+        FASTJAG_CACHE, else none.
 
     Yields
     ------
@@ -205,7 +219,8 @@ def iterate(
     needs("uproot", "io")
     needs("awkward", "io")
     names = [columns] if isinstance(columns, str) else None if columns is None else list(columns)
+    access = Access.of(storage_options, cache)
     return Batches(
-        find_files(files), names, step, schema, on_error, prefetch, progress,
-        tuple(dict.fromkeys(optional)),
+        find_files(files, access), names, step, schema, on_error, prefetch, progress,
+        tuple(dict.fromkeys(optional)), access,
     )  # fmt: skip

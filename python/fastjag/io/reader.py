@@ -19,9 +19,10 @@ from fastjag.io.batches import Batch, Place, Source
 from fastjag.io.branch_columns import BranchColumns
 from fastjag.io.branches import Branch, Kind, LeftOut, Names, Unfit, stored_baskets
 from fastjag.io.compression import bound_uproot
-from fastjag.io.files import ReadError
+from fastjag.io.errors import ReadError, ServerError
 from fastjag.io.groups import Groups
-from fastjag.io.sources import open_source
+from fastjag.io.sources import Access, Bytes, open_source
+from fastjag.io.sources.for_uproot import open_file
 from fastjag.jagged import Jagged
 from fastjag.jagged.interchange import awkward_column
 from fastjag.kernels.threads import get_num_threads
@@ -36,21 +37,20 @@ _TREES = ("TTree", "ROOT::RNTuple", "TNtuple", "TNtupleD", "ROOT::Experimental::
 class Reader:
     """One open file: resolves tree, schema and branches, then reads ranges of entries."""
 
-    def __init__(self, path: str, tree: str | None, schema: Schema | None) -> None:
-        import uproot
-
+    def __init__(
+        self, path: str, tree: str | None, schema: Schema | None, access: Access | None = None
+    ) -> None:
         bound_uproot()
         self.path = path
         if "://" not in path and not Path(path).is_file():
             raise FileNotFoundError(f"{path}: no such file")
-        deadlines = transport.options(path)
         try:
-            # No caches: what was read must be free to go when its batch goes.
-            # The path is no text, in which uproot would look for colons.
-            self.file = uproot.open({path: None}, object_cache=None, array_cache=None, **deadlines)
+            self._far, self.file = open_file(path, access)
         except Exception as error:
             unreadable = ReadError(f"{path}: not a readable ROOT file: {first_line(error)}")
-            raise transport.explain(error, path, unreadable) from error
+            raise transport.explain(error, unreadable) from error
+        import uproot
+
         try:
             self.tree_name, key = self._find_tree(tree, schema)
             by_tree = {s.tree: s for s in SCHEMAS}
@@ -72,7 +72,7 @@ class Reader:
                 raise
             where = f"{path}:{tree}" if tree else path
             unreadable = ReadError(f"{where}: no readable tree: {first_line(error)}")
-            raise transport.explain(error, path, unreadable) from error
+            raise transport.explain(error, unreadable) from error
 
     def _open(self, key: str) -> Any:
         """The tree, by uproot; an RNTuple is checked."""
@@ -192,14 +192,14 @@ class Reader:
             raise
         except Exception as error:
             failure = self._failure(error, start, names)
-            if not isinstance(failure, transport.ServerError):
+            if not isinstance(failure, ServerError):
                 for name in names:  # uproot does not say which it was
                     if self.stored_branch(self.branch(name)) is None:
                         self.by_uproot(name, start, min(start + step, self.n_entries))
             raise failure from error
 
     def _failure(self, error: Exception, start: int, names: Sequence[str]) -> Exception:
-        return transport.explain(error, self.path, ReadError(
+        return transport.explain(error, ReadError(
             f"{self.path}:{self.tree_name}: entries from {start} cannot be read "
             f"(branches {', '.join(names[:9])}{', ...' * (len(names) > 9)}): {first_line(error)}"
         ))  # fmt: skip
@@ -248,10 +248,19 @@ class Reader:
     @contextmanager
     def _columns(self, branches: Sequence[Stored], threads: int) -> Iterator[BranchColumns]:
         with (
-            closing(open_source(self.path)) as source,
+            self.bytes() as source,
             closing(BranchColumns(source, branches, threads)) as columns,
         ):
             yield columns
+
+    @contextmanager
+    def bytes(self) -> Iterator[Bytes]:
+        """Those of the file; a remote one has one connection for all who read."""
+        if self._far is not None:
+            yield self._far
+            return
+        with closing(open_source(self.path)) as source:
+            yield source
 
     def _foreign(
         self, branches: Mapping[str, Branch], step: int
@@ -298,7 +307,7 @@ class Reader:
 
         Lists have a counter, or are a std::vector.
         """
-        if self.rntuple or "://" in self.path:
+        if self.rntuple:
             return None
         return stored_baskets(column.stored, column.pick)
 

@@ -16,22 +16,18 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
-from typing import Any
 from urllib.parse import urlsplit
 
 from fastjag.core.checks import first_line
-from fastjag.io.files import PORTS, ReadError
+from fastjag.io.errors import ServerError
 
-_XROOTD = {"root", "roots", "xroot", "xroots"}
+#: The port of a URL that has none, for what we have clients of our own for.
+PORTS = {"http": 80, "https": 443, "root": 1094, "roots": 1094, "xroot": 1094, "xroots": 1094}
+XROOTD = {"root", "roots", "xroot", "xroots"}
 #: An XRootD client's first words (protocol specification, "Initial handshake").
 _HELLO = struct.pack(">5i", 0, 0, 0, 4, 2012)
 
 _reached: dict[tuple[str, int], float] = {}  # when servers last answered
-
-
-class ServerError(ReadError):
-    """A server that cannot be reached or has stopped to answer; the message names it."""
 
 
 def connect_timeout() -> float:
@@ -55,75 +51,7 @@ def _seconds(variable: str, default: float) -> float:
     return value
 
 
-def options(path: str) -> dict[str, Any]:
-    """What ``uproot.open`` is told for a file: nothing, or the deadlines of its transport.
-
-    Raises ServerError, naming the host, if the server does not answer.
-    """
-    scheme = path.partition("://")[0].lower() if "://" in path else ""
-    if scheme not in PORTS:
-        return {}
-    if scheme in _XROOTD:
-        reach(path)
-        _set_xrootd()
-        return {"timeout": math.ceil(stall_timeout())}
-    import aiohttp
-    from fsspec.config import conf
-
-    client = {"timeout": aiohttp.ClientTimeout(
-        total=None, sock_connect=connect_timeout(), sock_read=stall_timeout()
-    )} | conf.get(scheme, {}).get("client_kwargs", {})  # fmt: skip
-    if not client.get("trust_env"):  # a proxy may reach what we do not
-        reach(path)
-    return {"client_kwargs": client, "handler": _source()}
-
-
-class _Raising:
-    """A file system of fsspec that raises what went wrong in the middle of several ranges.
-
-    fsspec puts the errors among the results, where uproot takes them for bytes, and gives the whole
-    file where a server knows no ranges.
-    """
-
-    def __init__(self, fs: Any) -> None:
-        self._fs = fs
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._fs, name)
-
-    def cat_file(self, path: str, start: int, end: int) -> Any:
-        return _check_range(self._fs.cat_file(path, start=start, end=end), path, start, end)
-
-    async def _cat_ranges(self, paths: list[str], starts: list[int], ends: list[int]) -> list[Any]:
-        answers = await self._fs._cat_ranges(paths=paths, starts=starts, ends=ends)
-        return [_check_range(*some) for some in zip(answers, paths, starts, ends, strict=True)]
-
-
-def _check_range(data: Any, path: str, start: int, end: int) -> Any:
-    if isinstance(data, Exception):
-        raise data
-    if len(data) > end - start:
-        raise ServerError(f"{path}: the server sends no byte ranges: copy the file and read that")
-    return data
-
-
-@cache
-def _source() -> Any:
-    from fsspec.implementations.cached import CachingFileSystem
-    from uproot.source.fsspec import FSSpecSource
-
-    class PatientSource(FSSpecSource):  # type: ignore[misc]
-        _fs: Any
-
-        def _open(self) -> None:
-            super()._open()
-            if not isinstance(self._fs, CachingFileSystem):  # which uproot has to recognise
-                self._fs = _Raising(self._fs)
-
-    return PatientSource
-
-
-def _set_xrootd() -> None:
+def set_xrootd() -> None:
     """The client's settings; what stands in the environment of the process is not changed."""
     from XRootD.client import EnvPutInt
 
@@ -147,7 +75,7 @@ def reach(url: str) -> None:
     def ask() -> None:
         try:
             with _connection(host, port, now + limit) as server:
-                if urlsplit(url).scheme in _XROOTD:
+                if urlsplit(url).scheme in XROOTD:
                     server.sendall(_HELLO)
                     if not server.recv(1):
                         raise ConnectionError("it closed the connection")
@@ -197,7 +125,7 @@ def _connection(host: str, port: int, until: float) -> Iterator[socket.socket]:
 def _server(url: str) -> tuple[str, int]:
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname, parts.port or PORTS[parts.scheme]
+        host, port = parts.hostname, parts.port or PORTS.get(parts.scheme, 443)
     except ValueError as error:
         raise ServerError(f"{url}: no valid URL: {error}") from None
     if not host:
@@ -205,23 +133,33 @@ def _server(url: str) -> tuple[str, int]:
     return host, port
 
 
-def explain(error: Exception, path: str, otherwise: Exception | None = None) -> Exception:
-    """What a library says of a stalled transfer, in words that name the server.
+def server_name(url: str) -> str:
+    """Host and port of a URL, for messages."""
+    host, port = _server(url)
+    return f"{host}:{port}"
+
+
+def silent(path: str, url: str) -> ServerError:
+    """The error of a server that accepts no connection; ``path`` is the file, ``url`` has the server."""
+    return _silent(path, *_server(url))
+
+
+def stalled(path: str, url: str) -> ServerError:
+    """The error of a transfer that came to a halt."""
+    return ServerError(
+        f"{path}: the server {server_name(url)} sent nothing for {stall_timeout():g} s "
+        f"(FASTJAG_STALL_TIMEOUT)"
+    )
+
+
+def explain(error: Exception, otherwise: Exception | None = None) -> Exception:
+    """What a server's failure says, whatever was raised on top of it.
 
     All other errors are ``otherwise``, or what they are.
     """
-    if isinstance(error, ServerError):
-        return error
-    text = str(error)
-    expired = "Operation expired" in text or "Socket timeout" in text  # as XRootD has it
-    if "://" not in path or not (expired or isinstance(error, TimeoutError)):
-        return otherwise or error
-    host, port = _server(path)
-    failure = ServerError(
-        f"{path}: the server {host}:{port} sent nothing for {stall_timeout():g} s "
-        f"(FASTJAG_STALL_TIMEOUT)"
-    )
-    if "ConnectionTimeout" in type(error).__name__:  # aiohttp's
-        failure = _silent(path, host, port)
-    failure.__cause__ = error
-    return failure
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ServerError):
+            return type(cause)(*cause.args)  # anew, as no error can be its own cause
+        cause = cause.__cause__
+    return otherwise or error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
@@ -15,7 +16,7 @@ from fastjag.core.arrays import Array, Offsets, offsets_of
 from fastjag.io.baskets import Baskets, Stored, offset_table, wrong_basket
 from fastjag.io.branches import Branch
 from fastjag.io.reader import Parts, Reader
-from fastjag.io.sources import Bytes, open_source
+from fastjag.io.sources import Bytes
 from fastjag.kernels.threads import get_num_threads
 
 Entries = NDArray[np.int64]
@@ -47,15 +48,14 @@ class EntryColumns:
     def __init__(self, reader: Reader, names: Iterable[str]) -> None:
         self.reader, self.columns = reader, dict[str, _Own | _Foreign]()
         self.counters = Counters()
-        self._source: Bytes | None = None
+        self._open = ExitStack()
+        self._source = self._open.enter_context(reader.bytes())
         for name in names:
             branch = reader.branch(name)
             stored = reader.stored_branch(branch)
             if stored is None:
                 self.columns[name] = _Foreign(reader, name, branch)
                 continue
-            if self._source is None:
-                self._source = open_source(reader.path)
             self.columns[name] = _Own(stored, self._source)
         threads = get_num_threads()
         self._pool = ThreadPoolExecutor(threads, "fastjag-columns") if threads > 1 else None
@@ -64,8 +64,7 @@ class EntryColumns:
         """Close the file and complete the counters."""
         if self._pool is not None:
             self._pool.shutdown()
-        if self._source is not None:
-            self._source.close()
+        self._open.close()
         for column in self.columns.values():
             self.counters += column.counters
             self.counters.baskets_skipped += len(column.sizes) - column.counters.baskets_read
@@ -74,6 +73,8 @@ class EntryColumns:
     def read(self, names: Sequence[str], entries: Entries) -> dict[str, Parts]:
         """Offsets (None for one number per event) and values, in GeV, of sorted entries."""
         own = [name for name in names if isinstance(self.columns[name], _Own)]
+        columns = [self.columns[name] for name in own]
+        self._source.expect([p for c in columns if isinstance(c, _Own) for p in c.pieces(entries)])
         run = map if self._pool is None or len(own) < 2 else self._pool.map
         parts = dict(zip(own, run(lambda name: self.columns[name].read(entries), own), strict=True))
         for name in names:  # uproot's have threads of their own
@@ -96,14 +97,26 @@ class _Own:
         self.current = -1
         self.body, self.stop, self.n_key = memoryview(b""), 0, 0
 
+    def pieces(self, entries: Entries) -> list[tuple[int, int]]:
+        """Where in the file the baskets are that ``read`` will need, as far as is known before."""
+        needed = [b for b, _, _ in self._baskets(entries) if b != self.current]
+        own = [(self.stored.seeks[b], self.stored.sizes[b]) for b in needed]
+        lengths = [] if self.lengths is None else self.lengths.pieces(entries)
+        return own + lengths
+
+    def _baskets(self, entries: Entries) -> list[tuple[int, int, int]]:
+        """Of each basket with some of the entries: its number, and which of them those are."""
+        if not len(entries):
+            return []
+        low, high = np.searchsorted(self.firsts, entries[[0, -1]], side="right") - 1
+        bounds = np.searchsorted(entries, self.firsts[low : high + 2]).tolist()
+        some = (low + np.flatnonzero(np.diff(bounds))).tolist()
+        return [(basket, bounds[basket - low], bounds[basket - low + 1]) for basket in some]
+
     def read(self, entries: Entries) -> Parts:
         pieces: list[tuple[Array | None, Array]] = []
-        if len(entries):
-            low, high = np.searchsorted(self.firsts, entries[[0, -1]], side="right") - 1
-            bounds = np.searchsorted(entries, self.firsts[low : high + 2])
-            for basket in (low + np.flatnonzero(np.diff(bounds))).tolist():
-                first, last = bounds[basket - low], bounds[basket - low + 1]
-                pieces.append(self._piece(basket, entries[first:last]))
+        for basket, first, last in self._baskets(entries):
+            pieces.append(self._piece(basket, entries[first:last]))
         native = np.empty((0, *self.stored.shape), self.stored.native)
         if self.stored.counter is None and not self.stored.header:
             return None, _concatenate([values for _, values in pieces], native)

@@ -3,15 +3,14 @@
 import json
 import os
 import re
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from servers import http_server
 
 from fastjag import toys
 from fastjag.analyses.common.stages import Stages, input_digest, input_digests
-from fastjag.io import remotes
 from fastjag.io.files import ReadError
+from fastjag.io.remotes import remote_state
 from fastjag.reporting.output import results_directory
 
 
@@ -141,32 +140,22 @@ def test_a_remote_file_is_known_by_what_it_says(tmp_path, monkeypatch):
     assert input_digest(str(paths[0])) == input_digest(str(paths[1]))
     assert input_digest(urls[0]) != first
     with pytest.raises(
-        ReadError, match=r"file:///nowhere/x\.root: cannot be reached: FileNotFound"
+        ReadError, match=r"file:///nowhere/x\.root: not a readable file: FileNotFound"
     ):
         input_digest("file:///nowhere/x.root")
 
 
 def test_what_a_web_server_says_of_a_file(tmp_path):
-    """ETag and time of the last change, which tell of changed bytes that the header does not."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_HEAD(self):
-            self.send_response(200)
-            self.send_header("ETag", '"1"')
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        url = f"http://127.0.0.1:{server.server_port}/x.root"
-        assert remotes._headers(url) == {"ETag": '"1"', "Last-Modified": None}
-    finally:
-        server.shutdown()
-        server.server_close()
-    assert remotes._headers(url) == {}
+    """ETag, or time of the last change, which tells of changed bytes that the header does not."""
+    with http_server({"/x.root": b"root" * 9}) as (url, server):
+        server.headers = {"ETag": '"1"'}
+        first = remote_state(f"{url}/x.root")
+        assert (first["size"], first["version"]) == (36, '"1"')
+        server.headers = {"Last-Modified": "Mon, 30 Nov 2026 08:00:00 GMT"}
+        other = remote_state(f"{url}/x.root")
+        assert other == first | {"version": "Mon, 30 Nov 2026 08:00:00 GMT"}
+        server.files["/x.root"] = b"rout" * 9
+        assert remote_state(f"{url}/x.root")["head"] != first["head"]
 
 
 def test_results_that_are_there_need_no_lock(tmp_path, monkeypatch):
