@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from numbers import Real
@@ -88,3 +89,12 @@ def first_line(error: BaseException) -> str:
     """What went wrong, in one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
+
+
+def n_bytes(step: str) -> int:
+    """A size such as '100 MB' in bytes."""
+    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([kKMGT]?)(i?)B\s*", step)
+    if not match or float(match[1]) <= 0:
+        raise ValueError(f"step must be a number of events or a size like '100 MB', got {step!r}")
+    base = 1024 if match[3] else 1000
+    return int(float(match[1]) * base ** " KMGT".index(match[2].upper() or " "))

@@ -1,6 +1,7 @@
 """Reading and writing ROOT files: what users call. Which file does what:
 
 - ``iteration``: many files, batch by batch; ``batches``: a batch, and where it came from
+- ``ranges``: entries of files as pieces of work; ``readers``: files that stay open for them
 - ``reader``: one file; ``files``: which files; ``exclusive``: one thread at a time
 - ``branches``: names and kinds of branches; ``groups``: which lists are one collection
 - ``branch_columns``, ``baskets``, ``compression``: values of TTrees; ``rntuple``: RNTuples, checked
@@ -14,10 +15,11 @@ from fastjag.io.batches import Batch, Source
 from fastjag.io.branches import LeftOut
 from fastjag.io.files import ReadError
 from fastjag.io.iteration import Batches, Skipped, iterate
+from fastjag.io.ranges import Range, Ranges
 from fastjag.io.root_hist import write_histograms
 from fastjag.io.writer import write_events
 
 __all__ = [
-    "Batch", "Batches", "LeftOut", "ReadError", "Skipped", "Source", "iterate", "write_events",
+    "Batch", "Batches", "LeftOut", "Range", "Ranges", "ReadError", "Skipped", "Source", "iterate", "write_events",
     "write_histograms",
 ]  # fmt: skip

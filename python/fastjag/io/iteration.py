@@ -5,21 +5,25 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
-from fastjag.core.checks import first_line, needs, one_of
+from fastjag.core.checks import first_line, n_bytes, needs, one_of
 from fastjag.io.batches import Batch
 from fastjag.io.branches import LeftOut
 from fastjag.io.exclusive import Exclusive
 from fastjag.io.files import Files, ReadError, find_files
-from fastjag.io.reader import Reader, n_bytes
+from fastjag.io.ranges import Range
+from fastjag.io.reader import Reader
+from fastjag.io.readers import Opened, Readers, check_range
 from fastjag.io.sources import Access
 from fastjag.io.transport import explain
 from fastjag.reporting.progress import progress_bar
 from fastjag.schemas import Schema
+
+_OPEN = 8  # trees of ranges that stay open
 
 
 @dataclass(frozen=True)
@@ -49,9 +53,11 @@ class Batches:
     progress: bool | None
     optional: tuple[str, ...] = ()
     access: Access = field(default_factory=Access, repr=False)
+    ranges: tuple[Range, ...] | None = None
     skipped: list[Skipped] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     n_events: int = 0
+    _reported: set[LeftOut] = field(default_factory=set, repr=False, compare=False)
     _iterator: Generator[Batch] | None = None
     _turn: Exclusive = field(
         default_factory=lambda: Exclusive("these batches"), repr=False, compare=False
@@ -80,9 +86,7 @@ class Batches:
 
     def _run(self) -> Generator[Batch]:
         with ExitStack() as stack:
-            advance = stack.enter_context(
-                progress_bar("reading files", len(self.files), self.progress)
-            )
+            advance = stack.enter_context(self._bar())
             batches = stack.enter_context(closing(self._read_files(advance)))
             if not self.prefetch:
                 yield from batches
@@ -100,48 +104,77 @@ class Batches:
                     raise
                 del batch  # the caller's reference is the last one while the next is read
 
+    def _bar(self) -> AbstractContextManager[Callable[[float], None]]:
+        if self.ranges is None:
+            return progress_bar("reading files", len(self.files), self.progress)
+        return progress_bar("reading ranges", len(self.ranges), self.progress)
+
     def _read_files(self, advance: Callable[[float], None]) -> Generator[Batch]:
         missing: ReadError | None = None  # of a tree without events
         some = False  # any tree with events
-        for path, tree in self.files:
-            done, total = 0, None
-            try:
-                reader = Reader(path, tree, self.schema, self.access)
-                with reader.file:
-                    total = reader.n_entries
-                    try:
-                        names = reader.branches(self.columns)
-                        names += reader.optional(self.optional, names)
-                    except ReadError as error:
-                        if total:
-                            raise
-                        missing = missing or error
-                        continue
-                    finally:
-                        self.left_out += reader.left_out
+        # Ranges of a file need not follow one another.
+        readers = Readers(self._open, 0 if self.ranges is None else _OPEN)
+        pieces: Iterable[tuple[str, str | None] | Range]
+        pieces = self.files if self.ranges is None else self.ranges
+        with closing(readers):
+            for piece in pieces:
+                wanted = piece if isinstance(piece, Range) else None
+                path, tree = (piece.file, piece.tree) if isinstance(piece, Range) else piece
+                left = None if wanted is None else len(wanted)
+                try:
+                    opened = readers.get(path, tree)
+                    start, stop = 0, opened.reader.n_entries
+                    if wanted is not None:
+                        check_range(opened.reader, wanted)
+                        start, stop = wanted.start, wanted.stop
+                    left = total = stop - start
                     if total == 0:
+                        missing = missing or opened.missing
                         advance(1)
                         continue
                     some = True
-                    step = reader.entries_per_step(names, self.step)
-                    for batch in reader.batches(names, step):
-                        done = batch.source.stop
+                    if opened.missing is not None:
+                        raise opened.missing
+                    opened.step = opened.step or opened.reader.entries_per_step(
+                        opened.names, self.step
+                    )
+                    for batch in opened.reader.batches(opened.names, opened.step, start, stop):
+                        left = stop - batch.source.stop
                         yield batch
                         advance(len(batch) / total)
-            except Exception as error:  # a damaged file can make uproot raise anything
-                error = explain(error)
-                if not isinstance(error, OSError):
-                    error = ReadError(f"{path}: cannot be read: {first_line(error)}")
-                if self.on_error == "raise":
-                    raise error from error.__cause__
-                left = None if total is None else total - done
-                self.skipped.append(Skipped(path, left, str(error)))
+                except Exception as error:  # a damaged file can make uproot raise anything
+                    readers.drop(path, tree)
+                    error = explain(error)
+                    if not isinstance(error, OSError):
+                        error = ReadError(f"{path}: cannot be read: {first_line(error)}")
+                    if self.on_error == "raise":
+                        raise error from error.__cause__
+                    self.skipped.append(Skipped(path, left, str(error)))
+                finally:
+                    readers.trim()
         if missing is not None and not some and self.on_error == "raise":
             raise missing
 
+    def _open(self, path: str, tree: str | None) -> Opened:
+        """A tree, and the branches of it that are asked for."""
+        reader = Reader(path, tree, self.schema, self.access)
+        opened = Opened(reader, [])
+        try:
+            opened.names = reader.branches(self.columns)
+            opened.names += reader.optional(self.optional, opened.names)
+        except ReadError as error:
+            opened.missing = error
+        except BaseException:
+            reader.file.close()
+            raise
+        finally:
+            self.left_out += [b for b in reader.left_out if b not in self._reported]
+            self._reported.update(reader.left_out)  # a tree may be opened again
+        return opened
+
 
 def iterate(
-    files: Files,
+    files: Files | None = None,
     columns: str | Iterable[str] | None = None,
     *,
     step: int | str = "100 MB",
@@ -152,6 +185,7 @@ def iterate(
     optional: Iterable[str] = (),
     storage_options: Mapping[str, Any] | None = None,
     cache: str | os.PathLike[str] | None = None,
+    ranges: Range | Iterable[Range] | None = None,
 ) -> Batches:
     """Read ROOT files batch by batch, TTree or RNTuple, with bounded memory.
 
@@ -191,6 +225,9 @@ def iterate(
     cache
         A folder that keeps what was read of remote files, for the next time; default:
         FASTJAG_CACHE, else none.
+    ranges
+        Entries to read, in place of ``files``: a :class:`fastjag.Range` or several, in any order.
+        Of a tree only these entries are read; a batch never crosses a range.
 
     Yields
     ------
@@ -208,6 +245,8 @@ def iterate(
     FileNotFoundError, ReadError
         Naming file, tree and branch (with near misses) or the entries that cannot be read.
     """
+    if (files is None) == (ranges is None):
+        raise TypeError("give files or ranges" + ", not both" * (files is not None))
     one_of("on_error", on_error, ("raise", "skip"))
     if isinstance(step, str):
         n_bytes(step)
@@ -220,7 +259,21 @@ def iterate(
     needs("awkward", "io")
     names = [columns] if isinstance(columns, str) else None if columns is None else list(columns)
     access = Access.of(storage_options, cache)
+    wanted = None if ranges is None else _as_ranges(ranges)
+    found = find_files(files, access) if files is not None else _files_of(wanted or ())
     return Batches(
-        find_files(files, access), names, step, schema, on_error, prefetch, progress,
-        tuple(dict.fromkeys(optional)), access,
+        found, names, step, schema, on_error, prefetch, progress, tuple(dict.fromkeys(optional)),
+        access, wanted,
     )  # fmt: skip
+
+
+def _as_ranges(ranges: Range | Iterable[Range]) -> tuple[Range, ...]:
+    several = (ranges,) if isinstance(ranges, Range) else tuple(ranges)
+    for item in several:
+        if not isinstance(item, Range):
+            raise TypeError(f"ranges must be fastjag.Range, got {item!r}")
+    return several
+
+
+def _files_of(ranges: Iterable[Range]) -> list[tuple[str, str | None]]:
+    return list(dict.fromkeys((r.file, r.tree) for r in ranges))

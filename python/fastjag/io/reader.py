@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from hashlib import blake2b
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastjag.core.arrays import Array, Offsets
-from fastjag.core.checks import first_line, near_misses
+from fastjag.core.checks import first_line, n_bytes, near_misses
 from fastjag.io import rntuple, transport
 from fastjag.io.baskets import Stored
 from fastjag.io.batches import Batch, Place, Source
@@ -178,13 +177,15 @@ class Reader:
         sizes = [getattr(self.branch(n).stored, "uncompressed_bytes", 0) for n in names]
         return sum(sizes) if all(sizes) else 0
 
-    def batches(self, names: Sequence[str], step: int) -> Generator[Batch]:
-        """Batches in order; baskets that two of them share are decompressed once."""
-        start = 0
+    def batches(
+        self, names: Sequence[str], step: int, start: int = 0, stop: int | None = None
+    ) -> Generator[Batch]:
+        """Batches of a range in order; baskets that two of them share are decompressed once."""
+        stop = self.n_entries if stop is None else stop
         try:
-            with closing(self._parts(names, step)) as parts:
+            with closing(self._parts(names, step, start, stop)) as parts:
                 for columns in parts:
-                    n = min(step, self.n_entries - start)
+                    n = min(step, stop - start)
                     source = Source(self.path, self.tree_name, start, start + n)
                     yield self._batch(columns, source)
                     start += n
@@ -195,7 +196,7 @@ class Reader:
             if not isinstance(failure, ServerError):
                 for name in names:  # uproot does not say which it was
                     if self.stored_branch(self.branch(name)) is None:
-                        self.by_uproot(name, start, min(start + step, self.n_entries))
+                        self.by_uproot(name, start, min(start + step, stop))
             raise failure from error
 
     def _failure(self, error: Exception, start: int, names: Sequence[str]) -> Exception:
@@ -222,7 +223,9 @@ class Reader:
         except Exception as error:
             raise self._failure(error, start, [name]) from error
 
-    def _parts(self, names: Sequence[str], step: int) -> Generator[dict[str, Parts]]:
+    def _parts(
+        self, names: Sequence[str], step: int, first: int, last: int
+    ) -> Generator[dict[str, Parts]]:
         """The columns of ``step`` entries after the other."""
         branches = {name: self.branch(name) for name in names}
         with ExitStack() as stack:
@@ -231,13 +234,16 @@ class Reader:
             rest = {name: branch for name, branch in branches.items() if name not in known}
             if known:
                 columns = stack.enter_context(
-                    self._columns(list(known.values()), get_num_threads())
+                    self._columns(list(known.values()), get_num_threads(), first, last)
                 )
-            foreign = [stack.enter_context(closing(layer)) for layer in self._foreign(rest, step)]
-            for start in range(0, self.n_entries, step):
+            foreign = [
+                stack.enter_context(closing(layer))
+                for layer in self._foreign(rest, step, first, last)
+            ]
+            for start in range(first, last, step):
                 parts: dict[str, Parts] = {}
                 if known:
-                    read = columns.read(start, min(start + step, self.n_entries))
+                    read = columns.read(start, min(start + step, last))
                     parts |= zip(known, read, strict=True)
                 for layer in foreign:
                     parts |= next(layer, {})
@@ -246,10 +252,12 @@ class Reader:
                 yield {name: parts[name] for name in names}
 
     @contextmanager
-    def _columns(self, branches: Sequence[Stored], threads: int) -> Iterator[BranchColumns]:
+    def _columns(
+        self, branches: Sequence[Stored], threads: int, start: int = 0, stop: int | None = None
+    ) -> Iterator[BranchColumns]:
         with (
             self.bytes() as source,
-            closing(BranchColumns(source, branches, threads)) as columns,
+            closing(BranchColumns(source, branches, threads, start, stop)) as columns,
         ):
             yield columns
 
@@ -263,7 +271,7 @@ class Reader:
             yield source
 
     def _foreign(
-        self, branches: Mapping[str, Branch], step: int
+        self, branches: Mapping[str, Branch], step: int, start: int, stop: int
     ) -> list[Generator[dict[str, Parts]]]:
         """Columns that uproot reads, in as few passes as there are namesakes."""
         layers: list[dict[str, Any]] = []  # uproot's object by the name of its result
@@ -275,10 +283,11 @@ class Reader:
                 if free is None:
                     layers.append(free := {})
                 free[own] = stored
-        return [self._layer(layer, branches, step) for layer in layers]
+        entries = {"step_size": step, "entry_start": start, "entry_stop": stop}
+        return [self._layer(layer, branches, entries) for layer in layers]
 
     def _layer(
-        self, layer: Mapping[str, Any], branches: Mapping[str, Branch], step: int
+        self, layer: Mapping[str, Any], branches: Mapping[str, Branch], entries: Mapping[str, int]
     ) -> Generator[dict[str, Parts]]:
         if self.rntuple:
             chosen = {"filter_field": lambda field: field.top_level and field.name in layer}
@@ -290,7 +299,7 @@ class Reader:
             for key, stored in layer.items()
             if branch.stored is stored
         }
-        for arrays in self.tree.iterate(step_size=step, library="ak", how=dict, **chosen):
+        for arrays in self.tree.iterate(library="ak", how=dict, **entries, **chosen):
             parts = {}
             for name, (branch, key) in own.items():
                 array = arrays[key]
@@ -383,12 +392,3 @@ class Reader:
             name: Jagged(offsets, columns) for name, (offsets, columns, _) in groups.items()
         }
         return collections, flat, names
-
-
-def n_bytes(step: str) -> int:
-    """A size such as '100 MB' in bytes."""
-    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([kKMGT]?)(i?)B\s*", step)
-    if not match or float(match[1]) <= 0:
-        raise ValueError(f"step must be a number of events or a size like '100 MB', got {step!r}")
-    base = 1024 if match[3] else 1000
-    return int(float(match[1]) * base ** " KMGT".index(match[2].upper() or " "))
