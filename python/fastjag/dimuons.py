@@ -23,7 +23,7 @@ from fastjag.core.checks import is_integer, near_misses
 from fastjag.core.devices import to_device_of, to_host
 from fastjag.core.display import ROWS, html_table
 from fastjag.core.habits import OF_DIMUONS, no_attribute
-from fastjag.jagged import Jagged, interchange
+from fastjag.jagged import Jagged, arrow, interchange
 from fastjag.jagged.joining import join_columns, join_offsets
 from fastjag.jagged.momenta import flat_momenta, with_momenta
 
@@ -125,11 +125,11 @@ class Dimuons(dict[str, Array]):
 
     def to_pandas(self) -> Any:
         """A pandas DataFrame with a row per pair; columns are copied."""
-        return interchange.rows_to_pandas(self)
+        return arrow.rows_to_pandas(self)
 
     def to_arrow(self) -> Any:
         """An Arrow table with a row per pair."""
-        return interchange.rows_to_arrow(self)
+        return arrow.rows_to_arrow(self)
 
     def __awkward_function__(self, function: Any, _: Any, args: Any, kwargs: Any) -> Any:
         return interchange.call_awkward(function, args, kwargs)

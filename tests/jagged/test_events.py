@@ -135,7 +135,7 @@ class TestBroadcast:
         [
             ([1.0], "values has 1 entries, but there are 4 events"),
             (1.0, "values must have one dimension"),
-            (np.ones((4, 2)), "values must have one dimension"),
+            (np.ones((4, 0)), "values has no numbers in its entries"),
         ],
     )
     def test_refused(self, values, message):

@@ -13,7 +13,7 @@ from hypothesis import given
 from strategies import FLOATS, assert_same, jagged_arrays
 
 import fastjag as fj
-from fastjag.jagged import interchange
+from fastjag.jagged import arrow, interchange
 
 
 def made():
@@ -96,7 +96,7 @@ class TestPandas:
     def test_without_pandas(self, monkeypatch):
         found = util.find_spec
         monkeypatch.setattr(
-            interchange, "find_spec", lambda name: None if name == "pandas" else found(name)
+            arrow, "find_spec", lambda name: None if name == "pandas" else found(name)
         )
         with pytest.raises(ModuleNotFoundError, match="needs pandas, which is not installed"):
             made().to_pandas()

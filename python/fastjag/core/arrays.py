@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastjag.core.devices import as_cupy, check_together, empty, namespace, on_gpu, to_device_of
+from fastjag.core.habits import NotAnArray
 
 Array: TypeAlias = NDArray[Any]
 Offsets: TypeAlias = NDArray[np.int64]
@@ -26,14 +27,17 @@ def as_native(values: Array) -> Array:
     return np.require(values, dtype=dtype, requirements=["C", "A"])
 
 
-def as_column(values: ArrayLike, name: str) -> Array:
+def as_column(values: ArrayLike, name: str, several: bool = False) -> Array:
     """A 1-D column that kernels can read, without a copy where it already is one.
 
-    What lives on a GPU (CuPy, torch, numba, DLPack) stays there, as a CuPy array.
+    What lives on a GPU (CuPy, torch, numba, DLPack) stays there, as a CuPy array. ``several`` numbers
+    per entry, shape (n, 3) or (n, 2, 3), are accepted where that is said.
     """
     column: Array = as_cupy(values) if on_gpu(values) else _as_numpy(values, name)
-    if column.ndim != 1:
+    if column.ndim < 1 or (column.ndim > 1 and not several):
         raise ValueError(f"{name} must have one dimension, got shape {column.shape}")
+    if 0 in column.shape[1:]:
+        raise ValueError(f"{name} has no numbers in its entries: its shape is {column.shape}")
     if column.dtype.kind not in "biuf" or column.dtype.itemsize not in (1, 2, 4, 8):
         raise TypeError(f"{name} has dtype {column.dtype}; accepted are {COLUMN_DTYPES}")
     if column.dtype == np.float16:
@@ -45,6 +49,8 @@ def as_column(values: ArrayLike, name: str) -> Array:
 
 
 def _as_numpy(values: ArrayLike, name: str) -> Array:
+    if isinstance(values, NotAnArray):  # a column of lists, say
+        raise TypeError(f"{name}: a {type(values).__name__} is no array: {values._how()}")
     try:
         column = np.asanyarray(values)
     except ValueError as error:  # nested lists, or a jagged awkward array

@@ -102,6 +102,15 @@ def to_host(array: Any) -> Any:
     return as_cupy(array).get() if on_gpu(array) else array
 
 
+def check_on_host(array: Any, library: str) -> None:
+    """ValueError for what is on a GPU."""
+    if on_gpu(array):
+        raise ValueError(
+            f"{library} arrays are made of columns on the CPU, but these are on a GPU: "
+            'call .to("cpu") first'
+        )
+
+
 def to_device_of(array: Any, values: Any) -> Any:
     """``values``, made by NumPy, on the device of ``array``."""
     return to_gpu(values) if on_gpu(array) else values

@@ -22,7 +22,6 @@ OF_JAGGED = {
     "dtype": 'columns have one: muons["pt"].dtype',
     "fields": "names are .columns",
     "filter": ".keep(mask) keeps particles, [mask] events",
-    "flatten": 'columns are flat: muons["pt"]',
     "gather": "[indices] picks events",
     "isnull": "columns have no missing values",
     "items": "{name: muons[name] for name in muons.columns} is a dict",

@@ -13,7 +13,7 @@ from fastjag.core.arrays import Array, as_event_indices
 from fastjag.core.checks import is_integer, near_misses
 from fastjag.core.display import NAMES, html_table, listed, numbers, short
 from fastjag.core.habits import OF_BATCH, NotAnArray, no_attribute
-from fastjag.jagged import Jagged, concatenate, interchange
+from fastjag.jagged import Jagged, arrow, concatenate, interchange
 from fastjag.jagged.joining import join_columns
 
 #: A list branch's collection and column.
@@ -82,9 +82,7 @@ class Batch(NotAnArray):
     @property
     def nbytes(self) -> int:
         """Memory of the arrays."""
-        groups = self.collections.values()
-        arrays = [*self.flat.values(), *(j.offsets for j in groups)]
-        return sum(a.nbytes for a in [*arrays, *(j[c] for j in groups for c in j.columns)])
+        return sum(array.nbytes for array in self._arrays().values())
 
     def branch(self, collection: str, column: str) -> str:
         """The branch that a column of a collection is; no two columns have the same."""
@@ -195,7 +193,7 @@ class Batch(NotAnArray):
 
     def to_arrow(self) -> Any:
         """An Arrow table with a row per event and a column per branch, of lists where it is jagged."""
-        return interchange.rows_to_arrow({**self._lists(), **self.flat})
+        return arrow.rows_to_arrow({**self._lists(), **self.flat})
 
     def to_pandas(self) -> Any:
         """A pandas DataFrame with a row per event and a column per branch, copied.
@@ -203,13 +201,11 @@ class Batch(NotAnArray):
         Columns of lists have Arrow's dtype, as pandas has none; ``batch.Muon.to_pandas()`` has a row per
         particle. Columns of several numbers per event have it, too.
         """
-        return interchange.events_to_pandas(self.flat, self._lists())
+        return arrow.events_to_pandas(self.flat, self._lists())
 
     def _lists(self) -> dict[str, Any]:
         return {
-            self.branch(name, column): interchange.to_arrow_lists(
-                particles.offsets, particles[column]
-            )
+            self.branch(name, column): arrow.to_arrow_lists(particles.offsets, particles[column])
             for name, particles in self.collections.items()
             for column in particles.columns
         }

@@ -1,8 +1,9 @@
 """Jagged: the particles of many events as flat columns and offsets.
 
 ``jagged``: the class itself; ``event``: the particles of one event; ``padded``: events as a tensor;
-``columns``: what these share; ``several``, ``joining``: fj.concatenate, fj.equal; ``momenta``: particles in
-other coordinates; ``conversions``, ``interchange``: from and to awkward, Arrow, pandas and torch;
+``columns``: what these share; ``shapes``: columns of one number, several, or a list for each particle;
+``tensors``: padding and statistics; ``several``, ``joining``: fj.concatenate, fj.equal; ``momenta``: particles in
+other coordinates; ``conversions``, ``interchange``, ``arrow``: from and to awkward, torch, Arrow and pandas;
 ``numba_support``: ``Jagged`` in functions that numba compiles.
 """
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Any, TypeAlias
 
-from fastjag.core.arrays import Array
 from fastjag.core.checks import near_misses
 from fastjag.core.habits import OF_JAGGED, NotAnArray, no_attribute
+
+#: Of shape (n,) or (n, 3, ...), or a Jagged of n events: a list for each particle.
+Column: TypeAlias = Any
 
 
 class ParticleColumns(NotAnArray):
@@ -16,7 +19,7 @@ class ParticleColumns(NotAnArray):
 
     @property
     @abstractmethod
-    def _columns(self) -> dict[str, Array]:
+    def _columns(self) -> dict[str, Column]:
         """All of them by name."""
 
     @property
@@ -32,18 +35,18 @@ class ParticleColumns(NotAnArray):
     def __contains__(self, name: object) -> bool:
         return name in self._columns
 
-    def _column(self, name: str) -> Array:
+    def _column(self, name: str) -> Column:
         try:
             return self._columns[name]
         except KeyError:
             raise KeyError(f"no column {name!r}: {near_misses(name, self._columns)}") from None
 
-    def __getattr__(self, name: str) -> Array:
+    def __getattr__(self, name: str) -> Column:
         """Only called for what is no method and no property."""
         if name.startswith("_"):
             raise AttributeError(name)
         if name in self._columns:
-            return self._columns[name].view()
+            return self[name]  # type: ignore[index]
         owner = f"{type(self).__name__} of {', '.join(self.columns[:4])}"
         raise no_attribute(owner, "column", name, self._columns, OF_JAGGED)
 

@@ -6,14 +6,16 @@ from typing import Any
 
 from fastjag.core.arrays import Array
 from fastjag.core.checks import near_misses
-from fastjag.core.display import listed, numbers
-from fastjag.jagged.columns import ParticleColumns
+from fastjag.core.display import listed
+from fastjag.jagged.columns import Column, ParticleColumns
+from fastjag.jagged.shapes import arrays_of, shown
 
 
-class Event(ParticleColumns, dict[str, Array]):
+class Event(ParticleColumns, dict[str, Column]):
     """The particles of one event of a Jagged: ``muons[0]``, ``for event in muons``.
 
-    ``event["pt"]``, or ``event.pt``, is a column, shape (n_particles,), a view; ``len(event)`` is the number of
+    ``event["pt"]``, or ``event.pt``, is a column, shape (n_particles,), a view, or a Jagged where every
+    particle has a list; ``len(event)`` is the number of
     particles, as in functions that numba compiles. Otherwise it is a dict of its columns:
     ``event.items()``, names by ``in`` and iteration, ``pandas.DataFrame(event)``.
 
@@ -36,13 +38,13 @@ class Event(ParticleColumns, dict[str, Array]):
     __contains__ = dict.__contains__
 
     @property
-    def _columns(self) -> dict[str, Array]:
+    def _columns(self) -> dict[str, Column]:
         return self
 
     def __len__(self) -> int:
         return self.n_particles
 
-    def __getitem__(self, name: str) -> Array:
+    def __getitem__(self, name: str) -> Column:
         if not isinstance(name, str):
             raise TypeError(
                 f"an event takes the name of a column, got {name!r}: "
@@ -50,13 +52,13 @@ class Event(ParticleColumns, dict[str, Array]):
             )
         return dict.__getitem__(self, name)
 
-    def __missing__(self, name: str) -> Array:
+    def __missing__(self, name: str) -> Column:
         raise KeyError(f"no column {name!r}: {near_misses(name, self)}")
 
     def _arrays(self) -> dict[Any, Array]:
-        return {("Event", name): values for name, values in self.items()}
+        return arrays_of(self, "Event")
 
     def __repr__(self) -> str:
-        shown = [f"{name} [{numbers(self[name])}]" for name in self.columns[:4]]
+        cells = [f"{name} [{shown(self[name])}]" for name in self.columns[:4]]
         more = f"  and {listed(self.columns[4:])}" if len(self.columns) > 4 else ""
-        return f"<Event of {len(self)} particles: {'  '.join(shown)}{more}>"
+        return f"<Event of {len(self)} particles: {'  '.join(cells)}{more}>"

@@ -1,4 +1,4 @@
-"""Columns to and from awkward, Arrow, pandas and torch, without copies where layouts allow.
+"""Columns to and from awkward and torch, without copies where layouts allow.
 
 The libraries are imported by the function that needs them, never at import time.
 """
@@ -6,17 +6,19 @@ The libraries are imported by the function that needs them, never at import time
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.util import find_spec
-from typing import Any
+from typing import Any, TypeAlias
 from weakref import WeakValueDictionary
 
 import numpy as np
 
 from fastjag.core.arrays import Array, Offsets, as_column, as_offsets
 from fastjag.core.checks import near_misses, needs
-from fastjag.core.devices import on_gpu
+from fastjag.core.devices import check_on_host, on_gpu
+from fastjag.jagged.columns import Column
+from fastjag.jagged.shapes import PLAIN, is_lists, is_plain
 
-Parts = tuple[Offsets, dict[str, Array]]
+#: Offsets and columns. A column of lists is such a pair itself, or a Jagged on the way out.
+Parts: TypeAlias = tuple[Offsets, dict[str, Any]]
 
 
 # ---- awkward ----------------------------------------------------------------------------------
@@ -44,28 +46,29 @@ def from_awkward(array: Any, columns: list[str] | None) -> Parts:
         for name, (offsets, _) in zip(names, parts, strict=True):
             if not np.array_equal(offsets, first[0]):
                 raise ValueError(f"fields {names[0]!r} and {name!r} have different lengths")
-        return first[0], {n: _values(p[1], n) for n, p in zip(names, parts, strict=True)}
+        return first[0], {n: _column(p[1], n) for n, p in zip(names, parts, strict=True)}
     offsets, content = _flat_list(layout, "the array")
     content = _unwrap(content, "the particles")
     if not content.is_record:
         raise TypeError(f"expected lists of records, got {ak.type(array)}")
-    return offsets, {n: _values(_unwrap(content.content(n), n), n) for n in names}
+    return offsets, {n: _column(content.content(n), n) for n in names}
 
 
-def awkward_column(array: Any, name: str) -> tuple[Offsets | None, Array]:
-    """(offsets, values) of one column of lists, (None, values) of numbers per event."""
+def awkward_column(array: Any, name: str) -> tuple[Offsets | None, Any]:
+    """(offsets, column) of one column of lists, (None, values) of numbers or text per event."""
     import awkward as ak
 
     layout = _unwrap(ak.to_layout(array), f"branch {name!r}")
-    text = layout.parameter("__array__") in ("string", "bytestring")
-    if layout.is_numpy or (layout.is_regular and layout.content.is_numpy and not text):
-        return None, np.asarray(ak.to_numpy(layout))
-    if not layout.is_list or text:
+    if is_text(layout):
+        return None, _text(layout)
+    if layout.is_numpy or _is_fixed(layout):
+        return None, _numpy(layout)
+    if not layout.is_list:
         raise TypeError(
-            f"branch {name!r} has type {layout.form.type}; accepted are numbers and lists of them"
+            f"branch {name!r} has type {layout.form.type}; accepted are numbers, text and lists of numbers"
         )
     offsets, content = _flat_list(layout, f"branch {name!r}")
-    return offsets, _values(content, name)
+    return offsets, _column(content, name)
 
 
 def _materialise(ak: Any, layout: Any) -> Any:
@@ -103,29 +106,89 @@ def _flat_list(layout: Any, name: str) -> tuple[Offsets, Any]:
     return bounds - start if start else bounds, content[start : int(bounds[-1])]
 
 
-def _values(layout: Any, name: str) -> Array:
+def _column(layout: Any, name: str) -> Array | Parts:
+    """Numbers, some of them, or a list for each particle."""
+    layout = _unwrap(layout, name)
     if layout.is_unknown:
         return np.empty(0, np.float64)
-    if not layout.is_numpy or layout.data.ndim != 1:
+    if layout.is_numpy or (_is_fixed(layout) and not is_text(layout)):
+        return as_column(_numpy(layout), f"column {name!r}", several=True)
+    if not layout.is_list or is_text(layout):
         raise TypeError(
-            f"column {name!r} has type {layout.form.type}; accepted are numbers, one list deep"
+            f"column {name!r} has type {layout.form.type}; accepted are numbers and lists of them"
         )
-    return as_column(np.asarray(layout.data), f"column {name!r}")
+    offsets, content = _flat_list(layout, name)
+    content = _unwrap(content, name)
+    if not content.is_record:
+        return offsets, {PLAIN: _column(content, name)}
+    return offsets, {n: _column(content.content(n), f"{name}.{n}") for n in content.fields}
 
 
-def to_awkward(offsets: Offsets, columns: Mapping[str, Array], with_name: str | None) -> Any:
-    needs("awkward", "io")
-    _check_on_host(offsets, "awkward")
+def _is_fixed(layout: Any) -> bool:
+    """Whether every entry has as many numbers, and some."""
+    while layout.is_regular and layout.size:
+        layout = layout.content
+    return bool(layout.is_numpy)
+
+
+def is_text(layout: Any) -> bool:
+    """Whether a layout, or a form, is of strings."""
+    return layout.parameter("__array__") in ("string", "bytestring")
+
+
+def _text(layout: Any) -> Array:
+    """Python's strings: each kind is one object, however many entries have it."""
     import awkward as ak
 
-    records = ak.contents.RecordArray(
-        [ak.contents.NumpyArray(values) for values in columns.values()],
-        list(columns),
-        length=int(offsets[-1]),
-        parameters=None if with_name is None else {"__record__": with_name},
-    )
-    layout = ak.contents.ListOffsetArray(ak.index.Index64(offsets.copy()), records)
+    kinds: dict[str, str] = {}
+    array = np.empty(len(layout), object)
+    for i, text in enumerate(ak.to_list(layout)):
+        text = text if isinstance(text, str) else text.decode("utf-8", "surrogateescape")
+        array[i] = kinds.setdefault(text, text)
+    return array
+
+
+def _numpy(layout: Any) -> Array:
+    import awkward as ak
+
+    return np.asarray(layout.data if layout.is_numpy else ak.to_numpy(layout))
+
+
+def to_awkward(offsets: Offsets, columns: Mapping[str, Column], with_name: str | None) -> Any:
+    needs("awkward", "io")
+    check_on_host(offsets, "awkward")
+    import awkward as ak
+
+    layout = _awkward_lists(offsets, _awkward_records(offsets, columns, with_name))
     return ak.Array(layout, behavior=_behavior(with_name))
+
+
+def _awkward_lists(offsets: Offsets, content: Any) -> Any:
+    import awkward as ak
+
+    return ak.contents.ListOffsetArray(ak.index.Index64(offsets.copy()), content)
+
+
+def _awkward_records(
+    offsets: Offsets, columns: Mapping[str, Column], with_name: str | None = None
+) -> Any:
+    import awkward as ak
+
+    contents = [_awkward_content(column) for column in columns.values()]
+    parameters = None if with_name is None else {"__record__": with_name}
+    return ak.contents.RecordArray(
+        contents, list(columns), length=int(offsets[-1]), parameters=parameters
+    )
+
+
+def _awkward_content(column: Column) -> Any:
+    import awkward as ak
+
+    if not is_lists(column):
+        return ak.contents.NumpyArray(column)
+    plain, offsets, columns = is_plain(column), column._offsets, column._columns
+    content = _awkward_content(columns[PLAIN]) if plain else _awkward_records(offsets, columns)
+    return _awkward_lists(offsets, content)
 
 
 def _behavior(with_name: str | None) -> Any:
@@ -151,131 +214,16 @@ def call_awkward(function: Any, args: Any, kwargs: Any) -> Any:
     return function(*converted(args), **converted(kwargs))
 
 
-def _check_on_host(array: Any, library: str) -> None:
-    if on_gpu(array):
-        raise ValueError(
-            f"{library} arrays are made of columns on the CPU, but these are on a GPU: "
-            'call .to("cpu") first'
-        )
-
-
-# ---- Arrow ------------------------------------------------------------------------------------
-
-
-def from_arrow(array: Any) -> Parts:
-    import pyarrow as pa
-
-    if not isinstance(array, (pa.Array, pa.ChunkedArray)):
-        raise TypeError(f"expected an Arrow array, got {type(array).__name__}; pick a column")
-    if isinstance(array, pa.ChunkedArray):
-        array = array.combine_chunks()
-        if isinstance(array, pa.ChunkedArray):  # more than fits one array, or none at all
-            array = pa.concat_arrays(array.chunks) if array.num_chunks else array
-    kind = array.type
-    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)) or not pa.types.is_struct(
-        kind.value_type
-    ):
-        raise TypeError(f"expected an Arrow list<struct<...>> array, got {kind}")
-    if array.null_count:
-        raise TypeError(f"the Arrow array has {array.null_count} null events; fill them first")
-    offsets = array.offsets.to_numpy()
-    start, stop = (int(offsets[0]), int(offsets[-1])) if len(offsets) else (0, 0)
-    particles = array.values.slice(start, stop - start)
-    if particles.null_count:
-        raise TypeError(f"the Arrow array has {particles.null_count} null particles")
-    columns = {}
-    for field, values in zip(kind.value_type, particles.flatten(), strict=True):
-        if values.null_count:
-            raise TypeError(f"column {field.name!r} has {values.null_count} nulls; fill them first")
-        if not (pa.types.is_primitive(values.type)):
-            raise TypeError(f"column {field.name!r} has type {values.type}; accepted are numbers")
-        columns[field.name] = values.to_numpy(zero_copy_only=not pa.types.is_boolean(values.type))
-    return offsets - start if start else offsets, columns
-
-
-def to_arrow(offsets: Offsets, columns: Mapping[str, Array]) -> Any:
-    needs("pyarrow", "arrow")
-    _check_on_host(offsets, "Arrow")
-    import pyarrow as pa
-
-    particles = pa.StructArray.from_arrays([pa.array(v) for v in columns.values()], list(columns))
-    # Arrow's buffers can be written: what kernels trust is copied.
-    return pa.LargeListArray.from_arrays(pa.array(offsets.copy()), particles)
-
-
-def to_arrow_lists(offsets: Offsets, values: Array) -> Any:
-    needs("pyarrow", "arrow")
-    _check_on_host(offsets, "Arrow")
-    import pyarrow as pa
-
-    return pa.LargeListArray.from_arrays(pa.array(offsets.copy()), pa.array(values))
-
-
-# ---- pandas -----------------------------------------------------------------------------------
-
-
-def to_pandas(offsets: Offsets, columns: Mapping[str, Array]) -> Any:
-    pandas = _pandas(offsets)
-    counts = np.diff(offsets)
-    events = np.repeat(np.arange(len(counts)), counts)
-    index = pandas.MultiIndex.from_arrays(
-        [events, np.arange(len(events)) - offsets[events]], names=["entry", "subentry"]
-    )
-    return pandas.DataFrame(dict(columns), index=index, copy=True)
-
-
-def rows_to_pandas(columns: Mapping[str, Array]) -> Any:
-    """A frame with a row per entry of the columns, copied."""
-    return _pandas(*columns.values()).DataFrame(dict(columns), copy=True)
-
-
-def events_to_pandas(flat: Mapping[str, Array], lists: Mapping[str, Any]) -> Any:
-    """A frame with a row per event: numbers as they are, lists with Arrow's dtype."""
-    pandas = _pandas(*flat.values())
-    numbers = {name: values for name, values in flat.items() if values.ndim == 1}
-    others = {name: values for name, values in flat.items() if name not in numbers}
-    columns: dict[str, Any] = dict(numbers)
-    for name, column in zip({**lists, **others}, rows_to_arrow({**lists, **others}), strict=True):
-        columns[name] = pandas.Series(column, dtype=pandas.ArrowDtype(column.type))
-    return pandas.DataFrame(columns, copy=True)
-
-
 def rows_to_awkward(columns: Mapping[str, Any], length: int, with_name: str | None = None) -> Any:
     """Records of columns, arrays of NumPy's or awkward's, all of the same length."""
     needs("awkward", "io")
-    _check_on_host(next(iter(columns.values()), None), "awkward")
+    check_on_host(next(iter(columns.values()), None), "awkward")
     import awkward as ak
 
     contents = [ak.to_layout(values) for values in columns.values()]
     parameters = None if with_name is None else {"__record__": with_name}
     records = ak.contents.RecordArray(contents, list(columns), length=length, parameters=parameters)
     return ak.Array(records, behavior=_behavior(with_name))
-
-
-def rows_to_arrow(columns: Mapping[str, Any]) -> Any:
-    """A table of columns, arrays of NumPy's or Arrow's, all of the same length."""
-    needs("pyarrow", "arrow")
-    _check_on_host(next(iter(columns.values()), None), "Arrow")
-    import pyarrow as pa
-
-    arrays = []
-    for values in columns.values():
-        if isinstance(values, np.ndarray) and values.ndim > 1:  # some numbers per event
-            flat = pa.array(values.reshape(-1))
-            arrays.append(pa.FixedSizeListArray.from_arrays(flat, values.shape[1]))
-        else:
-            arrays.append(pa.array(values))
-    return pa.Table.from_arrays(arrays, list(columns))
-
-
-def _pandas(*columns: Any) -> Any:
-    if find_spec("pandas") is None:
-        raise ModuleNotFoundError("this needs pandas, which is not installed: pip install pandas")
-    for values in columns:
-        _check_on_host(values, "pandas")
-    import pandas
-
-    return pandas
 
 
 # ---- torch ------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any, cast, overload
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from fastjag import kernels
 from fastjag.core.arrays import (
@@ -19,19 +19,29 @@ from fastjag.core.arrays import (
     as_offsets,
     check_length,
     offsets_of,
-    out_array,
     read_only,
 )
-from fastjag.core.checks import at_least, is_integer, one_of
-from fastjag.core.devices import as_cupy, check_together, namespace, on_gpu, to_gpu, to_host
-from fastjag.core.display import COLUMNS, ROWS, html_table, listed, numbers, short
-from fastjag.jagged.conversions import Conversions
+from fastjag.core.checks import is_integer, one_of
+from fastjag.core.devices import check_together, namespace, on_gpu, to_gpu, to_host
+from fastjag.core.display import COLUMNS, ROWS, html_table, listed, short
+from fastjag.jagged.columns import Column
 from fastjag.jagged.event import Event
 from fastjag.jagged.joining import join_columns, join_offsets
-from fastjag.jagged.padded import Padded
+from fastjag.jagged.shapes import (
+    arrays_of,
+    as_particles,
+    described,
+    first_array,
+    gathered,
+    is_flat,
+    is_lists,
+    shown,
+    taken,
+)
+from fastjag.jagged.tensors import Tensors
 
 
-class Jagged(Conversions):
+class Jagged(Tensors):
     """Events with any number of particles each, as columns of equal length and offsets.
 
     Parameters
@@ -40,7 +50,9 @@ class Jagged(Conversions):
         Integers of shape (n_events + 1,): event i owns particles ``offsets[i]:offsets[i + 1]``.
         They need not start at 0 nor end at the columns' end.
     columns
-        Name to 1-D column, one entry per particle: bool, integers, float32 or float64.
+        Name to column, one entry per particle: bool, integers, float32 or float64, shape
+        (n_particles,), or (n_particles, 3) where every particle has three. A Jagged is a column of lists:
+        its events are the particles.
 
     Columns in native byte order, contiguous and aligned are taken without a copy; others are
     converted once, here. Raises ValueError or TypeError naming the column or event that is wrong.
@@ -51,12 +63,21 @@ class Jagged(Conversions):
     >>> muons = fj.Jagged([0, 2, 2, 3], {"pt": [41.5, 18.2, 33.0], "eta": [0.1, -1.2, 2.1]})
     >>> muons.keep(muons["pt"] > 20).counts
     array([1, 0, 1])
+
+    Jets with their constituents:
+
+    >>> parts = fj.Jagged([0, 2, 3, 6], {"pt": [9.0, 8.0, 7.0, 6.0, 5.0, 4.0]})
+    >>> jets = fj.Jagged([0, 1, 3], {"pt": [17.0, 7.0, 15.0], "parts": parts})
+    >>> jets.parts.aggregate("pt", ["sum"])["sum"]
+    array([17.,  7., 15.])
+    >>> jets.keep(jets.pt > 10).flatten("parts").counts
+    array([2, 3])
     """
 
     __slots__ = ("_columns", "_offsets")
-    _columns: dict[str, Array]
+    _columns: dict[str, Column]
 
-    def __init__(self, offsets: ArrayLike, columns: Mapping[str, ArrayLike] | None = None) -> None:
+    def __init__(self, offsets: ArrayLike, columns: Mapping[str, Any] | None = None) -> None:
         if not isinstance(columns, Mapping):
             raise TypeError(
                 f"columns must be a dict of arrays, got {type(columns).__name__}; Jagged.from_counts, "
@@ -64,8 +85,8 @@ class Jagged(Conversions):
             )
         self._take(offsets, columns)
 
-    def _take(self, offsets: ArrayLike, columns: Mapping[str, ArrayLike]) -> None:
-        checked = {name: as_column(values, f"column {name!r}") for name, values in columns.items()}
+    def _take(self, offsets: ArrayLike, columns: Mapping[str, Any]) -> None:
+        checked = {n: as_particles(values, f"column {n!r}") for n, values in columns.items()}
         if not checked:
             raise ValueError("columns must hold at least one column")
         lengths = {name: len(values) for name, values in checked.items()}
@@ -82,12 +103,12 @@ class Jagged(Conversions):
         self._columns = {name: values[start:stop] for name, values in checked.items()}
 
     @staticmethod
-    def _check_together(offsets: Offsets, columns: Mapping[str, Array]) -> None:
-        named = {f"column {name!r}": values for name, values in columns.items()}
+    def _check_together(offsets: Offsets, columns: Mapping[str, Column]) -> None:
+        named = {f"column {name!r}": first_array(values) for name, values in columns.items()}
         check_together("offsets and columns", {"offsets": offsets, **named})
 
     @classmethod
-    def _of(cls, offsets: Offsets, columns: dict[str, Array]) -> Jagged:
+    def _of(cls, offsets: Offsets, columns: dict[str, Column]) -> Jagged:
         """From parts known to be right."""
         new = object.__new__(cls)
         new._offsets, new._columns = read_only(offsets), columns
@@ -105,16 +126,16 @@ class Jagged(Conversions):
         self._take(offsets, columns)
 
     @classmethod
-    def from_counts(cls, counts: ArrayLike, columns: Mapping[str, ArrayLike]) -> Jagged:
+    def from_counts(cls, counts: ArrayLike, columns: Mapping[str, Any]) -> Jagged:
         """From the number of particles of each event, shape (n_events,)."""
         n = as_column(counts, "counts")
         if n.dtype.kind not in "iu":
             raise TypeError(f"counts must be integers, got dtype {n.dtype}")
         jagged = cls(offsets_of(n), columns)
-        if jagged.n_particles != len(next(iter(columns.values()))):  # type: ignore[arg-type]
+        if jagged.n_particles != len(next(iter(columns.values()))):
             raise ValueError(
                 f"counts add up to {jagged.n_particles} particles, but the columns have "
-                f"{len(next(iter(columns.values())))}"  # type: ignore[arg-type]
+                f"{len(next(iter(columns.values())))}"
             )
         return jagged
 
@@ -142,36 +163,37 @@ class Jagged(Conversions):
         return len(self._offsets) - 1
 
     def _headline(self) -> str:
-        named = listed([f"{name} {values.dtype}" for name, values in self._columns.items()])
+        named = listed([f"{name} {described(values)}" for name, values in self._columns.items()])
         where = " on cuda" if self.device == "cuda" else ""
         return f"<Jagged{where}: {len(self)} events, {self.n_particles} particles: {named}>"
 
     def __repr__(self) -> str:
         lines = [self._headline()]
         for i, event in enumerate(self[:3]):
-            cells = [f"{short(n)} [{numbers(values)}]" for n, values in list(event.items())[:4]]
+            cells = [f"{short(n)} [{shown(values)}]" for n, values in list(event.items())[:4]]
             lines.append(f"  event {i}: " + "  ".join(cells))
         return "\n".join(lines + ["  ..."] * (len(self) > 3))
 
     def _repr_html_(self) -> str:
         names = self.columns[:COLUMNS]
-        rows = [[i, len(event), *(numbers(event[name]) for name in names)]
+        rows = [[i, len(event), *(shown(event[name]) for name in names)]
                 for i, event in enumerate(self[:ROWS])]  # fmt: skip
         return html_table(self._headline(), ["event", "particles", *names], rows)
 
     # ---- events and particles ---------------------------------------------------------------
 
     @overload
-    def __getitem__(self, key: str) -> Array: ...
+    def __getitem__(self, key: str) -> Any: ...
     @overload
     def __getitem__(self, key: int) -> Event: ...
     @overload
     def __getitem__(self, key: slice | list[str] | Sequence[int] | NDArray[Any]) -> Jagged: ...
-    def __getitem__(self, key: Any) -> Array | Event | Jagged:
+    def __getitem__(self, key: Any) -> Any:
         """A column by its name, columns by a list of names; an event by its number, events by
         slice, mask or indices."""
         if isinstance(key, str):
-            return self._column(key).view()  # as offsets are
+            column = self._column(key)
+            return column if is_lists(column) else column.view()  # as offsets are
         if is_integer(key):
             number = int(key) + len(self) * (int(key) < 0)
             if not 0 <= number < len(self):
@@ -204,7 +226,7 @@ class Jagged(Conversions):
     def _gather(self, events: NDArray[np.int64]) -> Jagged:
         starts = self._offsets[:-1][events]  # of these alone: a batch is a few of many
         offsets = offsets_of(self._offsets[1:][events] - starts)
-        columns = {n: kernels.gather(starts, offsets, v) for n, v in self._columns.items()}
+        columns = {n: gathered(v, starts, offsets) for n, v in self._columns.items()}
         return Jagged._of(offsets, columns)
 
     def keep(self, mask: ArrayLike, *, threads: int | None = None) -> Jagged:
@@ -213,18 +235,32 @@ class Jagged(Conversions):
         offsets = kernels.select(self._offsets, checked, threads=threads)
         columns = {
             name: kernels.compact(self._offsets, checked, offsets, values, threads=threads)
+            if is_flat(values)
+            else taken(values, np.flatnonzero(checked))
             for name, values in self._columns.items()
         }
         return Jagged._of(offsets, columns)
 
     def sort(self, by: str, *, threads: int | None = None) -> Jagged:
         """Particles of each event by descending ``by``: ties keep their order, NaN comes last."""
-        order = kernels.order(self._offsets, self._column(by), threads=threads)
-        return Jagged._of(self._offsets, {n: v[order] for n, v in self._columns.items()})
+        order = kernels.order(self._offsets, self._flat(by, "sort"), threads=threads)
+        return Jagged._of(self._offsets, {n: taken(v, order) for n, v in self._columns.items()})
+
+    def flatten(self, column: str) -> Jagged:
+        """The lists of a column joined in each event: the constituents of all jets of an event.
+
+        ``jets.parts.broadcast(jets.pt)`` has for each of these the value of its jet.
+        """
+        lists = self._column(column)
+        if not is_lists(lists):
+            raise TypeError(
+                f"column {column!r} has no lists to join: it is {described(lists)}, and flat"
+            )
+        return Jagged._of(lists._offsets[self._offsets], lists._columns)
 
     def _arrays(self) -> dict[Any, Array]:
-        named = {("Jagged", name): values for name, values in self._columns.items()}
-        return {("Jagged", "", "offsets"): self._offsets, **named}
+        offsets = {("Jagged", "", "offsets"): self._offsets}
+        return {**offsets, **arrays_of(self._columns, "Jagged")}
 
     @staticmethod
     def _joined(parts: Sequence[Jagged]) -> Jagged:
@@ -234,136 +270,30 @@ class Jagged(Conversions):
     def broadcast(self, values: ArrayLike) -> Array:
         """For each particle the value of its event: values of shape (n_events,) to (n_particles,).
 
+        Or (n_events, 3) to (n_particles, 3).
+
         >>> muons = Jagged([0, 2, 2, 3], {"pt": [41.5, 18.2, 33.0]})
         >>> muons.broadcast([1.0, 2.0, 3.0])
         array([1., 1., 3.])
         """
-        column = as_column(values, "values")
+        column = as_column(values, "values", several=True)
         check_length(column, "values", len(self), "events")
         check_together("events and their values", {"events": self._offsets, "values": column})
         if self.device == "cpu":
-            return np.repeat(column, self.counts)
+            return np.repeat(column, self.counts, axis=0)
         particles = namespace(column).arange(self.n_particles)  # CuPy repeats all as often
         return cast(Array, column[np.searchsorted(self._offsets, particles, side="right") - 1])
 
     def with_columns(self, **columns: ArrayLike) -> Jagged:
-        """With columns of shape (n_particles,) added or replaced."""
+        """With columns added or replaced, one entry per particle: as those of the constructor."""
         new = dict(self._columns)
         for name, values in columns.items():
-            new[name] = as_column(values, f"column {name!r}")
+            new[name] = as_particles(values, f"column {name!r}")
             check_length(new[name], f"column {name!r}", self.n_particles, "particles")
         self._check_together(self._offsets, new)
         return Jagged._of(self._offsets, new)
 
-    # ---- tensors and statistics -------------------------------------------------------------
-
-    def pad(
-        self,
-        width: int,
-        columns: str | Iterable[str] | None = None,
-        *,
-        fill: float = 0,
-        by: str | None = None,
-        layout: str = "NKF",
-        mean: float | Sequence[float] | None = None,
-        scale: float | Sequence[float] | None = None,
-        clip: tuple[float, float] | None = None,
-        dtype: DTypeLike | None = None,
-        out: Padded | None = None,
-        threads: int | None = None,
-    ) -> Padded:
-        """A dense tensor with ``width`` slots per event, and the mask of slots that are filled.
-
-        Parameters
-        ----------
-        columns
-            One name gives values of shape (n_events, width); several (default: all) give
-            (n_events, width, F) for ``layout="NKF"`` or (n_events, F, width) for "NFK".
-        fill
-            Value of empty slots, written as it is (not standardised).
-        by
-            Take the particles with the largest values of this column, in descending order
-            (ties in stored order, NaN last). Default: the first ones, as stored.
-        mean, scale, clip
-            Write ``clip((x - mean) * (1 / scale))``, numbers or one per column, in one pass.
-            Computed in float32 where column and output are float32, else in float64; NaN stays NaN.
-        dtype
-            Of the result: float32, float64, or the dtype that all columns share. Default: the
-            shared one (if not standardised), else float64 where a column has 8 bytes, else
-            float32, which holds integers up to 2**24.
-        out
-            A result of an earlier call for as many events or more, written again instead of
-            allocating anew: fresh memory costs more than the padding. The result is a view of it.
-
-        Returns
-        -------
-        Padded
-            ``values`` and ``mask`` (bool, shape (n_events, width)).
-        """
-        at_least("width", width, 1)
-        if out is not None and not isinstance(out, Padded):
-            raise TypeError(f"out must be the Padded of an earlier call, got {type(out).__name__}")
-        out = None if out is None else Padded(as_cupy(out.values), as_cupy(out.mask))
-        single = isinstance(columns, str)
-        if columns is None:
-            names: list[str] = list(self._columns)
-        else:
-            names = [columns] if isinstance(columns, str) else list(columns)
-        data = [self._column(name) for name in names]
-        order = None
-        if by is not None:
-            order = kernels.order(self._offsets, self._column(by), limit=width, threads=threads)
-        if out is not None and len(out.values) > len(self):  # the last batch of a loop is shorter
-            out = Padded(out.values[: len(self)], out.mask[: len(self)])
-        given_mask = None if out is None else out.mask
-        mask = out_array(given_mask, (len(self), width), np.bool_, "out.mask", self._offsets)
-        given = None if out is None else out.values
-        if given is not None and single:
-            given = given.reshape(*given.shape, 1) if layout == "NKF" else given[:, None]
-        values = kernels.padding(
-            self._offsets, data, width, fill=fill, layout=layout, order=order, mean=mean,
-            scale=scale, clip=clip, dtype=dtype, out=given, mask=mask, threads=threads,
-        )  # fmt: skip
-        return Padded(values.reshape(len(self), width) if single else values, mask)
-
-    def aggregate(
-        self, column: str, statistics: Iterable[str], *, threads: int | None = None
-    ) -> dict[str, Array]:
-        """Statistics of a column in each event, as NumPy has them for the event's slice.
-
-        Parameters
-        ----------
-        statistics
-            Any of: "count" (int64); "sum" and "prod" (float64; int64 or uint64 for integers;
-            "prod" on the CPU only, on one thread); "mean",
-            "std" (population, ddof 0; float64); "min", "max" (the column's dtype; float64 for
-            integers); "argmin", "argmax" (int64, position in the event, first of equals);
-            "any", "all" (bool); "leading-k" with a number k: the k largest values, descending,
-            shape (n_events, k).
-
-        Returns
-        -------
-        dict
-            Statistic to array of shape (n_events,). Empty events give count 0, sum 0, prod 1,
-            argmin and argmax -1, any False, all True, and NaN elsewhere. A NaN among the values
-            makes sum, mean, std, min and max NaN and is what argmin and argmax point to.
-            Sums are accumulated in float64; integer sums wrap around as NumPy's do.
-        """
-        names = [statistics] if isinstance(statistics, str) else list(statistics)
-        leading = {name: name.removeprefix("leading-") for name in names if "leading" in name}
-        for name, k in leading.items():
-            if not (name.startswith("leading-") and k.isdecimal() and int(k) > 0):
-                raise ValueError(f"unknown statistic {name!r}: did you mean 'leading-2'?")
-        values = self._column(column)
-        plain = [name for name in names if name not in leading]
-        result = kernels.aggregate(self._offsets, values, plain, threads=threads)
-        for name, k in leading.items():
-            floats = None if values.dtype.kind == "f" else np.float64
-            padded = self.pad(int(k), column, fill=np.nan, by=column, dtype=floats, threads=threads)
-            result[name] = padded.values
-        return {name: result[name] for name in names}
-
-    # ---- neighbours -------------------------------------------------------------------------
+    # ---- devices ----------------------------------------------------------------------------
 
     def to(self, device: str) -> Jagged:
         """The same particles on "cuda" (CuPy's current GPU) or "cpu"; itself if it is there.
@@ -377,7 +307,8 @@ class Jagged(Conversions):
         if device == "cuda":
             kernels.cuda_module()  # says what is missing
         move = to_gpu if device == "cuda" else to_host
-        return Jagged._of(move(self._offsets), {n: move(v) for n, v in self._columns.items()})
+        columns = {n: v.to(device) if is_lists(v) else move(v) for n, v in self._columns.items()}
+        return Jagged._of(move(self._offsets), columns)
 
 
 def as_jagged(particles: Any, columns: Iterable[str] | None = None) -> Jagged:

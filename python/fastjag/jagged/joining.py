@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from fastjag.core.arrays import Array, Offsets
+from fastjag.core.arrays import Offsets
 from fastjag.core.checks import near_misses
 from fastjag.core.devices import check_together
+from fastjag.jagged.columns import Column
+from fastjag.jagged.shapes import described, is_lists
 
 
 def join_offsets(parts: Sequence[Offsets]) -> Offsets:
@@ -21,7 +23,7 @@ def join_offsets(parts: Sequence[Offsets]) -> Offsets:
     return np.concatenate(joined)
 
 
-def join_columns(parts: Sequence[Mapping[str, Array]], what: str) -> dict[str, Array]:
+def join_columns(parts: Sequence[Mapping[str, Column]], what: str) -> dict[str, Column]:
     """Columns of the same names, one after the other; errors name part and column."""
     names = parts[0].keys()
     for i, part in enumerate(parts):
@@ -35,8 +37,16 @@ def join_columns(parts: Sequence[Mapping[str, Array]], what: str) -> dict[str, A
     return {name: join([part[name] for part in parts], f"{what} {name!r}") for name in names}
 
 
-def join(arrays: Sequence[Array], what: str) -> Array:
-    """Arrays one after the other, as long as no value changes."""
+def join(arrays: Sequence[Column], what: str) -> Column:
+    """Arrays, or lists, one after the other, as long as no value changes."""
+    lists = [is_lists(array) for array in arrays]
+    if any(lists):
+        if not all(lists):
+            i = lists.index(not lists[0])
+            raise TypeError(
+                f"{what} is {described(arrays[0])} in part 0 and {described(arrays[i])} in part {i}"
+            )
+        return type(arrays[0])._joined(arrays)
     kinds = {array.dtype.kind for array in arrays}
     dtype = np.result_type(*(array.dtype for array in arrays))
     if (len(kinds) > 1 and not kinds <= {"i", "u"}) or (kinds == {"i", "u"} and dtype.kind == "f"):

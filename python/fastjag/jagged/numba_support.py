@@ -38,6 +38,7 @@ from numba.np.numpy_support import from_dtype
 
 from fastjag.core.checks import near_misses
 from fastjag.jagged import Event, Jagged
+from fastjag.jagged.shapes import described, is_flat
 
 # Compiled functions are cached on disk under the names of their argument types: another number
 # here when the layout of the structures below changes.
@@ -143,6 +144,12 @@ def _type_of(columns: tuple[tuple[str, Any], ...]) -> JaggedType:
 def _typeof(jagged: Jagged, context: Any) -> JaggedType:
     if jagged.device != "cpu":
         raise TypingError('compiled functions read a Jagged on the CPU: call .to("cpu") first')
+    if other := [name for name, values in jagged._columns.items() if not is_flat(values)]:
+        raise TypingError(
+            f"compiled functions read one number per particle, but {other[0]!r} holds "
+            f"{described(jagged[other[0]])}: pick columns, as in muons[['pt', 'eta']], and pass "
+            f"lists as a Jagged of their own, .flatten({other[0]!r}) or [{other[0]!r}]"
+        )
     return _type_of(tuple((name, values.dtype) for name, values in jagged._columns.items()))
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from fastjag.core.arrays import Array
 from fastjag.core.checks import needs, one_of
 from fastjag.io.hdf5 import NewHdf5
+from fastjag.jagged.arrow import arrow_column, to_arrow_lists
 from fastjag.reporting.output import new_file, writing
 
 FORMATS = ("parquet", "hdf5", "npz")
@@ -53,13 +54,10 @@ def arrow_table(
 
     arrays: dict[str, Any] = {}
     for name, values in flat.items():
-        array = pa.array(values.reshape(-1))
-        for size in reversed(values.shape[1:]):
-            array = pa.FixedSizeListArray.from_arrays(array, size)
-        arrays[name] = array
+        arrays[name] = arrow_column(values)
     for offsets, columns in lists.values():
         for name, values in columns.items():
-            arrays[name] = pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(values))
+            arrays[name] = to_arrow_lists(offsets, values)
     return pa.table(arrays, metadata=metadata)
 
 
