@@ -8,13 +8,17 @@ import awkward as ak
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from on_device import moved
 from strategies import DTYPES, assert_same, column, offsets_and_length
 
 import fastjag as fj
 from fastjag.core.devices import to_host
+
+
+#: The reference is slow: it goes through the particles one by one.
+FEW = settings(max_examples=25)
 
 
 @st.composite
@@ -68,6 +72,7 @@ def assert_events(jagged, expected):
 
 
 class TestSelections:
+    @FEW
     @given(nested_jagged(), st.data())
     def test_of_particles(self, device, jets, data):
         there, expected = jets.to(device), events(jets)
@@ -79,6 +84,7 @@ class TestSelections:
         kept = [[particle for particle in event if next(numbered)] for event in expected]
         assert_events(there.keep(moved(mask, device)), kept)
 
+    @FEW
     @given(nested_jagged(), st.data())
     def test_of_events(self, device, jets, data):
         there, expected = jets.to(device), events(jets)
@@ -90,6 +96,7 @@ class TestSelections:
             indices = data.draw(st.lists(st.integers(-n, n - 1), max_size=5))
             assert_events(there[indices], [expected[i] for i in indices])
 
+    @FEW
     @given(nested_jagged())
     def test_sort(self, device, jets):
         def key(particle):
@@ -99,6 +106,7 @@ class TestSelections:
         there = jets.to(device).sort("k")
         assert_events(there, [sorted(event, key=key) for event in events(jets)])
 
+    @FEW
     @given(nested_jagged())
     def test_joined_equal_and_pickled(self, device, jets):
         there = jets.to(device)
@@ -132,6 +140,7 @@ def made():
 
 
 class TestLevels:
+    @FEW
     @given(nested_jagged())
     def test_flatten(self, device, jets):
         flat = jets.to(device).flatten("parts")
@@ -161,6 +170,7 @@ class TestLevels:
         central = jets.with_columns(parts=jets.parts.keep(jets.parts.charge > 0))
         assert central.parts.counts.tolist() == [1, 1, 1]
 
+    @FEW
     @given(nested_jagged(), st.integers(1, 4), st.integers(1, 4), st.sampled_from(["NKF", "NFK"]),
            st.booleans(), st.booleans())  # fmt: skip
     def test_pad(self, device, jets, first, second, layout, by, again):
@@ -187,6 +197,7 @@ class TestLevels:
         assert_same(there.pad((first, second), "hits").mask,
                     np.asarray(to_host(there.pad((first, second), "parts").mask)))  # fmt: skip
 
+    @FEW
     @given(nested_jagged(), st.integers(1, 4))
     def test_pad_of_several_numbers(self, device, jets, width):
         there = jets.to(device)
@@ -213,6 +224,7 @@ class TestLevels:
 
 
 class TestOtherLibraries:
+    @FEW
     @given(nested_jagged())
     def test_awkward_and_back(self, jets):
         array = jets.to_awkward()
@@ -231,6 +243,7 @@ class TestOtherLibraries:
         kept = fj.Jagged.from_awkward(array[::-1])  # a ListArray of lists
         assert fj.equal(kept, jets[::-1])
 
+    @FEW
     @given(nested_jagged())
     def test_arrow_and_back(self, jets):
         array = jets.to_arrow()

@@ -38,10 +38,10 @@ from fastjag.jagged.shapes import (
     shown,
     taken,
 )
-from fastjag.jagged.tensors import Tensors
+from fastjag.jagged.tensors import DenseColumns
 
 
-class Jagged(Tensors):
+class Jagged(DenseColumns):
     """Events with any number of particles each, as columns of equal length and offsets.
 
     Parameters

@@ -26,7 +26,7 @@ from fastjag.jagged.shapes import (
 )
 
 
-class Tensors(Conversions):
+class DenseColumns(Conversions):
     """Padding and statistics of columns."""
 
     __slots__ = ()
