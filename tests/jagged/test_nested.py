@@ -16,7 +16,6 @@ from strategies import DTYPES, assert_same, column, offsets_and_length
 import fastjag as fj
 from fastjag.core.devices import to_host
 
-
 #: The reference is slow: it goes through the particles one by one.
 FEW = settings(max_examples=25)
 
