@@ -25,10 +25,13 @@ def plainly(branches, reader):
         whole = reader.tree.arrays(filter_branch=lambda b: id(b) in own, library="ak", how=dict)
     found = {}
     for name, branch in branches.items():
-        field = reader.tree[branch.stored] if reader.rntuple else branch.stored
+        top = branch.path.removesuffix("".join(f".{part}" for part in branch.pick))
+        field = reader.tree[top] if reader.rntuple else branch.stored
         array = whole[branch.own] if whole else field.array(library="ak")
         for part in branch.pick:
             array = array[part]
+        if array.layout.is_option:  # lists of one or none
+            array = ak.singletons(array)
         if branch.is_list:
             found[name] = ak.to_numpy(ak.num(array)), ak.to_numpy(ak.flatten(array))
         else:

@@ -5,7 +5,7 @@ import struct
 import numpy as np
 import pytest
 
-from fastjag.io import baskets, iterate, write_events
+from fastjag.io import iterate, tasks, write_events
 from fastjag.io.baskets import Baskets, Stored, list_bounds
 from fastjag.io.branch_columns import BranchColumns
 from fastjag.io.files import ReadError
@@ -123,10 +123,10 @@ class TestKeys:
         ]  # fmt: skip
 
     def test_buffers_grow_by_a_quarter(self):
-        small = baskets._at_least(memoryview(b""), 100)
+        small = tasks.at_least(memoryview(b""), 100)
         assert len(small) == 125
-        assert baskets._at_least(small, 125) is small
-        assert len(baskets._at_least(small, 126)) == 157
+        assert tasks.at_least(small, 125) is small
+        assert len(tasks.at_least(small, 126)) == 157
 
 
 class TestColumns:

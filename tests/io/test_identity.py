@@ -231,8 +231,8 @@ def test_what_is_left_out_is_listed(cases, real_data):
     batches = fj.iterate(path, "*", prefetch=False)
     assert batches.left_out == []
     next(batches)
-    assert Counter(b.branch for b in batches.left_out) == {"opt": 1, "s": 1, "vv": 1}
-    for name, reason in (("s", "text"), ("vv", "lists of lists"), ("opt", "may be missing")):
+    assert Counter(b.branch for b in batches.left_out) == {"s": 1, "vv": 1}
+    for name, reason in (("s", "text"), ("vv", "lists of lists")):
         with pytest.raises(ReadError, match=rf"rn.root:Events: branch '{name}' .*{reason}"):
             next(fj.iterate(path, name))
     with pytest.raises(ReadError, match=r"no branch of numbers matches \(s: text\)"):

@@ -19,6 +19,7 @@ import numpy as np
 from fastjag.core.arrays import Array, Offsets
 from fastjag.io.compression import unpack
 from fastjag.io.sources import Bytes
+from fastjag.io.tasks import at_least
 
 _KEY = struct.Struct(
     ">ihiIhh"
@@ -67,7 +68,7 @@ class Baskets:
     def read(self, stored: Stored, basket: int) -> tuple[memoryview, int, int]:
         """(content, where its values end, length of the key, from which ROOT counts offsets)."""
         size, seek = stored.sizes[basket], stored.seeks[basket]
-        self.packed = packed = _at_least(self.packed, size)[:size]
+        self.packed = packed = at_least(self.packed, size)[:size]
         try:
             self.source.read(seek, packed)
         except EOFError:
@@ -82,7 +83,7 @@ class Baskets:
             raise ValueError(f"a basket of {stored.name} has {stop} bytes of values")
         body = packed[n_key:]
         if len(body) != n_object:
-            self.unpacked = _at_least(self.unpacked, n_object)
+            self.unpacked = at_least(self.unpacked, n_object)
             try:
                 unpack(body, self.unpacked[:n_object])
             except ValueError as error:
@@ -119,7 +120,3 @@ def offset_table(stored: Stored, basket: int, body: memoryview, stop: int) -> Ar
 def wrong_basket(stored: Stored, basket: int, what: str) -> ValueError:
     first, end = stored.entries[basket : basket + 2]
     return ValueError(f"basket {basket} of {stored.name}, entries {first} to {end}, has {what}")
-
-
-def _at_least(buffer: memoryview, size: int) -> memoryview:
-    return buffer if len(buffer) >= size else np.empty(size + size // 4, np.uint8).data

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -77,11 +77,8 @@ class Names:
     has no name, and is Unfit.
     """
 
-    def __init__(self, tree: Any, public: Callable[[str], str]) -> None:
-        import uproot
-
-        rntuple = isinstance(tree, uproot.behaviors.RNTuple.HasFields)
-        branches = list(_fields(tree) if rntuple else _branches(tree))
+    def __init__(self, found: Iterable[Branch], public: Callable[[str], str]) -> None:
+        branches = list(found)
         self.by_name: dict[str, Branch] = {}
         self.by_path: dict[str, Branch] = {}
         self._short: dict[str, list[Branch]] = {}  # by the last parts, as stored and public
@@ -146,7 +143,8 @@ def _plain(path: str) -> str:
     return "/".join(parts)
 
 
-def _branches(tree: Any) -> Iterator[Branch]:
+def tree_branches(tree: Any) -> Iterator[Branch]:
+    """The branches of a TTree: those that hold numbers themselves, and the leaves of leaf lists."""
     for path, branch in tree.iteritems(recursive=True, full_paths=True):
         if len(branch.branches):
             continue  # a group: its parts have the numbers
@@ -246,21 +244,6 @@ def _shape(numbers: Any, pick: Sequence[str], branch: Any) -> tuple[int, ...]:
     if dtype.base.kind not in "biuf" or dtype.base.itemsize not in (1, 2, 4, 8):
         raise Unfit(f"no numbers that columns can hold ({branch.typename})")
     return tuple(dtype.shape)
-
-
-def _fields(tree: Any) -> Iterator[Branch]:
-    """Columns of an RNTuple: the parts of records and of lists of records are columns, too."""
-    form, _ = tree.to_akform()
-    columns = [
-        (len(pick), Branch(path := ".".join((field, *pick)), path, field, pick, kind), column)
-        for field, content in zip(form.fields, form.contents, strict=True)
-        for pick, kind, column in _columns(content, (), field)
-    ]
-    # A field may show a part of another one: the shorter name stands for the same numbers.
-    depths: dict[Hashable, int] = {}
-    for depth, _, column in columns:
-        depths[column] = min(depth, depths.get(column, depth))
-    yield from (b for depth, b, column in columns if column is None or depth == depths[column])
 
 
 def _columns(

@@ -16,10 +16,13 @@ from fastjag.io import rntuple, transport
 from fastjag.io.baskets import Stored
 from fastjag.io.batches import Batch, Place, Source
 from fastjag.io.branch_columns import BranchColumns
-from fastjag.io.branches import Branch, Kind, LeftOut, Names, Unfit, stored_baskets
+from fastjag.io.branches import Branch, LeftOut, Names, Unfit, stored_baskets, tree_branches
 from fastjag.io.compression import bound_uproot
 from fastjag.io.errors import ReadError, ServerError
+from fastjag.io.fields import fields
 from fastjag.io.groups import Groups
+from fastjag.io.page_columns import PageColumns
+from fastjag.io.pages import Paged
 from fastjag.io.sources import Access, Bytes, open_source
 from fastjag.io.sources.for_uproot import open_file
 from fastjag.jagged import Jagged
@@ -56,15 +59,19 @@ class Reader:
             self.schema = schema or by_tree.get(self.tree_name, NANOAOD)
             self.tree = self._open(key)
             self.rntuple = isinstance(self.tree, uproot.behaviors.RNTuple.HasFields)
+            if self.rntuple:
+                clusters = rntuple.check_envelopes(self.tree, f"{path}:{self.tree_name}")
+                branches, self.n_entries = fields(self.tree, clusters), clusters.firsts[-1]
+            else:
+                branches, self.n_entries = tree_branches(self.tree), int(self.tree.num_entries)
             #: By the names that batches use.
-            self.names = Names(self.tree, self.schema.public)
+            self.names = Names(branches, self.schema.public)
             self.stored: Mapping[str, Branch] = self.names.by_name
             #: What patterns would have taken if arrays could hold it.
             self.left_out: list[LeftOut] = []
             self.groups = Groups(
                 self.stored, self.schema.split, self.schema.one_length, self._lengths
             )
-            self.n_entries = int(self.tree.num_entries)
         except BaseException as error:
             self.file.close()
             if isinstance(error, ReadError) or not isinstance(error, Exception):
@@ -74,15 +81,10 @@ class Reader:
             raise transport.explain(error, unreadable) from error
 
     def _open(self, key: str) -> Any:
-        """The tree, by uproot; an RNTuple is checked."""
-        import uproot
-
-        where = f"{self.path}:{self.tree_name}"
+        """The tree, by uproot."""
         entry = self.file.key(key)  # a name in brackets would be split at its colons
-        rntuple.refuse_old(entry.fClassName, where)
-        tree = entry.get()
-        is_rntuple = isinstance(tree, uproot.behaviors.RNTuple.HasFields)
-        return rntuple.check_pages(tree, where) if is_rntuple else tree
+        rntuple.refuse_old(entry.fClassName, f"{self.path}:{self.tree_name}")
+        return entry.get()
 
     def _find_tree(self, tree: str | None, schema: Schema | None) -> tuple[str, str]:
         """The tree's name and its key in the file, which has a cycle."""
@@ -174,6 +176,8 @@ class Reader:
 
     def stored_bytes(self, names: Sequence[str]) -> int:
         """Of these branches, decompressed; 0 where the writer did not record it."""
+        if self.rntuple:
+            return sum(self.branch(name).stored.nbytes for name in names)
         sizes = [getattr(self.branch(n).stored, "uncompressed_bytes", 0) for n in names]
         return sum(sizes) if all(sizes) else 0
 
@@ -195,8 +199,8 @@ class Reader:
             failure = self._failure(error, start, names)
             if not isinstance(failure, ServerError):
                 for name in names:  # uproot does not say which it was
-                    if self.stored_branch(self.branch(name)) is None:
-                        self.by_uproot(name, start, min(start + step, stop))
+                    if self._own(self.branch(name)) is None:
+                        self.entries(name, start, min(start + step, stop))
             raise failure from error
 
     def _failure(self, error: Exception, start: int, names: Sequence[str]) -> Exception:
@@ -205,18 +209,14 @@ class Reader:
             f"(branches {', '.join(names[:9])}{', ...' * (len(names) > 9)}): {first_line(error)}"
         ))  # fmt: skip
 
-    def by_uproot(self, name: str, start: int, stop: int) -> Parts:
+    def entries(self, name: str, start: int, stop: int) -> Parts:
         """Entries of one branch, not yet in GeV; a ReadError names it."""
         branch = self.branch(name)
-        entries = {"entry_start": start, "entry_stop": stop, "library": "ak"}
         try:
-            if self.rntuple:  # not by its name, which uproot would split at dots
-                array = self.tree.arrays(
-                    filter_field=lambda field: field.top_level and field.name == branch.stored,
-                    how=dict, **entries,
-                )[branch.stored]  # fmt: skip
-            else:
-                array = branch.stored.array(**entries)
+            if self.rntuple:
+                with self._columns([branch.stored], 1) as columns:
+                    return columns.read(start, stop)[0]
+            array = branch.stored.array(entry_start=start, entry_stop=stop, library="ak")
             for field in branch.pick:
                 array = array[field]
             return awkward_column(array, name)
@@ -229,7 +229,7 @@ class Reader:
         """The columns of ``step`` entries after the other."""
         branches = {name: self.branch(name) for name in names}
         with ExitStack() as stack:
-            own = {name: self.stored_branch(branch) for name, branch in branches.items()}
+            own = {name: self._own(branch) for name, branch in branches.items()}
             known = {name: stored for name, stored in own.items() if stored}
             rest = {name: branch for name, branch in branches.items() if name not in known}
             if known:
@@ -253,11 +253,12 @@ class Reader:
 
     @contextmanager
     def _columns(
-        self, branches: Sequence[Stored], threads: int, start: int = 0, stop: int | None = None
-    ) -> Iterator[BranchColumns]:
+        self, branches: Sequence[Any], threads: int, start: int = 0, stop: int | None = None
+    ) -> Iterator[BranchColumns | PageColumns]:
+        kind = PageColumns if self.rntuple else BranchColumns
         with (
             self.bytes() as source,
-            closing(BranchColumns(source, branches, threads, start, stop)) as columns,
+            closing(kind(source, branches, threads, start, stop)) as columns,
         ):
             yield columns
 
@@ -277,22 +278,18 @@ class Reader:
         layers: list[dict[str, Any]] = []  # uproot's object by the name of its result
         for branch in branches.values():
             stored = branch.stored
-            own = stored if isinstance(stored, str) else stored.name
-            if not any(layer.get(own) is stored for layer in layers):
-                free = next((layer for layer in layers if own not in layer), None)
+            if not any(layer.get(stored.name) is stored for layer in layers):
+                free = next((layer for layer in layers if stored.name not in layer), None)
                 if free is None:
                     layers.append(free := {})
-                free[own] = stored
+                free[stored.name] = stored
         entries = {"step_size": step, "entry_start": start, "entry_stop": stop}
         return [self._layer(layer, branches, entries) for layer in layers]
 
     def _layer(
         self, layer: Mapping[str, Any], branches: Mapping[str, Branch], entries: Mapping[str, int]
     ) -> Generator[dict[str, Parts]]:
-        if self.rntuple:
-            chosen = {"filter_field": lambda field: field.top_level and field.name in layer}
-        else:
-            chosen = {"filter_branch": lambda branch: layer.get(branch.name) is branch}
+        chosen = {"filter_branch": lambda branch: layer.get(branch.name) is branch}
         own = {
             name: (branch, key)
             for name, branch in branches.items()
@@ -320,12 +317,17 @@ class Reader:
             return None
         return stored_baskets(column.stored, column.pick)
 
+    def _own(self, column: Branch) -> Stored | Paged | None:
+        """Where a branch lies that is read without uproot."""
+        return column.stored if self.rntuple else self.stored_branch(column)
+
     def _lengths(self, branch: Branch) -> Hashable:
         """Of the lists of one branch in all events: a hash, as there may be billions."""
         digest = blake2b(digest_size=16)
-        stored = self.stored_branch(branch)
-        if stored is not None and stored.counter is not None:  # whose values nobody needs
-            with self._columns([stored.counter], 1) as columns:
+        stored = self._own(branch)
+        lengths = stored.counts if isinstance(stored, Paged) else stored and stored.counter
+        if lengths is not None:  # the values nobody needs
+            with self._columns([lengths], 1) as columns:
                 for start in range(0, self.n_entries, 1_000_000):
                     stop = min(start + 1_000_000, self.n_entries)
                     ((_, counts),) = columns.read(start, stop)
@@ -333,23 +335,20 @@ class Reader:
             return digest.digest()
         size = self.stored_bytes([branch.name])
         step = int(max(1, 32e6 * self.n_entries // size)) if size else 20_000
+        assert not isinstance(stored, Paged)
         for offsets in self._offsets(branch, stored, step):
             digest.update(np.diff(offsets).astype(np.int64).tobytes())
         return digest.digest()
 
     def _offsets(self, branch: Branch, stored: Stored | None, step: int) -> Iterator[Any]:
         """Of all lists of a branch, ``step`` entries at a time."""
-        if self.rntuple:
-            assert isinstance(branch.kind, Kind)
-            yield from rntuple.offsets(self.tree, str(branch.kind.counter))
-            return
         ranges = [(i, min(i + step, self.n_entries)) for i in range(0, self.n_entries, step)]
         if stored is not None:
             with self._columns([stored], 1) as columns:
                 yield from (columns.read(*some)[0][0] for some in ranges)
             return
         for start, stop in ranges:
-            yield self.by_uproot(branch.name, start, stop)[0]
+            yield self.entries(branch.name, start, stop)[0]
 
     def _batch(self, arrays: Mapping[str, Parts], source: Source) -> Batch:
         parts: dict[str, Parts] = {}

@@ -1,29 +1,47 @@
-"""RNTuples whose checksums hold: of header, footer, lists of pages, and of the pages themselves.
+"""What an RNTuple says about itself: envelopes whose checksums hold, clusters, and where pages lie.
 
-uproot reads them; it compares the checksums of header and footer only, and not under ``python -O``.
+uproot reads the anchor, header and footer, and the locators of the page lists; the lists of pages are
+read here, as there may be a hundred thousand pages. uproot compares the checksums of header and footer
+only, and not under ``python -O``.
 Format: https://github.com/root-project/root/blob/master/tree/ntuple/doc/BinaryFormatSpecification.md,
-"Envelopes" and "Page Locations": XXH3, 64 bits, little endian. An envelope ends with that of what is
-before it, decompressed; a page is followed by its own, of the bytes in the file. Writers may leave
-those of pages out (uproot does): then damage in a page that is not compressed stays unseen.
+"Envelopes", "Frames" and "Page Locations": an envelope ends with the XXH3 checksum (64 bits, little
+endian) of what is before it, decompressed.
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
-from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
-from fastjag.io.files import ReadError
+from fastjag.io.errors import ReadError
 
-_SUM = 8  # bytes of a checksum
+SUM = 8  # bytes of a checksum
 
 OLD = "ROOT::Experimental::RNTuple"
 
+_FRAME = struct.Struct("<qI")  # minus its bytes, items
+_SIZE = struct.Struct("<q")
+_CLUSTER = struct.Struct("<qQQ")  # bytes of the record, first entry, entries and flags
+_PAGE = struct.Struct("<iiQ")  # elements, bytes, place
+_LARGE = struct.Struct("<iiQQ")  # elements, kind of locator, bytes, place
+_ENTRIES = (1 << 56) - 1
+_LARGE_KIND = 1
 
-def check_pages(tree: Any, where: str) -> Any:
-    """The same RNTuple, opened by uproot, that raises ValueError where it would read damage.
 
-    Raises ReadError, beginning with ``where``, for a format that uproot would misread.
+class Page(NamedTuple):
+    """Where a page lies."""
+
+    n: int  #: elements
+    seek: int
+    size: int  #: in bytes, without its checksum
+    checked: bool  #: whether its checksum follows
+
+
+def check_envelopes(tree: Any, where: str) -> Clusters:
+    """The clusters of an RNTuple opened by uproot, when its header, footer and page lists are whole.
+
+    Raises ReadError, beginning with ``where``, for damage and for formats that would be misread.
     """
     version = [tree.member(f"fVersion{part}") for part in ("Epoch", "Major", "Minor", "Patch")]
     if version[0] != 1:
@@ -31,14 +49,11 @@ def check_pages(tree: Any, where: str) -> Any:
     tree._prepare_header_chunk()
     tree._prepare_footer_chunk()
     for part, chunk in (("header", tree._header_chunk), ("footer", tree._footer_chunk)):
-        if not _holds(chunk.raw_data):
+        if not holds(chunk.raw_data):
             raise ReadError(f"{where}: the checksum of the {part} is wrong")
     if flags := tree.header.feature_flag | tree.footer.feature_flag:
         raise ReadError(f"{where}: uses features that are not known (flags {flags:#x})")
-    kind: Any = type(tree)
-    tree.__class__ = _checking_class(kind)
-    tree.read_lists()
-    return tree
+    return Clusters(tree)
 
 
 def refuse_old(kind: str, where: str) -> None:
@@ -50,85 +65,89 @@ def refuse_old(kind: str, where: str) -> None:
         )
 
 
-def offsets(tree: Any, column: str) -> Iterator[Any]:
-    """The offsets in a column of an awkward form, some clusters at a time, each from 0."""
-    number = int(column.split("-")[1])
-    clusters = tree.cluster_summaries
-    missing = tree.column_records[number].first_element_index  # of a field that was added later
-    start = 0
-    while start < len(clusters):
-        stop, first = start + 1, clusters[start].num_first_entry
-        while stop < len(clusters) and clusters[stop].num_first_entry - first < 1_000_000:
-            stop += 1
-        yield tree.read_cluster_range(
-            number, start, stop, missing_element_padding=max(missing - first, 0)
-        )
-        start = stop
-
-
-def _holds(content: Any) -> bool:
+def holds(content: Any) -> bool:
     """Whether the last bytes are the checksum of those before."""
     import xxhash
 
     data = memoryview(content)
-    expected = int.from_bytes(data[-_SUM:].tobytes(), "little")
-    return len(data) > _SUM and xxhash.xxh3_64_intdigest(data[:-_SUM]) == expected
+    expected = int.from_bytes(data[-SUM:].tobytes(), "little")
+    return len(data) > SUM and xxhash.xxh3_64_intdigest(data[:-SUM]) == expected
 
 
-@cache
-def _checking_class(kind: Any) -> Any:
-    import uproot
+class Clusters:
+    """The clusters of an RNTuple: runs of entries, each with pages of all of its columns."""
 
-    class Checking(kind):  # type: ignore[misc]
-        """An RNTuple that compares checksums as it reads."""
+    def __init__(self, tree: Any) -> None:
+        self.firsts = [0]  #: the first entry of each, and the end of the last
+        self._frames: list[tuple[bytes, list[int]]] = []  # of each, where its columns' pages stand
+        for record in tree.footer.cluster_group_records:
+            link = record.page_list_link
+            chunk, _ = tree.read_locator(link.locator, link.env_uncomp_size)
+            data = bytes(chunk.raw_data)
+            if not holds(data):
+                at = link.locator.offset
+                raise ValueError(f"the checksum of the list of pages at {at} is wrong")
+            if int.from_bytes(data[8:16], "little") != tree.header.checksum:
+                raise ValueError("a list of pages belongs to another header")
+            self._add(data)
 
-        def read_lists(self) -> None:
-            links = [record.page_list_link for record in self.footer.cluster_group_records]
-            self._lists = {link.locator.offset for link in links}
-            self._with_sum: set[int] = set()
-            self._with_sum = {page.locator.offset for _, page in _pages(self) if page.has_checksum}
-            for envelope in self.page_list_envelopes:
-                if envelope.header_checksum != self.header.checksum:
-                    raise ValueError("a list of pages belongs to another header")
+    def __len__(self) -> int:
+        return len(self._frames)
 
-        def read_locator(self, loc: Any, uncomp_size: int) -> Any:
-            if loc.offset in self._lists:
-                chunk, cursor = super().read_locator(loc, uncomp_size)
-                if not _holds(chunk.raw_data):
-                    raise ValueError(f"the checksum of the list of pages at {loc.offset} is wrong")
-                return chunk, cursor
-            if loc.offset not in self._with_sum:
-                return super().read_locator(loc, uncomp_size)
-            data = self.file.source.chunk(loc.offset, loc.offset + loc.num_bytes + _SUM).raw_data
-            if not _holds(data):
-                raise ValueError(
-                    f"the checksum of a page of {self._field_at(loc.offset)} at byte {loc.offset} is "
-                    f"wrong"
-                )
-            chunk = uproot.source.chunk.Chunk.wrap(self.file.source, data[:-_SUM], loc.offset)
-            cursor = uproot.source.cursor.Cursor(loc.offset)
-            if loc.num_bytes < uncomp_size:
-                chunk = uproot.compression.decompress(chunk, cursor, {}, loc.num_bytes, uncomp_size)
-                cursor.move_to(0)
-            return chunk, cursor
+    def _add(self, data: bytes) -> None:
+        """The clusters of one list of pages."""
+        summaries, end = _items(data, 16)
+        for at in summaries:
+            _, first, n = _CLUSTER.unpack_from(data, at)
+            if n & ~_ENTRIES:
+                raise ValueError("its clusters are sharded, which is not known")
+            if first != self.firsts[-1]:
+                raise ValueError(f"a cluster begins at entry {first}, not {self.firsts[-1]}")
+            self.firsts.append(first + n)
+        clusters, _ = _items(data, end)
+        self._frames += [(data, list(_items(data, at)[0])) for at in clusters]
+        if len(self._frames) != len(self.firsts) - 1:
+            raise ValueError("a list of pages has other clusters than it says")
 
-        def _field_at(self, offset: int) -> str:
-            """The path of the field that a page belongs to."""
-            column = next(column for column, page in _pages(self) if page.locator.offset == offset)
-            place, names = self.column_records[column].field_id, list[str]()
-            while True:
-                record = self.field_records[place]
-                names.insert(0, record.field_name)
-                if record.parent_field_id == place:
-                    return repr(".".join(names))
-                place = record.parent_field_id
+    def pages(self, cluster: int, column: int) -> tuple[int, list[Page]] | None:
+        """(first element, pages) of a column, which later clusters may have alone.
 
-    return Checking
+        None where another representation of the column has the values.
+        """
+        data, frames = self._frames[cluster]
+        if column >= len(frames):
+            return None
+        size, n_pages = _FRAME.unpack_from(data, frames[column])
+        at, end = frames[column] + _FRAME.size, frames[column] - size
+        pages = []
+        for _ in range(n_pages):
+            n, n_bytes, seek = _PAGE.unpack_from(data, at)
+            at += _PAGE.size
+            if n_bytes < 0:
+                if -n_bytes >> 24 != _LARGE_KIND:
+                    raise ValueError(f"its pages have locators of kind {-n_bytes >> 24}")
+                n, _, n_bytes, seek = _LARGE.unpack_from(data, at - _PAGE.size)
+                at += _LARGE.size - _PAGE.size
+            pages.append(Page(abs(n), seek, n_bytes, n < 0))
+        (first,) = _SIZE.unpack_from(data, at)
+        if at + _SIZE.size > end:
+            raise ValueError("a list of pages is cut off")
+        return None if first < 0 else (first, pages)
 
 
-def _pages(tree: Any) -> Any:
-    """(column, page) of all clusters."""
-    for columns in tree.page_link_list:
-        for i, column in enumerate(columns):
-            for page in column.pages:
-                yield i, page
+def _items(data: bytes, at: int) -> tuple[Iterator[int], int]:
+    """Where the items of a list frame begin, each a frame itself, and where the list ends."""
+    size, n = _FRAME.unpack_from(data, at)
+    if size >= 0 or at - size > len(data):
+        raise ValueError("a list of pages is cut off")
+
+    def places() -> Iterator[int]:
+        place = at + _FRAME.size
+        for _ in range(n):
+            yield place
+            (length,) = _SIZE.unpack_from(data, place)
+            if not length:
+                raise ValueError("a list of pages has an item of no bytes")
+            place += abs(length)
+
+    return places(), at - size

@@ -7,7 +7,14 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Generic, TypeVar
 
+import numpy as np
+
 Tool = TypeVar("Tool")
+
+
+def at_least(buffer: memoryview, size: int) -> memoryview:
+    """A buffer of so many bytes: this one, if it is long enough."""
+    return buffer if len(buffer) >= size else np.empty(size + size // 4, np.uint8).data
 
 
 class Tasks(Generic[Tool]):

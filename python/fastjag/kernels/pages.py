@@ -63,7 +63,7 @@ def pages(
     Raises ValueError for an unknown encoding, bits that it cannot have, and data that are too short,
     TypeError for an ``out`` of another dtype.
     """
-    one_of("encoding", encoding, _NUMBERS)
+    one_of("encoding", encoding, tuple(_ENCODINGS))
     dtype, widths = _ENCODINGS[encoding]
     if bits not in widths:
         raise ValueError(f"numbers of encoding {encoding!r} cannot have {bits} bits")

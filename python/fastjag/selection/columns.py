@@ -195,7 +195,7 @@ class _Foreign:
             chosen = entries[bounds[run[0]] : bounds[run[-1] + 1]]
             runs.append((int(chosen[0]), int(chosen[-1]) + 1, chosen))
         for start, stop, chosen in runs or [(0, 0, entries)]:
-            parts = self.reader.by_uproot(self.name, start, stop)
+            parts = self.reader.entries(self.name, start, stop)
             pieces.append(_pick(*parts, chosen - start))
         self._count(hit)
         values = np.concatenate([values for _, values in pieces])

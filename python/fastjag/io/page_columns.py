@@ -1,0 +1,229 @@
+"""Columns of numbers out of the pages of an RNTuple, for any range of entries.
+
+All pages of a range, whatever column they are of, are pieces of work of one pool: each is checked,
+decompressed into a buffer of its thread, and its encoding undone straight into the array where the
+values stay. First come ends of lists and the numbers of entries, then the content of the lists. A page
+that reaches beyond the range is kept, so that ranges in order read each page once.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import numpy as np
+
+from fastjag.core.arrays import Array, Offsets
+from fastjag.io.pages import Column, Paged, PageReader, runs
+from fastjag.io.rntuple import SUM
+from fastjag.io.sources import Bytes
+from fastjag.io.tasks import Tasks
+
+_PIECE = 1 << 17  # bytes in the file: small pages are not worth a task each
+
+
+class _Range:
+    """One column in a range of its elements."""
+
+    def __init__(self, column: Column) -> None:
+        self.column = column
+        self.left: tuple[int, Array] | None = None  # a page that reaches beyond the range
+        self.end: tuple[int, int] | None = None  # where the last list of the range ends
+        self.begin(0, 0)
+
+    def begin(self, start: int, stop: int) -> list[int]:
+        """Make room for a range, and take what is known; returns the pages to ``take``."""
+        self.start, self.stop = start, stop
+        self.out: Array = np.empty(max(0, stop - start), self.column.dtype)
+        pieces = self.column.covering(start, stop)
+        if not pieces:
+            return []
+        left, self.left = self.left, None
+        if left is None or left[0] not in pieces:
+            return list(pieces)
+        self._put(*left)
+        return [piece for piece in pieces if piece != left[0]]
+
+    def take(self, pieces: Sequence[int], reader: PageReader) -> None:
+        """Read these pages; in any thread."""
+        column, start, stop = self.column, self.start, self.stop
+        for number in pieces:
+            piece = column.pieces[number]
+            if start <= piece.first and piece.stop <= stop:
+                reader.read(column, piece, self.out[piece.first - start : piece.stop - start])
+                continue
+            values: Array = np.empty(piece.n, column.dtype)
+            reader.read(column, piece, values)
+            self._put(number, values)
+
+    def values(self) -> Array:
+        """Those of the range, when all pages are taken."""
+        out, self.out = self.out, self.out[:0]
+        return out
+
+    def _put(self, number: int, values: Array) -> None:
+        """What is in the range, of a page."""
+        piece = self.column.pieces[number]
+        low, high = max(piece.first, self.start), min(piece.stop, self.stop)
+        self.out[low - self.start : high - self.start] = values[
+            low - piece.first : high - piece.first
+        ]
+        if piece.stop > self.stop:
+            self.left = number, values
+
+
+class _Lists(_Range):
+    """The ends of lists of one column."""
+
+    def begin(self, start: int, stop: int) -> list[int]:
+        """One list more is read where nothing else tells the begin of the first."""
+        self.first = start
+        firsts, self.before = self.column.firsts, None
+        cluster = bisect_right(firsts, start) - 1
+        if start >= stop or start == firsts[cluster]:
+            self.before = self.column.base(min(cluster, len(firsts) - 1))
+        elif self.end is not None and self.end[0] == start:
+            self.before = self.end[1]
+        return super().begin(start if self.before is not None else start - 1, stop)
+
+    def offsets(self) -> Offsets:
+        """Where the lists of the range begin and end among all elements of their content."""
+        ends = self.values()
+        offsets = ends if self.before is None else np.concatenate([[self.before], ends])
+        self.end = self.stop, int(offsets[-1])
+        self._check(offsets)
+        return offsets
+
+    def _check(self, offsets: Offsets) -> None:
+        """No wrong lists come of damage that no checksum sees."""
+        firsts, bases, name = self.column.firsts, self.column.bases, self.column.name
+        assert bases is not None
+        if len(offsets) < 2:
+            return
+        if (offsets[1:] < offsets[:-1]).any():
+            entry = self.first + int((offsets[1:] < offsets[:-1]).argmax())
+            raise ValueError(f"list {entry} of {name!r} ends before it begins")
+        low = bisect_right(firsts, self.first) - 1
+        for cluster in range(low, bisect_left(firsts, self.stop)):
+            until, begin, end = firsts[cluster + 1], bases[cluster], bases[cluster + 1]
+            found = int(offsets[min(self.stop, until) - self.first])
+            whole = until <= self.stop
+            if found > end or (whole and found < end) or offsets[0] < bases[low]:
+                raise ValueError(
+                    f"the lists of {name!r} until {min(self.stop, until)} end at {found - begin} in "
+                    f"their cluster, which has {end - begin} elements of them"
+                )
+
+
+class PageColumns:
+    """Several branches of one RNTuple, read together, range by range.
+
+    Ranges may be in any order; those that follow one another decompress each page once. ``start``
+    and ``stop`` are where the first will begin and the last will end, by which ``source`` is told what
+    to expect; its owner closes it.
+    """
+
+    def __init__(
+        self, source: Bytes, branches: Sequence[Paged], threads: int, start: int = 0,
+        stop: int | None = None,
+    ) -> None:  # fmt: skip
+        self.source, self.branches, self._stop = source, branches, stop
+        columns = [column for branch in branches for column in (*branch.levels, branch.values)]
+        #: Columns that several branches share are read once.
+        self.ranges = {
+            column: _Range(column) if column.bases is None else _Lists(column)
+            for column in columns
+            if column is not None
+        }
+        self.tasks = Tasks(threads, lambda: PageReader(source), "fastjag-pages")
+        self._shared = Counter(branch.values for branch in branches)
+        self._pages = sorted(
+            (piece.cluster, piece.page.seek, piece.page.size + SUM * piece.page.checked)
+            for column in self.ranges
+            for piece in column.pieces
+            if piece.page is not None
+        )
+        self._next = start
+        self._expect(start)
+
+    def close(self) -> None:
+        """The threads end."""
+        self.tasks.close()
+
+    def read(self, start: int, stop: int) -> list[tuple[Offsets | None, Array]]:
+        """(offsets or None, values) of each branch for entries ``start`` to before ``stop``."""
+        if start != self._next:
+            self._expect(start)
+        self._next = stop
+        try:
+            return self._read(start, stop)
+        except BaseException:
+            self.tasks.stop()
+            raise
+
+    def _read(self, start: int, stop: int) -> list[tuple[Offsets | None, Array]]:
+        bounds: dict[Column, Offsets] = {}
+        begun = set[Column]()
+        for depth in range(1 + max((len(branch.levels) for branch in self.branches), default=0)):
+            lists = [branch for branch in self.branches if len(branch.levels) > depth]
+            ends = [branch for branch in self.branches if len(branch.levels) == depth]
+            for branch in lists:
+                self._begin(begun, branch, depth, branch.levels[depth], bounds, start, stop)
+            n_lists = self.tasks.running
+            for branch in ends:
+                if branch.values is not None:
+                    self._begin(begun, branch, depth, branch.values, bounds, start, stop)
+            self.tasks.finish(n_lists)
+            for branch in lists:
+                column = branch.levels[depth]
+                if column not in bounds:
+                    found = self.ranges[column]
+                    assert isinstance(found, _Lists)
+                    bounds[column] = found.offsets()
+        self.tasks.finish()
+        for offsets in bounds.values():
+            offsets -= offsets[0]
+        values = {c: r.values() for c, r in self.ranges.items() if c.bases is None}
+        return [self._result(branch, bounds, values, stop - start) for branch in self.branches]
+
+    def _begin(
+        self, begun: set[Column], branch: Paged, depth: int, column: Column,
+        bounds: Mapping[Column, Offsets], start: int, stop: int,
+    ) -> None:  # fmt: skip
+        """Read what a branch needs of a column, unless another one has asked for it."""
+        if column in begun:
+            return
+        begun.add(column)
+        if depth:
+            around = bounds[branch.levels[depth - 1]]
+            first, last = int(around[0]), int(around[-1])
+        else:
+            each = 1 if branch.levels else math.prod(branch.shape)
+            first, last = start * each, stop * each
+        wanted = self.ranges[column]
+        pieces = wanted.begin(first, last)
+        self.tasks.add(partial(wanted.take, run) for run in runs(column, pieces, _PIECE))
+
+    def _result(
+        self, branch: Paged, bounds: Mapping[Column, Offsets], values: dict[Column, Array], n: int
+    ) -> tuple[Offsets | None, Array]:
+        if branch.values is None:
+            return None, np.diff(bounds[branch.levels[0]]).astype(branch.dtype)
+        found = values[branch.values]
+        values[branch.values] = found.copy() if self._shared[branch.values] > 1 else found
+        if branch.levels:
+            return bounds[branch.levels[0]], found
+        return None, found.reshape(n, *branch.shape)
+
+    def _expect(self, start: int) -> None:
+        """Tell the source what is read from there on: steps of any size take it in this order."""
+        if not self.branches:
+            return
+        entries = self.branches[0].entries
+        low = bisect_right(entries, start) - 1
+        high = len(entries) if self._stop is None else bisect_left(entries, self._stop)
+        first, last = (bisect_left(self._pages, (cluster,)) for cluster in (low, high))
+        self.source.expect([(seek, size) for _, seek, size in self._pages[first:last]])
