@@ -5,37 +5,16 @@ import re
 import subprocess
 import sys
 import zlib
+from pathlib import Path
 
-import cramjam
 import numpy as np
 import pytest
 import uproot
-import xxhash
+from root_blocks import CODES, block, squeezed
 
 import fastjag as fj
 from fastjag.io import compression
 from fastjag.io.files import ReadError
-
-CODES = {"lz4": b"L4", "zlib": b"ZL", "zstd": b"ZS", "lzma": b"XZ"}
-
-
-def squeezed(codec, content):
-    """A block's content: what ROOT writes after the header."""
-    if codec == "lz4":
-        packed = bytes(cramjam.lz4.compress_block(content, store_size=False))
-        return xxhash.xxh64_digest(packed) + packed
-    if codec == "zlib":
-        return zlib.compress(content, 6)
-    if codec == "zstd":
-        return bytes(cramjam.zstd.compress(content))
-    return lzma.compress(content, preset=0)
-
-
-def block(codec, content, declared=None, packed=None, code=None):
-    packed = squeezed(codec, content) if packed is None else packed
-    declared = len(content) if declared is None else declared
-    head = (code or CODES[codec]) + b"\x08"
-    return head + len(packed).to_bytes(3, "little") + declared.to_bytes(3, "little") + packed
 
 
 def by_us(data, size):
@@ -71,18 +50,18 @@ class TestBlocks:
     def test_another_size(self, codec, decompress, declared):
         content = bytes(range(250)) * 4
         for tail in (b"", block(codec, bytes(10_000 - declared))):
-            with pytest.raises(ValueError, match=r"decompress(es)? to|cut off|broadcast"):
+            with pytest.raises(ValueError, match=r"decompress(es)? to|cut off"):
                 decompress(block(codec, content, declared) + tail, declared if not tail else 10_000)
 
     def test_blocks_that_do_not_fill(self, codec, decompress):
         """The rest would be whatever the memory held before."""
         data = block(codec, bytes(300)) + block(codec, bytes(400))
         for size in (701, 5000):
-            with pytest.raises(ValueError, match=r"cut off|decompress to 700"):
+            with pytest.raises(ValueError, match="cut off"):
                 decompress(data, size)
-        with pytest.raises(ValueError, match=r"cut off|could not broadcast"):
+        with pytest.raises(ValueError, match="cut off"):
             decompress(data, 699)
-        with pytest.raises(ValueError, match=r"cut off|decompress to 300"):
+        with pytest.raises(ValueError, match="cut off"):
             decompress(block(codec, bytes(300)), 301)
 
     def test_no_block_is_read_beyond_its_end(self, codec, decompress):
@@ -93,12 +72,12 @@ class TestBlocks:
                 decompress(data[:cut], 1000)
 
     def test_bombs(self, codec, tmp_path):
-        """256 MiB in a block that declares 1000 bytes: no memory is spent on them."""
-        packed = squeezed(codec, bytes(256 << 20))
+        """128 MiB in a block that declares 1000 bytes: no memory is spent on them."""
+        packed = squeezed(codec, bytes(128 << 20))
         (tmp_path / "bomb").write_bytes(block(codec, b"", 1000, packed))
         code = f"""
 import sys
-sys.path.insert(0, {__file__.rsplit("/", 1)[0]!r})
+sys.path[:0] = {[str(folder) for folder in Path(__file__).parents[:2]]}
 from test_compression import by_us, by_uproot
 data = open({str(tmp_path / "bomb")!r}, "rb").read()
 def mark():
@@ -121,15 +100,12 @@ print(mark() - before)
         assert int(grown) < 64 << 10  # kB: the packed bytes of LZ4 and the decoder's own
 
 
-@pytest.mark.parametrize("code", [b"CS", b"??", b"\0\0"])
-def test_unknown_algorithms(code):
-    """CS is the old one of ROOT."""
+@pytest.mark.parametrize("code", [b"C\x08", b"??", b"\0\0"])
+def test_unknown_algorithms(code, decompress):
     data = block("zlib", bytes(100), code=code)
-    message = f"by {code!r}, which is none of LZ4, zlib, zstd, LZMA"
+    message = f"by {code!r}, which is none of LZ4, zlib, zstd, LZMA, old"
     with pytest.raises(ValueError, match=re.escape(message)):
-        by_us(data, 100)
-    with pytest.raises(ValueError, match="compression algorithm"):
-        by_uproot(data, 100)
+        decompress(data, 100)
 
 
 def test_the_checksum_of_lz4(decompress):
@@ -155,7 +131,7 @@ def test_a_dictionary_of_gigabytes():
 class TestFiles:
     """Bombs in files, wherever they lie."""
 
-    @pytest.fixture(params=CODES)
+    @pytest.fixture(params=["lz4", "zlib", "zstd", "lzma"])
     def path(self, tmp_path, request):
         level = {"lz4": uproot.LZ4, "zlib": uproot.ZLIB, "zstd": uproot.ZSTD, "lzma": uproot.LZMA}
         path = tmp_path / "a.root"

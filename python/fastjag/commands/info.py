@@ -10,6 +10,7 @@ from rich.table import Table
 from fastjag import __version__, kernels
 from fastjag.commands import App, show, tell
 from fastjag.core import extras
+from fastjag.io import decoders
 
 app = App()
 
@@ -25,13 +26,26 @@ def info() -> None:
         table.add_row(name, str(value))
     table.add_row("threads", str(threads))
     table.add_row("CUDA", cuda)
+    codecs = _codecs()
+    for decoder in codecs:
+        faster = f"; {decoder.lacks} is faster" if decoder.lacks else ""
+        table.add_row(decoder.codec, decoder.library + faster)
     absent = extras.incomplete_extras()
     for extra, modules in absent.items():
         table.add_row(f"extra {extra}", f"lacks {', '.join(modules)}")
     show(table, fastjag=__version__, python=sys.version.split()[0], numpy=np.__version__, kernels=built,
-         threads=threads, cuda=cuda, missing=absent)  # fmt: skip
-    for extra in absent:
+         threads=threads, cuda=cuda, codecs={d.codec: d.library for d in codecs}, missing=absent)  # fmt: skip
+    slow = ["codecs"] if any(decoder.lacks for decoder in codecs) else []
+    for extra in [*absent, *slow]:
         tell(extras.how_to_install(extra))
+
+
+def _codecs() -> list[decoders.Decoder]:
+    """What decompresses the blocks of ROOT files."""
+    try:
+        return decoders.all_decoders()
+    except ModuleNotFoundError:  # uproot brings them: of the extra io is told below
+        return []
 
 
 def _cuda() -> str:

@@ -4,8 +4,9 @@
 - ``ranges``: entries of files as pieces of work; ``readers``: files that stay open for them
 - ``reader``: one file; ``files``: which files; ``exclusive``: one thread at a time
 - ``branches``: names and kinds of branches; ``groups``: which lists are one collection
-- ``branch_columns``, ``baskets``, ``compression``: values of TTrees
+- ``branch_columns``, ``baskets``: values of TTrees
 - ``rntuple``, ``fields``, ``pages``, ``page_columns``: RNTuples, their branches and values
+- ``compression``: blocks; ``decoders``: which library of ``libraries`` decompresses them
 - ``sources``: the bytes of files; ``tasks``: pieces of work on threads
 - ``transport``: servers, with deadlines; ``remotes``: whether a remote file is still the same
 - ``writer``: events; ``pyroot``: events as std::vector; ``root_hist``: histograms

@@ -2,137 +2,95 @@
 
 A block is a header of 9 bytes (algorithm, method, compressed and decompressed size) and its content;
 what is longer than 16 MB is several blocks. A few kilobytes can decompress to gigabytes, so that no
-decompressor here gets more room than the header says.
+decompressor here gets more room than the header says. ``decoders`` chooses them.
 Format: https://root.cern/doc/v636/RZip_8cxx_source.html.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from functools import wraps
 from typing import Any
 
 import numpy as np
 
-#: Decompresses one block into a buffer, and returns how many bytes that gave.
-Into = Callable[[memoryview, memoryview], int]
+from fastjag.io import decoders
+from fastjag.io.decoders import Decoder
 
 _BLOCK = 9  # bytes of header of a compressed block
 
 
 def unpack(data: memoryview, out: memoryview) -> None:
     """Decompress all blocks of ``data``; they must fill ``out``."""
+    done = 0
+    for kind, block, size in _blocks(data, len(out)):
+        _fill(_decoder(kind), block, out[done : done + size])
+        done += size
+
+
+def _blocks(data: memoryview, size: int) -> Iterator[tuple[bytes, memoryview, int]]:
+    """(algorithm, content, decompressed size) of those that make up ``size`` bytes."""
     at = done = 0
-    while done < len(out):
+    while done < size:
         head = data[at : at + _BLOCK].tobytes()
-        kind = head[:2]
-        size, unpacked = int.from_bytes(head[3:6], "little"), int.from_bytes(head[6:9], "little")
-        block, target = data[at + _BLOCK : at + _BLOCK + size], out[done : done + unpacked]
-        if len(head) < _BLOCK or len(block) != size or len(target) != unpacked or not unpacked:
+        packed, unpacked = int.from_bytes(head[3:6], "little"), int.from_bytes(head[6:9], "little")
+        block = data[at + _BLOCK : at + _BLOCK + packed]
+        if len(head) < _BLOCK or len(block) != packed or not 0 < unpacked <= size - done:
             raise ValueError("a compressed block is cut off")
-        if kind not in _CODECS:
-            known = ", ".join(name for name, _ in _CODECS.values())
-            raise ValueError(f"a block is compressed by {kind!r}, which is none of {known}")
-        _fill(*_CODECS[kind], block, target)
-        at, done = at + _BLOCK + size, done + unpacked
+        yield head[:2], block, unpacked
+        at, done = at + _BLOCK + packed, done + unpacked
 
 
-def _fill(name: str, decompress: Into, block: memoryview, out: memoryview) -> None:
+def _decoder(kind: bytes) -> Decoder:
+    if kind not in _DECODERS:
+        known = ", ".join(_DECODERS[kind]().codec for kind in _DECODERS)
+        raise ValueError(f"a block is compressed by {kind!r}, which is none of {known}")
+    return _DECODERS[kind]()
+
+
+def _fill(decoder: Decoder, block: memoryview, out: memoryview) -> None:
     """Decompress one block, which must fill ``out`` and has no room beyond."""
     try:
-        n = decompress(block, out)
+        n = decoder.into(block, out)
     except Exception as error:  # the libraries have a class of error each
         raise ValueError(
-            f"a block ({name}) does not decompress to its {len(out)} bytes: {error}"
+            f"a block ({decoder.codec}) does not decompress to its {len(out)} bytes: {error}"
         ) from error
     if n != len(out):
-        raise ValueError(f"a block ({name}) of {len(out)} bytes decompresses to {n}")
+        raise ValueError(f"a block ({decoder.codec}) of {len(out)} bytes decompresses to {n}")
 
 
-def _lz4(block: memoryview, out: memoryview) -> int:
-    import xxhash
-
-    if xxhash.xxh64_intdigest(block[8:]) != int.from_bytes(block[:8], "big"):
-        raise ValueError("its checksum is wrong")
-    return _lz4_content(block[8:], out)
-
-
-def _lz4_content(content: memoryview, out: memoryview) -> int:
-    import cramjam
-
-    return int(cramjam.lz4.decompress_block_into(content, out))
-
-
-def _zlib(block: memoryview, out: memoryview) -> int:
-    import cramjam
-
-    return int(cramjam.zlib.decompress_into(block, out))
-
-
-def _zstd(block: memoryview, out: memoryview) -> int:
-    import cramjam
-
-    return int(cramjam.zstd.decompress_into(block, out))
-
-
-def _lzma(block: memoryview, out: memoryview) -> int:
-    import lzma
-
-    stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_LZMA_MEMORY)
-    content = stream.decompress(block, max_length=len(out) + 1)  # one more shows that there is more
-    if not stream.eof:
-        raise ValueError("it does not end there")
-    out[: len(content)] = content
-    return len(content)
-
-
-_LZMA_MEMORY = 256 << 20  # the dictionary of level 9 is 64 MiB, which blocks of 16 MB never fill
-
-_CODECS: dict[bytes, tuple[str, Into]] = {
-    b"L4": ("LZ4", _lz4), b"ZL": ("zlib", _zlib), b"ZS": ("zstd", _zstd), b"XZ": ("LZMA", _lzma),
+_DECODERS: dict[bytes, Callable[[], Decoder]] = {
+    b"L4": decoders.lz4, b"ZL": decoders.zlib, b"ZS": decoders.zstd, b"XZ": decoders.lzma,
+    b"CS": decoders.old,
 }  # fmt: skip
 
 
-# ---- uproot's own decompression ----------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Bounded:
-    """A decompressor with the interface of those in ``uproot.compression``."""
-
-    name: str
-    _2byte: bytes
-    into: Into
-
-    def decompress(self, data: Any, uncompressed_bytes: int) -> memoryview:
-        out = np.empty(uncompressed_bytes, np.uint8).data
-        _fill(self.name, self.into, memoryview(data), out)
-        return out
-
-
 def bound_uproot() -> None:
-    """Give uproot these decompressors, too: it reads metadata, RNTuples and remote files itself.
+    """Let uproot decompress by ``unpack``, too: it reads metadata, RNTuples and remote files itself.
 
-    Its own have no bound, and leave the end of a buffer undefined where blocks do not fill it.
+    Its own decompressors have no bound, and leave the end of a buffer undefined where blocks do not
+    fill it.
     """
     from uproot import compression
 
-    for kind, (name, into) in _CODECS.items():
-        # It has checked the checksum of an LZ4 block, and cut it off.
-        own = _Bounded(name, kind, _lz4_content if into is _lz4 else into)
-        setattr(compression, f"_decompress_{name.upper()}", own)
-    compression.decompress.hook_after_block = _check_size
+    if compression.decompress is not _for_uproot:
+        compression.decompress = wraps(compression.decompress)(_for_uproot)
 
 
-def _check_size(
-    *,
+def _for_uproot(
+    chunk: Any,
     cursor: Any,
-    start: Any,
+    context: Any,
     compressed_bytes: int,
     uncompressed_bytes: int,
-    filled: int,
-    **_: Any,
-) -> None:
-    last = cursor.displacement(start) >= compressed_bytes
-    if last and filled != uncompressed_bytes:
-        raise ValueError(f"{uncompressed_bytes} bytes decompress to {filled}")
+    block_info: list[tuple[str, int, int]] | None = None,
+) -> Any:
+    """``uproot.compression.decompress``."""
+    data = memoryview(cursor.bytes(chunk, compressed_bytes, context))
+    out = np.empty(uncompressed_bytes, np.uint8)
+    unpack(data, out.data)
+    if block_info is not None:
+        for kind, block, size in _blocks(data, uncompressed_bytes):
+            block_info.append((_decoder(kind).codec.upper(), len(block), size))
+    return type(chunk).wrap(chunk.source, out)
