@@ -119,6 +119,29 @@ def test_report(tmp_path):
     assert not re.search(r'(src|href)="(?!data:)', html)
 
 
+def test_warnings_files_and_settings_of_a_report(tmp_path):
+    report = Report("Title", "First sentence.")
+    for heading in ("One", "Two", "Three"):
+        report.heading(heading)
+    report.files([f"folder/{i}.root" for i in range(60)])
+    report.settings({"cuts": {"lower": {"pt": 4.0}}, "seed": 1})
+    report.table([f"c{i}" for i in range(8)], [])
+    report.warning("! <late> warning")
+    report.write(tmp_path / "a.html", "")
+    page = (tmp_path / "a.html").read_text()
+    order = ["<h1>Title", "! &lt;late&gt; warning", "First sentence.", "<nav>", "<h2>One"]
+    assert [page.index(text) for text in order] == sorted(page.index(text) for text in order)
+    assert "60 input files" in page
+    assert "folder/49.root" in page
+    assert "and 10 more" in page
+    assert "folder/50.root" not in page
+    assert "<td>cuts.lower.pt</td><td>4</td>" in page
+    assert '<div class="wide many">' in page  # smaller letters for many columns
+    plain = Report("Title")
+    plain.write(tmp_path / "b.html", "")
+    assert 'class="warning"' not in (tmp_path / "b.html").read_text()
+
+
 class TestHistograms:
     @pytest.mark.parametrize("axis", [
         hist.axis.Regular(7, 0.5, 20, transform=hist.axis.transform.log, name="x"),

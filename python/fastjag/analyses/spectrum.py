@@ -273,6 +273,8 @@ def _report(result: Spectrum, picture: Path | None) -> Report:
         spectrum_fits.section(result.fits, picture and picture.parent, report)
     report.heading("Selection")
     report.settings(asdict(result.selection))
+    report.heading("Files")
+    report.files(result.files)
     if result.skipped:
         report.heading("Skipped")
         report.table(("file", "events", "reason"),

@@ -76,7 +76,7 @@ def _show(results: DimuonResults, until: str) -> None:
     if until in ("significance", "report"):
         record = results.significance
         show(significances(record["table"]), significances=record["table"])
-        said = summary(record["checks"], record["table"])
+        said = [results.verdict, *summary(record["checks"], record["table"])]
     elif STAGES.index(until) >= STAGES.index("check"):
         said = summary(results.checks(), [])
     for sentence in said:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,25 @@ def ratio_figure(
         top, below = axes
         fig.align_ylabels([top, below])
         yield fig, (top, below)
+
+
+def legend_beside(fig: Any, *axes: Any, title: str = "", size: float = 13) -> None:
+    """One legend for several axes, each name once, right of the picture: it covers nothing."""
+    fig.legend(*_named_handles(axes), loc="outside right upper", fontsize=size,
+               title=title or None, title_fontsize=size, alignment="left")  # fmt: skip
+
+
+def legend_below(fig: Any, *axes: Any, columns: int = 4, size: float = 14) -> None:
+    """As :func:`legend_beside`, in lines below the picture."""
+    fig.legend(*_named_handles(axes), loc="outside lower center", fontsize=size, ncols=columns)
+
+
+def _named_handles(axes: Iterable[Any]) -> tuple[list[Any], list[str]]:
+    named: dict[str, Any] = {}
+    for ax in axes:
+        for handle, name in zip(*ax.get_legend_handles_labels(), strict=True):
+            named.setdefault(name, handle)
+    return list(named.values()), list(named)
 
 
 def line_style(i: int) -> dict[str, Any]:

@@ -41,14 +41,15 @@ def points(
     *,
     scale: ArrayLike = 1.0,
     variances: ArrayLike | None = None,
+    zeros: bool = True,
     **style: Any,
 ) -> Floats:
     """Draw bins as points with errors; (n,) upper ends of the errors.
 
     ``counts`` have errors of Poisson (:func:`poisson_errors`), or roots of ``variances`` where they
     are sums of weights. Both are drawn times ``scale``: one number, or one for each bin, such as 1
-    over its width. Bins without any event have the upper end of an error, and no point. ``style``
-    is that of ``Axes.errorbar``: black points by default.
+    over its width. Bins without any event have the upper end of an error, and no point; without
+    ``zeros`` nothing. ``style`` is that of ``Axes.errorbar``: black points by default.
     """
     n, factor = np.asarray(counts, np.float64), np.asarray(scale, np.float64)
     errors = poisson_errors(n) if variances is None else np.tile(np.sqrt(variances), (2, 1))
@@ -56,7 +57,7 @@ def points(
     drawn = {"fmt": "o", "ms": 5, "lw": 1.4, "color": "k", **style}
     there = n != 0
     for chosen, more in ((there, {}), (~there, {"ms": 0, "label": None})):
-        if chosen.any():
+        if chosen.any() and (zeros or "label" not in more):
             ax.errorbar(
                 x[chosen], (n * factor)[chosen], (errors * factor)[:, chosen], **{**drawn, **more}
             )
@@ -114,12 +115,9 @@ def mark_outside(ax: Any, x: ArrayLike, y: ArrayLike, **style: Any) -> int:
 
 
 def mark_overflow(ax: Any, below: float = 0, above: float = 0) -> None:
-    """Says how many entries lie left and right of the axes, in their upper corners: "12 → " ."""
-    for number, text, x, align in (
-        (below, "← {}", 0.015, "left"),
-        (above, "{} →", 0.985, "right"),
-    ):
+    """Says in the upper corners how many entries lie left and right of the axes: "12 →"."""
+    for number, text, x, align in ((below, "← {}", 0.035, "left"), (above, "{} →", 0.965, "right")):
         if number:
             shown = f"{number:,.0f}" if number == int(number) else f"{number:,.3g}"
-            ax.text(x, 0.015, text.format(shown), transform=ax.transAxes, ha=align, va="bottom",
-                    fontsize=0.75 * ax.xaxis.label.get_size(), color="0.35")  # fmt: skip
+            ax.text(x, 0.95, text.format(shown), transform=ax.transAxes, ha=align, va="top",
+                    fontsize=0.8 * ax.xaxis.label.get_size(), color="0.35")  # fmt: skip

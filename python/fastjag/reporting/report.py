@@ -19,6 +19,10 @@ table { border-collapse: collapse; margin: 1rem 0 }
 th, td { padding: .25rem .8rem; text-align: right; border-bottom: 1px solid #ddd }
 th:first-child, td:first-child { text-align: left }
 .wide { overflow-x: auto }
+.many { font-size: .85rem }
+.many th, .many td { padding: .2rem .4rem }
+td.path { overflow-wrap: anywhere }
+.warning { margin: 1rem 0; padding: .1rem 1rem; border-left: .4rem solid #bd1f01; background: #fbeeec }
 figure { margin: 1rem 0 }
 img { max-width: 100% }
 nav { margin: 1rem 0; padding: .5rem 1rem; background: #f4f4f4 }
@@ -28,23 +32,30 @@ footer { color: #666; font-size: .85rem; margin-top: 3rem }
 
 
 _LEAST = 3  # headings of a page with a list of contents
+_MANY = 8  # columns from which on a table has smaller letters
+_LISTED = 50  # files
 
 
 class Report:
     """Collects sections in order; :meth:`write` makes the page.
 
-    Its contents are listed before the first heading, below what was added until then: warnings stand
-    above all.
+    Warnings stand above all, whenever they were added. The contents are listed before the first
+    heading, below what was added until then.
     """
 
     def __init__(self, title: str, subtitle: str = "") -> None:
         self.title = title
         self.headings: list[str] = []
+        self.warnings: list[str] = []
         self._first = 0  # of ``parts``, the first heading
-        self.parts = [f"<h1>{escape(title)}</h1>", f"<p>{escape(subtitle)}</p>"]
+        self.parts = [f"<p>{escape(subtitle)}</p>"] if subtitle else []
+
+    def warning(self, text: str) -> None:
+        """What a reader must know before anything else."""
+        self.warnings.append(text)
 
     def heading(self, text: str) -> None:
-        self._first = self._first or len(self.parts)
+        self._first = self._first if self.headings else len(self.parts)
         self.headings.append(text)
         anchor = f'<a id="section-{len(self.headings)}"></a>'
         self.parts.append(f"{anchor}<h2>{escape(text)}</h2>")
@@ -58,12 +69,22 @@ class Report:
 
         body = "".join(line(row, "td") for row in rows)
         table = f"<table>{line(columns, 'th')}{body}</table>"
-        self.parts.append(
-            f'<div class="wide">{table}</div>'
-        )  # of many columns: it scrolls, not the page
+        many = " many" if len(columns) >= _MANY else ""
+        # One that is wider than the page all the same scrolls, not the page.
+        self.parts.append(f'<div class="wide{many}">{table}</div>')
 
     def settings(self, values: Mapping[str, Any]) -> None:
-        self.table(("setting", "value"), list(values.items()))
+        """All settings, those of sections as ``section.key``."""
+        self.table(("setting", "value"), list(flat(values).items()))
+
+    def files(self, files: Sequence[Any], what: str = "input file") -> None:
+        """The files that all of this is made of."""
+        shown = [str(file) for file in files[:_LISTED]]
+        if len(files) > _LISTED:
+            shown.append(f"and {len(files) - _LISTED:,} more")
+        rows = "".join(f'<tr><td class="path">{escape(file)}</td></tr>' for file in shown)
+        head = f"<tr><th>{len(files):,} {escape(what)}{'s' * (len(files) != 1)}</th></tr>"
+        self.parts.append(f"<table>{head}{rows}</table>")
 
     def figure(self, png: Path, caption: str) -> None:
         """A picture, embedded."""
@@ -81,13 +102,30 @@ class Report:
         return [f"<nav>{' '.join(links)}</nav>"] if len(self.headings) >= _LEAST else []
 
     def write(self, path: Path, footer: str) -> None:
-        body = "".join([*self.parts[: self._first], *self._contents(), *self.parts[self._first :]])
+        warnings = "".join(f"<p>{escape(text)}</p>" for text in self.warnings)
+        top = [
+            f"<h1>{escape(self.title)}</h1>",
+            f'<div class="warning">{warnings}</div>' * bool(warnings),
+        ]
+        first, rest = self.parts[: self._first], self.parts[self._first :]
+        body = "".join([*top, *first, *self._contents(), *rest])
         write_text(
             path,
             f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
             f"<title>{escape(self.title)}</title><style>{_STYLE}</style></head>"
             f"<body>{body}<footer>{escape(footer)}</footer></body></html>\n",
         )
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as ``section.key``."""
+    plain: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            plain |= flat(value, f"{prefix}{key}.")
+        else:
+            plain[f"{prefix}{key}"] = value
+    return plain
 
 
 def fixed(value: float, digits: int) -> str:

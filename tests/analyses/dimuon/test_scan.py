@@ -49,7 +49,7 @@ def test_names_and_the_rest():
 def test_a_picture_of_what_could_not_be_fitted(tmp_path, peak):
     """No significance anywhere, and a peak that has none (null in JSON)."""
     pytest.importorskip("matplotlib")
-    from fastjag.analyses.dimuon.pictures.masses import local_significance
+    from fastjag.analyses.dimuon.pictures.scan import local_significance
     from fastjag.reporting.plots import save
 
     edges = np.geomspace(5, 16, 31)
@@ -63,7 +63,7 @@ def test_a_picture_of_what_could_not_be_fitted(tmp_path, peak):
 def test_a_skim_with_a_mass_window(cases, tmp_path):
     """Events of 5 < m < 16 GeV: the spectrum ends within the scan."""
     pytest.importorskip("xgboost")
-    from fastjag.analyses.dimuon.pictures.masses import local_significance
+    from fastjag.analyses.dimuon.pictures.scan import local_significance
     from fastjag.analyses.dimuon.run import run
     from fastjag.reporting.plots import save
 
@@ -119,7 +119,7 @@ def test_skims_of_other_kinds(real_data, tmp_path):
     """Windows at resonances and beside them, one-sided ones, few events: pictures of all."""
     pytest.importorskip("matplotlib")
     import fastjag as fj
-    from fastjag.analyses.dimuon.pictures.masses import local_significance
+    from fastjag.analyses.dimuon.pictures.scan import local_significance
     from fastjag.reporting.output import write_json
     from fastjag.reporting.plots import save
 

@@ -13,9 +13,17 @@ from typer.testing import CliRunner
 pytest.importorskip("pyarrow")
 
 from fastjag.analyses.dimuon.significance import compute_significances
-from fastjag.analyses.dimuon.verdicts import failed_checks, mark, picture_title, summary, verdicts
+from fastjag.analyses.dimuon.verdicts import (
+    failed_checks,
+    mark,
+    picture_title,
+    summary,
+    verdict,
+    verdicts,
+)
 from fastjag.commands.significances import significances
 from fastjag.reporting.report import fixed
+from fastjag.statistics import Window
 
 GOOD = {
     "passes": True,
@@ -95,10 +103,59 @@ def test_fits_that_do_not_describe_the_sidebands():
     assert "! beside Z: bad fit, p" in text_of(rows)
 
 
+WINDOW = Window(5, 9, 10.6, 16)
+
+
+class TestVerdict:
+    """The first sentence of a report."""
+
+    def said(self, *rows, checks=PASSED):
+        return verdict(checks, rows, WINDOW)
+
+    def test_an_excess_with_local_and_global_significance(self):
+        control = row(pairs="SS", alternate=True, Z=1.2)
+        weaker = row(discriminant="dimu_pt", Z=9.0)  # the classifier is what is searched with
+        assert self.said(weaker, row(), control) == (
+            "Opposite-sign pairs between 9 and 10.6 GeV show an excess of 4.0 sigma locally and 3.5 "
+            "sigma globally, for the choice of the cut: 30 pairs where 20 are expected behind the cut on "
+            "the classifier that keeps 10 % of the sidebands; all checks pass, and same-sign pairs, the "
+            "control, have at most 1.2 sigma locally."
+        )
+
+    def test_the_global_one_decides(self):
+        assert "show no significant excess: the largest has 4.0 sigma locally and 2.9" in self.said(
+            row(Z_global=2.9)
+        )
+        assert "(no toys: no global one)" in self.said(row(Z_global=None))
+        assert "show an excess of 4.0" in self.said(row(Z_global=None))
+
+    def test_what_cannot_be_trusted_is_said(self):
+        for passes, why in (
+            (False, "the closure failed"),
+            (None, "the closure could not be tested"),
+        ):
+            checks = {**PASSED, "closure": {"passes": passes, "says": "!"}}
+            said = self.said(row(failed_checks=["closure", "fit"]), checks=checks)
+            assert said.startswith("! Opposite-sign pairs")
+            assert said.endswith(
+                f"; this cannot be trusted: {why} and the fit to its sidebands is bad."
+            )
+
+    def test_without_control_or_cut(self):
+        inclusive = row(
+            discriminant="none", selection="inclusive", rate=1.0, cut=None, Z_global=None
+        )
+        said = self.said(inclusive)
+        assert said.endswith(
+            "30 pairs where 20 are expected; all checks pass, and there is no control."
+        )
+
+
 def row(**changes):
     return {"pairs": "OS", "discriminant": "classifier", "selection": "best cut", "rate": 0.1, "Z": 4.0,
             "Z_global": 3.5, "S": 10.0, "B": 20.0, "toy_p": 0.005, "toy_p_low": 0.0,
-            "toy_p_high": 0.0092, "toys": 200, "agrees": True, "failed_checks": [], **changes}  # fmt: skip
+            "toy_p_high": 0.0092, "toys": 200, "agrees": True, "failed_checks": [], "alternate": False,
+            "cut": 0.6, **changes}  # fmt: skip
 
 
 def text_of(rows):
@@ -198,7 +255,9 @@ def test_a_failed_closure_is_loud(failing):
     assert behind == {"classifier"}
     page = (report / "report.html").read_text()
     body = page[page.index("</h1>") :]
-    assert body.removeprefix("</h1><p>").startswith("! CLOSURE FAILED")
+    assert body.startswith('</h1><div class="warning"><p>! CLOSURE FAILED')
+    assert results["verdict"].startswith("! ")
+    assert "this cannot be trusted: the closure failed" in results["verdict"]
     assert page.count("<figcaption>CLOSURE FAILED") >= 5
     assert "<td>closure failed</td>" in page
     with uproot.open(report / "histograms.root") as file:

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastjag.analyses.dimuon.observables import OBSERVABLES
 from fastjag.analyses.dimuon.pairs import between
-from fastjag.analyses.dimuon.pictures import curves, features, masses
+from fastjag.analyses.dimuon.pictures import curves, features, masses, scan
 from fastjag.analyses.dimuon.preprocess import Floats
 from fastjag.analyses.dimuon.results import DimuonResults
 from fastjag.analyses.dimuon.verdicts import picture_title
@@ -22,24 +22,28 @@ RATES = (1.0, 0.1, 0.01, 0.001)
 
 CAPTIONS = {
     "significance": "Background-only p-value against the share of the sidebands that passes a cut on "
-    "the classifier, on each feature, and on a random number; dashed: likelihood reweighting.",
+    "the classifier, on each feature, and on a random number; dashed: likelihood reweighting. Without "
+    "an excess p is 0.5.",
     "masses": "Masses of what passes the classifier at four sideband rates, with the fits to the "
-    "sidebands and their errors; dotted lines: the signal region; ticks: Upsilon(1S, 2S, 3S).",
+    "sidebands and their errors; ticks: Upsilon(1S, 2S, 3S). Errors are 68 % Poisson intervals; bins "
+    "without a pair have no point.",
     "null": "Null runs: significances in data sets that the flows made, in which there is no signal.",
     "variations": "The classifier's curve for other degrees of the background and other bins.",
     "scan": "Every excess in the whole spectrum: opposite-sign pairs before the cuts of the search, "
-    "background from fits with the peaks (grey) left out, local significance.",
+    "background from fits with the peaks (grey) left out, local significance (0 without an excess).",
     "triggers": "Masses of the pairs of each trigger before the cuts, opposite-sign, with the fit to "
     "the sidebands.",
     "isolation": "Masses with and without the cuts on isolation.",
-    "observables": "Observables of the pairs that pass all cuts, normalised.",
+    "observables": "Observables of the pairs that pass all cuts, normalised. Numbers with an arrow: pairs "
+    "beyond the axis.",
     "signal_region": "Observables of the pairs that pass all cuts, in the signal region.",
     "bands": "Preprocessed features in the three bands: what the flow has to interpolate.",
-    "flow": "Training of the flows.",
+    "flow": "Training of the flows. Triangles: losses above the panel.",
     "background": "The background fit, from which the expected number of pairs in the signal region "
     "and the masses of the samples follow.",
     "corner": "Sidebands: samples and data in all features and the mass, and in pairs of them.",
-    "sidebands": "Sidebands: features of samples and data.",
+    "sidebands": "Sidebands: features of samples and data. Triangles: ratios beyond the panel; band: "
+    "statistical error of the samples.",
     "samples": "Signal region: features of samples and data; a signal is a difference between them.",
     "classifier": "Training of the classifiers, the first one of each fold.",
     "after_cuts": "Features in the signal region for what passes the classifier at four rates.",
@@ -53,7 +57,7 @@ def draw(results: DimuonResults, directory: Path) -> list[str]:
         "masses": _masses,
         "null": lambda r: curves.null_runs(r.significance["null"]),
         "variations": lambda r: curves.variations(r.significance),
-        "scan": lambda r: masses.local_significance(r.scan),
+        "scan": lambda r: scan.local_significance(r.scan),
         "triggers": _triggers,
         "isolation": _isolation,
         "observables": lambda r: _observables(r, False),
@@ -83,8 +87,15 @@ def draw(results: DimuonResults, directory: Path) -> list[str]:
 def _masses(results: DimuonResults) -> Any:
     spectra = {}
     for c in sorted(results.classes):
-        mass = results.preprocessed[c][0].mass
-        spectra[c] = [(fit, mass[chosen]) for fit, chosen in results.passing(c, RATES)]
+        mass, curve = (
+            results.preprocessed[c][0].mass,
+            results.significance[c]["curves"]["classifier"],
+        )
+        Z = dict(zip(curve["cuts"], curve["Z"], strict=True))
+        spectra[c] = [
+            ({**fit, "Z": Z.get(fit["cut"])}, mass[chosen])
+            for fit, chosen in results.passing(c, RATES)
+        ]
     return masses.after_cuts(spectra, results.config.window)
 
 
@@ -171,7 +182,7 @@ def _classifier(results: DimuonResults) -> Any:
 def _after_cuts(results: DimuonResults) -> Any:
     config, pairs = results.config, results.trained[0]
     inside, names = ~pairs.sideband, config.features
-    passing = {f"{100 * fit['rate']:.3g} % of sidebands": chosen[inside]
+    passing = {f"{masses.percent(fit['rate'])} of sidebands": chosen[inside]
                for fit, chosen in results.passing(config.train_on, RATES)}  # fmt: skip
     before = results.prepared(
         f"{config.train_on}_before_isolation", {"dimu_mass", *names}.__contains__

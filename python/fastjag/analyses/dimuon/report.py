@@ -79,6 +79,7 @@ def _numbers(results: DimuonResults) -> dict[str, Any]:
     classifier = results.json("classify", "training")
     return {
         "name": results.config.name,
+        "verdict": results.verdict,
         **results.significance,
         "config": asdict(results.config),
         "seeds": {**results.significance["seeds"], "scan": results.scan["seed"]},
@@ -107,10 +108,10 @@ def _write_page(
     results: DimuonResults, numbers: dict[str, Any], directory: Path, drawn: list[str]
 ) -> None:
     config, w = results.config, results.config.window
-    first, *others = summary(numbers["checks"], numbers["table"])
-    page = Report(f"Dimuon search: {config.name}", first)
-    for sentence in others:
-        page.text(sentence)
+    page = Report(f"Dimuon search: {config.name}", numbers["verdict"])
+    for sentence in summary(numbers["checks"], numbers["table"]):
+        (page.warning if sentence.startswith("!") else page.text)(sentence)
+    _infinite(page, numbers["flow"])
     page.text(
         f"Features {', '.join(config.features)}. Signal region {w.sr_left:g} to {w.sr_right:g} "
         f"GeV between sidebands from {w.sb_left:g} and to {w.sb_right:g} GeV."
@@ -155,7 +156,6 @@ def _write_page(
             "classifiers cannot tell samples by numbers between the values; cuts on them, tables and "
             "histograms are without it."
         )
-    _infinite(page, numbers["flow"])
     pictures("bands", "flow", "classifier")
     page.heading("Data")
     cutflow = numbers["cutflow"]
@@ -168,10 +168,10 @@ def _write_page(
         )
     _dropped_table(page, numbers["flow"]["dropped"])
     pictures("isolation", "triggers", "observables", "signal_region")
-    page.heading("Settings")
-    page.settings(_flat({k: v for k, v in numbers["config"].items() if k != "files"}))
+    page.heading("Files and settings")
+    page.files(cutflow["files"])
+    page.settings({k: v for k, v in numbers["config"].items() if k != "files"})
     page.settings({f"seed of {k}": v for k, v in numbers["seeds"].items()} | numbers["versions"])
-    page.settings({"files": ", ".join(Path(f).name for f in cutflow["files"])})
     page.write(
         directory / "report.html",
         "Every number is in results.json, histograms in histograms.root, scores of all events in "
@@ -197,7 +197,7 @@ def _significances(page: Report, numbers: dict[str, Any]) -> None:
         rate = "" if row["rate"] is None else f"{row['rate']:.3g}"
         cells = [row["pairs"] + (" (alternate)" if row["alternate"] else ""), row["discriminant"],
                  row["selection"] + (" (few events)" if row["few_events"] else ""), rate, fixed(row["S"], 1), fixed(row["B"], 1),
-                 fixed(row["Z"], 3) + (" !" if mark(row) else "")
+                 fixed(row["Z"], 2) + (" !" if mark(row) else "")
                  + ("" if row["converged"] else " (not converged)"),
                  p_text(float(log_p(row["Z"])))]  # fmt: skip
         if toys:
@@ -212,7 +212,7 @@ def _significances(page: Report, numbers: dict[str, Any]) -> None:
         )
     odd = sum(row["agrees"] is False for row in numbers["table"])
     if odd:
-        page.text("! Toys and the asymptotic p-value disagree: trust the toys.")
+        page.warning("! Toys and the asymptotic p-value disagree: trust the toys.")
 
 
 def _infinite(page: Report, flow: dict[str, Any]) -> None:
@@ -221,7 +221,7 @@ def _infinite(page: Report, flow: dict[str, Any]) -> None:
             f"{n} of {of}"
             for n, of in zip(flow["validation_infinite"], flow["validation_events"], strict=True)
         )
-        page.text(
+        page.warning(
             f"! Events of the flows' validation data with ln p = -inf, which their loss leaves out: "
             f"{said}. Look for outliers in the features."
         )
@@ -265,14 +265,3 @@ def _scan_section(page: Report, scan: dict[str, Any]) -> None:
             f"probability of {rest['p_global']:.2g}"
         )
     page.text(said + ".")
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as ``section.key``."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value
-    return flat

@@ -16,7 +16,7 @@ from fastjag.analyses.common.tables import parquet_columns, read_parquet
 from fastjag.analyses.dimuon.config import DimuonConfig
 from fastjag.analyses.dimuon.pairs import WindowPairs, between
 from fastjag.analyses.dimuon.preprocess import Floats, Preprocessing
-from fastjag.analyses.dimuon.verdicts import verdicts
+from fastjag.analyses.dimuon.verdicts import verdict, verdicts
 from fastjag.core.arrays import Array
 from fastjag.statistics import BackgroundFit, CrystalBall
 
@@ -150,6 +150,11 @@ class DimuonResults:
     @cached_property
     def significance(self) -> dict[str, Any]:
         return self.json("significance", "significance")
+
+    @property
+    def verdict(self) -> str:
+        """What was found, and how sure that is, in one sentence."""
+        return verdict(self.significance["checks"], self.significance["table"], self.config.window)
 
     def passing(
         self, charge_class: str, rates: tuple[float, ...]

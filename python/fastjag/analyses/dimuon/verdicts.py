@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fastjag.statistics import bad_fits, fit_probability, fit_warning
+from fastjag.statistics import Window, bad_fits, fit_probability, fit_warning
 from fastjag.statistics.goodness import BAD_FIT
 
 CLOSURE, BACKGROUND, FIT = "closure", "background", "fit"
+_CHECKS = {
+    CLOSURE: "the closure failed", BACKGROUND: "the background fit is bad",
+    FIT: "the fit to its sidebands is bad",
+}  # fmt: skip
+_SIGNS = {"OS": "Opposite-sign", "SS": "Same-sign"}
+_EVIDENCE = 3.0  # sigma from which on an excess is one
 #: Pictures that show what flows and classifiers made.
 OF_THE_FLOWS = (
     "significance", "masses", "after_cuts", "variations", "null", "sidebands", "corner", "samples",
@@ -84,6 +90,54 @@ def fit_numbers(chi2: tuple[float, int] | None) -> dict[str, Any]:
     if chi2 is None or chi2[1] < 1:
         return dict.fromkeys(("fit_chi2", "fit_dof", "fit_p"))
     return {"fit_chi2": chi2[0], "fit_dof": chi2[1], "fit_p": fit_probability(*chi2)}
+
+
+def verdict(
+    checks: Mapping[str, Mapping[str, Any]], table: Sequence[Mapping[str, Any]], window: Window
+) -> str:
+    """In one sentence what was found, and how sure that is: the first one of a report.
+
+    It is about the best cut on the classifier, or the largest excess where no cut has enough events.
+    """
+    own = [row for row in table if not row["alternate"]]
+    best = max(own, key=lambda r: (r["discriminant"] == "classifier" and r["selection"] == "best cut",
+                                   r["Z"]))  # fmt: skip
+    overall = best["Z_global"]
+    sure = best["Z"] if overall is None else overall
+    size = f"{best['Z']:.1f} sigma locally"
+    size += " (no toys: no global one)" if overall is None else (
+        f" and {overall:.1f} sigma globally, for the choice of the cut"
+    )  # fmt: skip
+    where = f"{_SIGNS[best['pairs']]} pairs between {window.sr_left:g} and {window.sr_right:g} GeV"
+    numbers = f"{best['S'] + best['B']:.4g} pairs where {best['B']:.3g} are expected"
+    if best["rate"] is None:  # weights instead of a cut
+        numbers = best["selection"]
+    elif best["cut"] is not None:
+        name = best["discriminant"]
+        numbers += f" behind the cut on {'the ' * (name == 'classifier')}{name} that keeps "
+        numbers += f"{100 * best['rate']:.2g} % of the sidebands"
+    found = (
+        f"{where} show an excess of {size}: {numbers}" if sure >= _EVIDENCE else
+        f"{where} show no significant excess: the largest has {size}, {numbers}"
+    )  # fmt: skip
+    if wrong := best["failed_checks"]:
+        words = dict(_CHECKS)
+        if checks[CLOSURE]["passes"] is None:
+            words[CLOSURE] = "the closure could not be tested"
+        return f"! {found}; this cannot be trusted: {' and '.join(words[n] for n in wrong)}."
+    return f"{found}; {_of_control(checks, table)}."
+
+
+def _of_control(checks: Mapping[str, Mapping[str, Any]], table: Sequence[Mapping[str, Any]]) -> str:
+    control = [row for row in table if row["alternate"]]
+    passed = "all checks pass" if all(c["passes"] for c in checks.values()) else "no check failed"
+    if not control:
+        return f"{passed}, and there is no control"
+    largest = max(control, key=lambda row: row["Z"])
+    return (
+        f"{passed}, and {_SIGNS[largest['pairs']].lower()} pairs, the control, have at most "
+        f"{largest['Z']:.1f} sigma locally"
+    )
 
 
 def summary(

@@ -49,7 +49,7 @@ def report(results: DiphotonResults) -> None:
             **asdict(config.fit),
         )  # fmt: skip
         for warning in (warnings := warnings_of(fits)):
-            page.text(warning)
+            page.warning(warning)
         page.heading("Classes")
         classes = class_table(events)
         page.table(_CLASS_COLUMNS, classes)

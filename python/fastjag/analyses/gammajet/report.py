@@ -39,7 +39,7 @@ def report(results: GammaJetResults) -> None:
             page.figure(directory / f"{name}.png", caption)
 
         for warning in (warnings := warnings_of(measured)):
-            page.text(warning)
+            page.warning(warning)
         page.heading("Response")
         for i, (low, high) in enumerate(config.eta_ranges):
             show(f"closure{i}", closure(measured, [low, high]),

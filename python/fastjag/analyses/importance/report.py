@@ -56,7 +56,7 @@ def _report(result: Importances, table: FeatureTable | None, drawn: dict[str, Pa
     page = Report("Feature importance", f"{len(result.names)} features, "
                   f"{result.settings['events']:,} events, classes {classes}.")  # fmt: skip
     for warning in result.warnings:
-        page.text(f"Warning: {warning}.")
+        page.warning(f"Warning: {warning}.")
     page.heading("All methods")
     page.figure(drawn["importances"], _CAPTIONS["importances"])
     order, normalised, mean = result.order(), result.normalised(), result.mean()

@@ -9,15 +9,21 @@ import numpy as np
 
 from fastjag.analyses.dimuon.pictures.masses import CLASSES
 from fastjag.analyses.dimuon.preprocess import Floats
-from fastjag.reporting.plots import BLUE, PALETTE, panels
-from fastjag.reporting.titles import plain
+from fastjag.reporting.plots import (
+    BLUE,
+    ORANGE,
+    PALETTE,
+    RED,
+    VIOLET,
+    legend_below,
+    legend_beside,
+    panels,
+)
+from fastjag.reporting.points import mark_overflow, points, poisson_errors, ratio
+from fastjag.reporting.titles import axis_title
 
-UNITS = {"pt": "GeV", "mass": "GeV", "deltapT": "GeV", "ip3d": "cm", "phi": "rad", "deltaR": ""}
-
-
-def label(name: str) -> str:
-    unit = next((u for end, u in UNITS.items() if name.endswith(end)), "")
-    return f"{plain(name)} [{unit}]" if unit else plain(name)
+_CUTS = (BLUE, ORANGE, RED, VIOLET)  # on grey
+_LIMITS = (0.0, 2.0)  # of data over flows
 
 
 def bins_for(name: str, values: Floats, n: int = 40) -> tuple[Floats, bool]:
@@ -33,12 +39,23 @@ def bins_for(name: str, values: Floats, n: int = 40) -> tuple[Floats, bool]:
     return np.linspace(low, high if high > low else low + 1, n + 1), False
 
 
+def _edges(values: Floats, left_out: float) -> Floats:
+    """Of 30 bins for all but so large a share of the values on either side."""
+    low, high = np.quantile(values, [left_out, 1 - left_out])
+    return np.linspace(low, high, 31)
+
+
+def _count_outside(ax: Any, values: Floats, edges: Floats) -> None:
+    mark_overflow(ax, int((values < edges[0]).sum()), int((values > edges[-1]).sum()))
+
+
 def observables(
     tables: Mapping[str, Mapping[str, Floats]], names: Sequence[str], *, density: bool
 ) -> Any | None:
     """Every observable of each charge class: densities, or pairs per bin with errors.
 
-    Those without a finite value are left out; None where that leaves none.
+    Those without a finite value are left out; None where that leaves none. The numbers in the
+    corners are pairs of all classes beyond the axes.
     """
 
     def finite(name: str) -> list[Floats]:
@@ -48,52 +65,57 @@ def observables(
     shown = [n for n in names if sum(map(len, finite(n))) > 1]
     if not shown:
         return None
-    row = 4 if len(shown) % 4 == 0 else 5
-    with panels(len(shown), row, (3.9, 3.3)) as (fig, axes):
+    row = 4 if len(shown) % 4 == 0 or len(shown) < 5 else 5
+    with panels(len(shown), row, (4.6, 3.7), font=13) as (fig, axes):
         for ax, name in zip(axes, shown, strict=True):
             samples = finite(name)
-            edges, logarithmic = bins_for(name, np.concatenate(samples), 30)
+            together = np.concatenate(samples)
+            edges, logarithmic = bins_for(name, together, 25)
+            ax.set(xlabel=axis_title(name), xlim=(edges[0], edges[-1]))
+            if logarithmic:
+                ax.set_xscale("log")
             top = 0.0
             for charge_class, values in zip(tables, samples, strict=True):
                 text, colour = CLASSES[charge_class]
-                counts = np.histogram(values, edges)[0].astype(float)
-                error = np.sqrt(counts)
-                scale = np.ones(len(counts))
-                if density:
-                    scale = 1 / (max(1, len(values)) * np.diff(edges))
-                ax.stairs(counts * scale, edges, color=colour, lw=1.5, label=text)
-                middle = (
-                    np.sqrt(edges[1:] * edges[:-1]) if logarithmic else (edges[1:] + edges[:-1]) / 2
+                counts = np.histogram(values, edges)[0]
+                scale = 1 / (max(1, len(values)) * np.diff(edges)) if density else 1.0
+                ax.stairs(counts * scale, edges, color=colour, lw=1.2)
+                ends = points(
+                    ax, edges, counts, scale=scale, color=colour, ms=2.5, lw=1, label=text
                 )
-                ax.errorbar(middle, counts * scale, error * scale, fmt="none", ecolor=colour, lw=1)
-                top = max(top, float((counts * scale).max()))
-            ax.set(xlabel=label(name), xlim=(edges[0], edges[-1]))
-            if logarithmic:
-                ax.set_xscale("log")
-            ax.set_ylim(0, 1.35 * top)
+                top = max(top, float(ends.max()))
+            ax.set_ylim(0, 1.2 * top)
+            _count_outside(ax, together, edges)
         for ax in axes[::row]:
-            ax.set_ylabel("Density" if density else "Pairs per bin")
-        axes[0].legend(loc="upper right")
+            ax.set_ylabel("Density" if density else "Pairs / bin")
+        legend_below(fig, axes[0], size=17)
     return fig
+
+
+def _preprocessed(name: str) -> str:
+    return f"{axis_title(name, unit=False)} (preprocessed)"
 
 
 def bands(values: Floats, mass: Floats, names: Sequence[str], low: float, high: float) -> Any:
     """Preprocessed features in the sidebands and the signal region, normalised."""
     parts = {"left sideband": mass < low, "signal region": (mass >= low) & (mass < high),
              "right sideband": mass >= high}  # fmt: skip
-    with panels(len(names), 3, (5.2, 4.6), font=14) as (fig, axes):
+    with panels(len(names), 3, (5.4, 4.6), font=14) as (fig, axes):
         for i, (ax, name) in enumerate(zip(axes, names, strict=True)):
-            low, high = np.quantile(values[:, i], [0.001, 0.999])
-            edges = np.linspace(low, high, 36)
+            edges = _edges(values[:, i], 0.001)
             top = 0.0
-            for colour, (text, chosen) in zip(PALETTE, parts.items(), strict=False):
-                density = np.histogram(values[chosen, i], edges)[0] / max(1, chosen.sum())
-                density = density / np.diff(edges)
-                top = max(top, density.max())
-                ax.stairs(density, edges, color=colour, lw=1.7, label=text)
-            ax.set(xlabel=f"{plain(name)}, preprocessed", ylim=(0, 1.5 * top))
-        axes[0].set_ylabel("Density")
-        axes[0].legend(loc="upper right")
+            for colour, marker, (text, chosen) in zip(PALETTE, "osv", parts.items(), strict=False):
+                counts = np.histogram(values[chosen, i], edges)[0]
+                scale = 1 / (max(1, chosen.sum()) * np.diff(edges))
+                ax.stairs(counts * scale, edges, color=colour, lw=1.2)
+                ends = points(ax, edges, counts, scale=scale, color=colour, fmt=marker, ms=4, lw=1,
+                              label=text)  # fmt: skip
+                top = max(top, float(ends.max()))
+            ax.set(xlabel=_preprocessed(name), xlim=(edges[0], edges[-1]), ylim=(0, 1.15 * top))
+            _count_outside(ax, values[:, i], edges)
+        for ax in axes[::3]:
+            ax.set_ylabel("Density")
+        legend_beside(fig, axes[0], size=15)
     return fig
 
 
@@ -106,59 +128,83 @@ def after_cuts(
     ``before`` are those before the cut on isolation, ``background`` the flows' samples times
     ``scale``.
     """
-    with panels(len(features), 3, (5.6, 5.2), font=14) as (fig, axes):
+    with panels(len(features), 3, (5.6, 5.0), font=14) as (fig, axes):
         for ax, (name, values) in zip(axes, features.items(), strict=True):
-            edges, logarithmic = bins_for(name, values)
-            if before is not None:
-                ax.stairs(np.histogram(before[name], edges)[0], edges, color="k", ls="--", lw=1.3,
-                          label="before isolation")  # fmt: skip
-            ax.stairs(np.histogram(background[name], edges)[0] * scale, edges, color="0.8", fill=True,
-                      label="flows, no cut")  # fmt: skip
-            for colour, (text, chosen) in zip(PALETTE, passing.items(), strict=False):
-                ax.stairs(
-                    np.histogram(values[chosen], edges)[0], edges, color=colour, lw=1.8, label=text
-                )
-            ax.set(xlabel=label(name), yscale="log", xlim=(edges[0], edges[-1]))
+            edges, logarithmic = bins_for(name, values, 25)
+            ax.set(xlabel=axis_title(name), yscale="log", xlim=(edges[0], edges[-1]))
             if logarithmic:
                 ax.set_xscale("log")
-            top = ax.get_ylim()[1]
-            ax.set_ylim(0.5, top * (2 * top) ** 0.55)
-        axes[0].set_ylabel("Pairs per bin")
-        axes[0].legend(loc="upper right", ncols=2, fontsize=10.5)
+            ax.stairs(np.histogram(background[name], edges)[0] * scale, edges, color="0.85", fill=True,
+                      label="flows, no cut")  # fmt: skip
+            top = 1.0
+            if before is not None:
+                counts = np.histogram(before[name], edges)[0]
+                ax.stairs(counts, edges, color="k", ls="--", lw=1.3, label="before isolation")
+                top = float(counts.max())
+            for colour, marker, (text, chosen) in zip(_CUTS, "osvD", passing.items(), strict=False):
+                counts = np.histogram(values[chosen], edges)[0]
+                ax.stairs(np.where(counts > 0, counts, np.nan), edges, color=colour, lw=1,
+                          baseline=None)  # fmt: skip
+                ends = points(ax, edges, counts, zeros=False, color=colour, fmt=marker, ms=4, lw=1, label=text)  # fmt: skip
+                top = max(top, float(ends.max()))
+            ax.set_ylim(0.3, 3 * top)
+            _count_outside(ax, values, edges)
+        for ax in axes[::3]:
+            ax.set_ylabel("Pairs / bin")
+        legend_beside(fig, axes[0], size=15)
     return fig
 
 
 def samples_and_data(
     names: Sequence[str], samples: Floats, data: Floats, p_values: Mapping[str, float] | None = None
 ) -> Any:
-    """Preprocessed features of samples and data: densities above their ratio."""
-    n = len(names)
-    with panels(2 * n, n, (5.0, 3.3), font=14, sharex="col", height_ratios=(2.2, 1)) as (fig, axes):
-        for i, name in enumerate(names):
-            top, bottom = axes[i], axes[n + i]
-            both = np.concatenate([samples[:, i], data[:, i]])
-            low, high = np.quantile(both, [0.002, 0.998])
-            edges = np.linspace(low, high, 31)
-            expected = np.histogram(samples[:, i], edges)[0] * (len(data) / len(samples))
-            counts = np.histogram(data[:, i], edges)[0]
-            middle = (edges[1:] + edges[:-1]) / 2
-            top.stairs(expected, edges, color=BLUE, fill=True, alpha=0.45, label="flows")
-            top.errorbar(middle, counts, np.sqrt(counts), fmt="k.", label="data")
-            top.set_ylim(0, 1.45 * max(counts.max(), expected.max(), 1))
-            if p_values and name in p_values:
-                top.text(0.04, 0.94, f"KS: p = {p_values[name]:.3f}", transform=top.transAxes,
-                         va="top", fontsize=11)  # fmt: skip
-            filled = expected > 0
-            bottom.errorbar(middle[filled], counts[filled] / expected[filled],
-                            np.sqrt(counts[filled]) / expected[filled], fmt="k.")  # fmt: skip
-            bottom.axhline(1, color=BLUE)
-            bottom.set(
-                ylim=(0.4, 1.6), xlabel=f"{plain(name)}, preprocessed", xlim=(edges[0], edges[-1])
-            )
-        axes[0].set_ylabel("Pairs per bin")
-        axes[n].set_ylabel("data / flows")
-        axes[0].legend(loc="upper right")
+    """Preprocessed features of samples and data above their ratio, for up to three in a row."""
+    columns = min(3, len(names))
+    rows = -(-len(names) // columns)
+    heights = (2.2, 1) * rows
+    with panels(
+        2 * rows * columns, columns, (5.4, 3.0), font=14, height_ratios=heights
+    ) as (fig, axes):  # fmt: skip
+        for i in range(rows * columns):
+            at = 2 * columns * (i // columns) + i % columns
+            top, bottom = axes[at], axes[at + columns]
+            if i >= len(names):
+                top.remove(), bottom.remove()
+                continue
+            _samples_and_data(top, bottom, samples[:, i], data[:, i])
+            bottom.set_xlabel(_preprocessed(names[i]))
+            if p_values and names[i] in p_values:
+                top.text(0.97, 0.84, f"KS: p = {p_values[names[i]]:.2g}", transform=top.transAxes,
+                         va="top", ha="right", fontsize=13)  # fmt: skip
+            if i % columns == 0:
+                top.set_ylabel("Pairs / bin")
+                bottom.set_ylabel("Data / flows")
+        legend_beside(fig, axes[0], size=15)
     return fig
+
+
+def _samples_and_data(top: Any, bottom: Any, samples: Floats, data: Floats) -> None:
+    edges = _edges(np.concatenate([samples, data]), 0.002)
+    scale = len(data) / len(samples)
+    drawn = np.histogram(samples, edges)[0]
+    expected, spread = drawn * scale, np.sqrt(drawn) * scale
+    counts = np.histogram(data, edges)[0]
+    for ax in (top, bottom):
+        ax.set_xlim(edges[0], edges[-1])
+    top.tick_params(labelbottom=False)
+    top.stairs(expected, edges, color=BLUE, fill=True, alpha=0.4, label="flows")
+    ends = points(top, edges, counts, ms=4, lw=1.2, label="data")
+    top.set_ylim(0, 1.2 * max(float(ends.max()), float(expected.max())))
+    _count_outside(top, data, edges)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        known = np.where(expected > 0, expected, np.nan)
+        share = np.nan_to_num(spread / known)
+        bottom.fill_between(
+            edges, np.append(1 - share, 1), np.append(1 + share, 1), step="post", color=BLUE,
+            alpha=0.3, lw=0,
+        )  # fmt: skip
+        ratio(bottom, edges, counts / known, poisson_errors(counts) / known, limits=_LIMITS, title="",
+              ms=4, lw=1.2)  # fmt: skip
 
 
 def corner(names: Sequence[str], samples: Floats, data: Floats) -> Any:
@@ -169,7 +215,8 @@ def corner(names: Sequence[str], samples: Floats, data: Floats) -> Any:
     n = len(names)
     ranges = [np.quantile(np.concatenate([samples[:, i], data[:, i]]), [0.003, 0.997])
               for i in range(n)]  # fmt: skip
-    with panels(n * n, n, (3.4, 3.1), sharex="col") as (fig, axes):
+    scale = len(data) / len(samples)
+    with panels(n * n, n, (3.6, 3.2), font=13, sharex="col") as (fig, axes):
         for row in range(n):
             for column in range(n):
                 ax = axes[row * n + column]
@@ -179,24 +226,26 @@ def corner(names: Sequence[str], samples: Floats, data: Floats) -> Any:
                 ax.set_xlim(ranges[column])
                 if column == row:
                     edges = np.linspace(ranges[row][0], ranges[row][1], 31)
-                    expected = np.histogram(samples[:, row], edges)[0] / len(samples)
-                    counts = np.histogram(data[:, row], edges)[0] / len(data)
-                    ax.stairs(expected, edges, color=BLUE, fill=True, alpha=0.45, label="flows")
-                    ax.stairs(counts, edges, color="k", lw=1.4, label="data")
-                    ax.set_ylim(0, 1.4 * max(expected.max(), counts.max()))
+                    expected = np.histogram(samples[:, row], edges)[0] * scale
+                    counts = np.histogram(data[:, row], edges)[0]
+                    ax.stairs(expected, edges, color=BLUE, fill=True, alpha=0.4, label="flows")
+                    ends = points(ax, edges, counts, ms=3, lw=1, label="data")
+                    ax.set_ylim(0, 1.15 * max(float(ends.max()), float(expected.max())))
                     ax.set_yticks([])
-                    if row == 0:
-                        ax.legend(loc="upper right")
                 else:
                     _contours(ax, samples[:, [column, row]], ranges[column], ranges[row], fill=True)
                     _contours(ax, data[:, [column, row]], ranges[column], ranges[row], fill=False)
                     ax.set_ylim(ranges[row])
                 if row == n - 1:
-                    ax.set_xlabel(plain(names[column]))
+                    ax.set_xlabel(axis_title(names[column], unit=False))
                 if column == 0 and row > 0:
-                    ax.set_ylabel(plain(names[row]))
+                    ax.set_ylabel(axis_title(names[row], unit=False))
                 elif column != row:
                     ax.set_yticklabels([])
+        handles, said = axes[0].get_legend_handles_labels()
+        # Where no panels are.
+        fig.legend(handles, said, loc="upper right", fontsize=20, title_fontsize=16,
+                   title="preprocessed; contours\nhold 39, 86 and 99 %")  # fmt: skip
     return fig
 
 

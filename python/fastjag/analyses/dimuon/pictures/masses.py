@@ -1,4 +1,4 @@
-"""Pictures of mass spectra: triggers, scan, isolation, background fit, what passes cuts."""
+"""Pictures of mass spectra: triggers, isolation, background fit, what passes cuts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastjag.analyses.dimuon.preprocess import Floats
-from fastjag.reporting.plots import BLUE, PALETTE, RED, VIOLET, figure, panels
+from fastjag.reporting.plots import (
+    BLUE,
+    RED,
+    figure,
+    legend_below,
+    legend_beside,
+    panels,
+    ratio_figure,
+)
+from fastjag.reporting.points import mark_outside, middles, points, poisson_errors
+from fastjag.reporting.titles import axis_title, plain
 from fastjag.statistics import (
     BackgroundFit,
     Window,
@@ -20,7 +30,13 @@ from fastjag.statistics import (
 )
 
 CLASSES = {"OS": ("opposite sign", BLUE), "SS": ("same sign", RED)}
-MASS = r"$m_{\mu\mu}$ [GeV]"
+MASS = axis_title("dimu_mass")
+_UPSILON = {"1S": 9.460, "2S": 10.023, "3S": 10.355}  # GeV
+
+
+def percent(rate: float) -> str:
+    """A share to two digits: "10 %" for 0.0999."""
+    return f"{float(f'{100 * rate:.2g}'):g} %"
 
 
 def whole_edges(window: Window) -> Floats:
@@ -28,9 +44,9 @@ def whole_edges(window: Window) -> Floats:
     return np.concatenate([window.left, window.signal[1:], window.right[1:]])
 
 
-def signal_lines(ax: Any, window: Window) -> None:
-    for border in (window.sr_left, window.sr_right):
-        ax.axvline(border, color="0.4", ls=":", lw=1.2)
+def signal_region(ax: Any, window: Window, label: str | None = "signal region") -> None:
+    """Grey behind everything else."""
+    ax.axvspan(window.sr_left, window.sr_right, color="0.92", lw=0, zorder=-1, label=label)
 
 
 def trigger_masses(
@@ -46,30 +62,33 @@ def trigger_masses(
     if not chosen:
         return None
     edges = whole_edges(window)
-    with panels(len(chosen), 4, sharex=True) as (fig, axes):
+    columns = 2 if len(chosen) in (2, 4) else 3
+    with panels(len(chosen), columns, (5.2, 4.2), font=13, sharex=True) as (fig, axes):
         for ax, name in zip(axes, chosen, strict=True):
             masses = mass[inside & fired[name]]
-            counts = np.histogram(masses, edges)[0]
-            ax.stairs(counts, edges, color="k", lw=1.2)
+            signal_region(ax, window)
+            ax.set_xlim(edges[0], edges[-1])
+            top = points(ax, edges, np.histogram(masses, edges)[0], ms=2.5, lw=0.9, label="data")
             left, signal, right, _ = window.count(masses)
             grid = np.linspace(edges[0], edges[-1], 200)
             fit = fit_background(left, right, window=window, degree=degree)
             excess = significance(left, signal, right, window=window, degree=degree)
-            ax.plot(grid, fit(grid), color=RED, lw=1.5)
-            signal_lines(ax, window)
-            ax.set_ylim(0, 1.6 * max(1, counts.max()))
-            text = f"{_break_lines(name.removeprefix('HLT_'))}\n{numbers[name]:,} pairs, Z = {excess.Z:.2f}"
+            ax.plot(grid, fit(grid), color=RED, lw=1.7, label="fit to the sidebands")
+            ax.set_ylim(0, 1.35 * top.max())
             chi2 = sideband_chi2(left, right, excess.coefficients, window=window)
-            text += ("\n" + fit_warning(*chi2)).rstrip()
-            ax.text(0.97, 0.96, text, transform=ax.transAxes, ha="right", va="top", fontsize=9)
-        for ax in axes[-4:]:
+            said = f"{numbers[name]:,} pairs, local Z = {excess.Z:.1f}\n{fit_warning(*chi2)}"
+            ax.set_title(_break_lines(plain(name)), loc="left", fontsize=11)
+            ax.text(0.97, 0.95, said.rstrip(), transform=ax.transAxes, ha="right", va="top",
+                    fontsize=12)  # fmt: skip
+        for ax in axes[-columns:]:
             ax.set_xlabel(MASS)
-        for ax in axes[::4]:
-            ax.set_ylabel("Pairs per bin")
+        for ax in axes[::columns]:
+            ax.set_ylabel("Pairs / bin")
+        legend_beside(fig, axes[0])
     return fig
 
 
-def _break_lines(name: str, width: int = 34) -> str:
+def _break_lines(name: str, width: int = 42) -> str:
     """A long name in lines, broken at underscores."""
     lines = [""]
     for part in name.split("_"):
@@ -79,131 +98,131 @@ def _break_lines(name: str, width: int = 34) -> str:
     return "\n".join(lines).rstrip("_")
 
 
-def local_significance(scan: Mapping[str, Any]) -> Any:
-    """The spectrum with its background, and the local significance at every mass."""
-    edges, counts = np.array(scan["edges"]), np.array(scan["counts"])
-    expected = np.array(scan["expected"])
-    with panels(2, 1, (12, 4.6), font=16, sharex=True) as (fig, (top, bottom)):
-        top.stairs(counts, edges, color="k", lw=1.2, label="opposite-sign pairs, before the cuts")
-        top.stairs(expected, edges, color=RED, lw=1.6, label="background: fits without peaks")
-        top.set(xscale="log", yscale="log", ylabel="Pairs per bin", xlim=(edges[0], edges[-1]))
-        filled = counts[counts > 0]
-        highest = filled.max() if len(filled) else 1
-        top.set_ylim(0.5, highest * 20)
-        # What could not be fitted has no significance.
-        Z = np.array([np.nan if z is None else z for z in scan["Z"]])
-        usable = np.isfinite(Z) & np.array(scan.get("usable", True))
-        bottom.plot(scan["mass"], np.where(usable, Z, np.nan), color=BLUE, lw=1.5,
-                    drawstyle="steps-mid")  # fmt: skip
-        if not usable.all():
-            bottom.fill_between(
-                scan["mass"], 0, 0.04, where=~usable, step="mid", color=VIOLET, lw=0,
-                transform=bottom.get_xaxis_transform(), label="no usable background",
-            )  # fmt: skip
-            bottom.legend(loc="upper left", fontsize=12)
-        largest = max([5, *(p["Z"] for p in scan["peaks"] if p["Z"] is not None)])
-        bottom.set(xlabel=MASS, ylabel="Local Z")
-        bottom.set_yscale("symlog", linthresh=4)
-        bottom.set_ylim(0, 2.5 * largest)
-        steps = [z for z in (0, 1, 2, 3, 5, 10, 20, 50, 100) if z < 2.5 * largest]
-        bottom.set_yticks(steps, [str(z) for z in steps])
-        for z in (3, 5):
-            bottom.axhline(z, color="0.7", lw=1, zorder=0)
-        for peak in scan["peaks"]:
-            for ax in (top, bottom):
-                ax.axvspan(peak["low"], peak["high"], color="0.9", zorder=-1)
-            inside = (edges[1:] > peak["low"]) & (edges[:-1] < peak["high"])
-            top.text(
-                peak["mass"], 1.6 * counts[inside].max(), peak_label(peak), ha="center",
-                va="bottom", fontsize=12,
-            )  # fmt: skip
-        top.legend(loc="lower left", fontsize=13)
-        ticks = [t for t in (0.5, 1, 2, 5, 10, 20, 50, 100, 200) if edges[0] <= t <= edges[-1]]
-        bottom.set_xticks(ticks, [f"{t:g}" for t in ticks])
-        bottom.minorticks_off()
-    return fig
-
-
-def peak_label(peak: Mapping[str, Any]) -> str:
-    names = peak["names"]
-    if len(names) > 1 and names[0].startswith("Upsilon"):
-        return "Upsilon(" + ",".join(n[8:-1] for n in names) + ")"
-    return ", ".join(names) if names else f"{peak['mass']:.3g} GeV ?"
-
-
 def isolation(masses: Mapping[str, tuple[Floats, Floats | None]], window: Window) -> Any:
-    """Masses of each charge class before and after the cuts on isolation, 89 bins."""
-    edges = np.linspace(window.sb_left, window.sb_right, 90)
+    """Masses of each charge class before and after the cuts on isolation, 55 bins."""
+    edges = np.linspace(window.sb_left, window.sb_right, 56)
     with figure(11, 7.5) as (fig, ax):
+        signal_region(ax, window, None)
+        ax.set(xlabel=MASS, ylabel=f"Pairs / {edges[1] - edges[0]:.2g} GeV",
+               xlim=(edges[0], edges[-1]))  # fmt: skip
+        highest = 1.0
         for name, (after, before) in masses.items():
             label, colour = CLASSES[name]
-            if before is not None:
-                ax.stairs(np.histogram(before, edges)[0], edges, color=colour, lw=1.6, ls="--",
-                          label=f"{label}, before the cut on isolation")  # fmt: skip
-            ax.stairs(np.histogram(after, edges)[0], edges, color=colour, lw=1.8,
-                      label=f"{label}, all cuts")  # fmt: skip
-        signal_lines(ax, window)
-        ax.set(yscale="log", xlabel=MASS, ylabel="Pairs per bin", xlim=(edges[0], edges[-1]))
-        low, high = ax.get_ylim()
-        ax.set_ylim(max(low, 0.5), high * (high / max(low, 0.5)) ** 0.35)
-        ax.legend(fontsize=13)
+            for values, cuts, marker in (
+                (before, "before isolation", "s"),
+                (after, "all cuts", "o"),
+            ):
+                if values is not None:
+                    style: dict[str, Any] = {
+                        "color": colour,
+                        "fmt": marker,
+                        "mfc": "w" if marker == "s" else colour,
+                    }
+                    counts = np.histogram(values, edges)[0]
+                    top = points(ax, edges, counts, label=f"{label}, {cuts}", **style)
+                    highest = max(highest, float(top.max()))
+        ax.set_ylim(0, 1.45 * highest)
+        ax.legend(fontsize=14, ncols=2, loc="upper right")
     return fig
 
 
 def background_fit(mass: Floats, fit: BackgroundFit, sampled: Floats, n_flows: int) -> Any:
-    """Sideband counts, the fit with its error, samples in the signal region, data there."""
+    """Sideband counts, the fit with its error, samples in the signal region, data there; pulls below."""
     w = fit.window
-    left, _, right, _ = w.count(mass)
-    counts = np.concatenate([left, right])
-    grid = np.linspace(w.left[0], w.right[-1], 400)
+    edges = whole_edges(w)
+    counts = np.histogram(mass, edges)[0]
+    middle, grid = middles(edges), np.linspace(edges[0], edges[-1], 400)
+    in_signal = (middle > w.sr_left) & (middle < w.sr_right)
     expected, error = fit(grid), fit.error(grid)
-    inside = np.histogram(mass, w.signal)[0]
-    with figure(11, 7.5) as (fig, ax):
+    with ratio_figure(11, 9) as (fig, (ax, below)):
+        for part in (ax, below):
+            signal_region(part, w)
+        ax.set_xlim(edges[0], edges[-1])
         ax.plot(grid, expected, color=RED, lw=2,
                 label=rf"fit: $\chi^2$ / dof = {fit.chi2:.1f} / {fit.dof} "
                       f"{fit_warning(fit.chi2, fit.dof)}")  # fmt: skip
         ax.fill_between(grid, expected - error, expected + error, color=RED, alpha=0.3, lw=0)
-        ax.errorbar(w.centers, counts, np.sqrt(counts), fmt="k.", label="data in the sidebands")
-        middle = (w.signal[1:] + w.signal[:-1]) / 2
-        ax.errorbar(middle, inside, np.sqrt(inside), fmt="o", mfc="w", color="0.5", ms=6,
-                    label="data in the signal region, not fitted")  # fmt: skip
         drawn = np.histogram(sampled, w.signal)[0] / n_flows
-        ax.stairs(drawn, w.signal, color=BLUE, lw=2,
+        ax.stairs(drawn, w.signal, color=BLUE, lw=2, baseline=None,
                   label=f"masses drawn, {len(sampled) // n_flows:,} for each flow")  # fmt: skip
-        signal_lines(ax, w)
-        ax.set(xlabel=MASS, ylabel="Pairs per bin", xlim=(w.left[0], w.right[-1]))
-        ax.set_ylim(0, 1.45 * max(counts.max(), inside.max(), 1))
+        errors = poisson_errors(counts)
+        pull = _pulls(counts, errors, fit(middle))
+        highest = 1.0
+        for chosen, style in (
+            (~in_signal, {"label": "data in the sidebands"}),
+            (in_signal, {"label": "data in the signal region, not fitted", "mfc": "w", "ms": 6}),
+        ):
+            drawn_at = {"color": "k", "fmt": "o", "ms": 4, "lw": 1.2, **style}
+            ax.errorbar(middle[chosen], counts[chosen], errors[:, chosen], **drawn_at)
+            below.errorbar(middle[chosen], pull[chosen], 1, **drawn_at)
+            highest = max(highest, float((counts + errors[1])[chosen].max(initial=0)))
+        ax.set(ylabel="Pairs / bin", ylim=(0, 1.35 * highest))
         ax.legend(fontsize=14)
+        below.axhline(0, color=RED, lw=1.5)
+        below.set(xlabel=MASS, ylabel="Pull", ylim=(-4.5, 4.5))
+        mark_outside(below, middle, pull)
     return fig
+
+
+def _pulls(counts: Any, errors: Any, expected: Any) -> Any:
+    """(counts - expected) over the error on the side of what is expected."""
+    difference = counts - expected
+    error = np.where(difference > 0, errors[0], errors[1])
+    return np.divide(difference, error, where=error > 0, out=np.zeros(len(difference)))
 
 
 def after_cuts(
     samples: Mapping[str, Sequence[tuple[Mapping[str, Any], Floats]]], window: Window
 ) -> Any:
-    """For each charge class the masses that pass cuts, with the fits and their errors.
+    """The masses that pass cuts, with the fits and their errors: a column per charge class.
 
-    ``samples[name]`` holds (spectrum, masses), spectra as in ``significance.json``.
+    ``samples[name]`` holds (spectrum, masses), spectra as in ``significance.json`` with the ``Z`` of
+    their cut.
     """
     edges = whole_edges(window)
-    with panels(len(samples), 2, (8.5, 7.5), font=16, sharey=True) as (fig, axes):
-        for ax, (name, spectra) in zip(axes, samples.items(), strict=True):
-            for colour, (fit, masses) in zip(PALETTE, spectra, strict=False):
-                curve, error = np.array(fit["background"]), np.array(fit["error"], float)
-                low, high = (np.maximum(curve + sign * error, 1e-3) for sign in (-1, 1))
-                ax.fill_between(fit["mass"], low, high, color=colour, alpha=0.25, lw=0)
-                curve = np.where(curve > 1e-3, curve, np.nan)
-                ax.plot(fit["mass"], curve, color=colour, ls="--", lw=1.2)
-                counts = np.histogram(masses, edges)[0]
-                ax.stairs(np.maximum(counts, 1e-3), edges, color=colour, lw=1.7,
-                          label=f"{100 * fit['rate']:.3g} % of the sidebands: {len(masses):,} pairs")  # fmt: skip
-            signal_lines(ax, window)
-            for line in (9.460, 10.023, 10.355):
-                if window.sb_left < line < window.sb_right:
-                    ax.plot([line, line], [0.012, 0.03], color="k", lw=1.5)
-            ax.set(yscale="log", xlabel=MASS, xlim=(edges[0], edges[-1]))
-            ax.set_title(CLASSES[name][0], loc="left", fontsize=15)
-            ax.legend(fontsize=12.5, loc="upper right")
-        axes[0].set_ylabel("Pairs per bin")
-        highest = max(np.histogram(m, edges)[0].max() for s in samples.values() for _, m in s)
-        axes[0].set_ylim(0.01, max(1.0, highest) * 60)
+    rows = max(map(len, samples.values()))
+    n = len(samples)
+    size = (8.0, 2.9) if n > 1 else (11.0, 2.9)
+    with panels(rows * n, n, size, font=14, sharex=True) as (fig, axes):
+        for column, (name, spectra) in enumerate(samples.items()):
+            for row in range(rows):
+                ax = axes[row * n + column]
+                if row >= len(spectra):
+                    ax.remove()  # rates that coincide
+                    continue
+                _spectrum(ax, *spectra[row], window, edges, CLASSES[name])
+                if column == 0:
+                    ax.set_ylabel("Pairs / bin")
+            axes[column].set_title(CLASSES[name][0], loc="left", fontsize=15)
+            _name_upsilons(axes[column], window)
+            axes[(len(spectra) - 1) * n + column].set_xlabel(MASS)
+        legend_below(fig, *axes[:n])
     return fig
+
+
+def _spectrum(
+    ax: Any, fit: Mapping[str, Any], masses: Floats, window: Window, edges: Floats,
+    look: tuple[str, str],
+) -> None:  # fmt: skip
+    """Points, the fit with its error, and what they are, in one panel."""
+    text, colour = look
+    signal_region(ax, window)
+    ax.set_xlim(edges[0], edges[-1])
+    counts = np.histogram(masses, edges)[0]
+    top = points(ax, edges, counts, zeros=False, ms=3.5, lw=1, label="data")
+    curve, error = np.array(fit["background"]), np.array(fit["error"], float)
+    ax.fill_between(fit["mass"], curve - error, curve + error, color=colour, alpha=0.3, lw=0)
+    ax.plot(fit["mass"], curve, color=colour, lw=1.8, label=f"fit to the sidebands, {text}")
+    ax.set_ylim(0, 1.3 * max(float(top.max()), float(curve.max())))
+    said = f"{percent(fit['rate'])} of the sidebands: {len(masses):,} pairs"
+    if fit.get("Z") is not None:
+        said += f", local Z = {fit['Z']:.1f}"
+    ax.text(0.98, 0.94, said, transform=ax.transAxes, ha="right", va="top", fontsize=13)
+
+
+def _name_upsilons(ax: Any, window: Window) -> None:
+    for name, mass in _UPSILON.items():
+        if window.sb_left < mass < window.sb_right:
+            ax.text(mass, 0.02, f"{name}", transform=ax.get_xaxis_transform(), ha="center",
+                    va="bottom", fontsize=10)  # fmt: skip
+            ax.plot([mass, mass], [0, 0.02], color="k", transform=ax.get_xaxis_transform())
