@@ -24,7 +24,7 @@ LADDER = [
     {"commands"},
     {"analyses"},
     {"__init__"},
-    {"models", "toys", "statistics", "selection"},
+    {"datasets", "models", "toys", "statistics", "selection"},
     {"pyramid", "io"},
     {"dimuons", "neighbours"},
     {"histograms", "jagged", "schemas"},

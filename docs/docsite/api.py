@@ -14,6 +14,7 @@ PACKAGE = Path(fastjag.__file__).parent
 PAGES = {
     "fastjag": ("fastjag", ["fastjag"]),
     "io": ("fastjag.io: files", ["fastjag.io"]),
+    "datasets": ("fastjag.datasets: files as pieces of work", ["fastjag.datasets"]),
     "schemas": ("fastjag.schemas: formats", ["fastjag.schemas"]),
     "selection": ("fastjag.selection: which events count", ["fastjag.selection"]),
     "statistics": ("fastjag.statistics: fits and significances", ["fastjag.statistics"]),

@@ -23,6 +23,7 @@ from fastjag.kernels import get_num_threads, set_num_threads
 from fastjag.neighbours import in_cone, nearest
 
 if TYPE_CHECKING:
+    from fastjag.datasets import Range, Ranges, ranges
     from fastjag.io import Batch, iterate
     from fastjag.pyramid import PyramidMatch
     from fastjag.pyramid.nystroem import Nystroem
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 _LAZY = {
     "Batch": ("fastjag.io", "uproot", "io"),
     "iterate": ("fastjag.io", "uproot", "io"),
+    "Range": ("fastjag.datasets", "uproot", "io"),
+    "Ranges": ("fastjag.datasets", "uproot", "io"),
+    "ranges": ("fastjag.datasets", "uproot", "io"),
     "Nystroem": ("fastjag.pyramid.nystroem", "sklearn", "sklearn"),
     "PeakFit": ("fastjag.statistics.peak_fit", "iminuit scipy", "fit"),
     "PyramidMatch": ("fastjag.pyramid", "sklearn", "sklearn"),
@@ -50,6 +54,8 @@ __all__ = [
     "Padded",
     "PeakFit",
     "PyramidMatch",
+    "Range",
+    "Ranges",
     "concatenate",
     "dimuon",
     "equal",
@@ -61,6 +67,7 @@ __all__ = [
     "iterate",
     "nearest",
     "pair_mass",
+    "ranges",
     "set_num_threads",
 ]
 

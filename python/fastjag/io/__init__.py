@@ -3,6 +3,7 @@
 - ``iteration``: many files, batch by batch; ``batches``: a batch, and where it came from
 - ``ranges``: entries of files as pieces of work; ``readers``: files that stay open for them
 - ``reader``: one file; ``files``: which files; ``exclusive``: one thread at a time
+- ``trees``: which tree of a file; ``facts``: what its ranges depend on
 - ``branches``: names and kinds of branches; ``groups``: which lists are one collection
 - ``branch_columns``, ``baskets``: values of TTrees
 - ``rntuple``, ``fields``, ``pages``, ``page_columns``: RNTuples, their branches and values

@@ -5,26 +5,24 @@ from __future__ import annotations
 from collections.abc import Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from hashlib import blake2b
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fastjag.core.arrays import Array, Offsets
-from fastjag.core.checks import first_line, n_bytes, near_misses
+from fastjag.core.checks import first_line, n_bytes
 from fastjag.io import rntuple, transport
 from fastjag.io.baskets import Stored
 from fastjag.io.batches import Batch, Place, Source
 from fastjag.io.branch_columns import BranchColumns
 from fastjag.io.branches import Branch, LeftOut, Names, Unfit, stored_baskets, tree_branches
-from fastjag.io.compression import bound_uproot
 from fastjag.io.errors import ReadError, ServerError
 from fastjag.io.fields import fields
 from fastjag.io.groups import Groups
 from fastjag.io.page_columns import PageColumns
 from fastjag.io.pages import Paged
 from fastjag.io.sources import Access, Bytes, open_source
-from fastjag.io.sources.for_uproot import open_file
+from fastjag.io.trees import find_tree, is_rntuple, no_tree, open_root, open_tree
 from fastjag.jagged import Jagged
 from fastjag.jagged.interchange import awkward_column
 from fastjag.kernels.threads import get_num_threads
@@ -33,8 +31,6 @@ from fastjag.schemas import NANOAOD, SCHEMAS, Schema
 #: Offsets of lists, or None for one number per event, and the values.
 Parts = tuple[Offsets | None, Array]
 
-_TREES = ("TTree", "ROOT::RNTuple", "TNtuple", "TNtupleD", "ROOT::Experimental::RNTuple")
-
 
 class Reader:
     """One open file: resolves tree, schema and branches, then reads ranges of entries."""
@@ -42,23 +38,14 @@ class Reader:
     def __init__(
         self, path: str, tree: str | None, schema: Schema | None, access: Access | None = None
     ) -> None:
-        bound_uproot()
         self.path = path
-        if "://" not in path and not Path(path).is_file():
-            raise FileNotFoundError(f"{path}: no such file")
+        self._far, self.file = open_root(path, access)
         try:
-            self._far, self.file = open_file(path, access)
-        except Exception as error:
-            unreadable = ReadError(f"{path}: not a readable ROOT file: {first_line(error)}")
-            raise transport.explain(error, unreadable) from error
-        import uproot
-
-        try:
-            self.tree_name, key = self._find_tree(tree, schema)
+            self.tree_name, key = find_tree(self.file, path, tree, schema)
             by_tree = {s.tree: s for s in SCHEMAS}
             self.schema = schema or by_tree.get(self.tree_name, NANOAOD)
-            self.tree = self._open(key)
-            self.rntuple = isinstance(self.tree, uproot.behaviors.RNTuple.HasFields)
+            self.tree = open_tree(self.file, f"{path}:{self.tree_name}", key)
+            self.rntuple = is_rntuple(self.tree)
             if self.rntuple:
                 clusters = rntuple.check_envelopes(self.tree, f"{path}:{self.tree_name}")
                 branches, self.n_entries = fields(self.tree, clusters), clusters.firsts[-1]
@@ -76,38 +63,7 @@ class Reader:
             self.file.close()
             if isinstance(error, ReadError) or not isinstance(error, Exception):
                 raise
-            where = f"{path}:{tree}" if tree else path
-            unreadable = ReadError(f"{where}: no readable tree: {first_line(error)}")
-            raise transport.explain(error, unreadable) from error
-
-    def _open(self, key: str) -> Any:
-        """The tree, by uproot."""
-        entry = self.file.key(key)  # a name in brackets would be split at its colons
-        rntuple.refuse_old(entry.fClassName, f"{self.path}:{self.tree_name}")
-        return entry.get()
-
-    def _find_tree(self, tree: str | None, schema: Schema | None) -> tuple[str, str]:
-        """The tree's name and its key in the file, which has a cycle."""
-        keys = [key for key, kind in self.file.classnames().items() if kind in _TREES]
-        newest: dict[str, str] = {}
-        for key in sorted(keys, key=lambda key: -int(key.rpartition(";")[2])):
-            newest.setdefault(key.rpartition(";")[0], key)
-        trees = list(dict.fromkeys(key.rpartition(";")[0] for key in keys))
-        if not trees:
-            raise ReadError(f"{self.path}: holds no TTree or RNTuple")
-        for wanted in [tree] if tree else [schema.tree] if schema else [s.tree for s in SCHEMAS]:
-            wanted = wanted.strip("/")
-            if wanted in newest:
-                return wanted, newest[wanted]
-            if wanted in keys:  # with a cycle, as in Events;2
-                name = wanted.rpartition(";")[0]
-                return (name if newest[name] == wanted else wanted), wanted
-        if tree or schema:
-            wanted = tree or (schema.tree if schema else "")
-            raise ReadError(f"{self.path}: no tree {wanted!r}: {near_misses(wanted, trees)}")
-        if len(trees) > 1:
-            raise ReadError(f"{self.path}: name one of its trees: {', '.join(trees)}")
-        return trees[0], newest[trees[0]]
+            raise no_tree(error, path, tree) from error
 
     def branches(self, columns: Sequence[str] | None) -> list[str]:
         """Names of the branches asked for; patterns take what arrays can hold.
