@@ -28,9 +28,10 @@ test: $(VENV)/.test
 	$(MAKE) -j2 -C tests/cuda_emulation PYTHON=$(CURDIR)/$(BIN)/python
 	FASTJAG_EXPECT_EMULATION=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
-# Tests that do not fit into the time of continuous integration: pytest's marker "slow".
+# What does not fit into the time of continuous integration: tests with pytest's marker "slow", and wheels.
 slow: $(VENV)/.test
 	$(BIN)/python -m pytest -q -m slow
+	$(MAKE) wheel
 
 # What tests need beyond Python and g++: Debian packages, as root.
 servers:
