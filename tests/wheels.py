@@ -16,12 +16,14 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import tomllib
 import zipfile
 from glob import glob
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 MINORS = range(11, 15)  # Pythons 3.11 to 3.14, as README says
+TOOLS = ROOT / "build" / "tools"  # what builds
 NAMED = {
     "LICENSE",
     "README.md",
@@ -110,10 +112,18 @@ def run(*command, **options):
     subprocess.run([str(word) for word in command], check=True, **options)
 
 
+def install_tools():
+    """What pyproject.toml wants for a build, and CMake and Ninja, all of it for any Python, into ``TOOLS``."""
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    shutil.rmtree(TOOLS, ignore_errors=True)
+    run(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", TOOLS,
+        *wanted, "cmake", "ninja")  # fmt: skip
+
+
 def unpacked_sdist(folder):
     """Makes the sdist; its path, and the folder of its sources, the same one every time."""
-    pip_like = (sys.executable, "-m", "build", "--sdist", "--outdir", folder, ROOT)
-    run(*pip_like, stdout=subprocess.DEVNULL)
+    run(sys.executable, "-m", "build", "--sdist", "--outdir", folder, ROOT, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL)  # fmt: skip
     (sdist,) = folder.glob("*.tar.gz")
     sources = ROOT / "build" / "sdist"
     shutil.rmtree(sources, ignore_errors=True)
@@ -123,14 +133,20 @@ def unpacked_sdist(folder):
 
 
 def build(python, sources, folder, cuda):
-    """A wheel for an interpreter. Objects that do not depend on Python are compiled once, in build/wheel*."""
+    """A wheel for an interpreter.
+
+    scikit-build-core forgets what was compiled when it stands in another place. So it stands in one place
+    for all interpreters, and objects that do not depend on Python are compiled once.
+    """
     run(python, "-m", "venv", folder / "builder")
     builder = folder / "builder" / "bin" / "python"
     settings = (f"build-dir={ROOT / 'build' / ('wheel-cuda' if cuda else 'wheel')}",
                 f"cmake.define.FASTJAG_CUDA={'ON' if cuda else 'OFF'}",
                 "cmake.define.FASTJAG_CUDA_ARCHITECTURES=all")  # fmt: skip
+    path = os.pathsep.join([str(TOOLS / "bin"), os.environ["PATH"]])
     run(builder, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps", "--wheel-dir",
-        folder, *(f"-C{s}" for s in settings), sources)  # fmt: skip
+        folder, "--no-build-isolation", *(f"-C{s}" for s in settings), sources,
+        env={**os.environ, "PYTHONPATH": str(TOOLS), "PATH": path})  # fmt: skip
     (wheel,) = folder.glob("*.whl")
     return wheel
 
@@ -162,6 +178,7 @@ def main():
     files = package_files(ROOT)
     with tempfile.TemporaryDirectory(dir=ROOT / "build") as made:
         made = Path(made)
+        install_tools()
         sdist, sources = unpacked_sdist(made)
         faults, kept = (
             [f"{sdist.name} {fault}" for fault in wrong_sdist(sdist, files)],
