@@ -163,9 +163,8 @@ def between(name: str) -> re.Pattern[str]:
 
 
 def wrapped(text: str, width: int = 110) -> str:
-    """In lines; what stands between backticks stays together."""
     lines = [""]
-    for word in re.findall(r"(?:`[^`]*`|\S)+", text):
+    for word in text.split():
         if len(lines[-1]) + len(word) >= width:
             lines.append("")
         lines[-1] += f"{' ' * bool(lines[-1])}{word}"

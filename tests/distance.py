@@ -50,7 +50,13 @@ class Distance:
         except OSError:
             writer.close()
             return
-        await asyncio.gather(self._pass_on(reader, back, True), self._pass_on(there, writer, False))
+        try:
+            await asyncio.gather(
+                self._pass_on(reader, back, True), self._pass_on(there, writer, False)
+            )
+        finally:
+            for end in (writer, back):
+                end.close()
 
     async def _serve(self, ready, ports):
         self.loop, self.ended = asyncio.get_running_loop(), asyncio.Event()
@@ -59,8 +65,11 @@ class Distance:
         ready.set()
         await self.ended.wait()
         server.close()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # in which connections close
 
 
 @contextmanager

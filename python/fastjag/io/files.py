@@ -177,6 +177,7 @@ def _expand(path: str, tree: str | None, access: Access) -> list[tuple[str, str 
     if "://" in path:
         for url in path.split("|"):
             check_libraries(url, access)
+            access.check(url)
         if not has_pattern(path):
             return [(path, tree)]
         found = [(url, tree) for url in expand(path, access)]

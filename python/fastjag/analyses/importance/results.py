@@ -33,9 +33,7 @@ class Importances:
 
     names: list[str]
     scores: dict[str, Floats]  #: (F,) of each method, in units of its own
-    errors: dict[
-        str, Floats
-    ]  #: of permutations over the repeats, of Taylor coefficients over events
+    errors: dict[str, Floats]  #: of permutations, over the repeats
     taylor: Coefficients  #: of first and second order, by index
     correlations: Floats  #: (F, F) Spearman
     clusters: list[int]  #: of each feature, 0, 1, ... in the order of their first feature
@@ -43,7 +41,6 @@ class Importances:
     training: dict[str, Any]  #: steps, and coefficients of first order at each of them
     settings: dict[str, Any]
     warnings: list[str] = field(default_factory=list)  #: of this module and the libraries
-    taylor_errors: Coefficients = field(default_factory=dict)  #: statistical, over the events
 
     def normalised(self) -> dict[str, Floats]:
         """The scores of each method divided by its largest one, negative ones as 0."""
@@ -63,8 +60,7 @@ class Importances:
     def to_dict(self) -> dict[str, Any]:
         """For JSON: index tuples become names joined by " x "."""
         content = dict(vars(self))
-        for name in ("taylor", "taylor_errors"):
-            content[name] = {self.term(key): t for key, t in getattr(self, name).items()}
+        content["taylor"] = {self.term(key): t for key, t in self.taylor.items()}
         return content | {"normalised": self.normalised(), "mean": self.mean(),
                           "ranking": [self.names[i] for i in self.order()]}  # fmt: skip
 

@@ -48,6 +48,15 @@ class Access:
         folder = os.fspath(cache) if cache is not None else os.environ.get("FASTJAG_CACHE")
         return Access(dict(storage_options or {}), folder or None)
 
+    def check(self, url: str) -> None:
+        """Raises what ``options`` does, before anything is read."""
+        scheme = url.partition("://")[0].lower()
+        kind = {"https": "http", "roots": "root", "xroot": "root", "xroots": "root"}.get(
+            scheme, scheme
+        )
+        if kind in OPTIONS:
+            self.options(kind, url)
+
     def options(self, kind: str, path: str) -> dict[str, Any]:
         """Those of one of our clients. ValueError for one that it does not know."""
         known = OPTIONS[kind]

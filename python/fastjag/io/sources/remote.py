@@ -35,7 +35,7 @@ class _Request:
 class RemoteBytes:
     """The bytes of a remote file. Several threads may read at once."""
 
-    def __init__(self, replicas: Replicas, ahead: int = AHEAD) -> None:
+    def __init__(self, replicas: Replicas) -> None:
         self.path, self.state = replicas.path, replicas.state
         self.size = self.state.size
         #: Which version of which file this is.
@@ -43,7 +43,7 @@ class RemoteBytes:
             repr((self.path, self.size, self.state.version)).encode() + self.state.head,
             digest_size=16,
         ).hexdigest()
-        self._replicas, self._ahead = replicas, ahead
+        self._replicas = replicas
         self._lock = threading.Lock()
         self._queue: dict[Piece, None] = {}  # announced, not yet asked for
         self._asked: dict[Piece, _Request] = {}  # asked for, not yet read
@@ -90,7 +90,7 @@ class RemoteBytes:
             return
 
     def expect(self, pieces: Sequence[Piece]) -> None:
-        """Begin to fetch pieces in this order, as far as ``ahead`` allows."""
+        """Begin to fetch pieces in this order, as far as AHEAD allows."""
         first = len(self.state.head)
         uses = Counter(piece for piece in pieces if first < sum(piece) <= self.size)
         wanted = dict.fromkeys(uses)
@@ -129,7 +129,7 @@ class RemoteBytes:
 
     def _fill(self) -> None:
         # Who reads on gets more: few bytes are in vain where only the first step is wanted.
-        limit = min(self._ahead, _FIRST + 2 * self._used)
+        limit = min(AHEAD, _FIRST + 2 * self._used)
         while self._queue and self._busy < limit:
             self._ask(self._take(next(iter(self._queue))))
 

@@ -26,9 +26,10 @@ class Replicas:
         self._closed = threading.Event()
         self._turn = threading.Lock()  # for whoever goes on to the next replica
         self._failures: dict[str, None] = {}
+        self._over: ServerError | None = None
         self._current = 0
         try:
-            self.state = self._patiently(self.client, self.client.open)
+            self.state = self._open(self.client)
         except ServerError as error:
             self.state = self._open_next(error)
 
@@ -42,7 +43,10 @@ class Replicas:
         while True:
             client = self.client
             try:
-                return self._patiently(client, partial(client.fetch, spans))
+                gone = partial(self._gone, client)
+                return patiently(
+                    client, partial(client.fetch, spans), self._most(client), self._closed, gone
+                )
             except ServerError as error:
                 with self._turn:
                     if client is self.client:  # no other thread has gone on
@@ -50,36 +54,49 @@ class Replicas:
 
     def close(self) -> None:
         self._closed.set()
-        for client in self._clients[: self._current + 1]:
+        for client in self._clients:
             client.close()
 
     def _open_next(self, error: ServerError, known: State | None = None) -> State:
-        """The next replica that opens and is the same file; raises what is known if there is none."""
-        while True:
-            self._failures[str(error)] = None
-            if self._current + 1 == len(self._clients) or self._closed.is_set():
-                if len(self._failures) == 1:
-                    raise error
-                reasons = "; ".join(self._failures)
-                raise ServerError(f"{self.path}: no replica can be read: {reasons}") from error
+        """The next replica that opens and is the same file; raises what is known if there is none.
+
+        Others see it when it is known to be the same.
+        """
+        if self._over is not None:
+            raise self._over
+        self._failures[str(error)] = None
+        if self._current + 1 < len(self._clients):
             self.client.close()
-            self._current += 1
+        for i in range(self._current + 1, len(self._clients)):
+            if self._closed.is_set():
+                break
+            client = self._clients[i]
             try:
-                state = self._patiently(self.client, self.client.open)
+                state = self._open(client)
                 # The head has the file's UUID.
                 if known is None or (state.size, state.head) == (known.size, known.head):
+                    self._current = i
                     return state
-                error = ServerError(f"{self.client.url}: not the file that {self.path} was")
+                error = ServerError(f"{client.url}: not the file that {self.path} was")
             except ServerError as other:
                 error = other
+            client.close()
+            self._failures[str(error)] = None
+        if len(self._failures) > 1:
+            reasons = "; ".join(self._failures)
+            error = ServerError(f"{self.path}: no replica can be read: {reasons}")
+        self._over = error
+        raise error
 
-    def _patiently(self, client: Client, ask: Callable[[], T]) -> T:
-        """What ``ask`` gives; fewer attempts while there is another replica."""
-        last = self._current + 1 == len(self._clients)
-        return patiently(
-            client, ask, None if last else _ATTEMPTS, self._closed,
-            lambda: self._closed.is_set() or client is not self.client,
-        )  # fmt: skip
+    def _open(self, client: Client) -> State:
+        return patiently(client, client.open, self._most(client), self._closed, self._closed.is_set)
+
+    def _most(self, client: Client) -> int | None:
+        """Attempts: fewer while there is another replica."""
+        return None if client is self._clients[-1] else _ATTEMPTS
+
+    def _gone(self, client: Client) -> bool:
+        return self._closed.is_set() or client is not self.client
 
 
 def patiently(

@@ -80,6 +80,7 @@ class XrootdClient:
         if self._closed:
             raise ServerError(f"{self.url}: closed")
         file, limit = File(), self._limit()
+        file.set_property("ReadRecovery", "false")  # the client would not see that the file changed
         url = self.url
         if self._token is not None:  # XRootD finds those of the environment by itself
             mark = "&" if urlsplit(url).query else "?"
