@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import fastjag as fj
 from fastjag.datasets import planning
 from fastjag.io import facts
-from fastjag.io.facts import Facts, cut
+from fastjag.io.facts import Facts, Wanted
 from fastjag.io.files import ReadError
 
 
@@ -54,7 +54,7 @@ def kind(request):
 def test_pieces_are_runs_of_clusters(sizes, size, in_bytes, width):
     edges = np.concatenate([[0], np.cumsum(sizes, dtype=int)]).tolist()
     n = edges[-1]
-    pieces = cut(Facts("u", "t", n, n * width, tuple(edges), 1), size, in_bytes=in_bytes)
+    pieces = Wanted(size, in_bytes).cut(Facts("u", "t", n, n * width, tuple(edges), 1))
     assert [start for start, _ in pieces] == [0, *(stop for _, stop in pieces)][: len(pieces)]
     assert sum(stop - start for start, stop in pieces) == n
     assert {start for start, _ in pieces} <= set(edges)
@@ -67,10 +67,11 @@ def test_pieces_are_runs_of_clusters(sizes, size, in_bytes, width):
 
 def test_equal_clusters_are_cut_into_equal_pieces():
     ten = Facts("u", "t", 1000, 8000, tuple(range(0, 1001, 10)), 1)
-    assert cut(ten, 100, in_bytes=False) == [(i, i + 100) for i in range(0, 1000, 100)]
-    assert cut(ten, 4000, in_bytes=True) == [(0, 500), (500, 1000)]
-    assert cut(ten, 1, in_bytes=False) == [(i, i + 10) for i in range(0, 1000, 10)]
-    assert cut(replace(ten, clusters=(0, 1000)), 1, in_bytes=False) == [(0, 1000)]
+    assert Wanted(100, False).cut(ten) == [(i, i + 100) for i in range(0, 1000, 100)]
+    assert Wanted(4000, True).cut(ten) == [(0, 500), (500, 1000)]
+    assert Wanted(1, False).cut(ten) == [(i, i + 10) for i in range(0, 1000, 10)]
+    assert Wanted(1, False).cut(replace(ten, clusters=(0, 1000))) == [(0, 1000)]
+    assert Wanted(8000, True).cut(replace(ten, clusters=None)) == [(0, 1000)]
 
 
 def test_baskets_without_a_common_begin():
@@ -91,6 +92,34 @@ def test_clusters_of_files(tmp_path, kind):
     assert [(r.start, r.stop) for r in fj.ranges(path)] == [(0, 100)]
     assert len(fj.ranges(path, "0.4 kB")) == 3  # of 1200 bytes
     assert sum(len(b) for b in fj.iterate(ranges=pieces)) == 100
+
+
+def test_the_head_of_a_tree_says_what_all_of_it_does(real_data, tmp_path):
+    paths = [*map(str, sorted(real_data.glob("*.root"))), write(tmp_path / "a.root", [5, 6])]
+    n = 0
+    for path in paths:
+        with uproot.open(path) as file:
+            for key, kind in file.classnames().items():
+                if kind != "TTree":
+                    continue
+                n += 1
+                tree = file[key]
+                sizes = tree.num_entries, tree.member("fTotBytes")
+                expected = sizes if sizes[1] or not sizes[0] else None  # not every writer says it
+                assert facts._head(file.key(key)) == expected, key
+    assert n > 10
+
+
+def test_small_files_are_opened_for_their_head_only(tmp_path):
+    paths = [write(tmp_path / "a.root", [5]), write(tmp_path / "b.root", [0])]
+    with mock.patch.object(facts, "open_tree", wraps=facts.open_tree) as all_of_it:
+        first = fj.ranges(paths, cache=tmp_path)
+        assert [(r.start, r.stop) for r in first] == [(0, 5)]
+        all_of_it.assert_not_called()
+        assert fj.ranges(paths, 1, cache=tmp_path) == first  # one basket
+        all_of_it.assert_called_once()
+        assert fj.ranges(paths, 1, cache=tmp_path) == first
+        all_of_it.assert_called_once()
 
 
 def test_real_files_have_clusters(real_data):

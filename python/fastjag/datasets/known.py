@@ -35,7 +35,8 @@ class Known:
             return None, False
         try:
             facts = about["trees"][tree or ""]
-            found = Facts(**{**facts, "clusters": tuple(facts["clusters"])})
+            clusters = facts["clusters"]
+            found = Facts(**{**facts, "clusters": clusters and tuple(clusters)})
         except (KeyError, TypeError):
             return None, False
         return found, "://" not in path
@@ -47,7 +48,8 @@ class Known:
         about = self._files.get(_key(path))
         if about is None or about.get("state") != state:
             about = self._files[_key(path)] = {"state": state, "trees": {}}
-        new = {**asdict(facts), "clusters": list(facts.clusters)}
+        clusters = None if facts.clusters is None else list(facts.clusters)
+        new = {**asdict(facts), "clusters": clusters}
         if about["trees"].get(tree or "") != new:
             about["trees"][tree or ""] = new
             self._changed = True

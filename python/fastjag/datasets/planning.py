@@ -11,7 +11,7 @@ from typing import Any
 from fastjag.core.checks import is_integer, n_bytes, needs
 from fastjag.datasets.filesets import Listed, read_fileset
 from fastjag.datasets.known import Known
-from fastjag.io.facts import Facts, cut, look
+from fastjag.io.facts import Facts, Wanted, look
 from fastjag.io.files import Files, ReadError
 from fastjag.io.ranges import File, Range, Ranges
 from fastjag.io.sources import Access
@@ -32,7 +32,7 @@ def ranges(
 ) -> Ranges:
     """Cut files into ranges of entries: pieces of work for processes, clusters and training.
 
-    Each file is opened, in threads, for its UUID, entries and clusters.
+    Each file is opened, in threads, for its UUID, entries and, where it is more than one piece, clusters.
 
     Parameters
     ----------
@@ -87,10 +87,10 @@ def ranges(
     elif not is_integer(size) or size < 1:
         raise ValueError(f"size must be a number of events or a size like '200 MB', got {size!r}")
     needs("uproot", "io")
-    access = Access.of(storage_options, None)
+    access, wanted = Access.of(storage_options, None), Wanted(int(size), in_bytes)
     fileset = read_fileset(files, access)
     known = Known(cache)
-    facts = _look_at_all(fileset.files, known, access, executor, progress)
+    facts = _look_at_all(fileset.files, wanted, known, access, executor, progress)
     made: list[Range] = []
     listed: list[File] = []
     for file, found in zip(fileset.files, facts, strict=True):
@@ -101,7 +101,7 @@ def ranges(
         else:
             _check(file, found)
             tree, n, uuid = found.tree, found.n_entries, found.uuid
-            steps = list(file.steps) if file.steps else cut(found, size, in_bytes=in_bytes)
+            steps = list(file.steps) if file.steps else wanted.cut(found)
         listed.append(File(file.dataset, file.path, tree, n, uuid))
         for start, stop in steps:
             if stop > n:
@@ -131,6 +131,7 @@ def _check(file: Listed, found: Facts) -> None:
 
 def _look_at_all(
     files: Sequence[Listed],
+    wanted: Wanted,
     known: Known,
     access: Access,
     executor: Executor | None,
@@ -143,7 +144,7 @@ def _look_at_all(
         if file.planned:
             continue
         before, certain = known.find(file.path, file.tree)
-        if certain:
+        if certain and before is not None and wanted.enough(before):
             facts[i] = before
         else:
             todo.append((i, before))
@@ -154,7 +155,7 @@ def _look_at_all(
         tasks: list[tuple[list[int], Future[list[Facts]]]] = []
         for some in _parts(todo, per_task):
             asked = [(files[i].path, files[i].tree, before) for i, before in some]
-            tasks.append(([i for i, _ in some], pool.submit(look_at, asked, access)))
+            tasks.append(([i for i, _ in some], pool.submit(look_at, asked, access, wanted)))
         try:
             for numbers, task in tasks:
                 for i, found in zip(numbers, task.result(), strict=True):
@@ -168,9 +169,11 @@ def _look_at_all(
     return facts
 
 
-def look_at(files: Sequence[tuple[str, str | None, Facts | None]], access: Access) -> list[Facts]:
+def look_at(
+    files: Sequence[tuple[str, str | None, Facts | None]], access: Access, wanted: Wanted
+) -> list[Facts]:
     """Facts of several files, on whatever machine this runs."""
-    return [look(path, tree, access, before) for path, tree, before in files]
+    return [look(path, tree, access, wanted, before) for path, tree, before in files]
 
 
 def _parts(todo: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
