@@ -30,6 +30,7 @@ LIBRARIES = [
     "TreePlayer",
     "ROOTVecOps",
     "ROOTDataFrame",
+    "ROOTNTuple",
 ]
 
 

@@ -22,8 +22,13 @@ void bind_pages(py::module_& m) {
             case Encoding::bit: a.out = out<uint8_t>(result); break;
             case Encoding::half:
             case Encoding::split_half:
-            case Encoding::truncated:
-            case Encoding::quantised: a.out = out<float>(result); break;
+            case Encoding::truncated: a.out = out<float>(result); break;
+            case Encoding::quantised:
+                visit<float, double>(result, [&](auto zero) {
+                    a.wide = sizeof zero == 8;
+                    a.out = out<decltype(zero)>(result);
+                });
+                break;
             default:
                 check_layout(result);
                 if (8 * result.itemsize() != bits)

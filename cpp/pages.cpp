@@ -206,9 +206,13 @@ void pages_range(PagesArgs const& a, int64_t begin, int64_t end) {
             return;
         case Encoding::quantised: {
             double const scale = quantum(a.low, a.high, a.bits);
-            for (int64_t i = begin; i < end; ++i)
-                single[i] = quantised_number(packed_number(a.data, size, a.bits, i), a.low, scale);
-            return;
+            auto fill = [&](auto* out) {
+                using Out = std::remove_pointer_t<decltype(out)>;
+                for (int64_t i = begin; i < end; ++i)
+                    out[i] = static_cast<Out>(
+                        quantised_number(packed_number(a.data, size, a.bits, i), a.low, scale));
+            };
+            return a.wide ? fill(static_cast<double*>(a.out)) : fill(single);
         }
     }
 }

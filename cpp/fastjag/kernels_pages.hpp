@@ -30,6 +30,7 @@ struct PagesArgs {
     Encoding encoding;
     int64_t bits;      // of a number in the page
     double low, high;  // quantised: the range
+    bool wide;         // quantised: the results are doubles
     int64_t base;      // indices: added to each
     // (n,): of the size in the page; int64 of indices; uint8 of bits; float of the last four.
     void* out;

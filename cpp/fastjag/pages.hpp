@@ -56,8 +56,8 @@ FASTJAG_HD float as_single(uint32_t bits) {
 FASTJAG_HD float truncated_number(uint32_t x, int64_t bits) { return as_single(x << (32 - bits)); }
 
 // One of 2^bits equidistant numbers from low to high: `scale` apart.
-FASTJAG_HD float quantised_number(uint32_t x, double low, double scale) {
-    return static_cast<float>(static_cast<double>(x) * scale + low);
+FASTJAG_HD double quantised_number(uint32_t x, double low, double scale) {
+    return static_cast<double>(x) * scale + low;
 }
 FASTJAG_HD double quantum(double low, double high, int64_t bits) {
     return (high - low) / static_cast<double>((uint64_t{1} << bits) - 1);

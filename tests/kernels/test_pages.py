@@ -62,8 +62,8 @@ class TestAgainstReference:
                 values = (values.view("u4") >> (32 - bits) << (32 - bits)).view("f4")
             elif encoding == "quantised":
                 steps = rng.integers(0, 2**bits, n).astype("f8")
-                values = (steps * ((high - low) / (2**bits - 1)) + low).astype("f4")
-                if bits > 24:  # several steps are the same float32
+                values = (steps * ((high - low) / (2**bits - 1)) + low).astype(dtype)
+                if bits > 24 and dtype == "f4":  # several steps are the same float32
                     values = values[:0]
             content = encode(values, encoding, bits, low, high)
             found = undone(content, encoding, bits, len(values), dtype, low=low, high=high)

@@ -235,7 +235,10 @@ class _Columns:
         if coding is None:
             raise Unfit(f"a column of type {record.type:#x} is not known")
         if coding.encoding == "quantised":
-            coding = coding._replace(low=record.min_value, high=record.max_value)
+            wide = self.fields[record.field_id].type_name == "double"
+            coding = coding._replace(
+                low=record.min_value, high=record.max_value, dtype="f8" if wide else "f4"
+            )
         return coding if coding.bits else coding._replace(bits=record.nbits)
 
     def path(self, field: int) -> str:

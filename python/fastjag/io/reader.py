@@ -165,13 +165,17 @@ class Reader:
             f"(branches {', '.join(names[:9])}{', ...' * (len(names) > 9)}): {first_line(error)}"
         ))  # fmt: skip
 
-    def entries(self, name: str, start: int, stop: int) -> Parts:
-        """Entries of one branch, not yet in GeV; a ReadError names it."""
+    def entries(
+        self, name: str, start: int, stop: int, columns: PageColumns | None = None
+    ) -> Parts:
+        """Entries of one branch, not yet in GeV; a ReadError names it.
+
+        ``columns`` are those of this branch of an RNTuple, which know the pages of the last call.
+        """
         branch = self.branch(name)
         try:
-            if self.rntuple:
-                with self._columns([branch.stored], 1) as columns:
-                    return columns.read(start, stop)[0]
+            if columns is not None:
+                return columns.read(start, stop)[0]
             array = branch.stored.array(entry_start=start, entry_stop=stop, library="ak")
             for field in branch.pick:
                 array = array[field]

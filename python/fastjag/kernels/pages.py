@@ -54,7 +54,7 @@ def pages(
         Of a number in the page.
     out
         Of the dtype in the page for the first three, int64 for ends of lists, bool for "bit", float32
-        for the others.
+        for the others; float64 for "quantised", too.
     low, high
         The range of "quantised" numbers.
     base
@@ -67,7 +67,8 @@ def pages(
     dtype, widths = _ENCODINGS[encoding]
     if bits not in widths:
         raise ValueError(f"numbers of encoding {encoding!r} cannot have {bits} bits")
-    if out.dtype != dtype if dtype else 8 * out.itemsize != bits:
+    wide = encoding == "quantised" and out.dtype == np.float64
+    if (out.dtype != dtype and not wide) if dtype else 8 * out.itemsize != bits:
         raise TypeError(
             f"out must be of dtype {dtype or f'that has {bits} bits'} for encoding {encoding!r}, "
             f"got {out.dtype}"

@@ -244,7 +244,7 @@ def pages(
         stored = [x >> 1 if x % 2 == 0 else (1 << bits) - 1 - (x >> 1) for x in stored]
     if encoding == "quantised":
         step = (high - low) / ((1 << bits) - 1)
-        return np.array([x * step + low for x in stored], dtype)
+        return np.array([x * step + low for x in stored]).astype(dtype)
     if encoding == "truncated":
         return np.array([x << 32 - bits for x in stored], np.uint32).view(dtype)
     unsigned = np.array(stored, f"u{max(1, bits // 8)}")

@@ -15,6 +15,8 @@ from fastjag import kernels
 from fastjag.core.arrays import Array, Offsets, offsets_of
 from fastjag.io.baskets import Baskets, Stored, offset_table, wrong_basket
 from fastjag.io.branches import Branch
+from fastjag.io.page_columns import PageColumns
+from fastjag.io.pages import Paged
 from fastjag.io.reader import Parts, Reader
 from fastjag.io.sources import Bytes
 from fastjag.kernels.threads import get_num_threads
@@ -54,7 +56,7 @@ class EntryColumns:
             branch = reader.branch(name)
             stored = reader.stored_branch(branch)
             if stored is None:
-                self.columns[name] = _Foreign(reader, name, branch)
+                self.columns[name] = _Foreign(reader, name, branch, self._source)
                 continue
             self.columns[name] = _Own(stored, self._source)
         threads = get_num_threads()
@@ -69,6 +71,8 @@ class EntryColumns:
             self.counters += column.counters
             self.counters.baskets_skipped += len(column.sizes) - column.counters.baskets_read
             self.counters.bytes_skipped += sum(column.sizes) - column.counters.bytes_read
+            if isinstance(column, _Foreign) and column.pages is not None:
+                column.pages.close()
 
     def read(self, names: Sequence[str], entries: Entries) -> dict[str, Parts]:
         """Offsets (None for one number per event) and values, in GeV, of sorted entries."""
@@ -171,18 +175,22 @@ class _Own:
 
 
 class _Foreign:
-    """Any other branch that is one number or one list per event: uproot reads its baskets."""
+    """Any other branch: uproot reads its baskets, and those of RNTuples have pages."""
 
-    def __init__(self, reader: Reader, name: str, column: Branch) -> None:
-        self.reader, self.name, self.branch = reader, name, column.stored
+    def __init__(self, reader: Reader, name: str, column: Branch, source: Bytes) -> None:
+        self.reader, self.name = reader, name
         branch: Any = column.stored
-        self.counters = Counters()
-        firsts = getattr(branch, "entry_offsets", None)
+        self.branch, self.counters = branch, Counters()
         self.sizes: Sequence[int] = []
-        if firsts is not None:  # an RNTuple's fields have no baskets
+        self.pages: PageColumns | None = None
+        if isinstance(branch, Paged):
+            firsts: Sequence[int] = branch.entries
+            self.pages = PageColumns(source, [branch], get_num_threads())
+        else:
+            firsts = branch.entry_offsets
             self.sizes = branch.member("fBasketBytes")[: len(firsts) - 1].tolist()
             self.sizes = [*self.sizes, *[0] * (len(firsts) - 1 - len(self.sizes))]
-        self.firsts = np.asarray([0, reader.n_entries] if firsts is None else firsts, np.int64)
+        self.firsts = np.asarray(firsts, np.int64)
         self.seen = -1  # the last basket counted
 
     def read(self, entries: Entries) -> Parts:
@@ -195,7 +203,7 @@ class _Foreign:
             chosen = entries[bounds[run[0]] : bounds[run[-1] + 1]]
             runs.append((int(chosen[0]), int(chosen[-1]) + 1, chosen))
         for start, stop, chosen in runs or [(0, 0, entries)]:
-            parts = self.reader.entries(self.name, start, stop)
+            parts = self.reader.entries(self.name, start, stop, self.pages)
             pieces.append(_pick(*parts, chosen - start))
         self._count(hit)
         values = np.concatenate([values for _, values in pieces])
