@@ -52,7 +52,7 @@ class _Column(ABC):
         """The baskets to ``take`` for a range; ``offsets`` are of the lists from ``base`` on."""
         self.start, self.stop, self.offsets, self.base = start, stop, offsets, base
         baskets = self._baskets()
-        self._prepare()
+        self._prepare(baskets)
         if not baskets or not self._keeps(start):
             return baskets
         assert self.left is not None
@@ -76,7 +76,7 @@ class _Column(ABC):
         """(offsets or None, values), when all baskets are taken."""
 
     @abstractmethod
-    def _prepare(self) -> None:
+    def _prepare(self, baskets: range) -> None:
         """Room for what is in the range."""
 
     @abstractmethod
@@ -118,14 +118,28 @@ class _Numbers(_Column):
 
     ITEMS = "values"
 
+    def take(self, basket: int, unpacked: Baskets) -> None:
+        content = self._content(basket, unpacked)
+        rest = self._put(basket, self.stored.entries[basket], content)
+        if (
+            self.stored.entries[basket + 1] > self.stop
+        ):  # elsewhere it is empty, and copies cost time
+            self._keep(basket, rest.astype(self.stored.native))
+
     def end(self) -> tuple[None, Array]:
         out = self.out
         del self.out
         return None, out
 
-    def _prepare(self) -> None:
-        n = self._place(self.stop) - self._place(self.start)
-        self.out: Array = np.empty((n, *self.stored.shape), self.stored.native)
+    def _prepare(self, baskets: range) -> None:
+        entries = self.stored.entries[baskets.start : baskets.stop + 1] if baskets else [self.start]
+        inside = np.clip(entries, self.start, self.stop)
+        if self.offsets is not None:
+            inside = self.offsets[inside - self.base]
+        # Where in the range the values of each basket begin, and the last ones end.
+        self.places: list[int] = (inside - inside[0]).tolist()
+        self.number = baskets.start
+        self.out: Array = np.empty((self.places[-1], *self.stored.shape), self.stored.native)
 
     def _content(self, basket: int, unpacked: Baskets) -> Array:
         body, stop, _ = unpacked.read(self.stored, basket)
@@ -133,28 +147,24 @@ class _Numbers(_Column):
             raise ValueError(f"a basket of {self.stored.name} has {stop} bytes of values")
         return self.stored.values(body[:stop])  # in a buffer that the next one overwrites
 
-    def take(self, basket: int, unpacked: Baskets) -> None:
-        content = self._content(basket, unpacked)
-        rest = self._put(basket, self.stored.entries[basket], content)
-        self._keep(basket, rest.astype(self.stored.native))
-
     def _put(self, basket: int, first: int, content: Array) -> Array:
+        place, stop = self.places[basket - self.number : basket - self.number + 2]
+        before = 0 if first >= self.start else self._values(first, self.start)
+        done, n = before + stop - place, len(content)
         end = self.stored.entries[basket + 1]
-        low, high = max(first, self.start), min(end, self.stop)
-        begin, skip, done = (self._place(entry) for entry in (first, low, high))
-        n = len(content)
-        if not (done - begin == n if high == end else done - begin <= n):
+        if done > n or (done < n and end <= self.stop):
             raise ValueError(
                 f"basket {basket} of {self.stored.name} has {n} values for entries "
                 f"{first} to {end}, which is not what their lengths add up to"
             )
-        at = self._place(self.start)
-        np.copyto(self.out[skip - at : done - at], content[skip - begin : done - begin])
-        return content[done - begin :]
+        np.copyto(self.out[place:stop], content[before:done])
+        return content[done:]
 
-    def _place(self, entry: int) -> int:
-        """Of the first value of an entry."""
-        return entry if self.offsets is None else int(self.offsets[entry - self.base])
+    def _values(self, start: int, stop: int) -> int:
+        """How many the entries from start to stop have."""
+        if self.offsets is None:
+            return stop - start
+        return int(self.offsets[stop - self.base] - self.offsets[start - self.base])
 
 
 class _Lists(_Column):
@@ -168,7 +178,7 @@ class _Lists(_Column):
         offsets = offsets_of(np.concatenate(counts))
         return offsets, np.concatenate(values) if len(values) > 1 else values[0]
 
-    def _prepare(self) -> None:
+    def _prepare(self, baskets: range) -> None:
         none = np.empty(0, np.int64), np.empty(0, self.stored.native)
         self.found: dict[int, tuple[Array, Array]] = {-1: none} if self.start >= self.stop else {}
 

@@ -33,7 +33,7 @@ def write_events(
         ``Muon`` become branches ``Muon_pt``, ..., counted by ``nMuon``. All have the same names and
         dtypes; there is at least one.
     compression
-        "lz4", "zstd", "zlib" or "none".
+        "lz4", "zstd", "zlib", "lzma" or "none".
 
     The file appears under its name when it is complete. uproot writes no std::vector branches.
     """
@@ -59,7 +59,7 @@ def write_trees(
         Path in the file to chunks of events. The first chunk, which may be empty, decides on
         branches and types.
     compression, level
-        "lz4", "zstd", "zlib" or "none"; how hard to try, from 1 to 9.
+        "lz4", "zstd", "zlib", "lzma" or "none"; how hard to try, from 1 to 9.
     counter
         From a collection's name to that of the branch of its lengths.
     strings
@@ -73,7 +73,7 @@ def write_trees(
     needs("awkward", "io")
     import uproot
 
-    one_of("compression", compression, ("lz4", "zstd", "zlib", "none"))
+    one_of("compression", compression, ("lz4", "zstd", "zlib", "lzma", "none"))
     how = None if compression == "none" else getattr(uproot, compression.upper())(level)
     with new_file(path) as partial, uproot.recreate(partial, compression=how) as file:
         for name, text in (strings or {}).items():
