@@ -122,8 +122,10 @@ def install_tools():
 
 def unpacked_sdist(folder):
     """Makes the sdist; its path, and the folder of its sources, the same one every time."""
-    run(sys.executable, "-m", "build", "--sdist", "--outdir", folder, ROOT, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL)  # fmt: skip
+    command = (sys.executable, "-m", "build", "--sdist", "--outdir", folder, ROOT)
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    if ran.returncode:
+        raise SystemExit(f"no sdist could be made:\n{ran.stdout}{ran.stderr}")
     (sdist,) = folder.glob("*.tar.gz")
     sources = ROOT / "build" / "sdist"
     shutil.rmtree(sources, ignore_errors=True)
