@@ -51,15 +51,15 @@ class Browser:
     """Starts when it is asked for a page first. Its profile and its messages stand in ``folder``."""
 
     def __init__(self, folder):
-        self._folder, self._process, self._session = folder, None, None
+        self._folder, self._process, self._tab, self._session = folder, None, None, None
         self._rest, self._number, self._events = b"", 0, []
 
     def faults(self, path, widths=WIDTHS):
         """What is wrong with a page of a file: lines of text."""
         if self._process is None:
             self._start(needs_program("chromium"))
+        self._open_tab()
         self._resize(widths[0])
-        self._events.clear()
         shown = self._call("Page.navigate", url=path.resolve().as_uri())
         if "errorText" in shown:
             return [shown["errorText"]]
@@ -106,9 +106,16 @@ class Browser:
             )  # fmt: skip
         os.close(browser_reads)
         os.close(browser_writes)
-        target = self._call("Target.createTarget", url="about:blank")["targetId"]
-        attached = self._call("Target.attachToTarget", targetId=target, flatten=True)
+
+    def _open_tab(self):
+        """One for each page: what the page before it still says is not of this one."""
+        before, self._session = self._tab, None
+        self._tab = self._call("Target.createTarget", url="about:blank")["targetId"]
+        if before:
+            self._call("Target.closeTarget", targetId=before)
+        attached = self._call("Target.attachToTarget", targetId=self._tab, flatten=True)
         self._session = attached["sessionId"]
+        self._events.clear()
         for domain in ("Page", "Runtime", "Log", "Network"):
             self._call(f"{domain}.enable")
 
@@ -137,7 +144,7 @@ class Browser:
                 return answer["result"]
 
     def _read(self, patience=60):
-        """The next message; events are kept."""
+        """The next message; events of the open page are kept."""
         until = time.monotonic() + patience
         while b"\0" not in self._rest:
             if not select.select([self._from], [], [], max(0, until - time.monotonic()))[0]:
@@ -148,7 +155,7 @@ class Browser:
             self._rest += piece
         text, self._rest = self._rest.split(b"\0", 1)
         message = json.loads(text)
-        if "method" in message:
+        if "method" in message and message.get("sessionId") == self._session:
             self._events.append(message)
         return message
 
