@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastjag.core.arrays import Array, as_event_indices
-from fastjag.core.checks import is_integer, near_misses
+from fastjag.core.checks import is_integer, near_misses, one_of
+from fastjag.core.devices import to_gpu, to_host
 from fastjag.core.display import NAMES, html_table, listed, numbers, short
 from fastjag.core.habits import OF_BATCH, NotAnArray, no_attribute
 from fastjag.jagged import Jagged, arrow, concatenate, interchange
@@ -28,6 +29,7 @@ class Source:
     tree: str
     start: int
     stop: int
+    dataset: str = ""  #: of the range, where ranges were read
 
     def __str__(self) -> str:
         return f"{self.file}:{self.tree}[{self.start}:{self.stop}]"
@@ -180,6 +182,13 @@ class Batch(NotAnArray):
         )
 
     # ---- in other shapes --------------------------------------------------------------------
+
+    def to(self, device: str) -> Batch:
+        """The same events on "cuda" (CuPy's current GPU) or "cpu", as :meth:`Jagged.to`."""
+        move = to_gpu if one_of("device", device, ("cpu", "cuda")) == "cuda" else to_host
+        collections = {name: jagged.to(device) for name, jagged in self.collections.items()}
+        flat = {name: move(values) for name, values in self.flat.items()}
+        return Batch(collections, flat, self.source, self._names, self._entries)
 
     def to_awkward(self) -> Any:
         """An awkward array of events: collections as lists of records, event branches as numbers."""

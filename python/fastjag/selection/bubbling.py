@@ -20,7 +20,9 @@ from fastjag.io.batches import Batch, Place, Source
 from fastjag.io.branches import LeftOut
 from fastjag.io.exclusive import Exclusive
 from fastjag.io.files import Files, ReadError, find_files
+from fastjag.io.ranges import Range
 from fastjag.io.reader import Parts, Reader
+from fastjag.io.readers import check_range
 from fastjag.jagged import Jagged
 from fastjag.kernels import gather
 from fastjag.reporting.progress import progress_bar
@@ -102,10 +104,11 @@ class Survivors:
 
 
 def survivors(
-    files: Files,
+    files: Files | None,
     steps: Iterable[Step],
     output: str | Iterable[str] | None = None,
     *,
+    ranges: Iterable[Range] | None = None,
     weight: str | Iterable[str] = (),
     optional: Iterable[str] = (),
     batch_size: int = 100_000,
@@ -116,8 +119,8 @@ def survivors(
 
     Parameters
     ----------
-    files, schema, progress
-        As in :func:`fastjag.iterate`.
+    files, ranges, schema, progress
+        As in :func:`fastjag.iterate`: files, or None and ranges of entries.
     steps
         In the order in which to cut; :func:`cheapest_first` finds a good one.
     output
@@ -162,15 +165,20 @@ def survivors(
         if isinstance(cut.columns, str):
             raise TypeError(f"columns of step {cut.name!r} must be a list, got {cut.columns!r}")
     at_least("batch_size", batch_size, 1)
+    if (files is None) == (ranges is None):
+        raise ValueError("survivors takes files or ranges")
     needs("uproot", "io")
     needs("awkward", "io")
     wanted = [output] if isinstance(output, str) else None if output is None else list(output)
     weights = [weight] if isinstance(weight, str) else list(weight)
     result = Survivors([Cut(name, 0, 0.0) for name in ("all", *(cut.name for cut in cuts))])
     plan = _Plan(cuts, wanted, weights, list(optional), batch_size, schema)
-    result._batches = plan.read(
-        find_files(files), result.cutflow, result.counters, result.left_out, progress
-    )
+    pieces: list[tuple[str, str | None, Range | None]]
+    if ranges is not None:
+        pieces = [(piece.file, piece.tree, piece) for piece in ranges]
+    else:
+        pieces = [(path, tree, None) for path, tree in find_files(files or [])]
+    result._batches = plan.read(pieces, result.cutflow, result.counters, result.left_out, progress)
     return result
 
 
@@ -229,7 +237,7 @@ class _Plan:
 
     def read(
         self,
-        files: list[tuple[str, str | None]],
+        pieces: list[tuple[str, str | None, Range | None]],
         cutflow: list[Cut],
         counters: Counters,
         left_out: list[LeftOut],
@@ -237,10 +245,14 @@ class _Plan:
     ) -> Generator[Selected]:
         missing: ReadError | None = None  # of a tree without events
         some = False  # any tree with events
-        with progress_bar("selecting events", len(files), progress) as advance:
-            for path, tree in files:
+        with progress_bar("selecting events", len(pieces), progress) as advance:
+            for path, tree, piece in pieces:
                 reader = Reader(path, tree, self.schema)
                 with reader.file:
+                    begin, end = 0, reader.n_entries
+                    if piece is not None:
+                        check_range(reader, piece)
+                        begin, end = piece.start, piece.stop
                     try:
                         cuts = [(step, reader.branches(step.columns)) for step in self.steps]
                         output = self._output(reader, [n for _, names in cuts for n in names])
@@ -256,15 +268,15 @@ class _Plan:
                     names = {n for _, own in cuts for n in own}.union(output, weights)
                     columns = EntryColumns(reader, sorted(names))
                     try:
-                        for start in range(0, reader.n_entries, self.batch_size):
-                            stop = min(start + self.batch_size, reader.n_entries)
+                        for start in range(begin, end, self.batch_size):
+                            stop = min(start + self.batch_size, end)
                             batch = _Alive(reader, columns, start, stop)
                             yield from self._survivors(batch, cuts, output, weights, cutflow)
-                            advance((stop - start) / reader.n_entries)
+                            advance((stop - start) / (end - begin))
                     finally:
                         columns.close()
                         counters += columns.counters
-                    advance(0 if reader.n_entries else 1)
+                    advance(0 if end > begin else 1)
         if missing is not None and not some:
             raise missing
 

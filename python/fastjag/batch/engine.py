@@ -1,0 +1,52 @@
+"""The executor of a job: given, made and made anew, or none."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from concurrent.futures.process import ProcessPoolExecutor
+from typing import Any
+
+from fastjag.batch.processes import kill
+from fastjag.batch.worker import Answer, Task, do
+
+
+class Engine:
+    """An executor, or what makes one: then it is ours to end, and to make anew."""
+
+    def __init__(self, given: Any, factory: Any, in_flight: int | None) -> None:
+        self.factory = factory
+        self.executor = given if factory is None else factory()
+        self.in_flight = in_flight
+
+    @property
+    def limit(self) -> int:
+        """Tasks at once."""
+        if self.executor is None:
+            return 1
+        workers = getattr(self.executor, "_max_workers", None)
+        usual = 2 * workers if isinstance(workers, int) else 1000
+        return self.in_flight or usual
+
+    def submit(self, task: Task) -> Future[Answer]:
+        if self.executor is not None:
+            future: Future[Answer] = self.executor.submit(do, task)
+            return future
+        done: Future[Answer] = Future()
+        done.set_result(do(task))
+        return done
+
+    def renew(self) -> bool:
+        """A new executor in place of a broken one; False where it was given, not made."""
+        if self.factory is None:
+            return False
+        self.close(at_once=True)
+        self.executor = self.factory()
+        return True
+
+    def close(self, at_once: bool = False) -> None:
+        if self.factory is None:
+            return
+        if at_once and isinstance(self.executor, ProcessPoolExecutor):
+            kill(self.executor)
+        else:
+            self.executor.shutdown(wait=not at_once, cancel_futures=True)

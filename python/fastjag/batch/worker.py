@@ -1,0 +1,124 @@
+"""What a worker does with a task: some ranges that follow one another, each on its own."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fastjag.batch import kept
+from fastjag.batch.merging import MergeTree
+from fastjag.batch.pieces import halves
+from fastjag.batch.reading import Work
+from fastjag.batch.shipping import Shipped, pack, receive
+from fastjag.core.checks import first_line
+from fastjag.io.ranges import Range
+
+_LINES = 30  # of a traceback
+
+
+@dataclass(frozen=True)
+class Task:
+    """Ranges ``first`` and following of a job."""
+
+    work: Work | Shipped
+    first: int
+    pieces: tuple[Range, ...]
+    parts: tuple[int, ...]  #: into how many each is cut, after memory ran out
+    keep: Path | None = None
+    keys: tuple[str, ...] = ()  #: of the results in ``keep``
+
+
+@dataclass
+class Trouble:
+    """Why a range has no result."""
+
+    kind: str
+    message: str
+    traceback: str = ""
+
+
+@dataclass
+class Answer:
+    """Of a task."""
+
+    host: str
+    merged: Any = None  #: of all ranges, if all have a result
+    results: dict[int, Any] = field(default_factory=dict)  #: of each, if some have none
+    troubles: dict[int, Trouble] = field(default_factory=dict)
+    kept: int = 0
+    seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+
+def do(task: Task) -> Answer:
+    """Work through a task; errors are part of the answer."""
+    start = time.perf_counter()
+    answer = Answer(f"{socket.gethostname()}:{os.getpid()}")
+    shipped = isinstance(task.work, Shipped)
+    try:
+        work = receive(task.work) if isinstance(task.work, Shipped) else task.work
+    except Exception as error:  # noqa: BLE001  of whatever the function needs
+        trouble = _trouble(error, "error", "the function cannot be unpacked there: ")
+        answer.troubles = {task.first + i: trouble for i in range(len(task.pieces))}
+        return answer
+    results: dict[int, Any] = {}
+    for i, piece in enumerate(task.pieces):
+        try:
+            results[i] = _one(work, task, i, piece, answer)
+        except MemoryError as error:
+            answer.troubles[task.first + i] = _trouble(error, "memory")
+        except OSError as error:
+            answer.troubles[task.first + i] = _trouble(error, "read")
+        except Exception as error:  # noqa: BLE001  the user's
+            answer.troubles[task.first + i] = _trouble(error, "error")
+    try:
+        if len(results) == len(task.pieces):
+            tree = MergeTree(len(results), work.merge)
+            for i, result in results.items():
+                tree.add(0, i, result)
+            answer.merged = pack(tree.value) if shipped else tree.value
+        else:
+            answer.results = {task.first + i: pack(r) if shipped else r for i, r in results.items()}
+    except Exception as error:  # noqa: BLE001  the user's merge
+        trouble = _trouble(error, "error", "results cannot be merged or sent: ")
+        answer.troubles |= {task.first + i: trouble for i in results}
+        answer.merged, answer.results = None, {}
+    answer.seconds = time.perf_counter() - start
+    return answer
+
+
+def _one(work: Work, task: Task, i: int, piece: Range, answer: Answer) -> Any:
+    """The result of a range, from ``keep`` if it is there."""
+    if task.keep is not None:
+        found = kept.load(task.keep, task.keys[i])
+        if found is not None:
+            answer.kept += 1
+            return _unpack(found)
+    result = work.result(halves(piece, task.parts[i]))
+    if task.keep is not None:
+        content = pack(result)
+        try:
+            kept.store(task.keep, task.keys[i], content)
+        except OSError as error:  # the result is right all the same
+            answer.notes.append(f"{task.keep}: a result could not be kept: {first_line(error)}")
+    return result
+
+
+def _unpack(content: bytes) -> Any:
+    import pickle
+
+    return pickle.loads(content)
+
+
+def _trouble(error: BaseException, kind: str, before: str = "") -> Trouble:
+    lines = "".join(traceback.format_exception(error)).splitlines()[-_LINES:]
+    name = type(error).__name__
+    said = first_line(error)
+    return Trouble(
+        kind, f"{before}{said if said.startswith(name) else f'{name}: {said}'}", "\n".join(lines)
+    )
