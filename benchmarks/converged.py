@@ -14,7 +14,11 @@ from numpy.polynomial import legendre
 from scipy.optimize import minimize
 
 from fastjag.reporting import plots
+from fastjag.reporting.points import mark_outside
+from fastjag.reporting.titles import axis_title
 from fastjag.statistics import Window, significance
+
+LEAST = 1e-9  # of a likelihood above its minimum that is shown
 
 SPECTRA = json.loads((Path(__file__).parent / "published_spectra.json").read_text())
 
@@ -116,14 +120,22 @@ def draw(spectrum, path):
         ax.remove()
         left, middle, right = fig.subplots(1, 3)
         for values, label, colour, style in (
-            (trace, "powers of mass", "#bd1f01", "-"),
-            (good_trace, "Legendre polynomials", "#3f90da", "--"),
+            (trace, "powers of mass", plots.RED, "-"),
+            (good_trace, "Legendre polynomials", plots.BLUE, "--"),
         ):
-            calls = 1 + np.arange(len(values))
+            calls, above = 1 + np.arange(len(values)), values - best
             left.plot(
-                calls, np.maximum(values - best, 1e-9), style, color=colour, lw=2, label=label
+                calls,
+                np.where(above > LEAST, above, np.nan),
+                style,
+                color=colour,
+                lw=2,
+                label=label,
             )
-        left.set(yscale="log", xlabel="Calls of the likelihood",
+            left.set(yscale="log", ylim=(LEAST, 1e4))
+            if (above <= LEAST).any():  # an arrow where it is reached: what follows is rounding
+                mark_outside(left, calls[above <= LEAST][:1], [0.0], color=colour)
+        left.set( xlabel="Calls of the likelihood",
                  ylabel=r"$-2\,\ln L$ above its minimum, no signal")  # fmt: skip
         left.legend(title="Nelder-Mead in", title_fontsize=15, loc="lower left")
 
@@ -131,12 +143,12 @@ def draw(spectrum, path):
         profile = np.array([function(function.newton(x), x) for x in S])
         floor = best - float(ours.q0)
         middle.plot(S, profile - floor, color="k", lw=2, label="best background for each S")
-        middle.plot(0, published**2, "X", ms=13, color="#bd1f01", clip_on=False,
+        middle.plot(0, published**2, "X", ms=13, color=plots.RED, clip_on=False,
                     label=f"published: $Z^2 = {published:.3f}^2$")  # fmt: skip
-        middle.plot(0, ours.q0, "o", ms=11, color="#3f90da", clip_on=False,
+        middle.plot(0, ours.q0, "o", ms=11, color=plots.BLUE, clip_on=False,
                     label=f"converged: $Z^2 = {ours.Z:.3f}^2$")  # fmt: skip
         middle.set(xlabel="Signal events S", ylabel=r"$-2\,\ln L$ above its minimum")
-        middle.set_ylim(-20, 1.75 * published**2)
+        middle.set_ylim(-20, 1.45 * published**2)
         middle.set_xlim(-80, S[-1])
         middle.legend(loc="upper right")
 
@@ -146,18 +158,18 @@ def draw(spectrum, path):
                 Likelihood(spectrum, False).rows,
                 null,
                 "stopped in powers of mass",
-                {"color": "#bd1f01"},
+                {"color": plots.RED},
             ),
-            (function.rows, function.newton(), "converged", {"color": "#3f90da", "mfc": "none"}),
+            (function.rows, function.newton(), "converged", {"color": plots.BLUE, "mfc": "none"}),
         ):
             expected = (rows @ theta)[:-1]
             right.plot(w.centers, (function.n[:-1] - expected) / np.sqrt(expected), "o", ms=6,
                        label=label, **style)  # fmt: skip
         right.axvspan(w.sr_left, w.sr_right, color="0.9")
         right.axhline(0, color="0.5", lw=1)
-        right.set(xlabel=r"$m_{\mu\mu}$ [GeV]", ylabel="Pull of the fit without signal")
+        right.set(xlabel=axis_title("dimu_mass"), ylabel="Pull of the fit without signal")
         low, high = right.get_ylim()
-        right.set_ylim(low, high + 0.35 * (high - low))
+        right.set_ylim(low, high + 0.22 * (high - low))
         right.legend(loc="upper right")
     plots.save(fig, path)
 

@@ -163,8 +163,9 @@ def between(name: str) -> re.Pattern[str]:
 
 
 def wrapped(text: str, width: int = 110) -> str:
+    """In lines; what stands between backticks stays together."""
     lines = [""]
-    for word in text.split():
+    for word in re.findall(r"(?:`[^`]*`|\S)+", text):
         if len(lines[-1]) + len(word) >= width:
             lines.append("")
         lines[-1] += f"{' ' * bool(lines[-1])}{word}"

@@ -77,6 +77,9 @@ class TestNumbers:
         stands = NUMBERS["between"](name).search(README)
         assert stands[0] == f"{stands[1]}{NUMBERS['NUMBERS'][name](tmp_path)}{stands[2]}"
 
+    def test_code_stays_in_one_line(self):
+        assert NUMBERS["wrapped"]("ab `c d e` f", width=8) == "ab\n`c d e`\nf"
+
     def test_all_have_a_place(self):
         assert set(re.findall(r"<!-- numbers: (\w+) -->", README)) == set(NUMBERS["NUMBERS"])
 

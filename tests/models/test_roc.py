@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastjag.models.roc import roc_curve
+from fastjag.models.roc import area_error, roc_curve
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -56,3 +56,13 @@ def test_without_signal_or_background_there_is_no_curve(signal, weights):
 def test_scores_must_be_numbers():
     with pytest.raises(ValueError, match="scores must be numbers, event 1 has NaN"):
         roc_curve([True, False, True], [0.1, np.nan, np.nan])
+
+
+def test_error_of_the_area_is_the_spread_of_samples():
+    rng = np.random.default_rng(5)
+    labels = np.arange(300) % 3 == 0
+    areas = [roc_curve(labels, rng.normal(labels, 1.0)).area for _ in range(300)]
+    expected = area_error(float(np.mean(areas)), 100, 200)
+    assert np.std(areas) == pytest.approx(expected, rel=0.15)
+    assert np.isnan(area_error(0.5, 0, 10))
+    assert area_error(1.0, 5, 5) == 0

@@ -9,6 +9,7 @@ from scipy import stats
 from fastjag.reporting.plots import PALETTE, figure, line_style, ratio_figure
 from fastjag.reporting.points import (
     band,
+    efficiency_errors,
     mark_outside,
     mark_overflow,
     middles,
@@ -97,3 +98,36 @@ def test_five_colours_then_other_lines():
     styles = [line_style(i) for i in range(20)]
     assert {s["color"] for s in styles} == set(PALETTE[:5])
     assert len({tuple(s.items()) for s in styles}) == 20
+
+
+@given(st.integers(0, 200), st.integers(0, 200))
+def test_efficiencies_have_clopper_pearson_errors(passed, failed):
+    n = passed + failed
+    below, above = efficiency_errors(passed, n)
+    if not n:
+        assert np.isnan([below, above]).all()
+        return
+    tail, share = stats.norm.sf(1), passed / n
+    if passed:
+        assert stats.binom.sf(passed - 1, n, share - below) == pytest.approx(tail, rel=1e-5)
+    if failed:
+        assert stats.binom.cdf(passed, n, share + above) == pytest.approx(tail, rel=1e-5)
+    assert (below > 0) == (passed > 0)
+    assert (above > 0) == (failed > 0)
+
+
+def test_efficiencies_of_effective_numbers():
+    """Between those of whole ones; and only of what can be one."""
+    between = efficiency_errors(2.5, 10.5)
+    assert (efficiency_errors(2, 10) > 0).all()
+    assert (between > 0).all()
+    for passed in (-0.1, 3.1, np.nan):
+        with pytest.raises(ValueError, match="between 0 and the total"):
+            efficiency_errors(passed, 3)
+
+
+def test_small_shares_beside_the_axes():
+    with figure() as (_, ax):
+        mark_overflow(ax, 1e-7, 2.25, unit=" %", height=0.5)
+    assert [text.get_text() for text in ax.texts] == ["← < 0.01 %", "2.25 % →"]
+    assert {text.get_position()[1] for text in ax.texts} == {0.5}

@@ -21,7 +21,9 @@ from fastjag.io.files import Files, ReadError
 from fastjag.jagged import Jagged
 from fastjag.reporting.output import results_directory, write_json
 from fastjag.reporting.plots import BLUE, figure, save
+from fastjag.reporting.points import band, poisson_errors
 from fastjag.reporting.report import Report
+from fastjag.reporting.titles import axis_title
 from fastjag.selection import as_flags, event_flags
 
 #: Mass windows [GeV] whose yields the summary lists.
@@ -110,7 +112,7 @@ def spectrum(
             f"got {bins} bins of {mass_range}"
         )
     axis = hist.axis.Regular(bins, low, high, transform=hist.axis.transform.log,
-                             name="mass", label=r"$m_{\mu\mu}$ [GeV]")  # fmt: skip
+                             name="mass", label=axis_title("dimu_mass"))  # fmt: skip
     peaks = spectrum_fits.fit_windows(fits, mass_range)
     started = time.perf_counter()
     empty = np.empty(0, np.float32)
@@ -179,14 +181,11 @@ def mass_spectrum(opposite: Any, same: Any, title: str) -> Any:
         widths = np.diff(edges)
         for h, label, colour in ((opposite, "opposite sign", BLUE), (same, "same sign", "k")):
             density = h.values() / widths
-            error = np.sqrt(h.values()) / widths
+            error = poisson_errors(h.values()) / widths
             ax.stairs(density, edges, color=colour, lw=1.4, label=f"{label}: {h.sum():,.0f}")
-            ax.fill_between(
-                edges, np.append(density - error, 0), np.append(density + error, 0),
-                step="post", color=colour, alpha=0.25, lw=0,
-            )  # fmt: skip
+            band(ax, edges, density, error, color=colour)
         ax.set(xscale="log", yscale="log", xlim=(edges[0], edges[-1]))
-        ax.set(xlabel=r"$m_{\mu\mu}$ [GeV]", ylabel="Pairs / GeV")
+        ax.set(xlabel=axis_title("dimu_mass"), ylabel="Pairs / GeV")
         _name_resonances(ax, opposite.values() / widths, edges)
         ax.set_title(title, loc="left", fontsize=15)
         ax.legend(loc="lower left", title="Pairs in range", title_fontsize=15)

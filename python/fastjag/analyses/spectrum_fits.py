@@ -13,6 +13,7 @@ import numpy as np
 from fastjag.core.checks import near_misses, needs
 from fastjag.reporting.plots import save
 from fastjag.reporting.report import Report, with_error
+from fastjag.reporting.titles import axis_title
 
 if TYPE_CHECKING:
     from fastjag.statistics.peak_fit import PeakFit
@@ -134,7 +135,7 @@ def draw(fits: Mapping[FitWindow, PeakFit | str], directory: Path) -> None:
     """The pictures that :func:`summary` names."""
     for window, found in fits.items():
         if not isinstance(found, str):
-            picture = found.picture(label=r"$m_{\mu\mu}$ [GeV]", entries="Pairs")
+            picture = found.picture(label=axis_title("dimu_mass"), entries="Pairs")
             save(picture, directory / f"{window.stem}.png", directory / f"{window.stem}.pdf")
 
 

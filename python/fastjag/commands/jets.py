@@ -204,10 +204,10 @@ def demo(
     out: OutOption = Path("jet-demo"),
     jets: Annotated[
         int, typer.Option(min=1, help="Toy jets in each format, 2,000 or more.")
-    ] = 3_000,
+    ] = 10_000,
     seed: SeedOption = 1,
 ) -> None:
-    """All of the above on toy jets, in less than a minute."""
+    """All of the above on toy jets, in about a minute."""
     from fastjag.analyses.jets import toys
 
     toys.demo(out, jets, seed, told=tell)

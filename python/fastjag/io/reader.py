@@ -22,7 +22,7 @@ from fastjag.io.groups import Groups
 from fastjag.io.page_columns import PageColumns
 from fastjag.io.pages import Paged
 from fastjag.io.sources import Access, Bytes, open_source
-from fastjag.io.trees import find_tree, is_rntuple, no_tree, open_root, open_tree
+from fastjag.io.trees import find_tree, is_rntuple, no_tree, open_root, open_tree, with_branches
 from fastjag.jagged import Jagged
 from fastjag.jagged.interchange import awkward_column
 from fastjag.kernels.threads import get_num_threads
@@ -249,17 +249,16 @@ class Reader:
     def _layer(
         self, layer: Mapping[str, Any], branches: Mapping[str, Branch], entries: Mapping[str, int]
     ) -> Generator[dict[str, Parts]]:
-        chosen = {"filter_branch": lambda branch: layer.get(branch.name) is branch}
         own = {
-            name: (branch, key)
+            name: branch
             for name, branch in branches.items()
-            for key, stored in layer.items()
-            if branch.stored is stored
+            if layer.get(branch.stored.name) is branch.stored
         }
-        for arrays in self.tree.iterate(library="ak", how=dict, **entries, **chosen):
+        steps = self.tree.iterate(list(layer), library="ak", how=dict, **entries)
+        for arrays in with_branches(self.tree, layer, steps):
             parts = {}
-            for name, (branch, key) in own.items():
-                array = arrays[key]
+            for name, branch in own.items():
+                array = arrays[branch.stored.name]
                 for field in branch.pick:
                     array = array[field]
                 try:

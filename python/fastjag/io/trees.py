@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -74,3 +75,22 @@ def no_tree(error: Exception, path: str, tree: str | None) -> Exception:
     where = f"{path}:{tree}" if tree else path
     unreadable = ReadError(f"{where}: no readable tree: {first_line(error)}")
     return transport.explain(error, unreadable)
+
+
+def with_branches(
+    tree: Any, branches: Mapping[str, Any], steps: Iterator[dict[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """What ``tree.iterate`` gives for the names of these branches, whatever else has the names.
+
+    uproot looks each name up in all branches, and with a dot in it lists all of them before: a second
+    for ten names of a tree of 1,500 branches. At the first step it asks its table of names instead.
+    """
+    table = dict(tree._lookup)
+    tree._lookup.update(branches)
+    try:
+        first = next(steps, None)
+    finally:
+        tree._lookup = table
+    if first is not None:
+        yield first
+        yield from steps

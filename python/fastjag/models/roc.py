@@ -52,3 +52,17 @@ def roc_curve(
     if not (signal[-1] > 0 and background[-1] > 0):
         return RocCurve(np.zeros(0), np.zeros(0))
     return RocCurve(signal / signal[-1], background / background[-1])
+
+
+def area_error(area: float, signal: float, background: float) -> float:
+    """Standard error of an area by (effective) numbers of events (Hanley, McNeil, Radiology 143 (1982) 29).
+
+    Effective numbers are (sum w)^2 / sum w^2. NaN without any.
+    """
+    if not (signal > 0 and background > 0):
+        return float("nan")
+    q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
+    variance = (
+        area * (1 - area) + (signal - 1) * (q1 - area**2) + (background - 1) * (q2 - area**2)
+    ) / (signal * background)
+    return float(np.sqrt(max(variance, 0)))

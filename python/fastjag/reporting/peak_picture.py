@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastjag.reporting.plots import BLUE, RED, figure
+from fastjag.reporting.plots import BLUE, RED, ratio_figure
 
 
 def peak_picture(
@@ -29,7 +29,7 @@ def peak_picture(
     to_bins = bin_width / width  # per GeV where bins differ
     x, total, below = curves
     unit = label.partition("[")[2].partition("]")[0] or "unit"
-    with figure(10, 9, rows=2, sharex=True, height_ratios=(2.6, 1)) as (fig, (top, bottom)):
+    with ratio_figure() as (fig, (top, bottom)):
         across = None if equal else width / 2
         points = {"xerr": across, "fmt": "ko", "ms": 5, "lw": 1.4}
         top.errorbar(middle, counts * to_bins, errors * to_bins, label="data", **points)

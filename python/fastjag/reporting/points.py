@@ -28,6 +28,26 @@ def poisson_errors(counts: ArrayLike) -> Floats:
     return np.stack([np.maximum(n - low, 0), special.gammaincinv(n + 1, 1 - tail) - n])
 
 
+def efficiency_errors(passed: ArrayLike, total: ArrayLike) -> Floats:
+    """(2, n) errors of n shares passed / total below and above: central 68.3 % Clopper-Pearson intervals.
+
+    C. Clopper, E. Pearson, Biometrika 26 (1934) 404. A share of 0 has an error above, and of 1 one
+    below. Numbers may be effective ones, which need not be whole. NaN where ``total`` is 0. Raises
+    ValueError for shares outside of 0 to 1. Needs scipy.
+    """
+    from scipy import special
+
+    k, n = np.broadcast_arrays(np.asarray(passed, np.float64), np.asarray(total, np.float64))
+    if not ((k >= 0) & (k <= n)).all():
+        raise ValueError("what passed must be between 0 and the total")
+    tail, there = float(special.ndtr(-1.0)), n > 0
+    share = np.divide(k, n, where=there, out=np.full(n.shape, np.nan))
+    low = np.where(k > 0, special.betaincinv(np.maximum(k, 1e-9), n - k + 1, tail), 0)
+    high = np.where(k < n, special.betaincinv(k + 1, np.maximum(n - k, 1e-9), 1 - tail), 1)
+    errors = np.stack([share - low, high - share])
+    return np.asarray(np.where(there, np.maximum(errors, 0), np.nan))
+
+
 def middles(edges: ArrayLike, *, logarithmic: bool = False) -> Floats:
     """(n,) middles of n bins, on a logarithmic axis those that look like it."""
     e = np.asarray(edges, np.float64)
@@ -114,10 +134,21 @@ def mark_outside(ax: Any, x: ArrayLike, y: ArrayLike, **style: Any) -> int:
     return number
 
 
-def mark_overflow(ax: Any, below: float = 0, above: float = 0) -> None:
-    """Says in the upper corners how many entries lie left and right of the axes: "12 →"."""
-    for number, text, x, align in ((below, "← {}", 0.035, "left"), (above, "{} →", 0.965, "right")):
+def mark_overflow(
+    ax: Any, below: float = 0, above: float = 0, unit: str = "", height: float = 0.95
+) -> None:
+    """Says in the upper corners how many entries lie left and right of the axes: "12 →".
+
+    ``unit`` stands behind the number, such as " %" of all. The text ends below ``height`` (0 to 1), for
+    axes whose upper corners are full.
+    """
+    for number, text, x, align in (
+        (below, "← {}{}", 0.035, "left"),
+        (above, "{}{} →", 0.965, "right"),
+    ):
         if number:
             shown = f"{number:,.0f}" if number == int(number) else f"{number:,.3g}"
-            ax.text(x, 0.95, text.format(shown), transform=ax.transAxes, ha=align, va="top",
-                    fontsize=0.8 * ax.xaxis.label.get_size(), color="0.35")  # fmt: skip
+            shown = "< 0.01" if 0 < number < 0.01 else shown
+            ax.text(x, height, text.format(shown, unit), transform=ax.transAxes, ha=align, va="top",
+                    fontsize=0.8 * ax.xaxis.label.get_size(), color="0.35",
+                    bbox={"fc": "w", "ec": "none", "pad": 1, "alpha": 0.7})  # fmt: skip

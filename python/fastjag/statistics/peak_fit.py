@@ -141,14 +141,19 @@ class PeakFit:
         """
         needs("mplhep", "plots")
         x = np.linspace(*self.window, 600)
+        unit = label.partition("[")[2].partition("]")[0]
         text = [
-            f"mass: {with_error(*self.parameters['mass'])}",
-            f"width: {with_error(*self.parameters['width'])}",
+            f"mass: {with_error(*self.parameters['mass'])} {unit}".rstrip(),
+            f"width: {with_error(*self.parameters['width'])} {unit}".rstrip(),
             *(
                 f"{n.replace('_', ' ')}: {with_error(*self.parameters[n])}"
                 for n in self.model.yields
             ),
-            *([f"p = {self.p_value:.2g}"] if self.dof > 0 else []),
+            *(
+                [rf"$\chi^2$ / dof = {self.chi2:.1f} / {self.dof}, p = {self.p_value:.2g}"]
+                if self.dof > 0
+                else []
+            ),
         ]
         figure = peak_picture(
             self.edges, self.counts, self._point_errors(),

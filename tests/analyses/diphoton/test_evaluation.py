@@ -58,6 +58,9 @@ def test_as_scikit_learn_has_them(seed):
         metrics.roc_auc_score(label == 1, p[:, 1], sample_weight=w)
     )
     assert (curve["signal"][0], curve["background"][0]) == (0, 0)
+    for part, name in ((label == 1, "signal"), (label != 1, "background")):
+        assert curve[f"{name}_events"] == pytest.approx(w[part].sum() ** 2 / (w[part] ** 2).sum())
+    assert 0 < curve["auc_error"] < 0.2
     assert (curve["signal"][-1], curve["background"][-1]) == pytest.approx((1, 1))
 
 

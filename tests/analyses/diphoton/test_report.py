@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from fastjag.analyses.diphoton.mass_fit import fit_mass
-from fastjag.analyses.diphoton.report import fit_table, numbers_of, warnings_of
+from fastjag.analyses.diphoton.pictures import masses
+from fastjag.analyses.diphoton.report import auc_table, fit_table, numbers_of, warnings_of
+from fastjag.reporting.points import poisson_errors
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +55,37 @@ def test_a_peak_alone_has_no_significance(good):
     assert numbers_of("peak", good)["significance"] is None
     assert numbers_of("spectrum", good)["significance"] == good.significance
     assert json.dumps(numbers_of("peak", good)["values"])
+
+
+def test_points_below_a_logarithmic_axis_are_marked(good):
+    """And pulls beyond theirs; a spectrum of plain counts has Poisson errors."""
+    n = len(good.counts)
+    expected = np.full(n, 100.0)
+    counts, variances = expected.copy(), np.full(n, 100.0)
+    counts[3], counts[5] = 1e-4, 200.0
+    fit = replace(
+        good, counts=counts, variances=variances, background=0 * expected, signal=expected
+    )
+    top, below = masses.peak(fit).axes
+    markers = [[line.get_marker() for line in ax.lines if line.get_marker() in ("^", "v")]
+               for ax in (top, below)]  # fmt: skip
+    assert markers == [["v"], ["^"]]
+    top, _ = masses.spectrum(good).axes
+    (errors,) = top.containers[0].lines[2]
+    low, high = errors.get_segments()[0][:, 1]
+    expected = poisson_errors(good.counts[:1])[:, 0]
+    assert [low, high] == pytest.approx(
+        [good.counts[0] - expected[0], good.counts[0] + expected[1]]
+    )
+
+
+def test_areas_are_rounded_to_their_errors():
+    curve = {"auc": 0.87654, "auc_error": 0.0123}
+    numbers = {
+        "classes": ["a", "b"],
+        "models": {"m": {"roc": {"a": curve, "b": {"auc": 0.5, "auc_error": None}}}},
+    }
+    assert auc_table(numbers) == (
+        ("area under the curve", "a", "b"),
+        [("m", "0.877 ± 0.012", "0.500")],
+    )

@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 from fastjag.analyses.gammajet import comparison
+from fastjag.analyses.gammajet.pictures.comparison import distributions
 
 
 class TestKolmogorovSmirnov:
@@ -41,3 +42,31 @@ class TestKolmogorovSmirnov:
             assert np.isnan(found.statistic)
             assert np.isnan(found.p)
         assert comparison.weighted_ks([1, 2], [1, 3], [0.1, 0.1], [0.2, 0.2]).statistic == 0.5
+
+
+def test_nothing_is_clipped_without_a_mark():
+    """Arrows where the ratio is beyond the axis, and the share of the data beside the axes."""
+    rng = np.random.default_rng(4)
+    rows = [
+        {name: rng.normal(mean, 1, 4000) for name in comparison.COMPARED}
+        | {"weight": np.ones(4000)}
+        for mean in (10.0, 12.0)
+    ]
+    compared = {name: comparison.compare(*rows, name) for name in comparison.COMPARED}
+    for content in compared.values():
+        edges = content["edges"]
+        for own in (content["data"], content["simulation"]):
+            inside = float((own["density"] * np.diff(edges)).sum())
+            assert own["below"] + own["above"] + inside == pytest.approx(1)
+    axes = distributions(compared).axes
+    assert len(axes) == 2 * len(compared)
+    for (top, below), content in zip(
+        zip(axes[::2], axes[1::2], strict=True), compared.values(), strict=True
+    ):
+        marks = [t.get_text() for t in top.texts]
+        assert marks == [
+            t for t in (f"← {100 * content['data']['below']:.3g} %",) if content["data"]["below"]
+        ]
+        arrows = [line for line in below.lines if line.get_marker() in ("^", "v")]
+        assert {line.get_marker() for line in arrows} == {"^", "v"}
+        assert below.get_ylim() == (0.5, 1.5)

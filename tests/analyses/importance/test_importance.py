@@ -185,6 +185,15 @@ class TestCompare:
         assert compared.performance["boosted trees"] > 0.8
         assert compared.warnings == []
 
+    def test_errors_of_bars(self, demonstration):
+        """Of all that the pictures draw as bars, in importance.json too."""
+        compared, out = demonstration
+        assert set(compared.errors) == {"permutation", "tree permutation", "Taylor"}
+        found = json.loads((out / "importance.json").read_text())
+        assert set(found["taylor_errors"]) == set(found["taylor"])
+        assert all(0 < found["taylor_errors"][k] < 0.2 * t for k, t in found["taylor"].items())
+        assert (out / "permutations.png").stat().st_size > 10_000
+
     def test_clusters(self, compared):
         assert compared.clusters == [0, 0, 1, 2, 3, 4, 5]
         assert compared.correlations[0, 1] == pytest.approx(0.96, abs=0.01)
@@ -351,7 +360,7 @@ def test_results(demonstration):
     assert found["taylor"]["product a x product b"] == compared.taylor[3, 4]
     assert found["ranking"] == [TOY_FEATURES[i] for i in compared.order()]
     assert found["table"]["n_read"] == 3000
-    names = {f"{p}.{kind}" for p in ("importances", "correlations", "taylor", "training")
+    names = {f"{p}.{kind}" for p in ("importances", "permutations", "correlations", "taylor", "training")
              for kind in ("png", "pdf")}  # fmt: skip
     assert {p.name for p in out.iterdir()} == {
         *names, "toys.parquet", "importance.json", "report.html",

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastjag.analyses.importance import TaylorHistory, taylor_coefficients
+from fastjag.analyses.importance.taylor import coefficients_and_errors
 
 RNG = np.random.default_rng(1)
 NORMALS = RNG.normal(size=(200_000, 2))
@@ -246,3 +247,19 @@ def test_history():
     assert history.steps == [0, 7]
     assert latest == taylor_coefficients(model, x)
     assert history.values[0, 1][1] == latest[0, 1] != history.values[0, 1][0]
+
+
+def test_errors_are_those_of_weighted_means():
+    """Of derivatives that are known: t_0 = 2 x_0 x_1, t_1 = x_0², t_00 = x_1, t_01 = 2 x_0."""
+    x, w = RNG.normal(size=(700, 2)), RNG.uniform(0.2, 3, 700)
+    scale = np.array([2.0, 0.5])
+    means, errors = coefficients_and_errors(
+        lambda x: x[:, 0] ** 2 * x[:, 1], x, weights=w, scale=scale, batch_size=64
+    )
+    known = {(0,): 4 * x[:, 0] * x[:, 1], (1,): 0.5 * x[:, 0] ** 2, (0, 0): 4 * x[:, 1],
+             (0, 1): 2 * x[:, 0], (1, 1): 0 * x[:, 0]}  # fmt: skip
+    for key, t in known.items():
+        mean = np.average(np.abs(t), weights=w)
+        assert means[key] == pytest.approx(mean)
+        error = np.sqrt((w**2 * (np.abs(t) - mean) ** 2).sum()) / w.sum()
+        assert errors[key] == pytest.approx(error, abs=1e-9)

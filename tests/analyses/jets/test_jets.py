@@ -27,6 +27,7 @@ from fastjag.analyses.jets.tracks import in_jets, tracks
 from fastjag.analyses.jets.train import train
 from fastjag.io import ReadError, Source
 from fastjag.jagged import Jagged
+from fastjag.reporting.report import with_error
 from fastjag.toys.jetfiles import write_jets
 
 
@@ -258,6 +259,15 @@ class TestTaggers:
         assert 0.01 < found["auc_error"] < 0.05
         perfect = tagging.roc(labels.astype(float), labels, weights)
         assert (perfect["auc"], perfect["mistag_at_50"]) == (1, 0)
+        # Rates have errors, and one of 0 an upper limit.
+        below, above = perfect["mistag_at_50_error"]
+        assert below == 0 < above < 0.02
+        effective = weights[labels == 0].sum() ** 2 / (weights[labels == 0] ** 2).sum()
+        rate = found["mistag_at_70"]
+        assert np.mean(found["mistag_at_70_error"]) == pytest.approx(
+            np.sqrt(rate * (1 - rate) / effective), rel=0.1
+        )
+        assert found["mistag_error"].shape == (2, len(found["mistag"]))
 
     def test_events_stay_together(self, events_file, tmp_path):  # noqa: F811
         tensors(JetReader(events_file), tmp_path)
@@ -294,7 +304,11 @@ class TestTaggers:
         assert len(model.classes_) == 2
         summary = json.loads((tmp_path / "out" / "tagging.json").read_text())
         assert summary["models"]["XGBoost"]["auc"] == pytest.approx(result.models["XGBoost"]["auc"])
-        assert (tmp_path / "out" / "report.html").stat().st_size > 50_000
+        tagger = summary["models"]["XGBoost"]
+        assert len(tagger["mistag_error"]) == 2
+        page = (tmp_path / "out" / "report.html").read_text()
+        assert with_error(tagger["auc"], tagger["auc_error"]) in page
+        assert len(page) > 50_000
 
     def test_errors(self):
         table = JetTable({"fj_parton_flavour": np.full(50, 21), "fj_pt": np.ones(50)}, "t")

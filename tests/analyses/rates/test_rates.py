@@ -17,6 +17,7 @@ from fastjag.analyses.rates.fit import fit_pileup
 from fastjag.analyses.rates.rates import SECTION_SECONDS, Rate, measure, rate_of
 from fastjag.analyses.rates.tables import read_rates, read_windows, write_csv
 from fastjag.io.files import ReadError
+from fastjag.reporting.points import efficiency_errors
 from fastjag.selection import LumiMask
 from fastjag.toys.triggers import write_triggers
 
@@ -334,7 +335,15 @@ class TestCommands:
         assert found["settings"]["seed"] == 1
         assert found["notes"] == []
         page = (tmp_path / "demo" / "report.html").read_text()
-        assert page.count("<img") == 2
+        assert page.count("<img") == 3
+        shares = found["shares"]
+        assert len(shares) == 12
+        for row in shares:
+            assert row["share"] == pytest.approx(row["fired"] / row["events"])
+            errors = efficiency_errors(row["fired"], row["events"])
+            assert [row["error_below"], row["error_above"]] == pytest.approx(errors.tolist())
+        of_run = [row["fired"] for row in shares if row["run"] == 400_000]
+        assert sum(of_run) == shares[0]["events"]  # a toy event fires one trigger
         assert "chi2 / dof" in page
         # The table that it leaves gives the same prediction.
         again = invoke("fit", tmp_path / "demo" / "rates.csv", "--at", 50, "--bunches", 2400,

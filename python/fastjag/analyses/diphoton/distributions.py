@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,22 @@ import numpy as np
 from fastjag.analyses.diphoton.column_statistics import Floats
 from fastjag.analyses.diphoton.events import PARTICLES, Events
 
-#: Edges, and shares of events by class: None of a class with hardly any, whose shape means nothing.
-Shapes = tuple[Floats, dict[str, Floats | None]]
-
 _FEWEST = 10
+_COUNTED = 12  # particles that all have a bin
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A class's normalised histogram, with the statistical errors of its shares."""
+
+    shares: Floats  #: (n_bins,) of all events, those beside the axis included
+    errors: Floats  #: (n_bins,)
+    below: tuple[float, float]  #: share left of the axis, and its error
+    above: tuple[float, float]  #: right of the axis
+
+
+#: Edges, and the shape of each class: None of a class with hardly any events, whose shape means nothing.
+Shapes = tuple[Floats, dict[str, Shape | None]]
 
 
 def distributions(events: Events) -> dict[str, dict[str, Shapes]]:
@@ -40,12 +53,12 @@ def distributions(events: Events) -> dict[str, dict[str, Shapes]]:
     for name, shapes_of in of_kind.items():
         pictures[name] = {kind: shapes_of(events, kind) for kind in kinds}
     if "m_yy" in flat:
-        pictures["mass"] = {"m_yy": shapes(events, flat["m_yy"], np.linspace(105, 160, 56))}
+        pictures["mass"] = {"m_yy": shapes(events, flat["m_yy"], np.linspace(115, 135, 41))}
     return pictures
 
 
 def shapes(events: Events, values: Any, edges: Any, of: Any = None) -> Shapes:
-    """Normalised histogram of each class; what is beyond the last edge is in the last bin.
+    """Normalised histogram of each class, with what is beside the axis by itself.
 
     ``of`` says which event a value belongs to; default: one value per event. NaN is left out.
     """
@@ -53,16 +66,25 @@ def shapes(events: Events, values: Any, edges: Any, of: Any = None) -> Shapes:
     weight = np.asarray(events.flat.get("weight", np.ones(len(events))), np.float64)
     which = np.arange(len(events)) if of is None else of
     values = np.asarray(values, np.float64)
-    there = np.isfinite(values)
-    clipped = np.clip(values, edges[0], np.nextafter(edges[-1], edges[0]))
-    shares: dict[str, Floats | None] = {}
+    there = ~np.isnan(values)
+    room = 1e-5 * (edges[-1] - edges[0])  # angles in single precision go beyond pi
+    bins = np.concatenate([[-np.inf, edges[0] - room], edges[1:-1], [edges[-1] + room, np.inf]])
+    found: dict[str, Shape | None] = {}
     for i, name in enumerate(events.classes):
         mine = there & (label[which] == i)
-        counts = np.histogram(clipped[mine], edges, weights=weight[which[mine]])[0]
-        area = counts.sum()
-        enough = area > 0 and np.count_nonzero(mine) >= _FEWEST
-        shares[name] = counts / area if enough else None
-    return edges, shares
+        w = weight[which[mine]]
+        place, n = np.searchsorted(bins[1:-1], values[mine], side="right"), len(bins) - 1
+        sums, squares = (np.bincount(place, w**k, n) for k in (1, 2))
+        area = sums.sum()
+        if area <= 0 or np.count_nonzero(mine) < _FEWEST:
+            found[name] = None
+            continue
+        shares = sums / area
+        # Of a share, not of a sum: that of all events has none.
+        errors = np.sqrt(squares * (1 - 2 * shares) + shares**2 * squares.sum()) / area
+        below, above = ((float(shares[k]), float(errors[k])) for k in (0, -1))
+        found[name] = Shape(shares[1:-1], errors[1:-1], below, above)
+    return edges, found
 
 
 def _largest_pt(events: Events, kind: str) -> Shapes:
@@ -73,5 +95,6 @@ def _largest_pt(events: Events, kind: str) -> Shapes:
 
 def _multiplicity(events: Events, kind: str) -> Shapes:
     counts = events.particles[kind].counts
-    top = max(2, int(np.quantile(counts, 0.998)))
+    most = int(counts.max(initial=0))
+    top = max(2, most if most <= _COUNTED else int(np.quantile(counts, 0.998)))
     return shapes(events, counts, np.arange(top + 2) - 0.5)

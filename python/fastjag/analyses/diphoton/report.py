@@ -11,7 +11,7 @@ import numpy as np
 
 from fastjag.analyses.common.versions import versions
 from fastjag.analyses.diphoton.distributions import distributions
-from fastjag.analyses.diphoton.events import Events
+from fastjag.analyses.diphoton.events import DATA, Events
 from fastjag.analyses.diphoton.mass_fit import CATEGORY, PUBLISHED_EVENTS, MassFit, fit_masses
 from fastjag.analyses.diphoton.pictures import comparison as of_models
 from fastjag.analyses.diphoton.pictures import events as of_events
@@ -20,14 +20,15 @@ from fastjag.analyses.diphoton.results import DiphotonResults
 from fastjag.analyses.diphoton.selections import selection_of
 from fastjag.reporting.output import results_directory, write_json
 from fastjag.reporting.plots import save
-from fastjag.reporting.report import Report
+from fastjag.reporting.report import Report, with_error
 from fastjag.statistics import bad_fits, fit_warning
 
 Numbers = Mapping[str, Any]
 Table = tuple[tuple[str, ...], list[tuple[Any, ...]]]
 
 _PACKAGES = ("scikit-learn", "torch", "xgboost", "iminuit")
-_CLASS_COLUMNS = ("class", "selected events", "weight per event", "expected events", "share")
+_CLASS_COLUMNS = ("class", "selected events", "weight per event", "expected events", "share",
+                  "error of expected events")  # fmt: skip
 
 
 def report(results: DiphotonResults) -> None:
@@ -52,7 +53,11 @@ def report(results: DiphotonResults) -> None:
             page.warning(warning)
         page.heading("Classes")
         classes = class_table(events)
-        page.table(_CLASS_COLUMNS, classes)
+        page.table(_CLASS_COLUMNS[:-1], [
+            (name, n, None if each is None else f"{each:.4g}", with_error(total, error),
+             f"{100 * share:.3g} %")
+            for name, n, each, total, share, error in classes
+        ])  # fmt: skip
         _add_selection(page, selection)
         page.heading("Selected events")
         for name, fig in of_events.event_pictures(distributions(events)):
@@ -60,8 +65,8 @@ def report(results: DiphotonResults) -> None:
         page.heading("Mass spectrum")
         for name, fit in fits.items():
             what, _, category = name.partition(", ")
-            draw = of_masses.peak if what == "peak" else of_masses.spectrum
-            fig = draw(fit.edges, fit.counts, fit.variances, fit.background, fit.signal)
+            said = "data" if DATA in config.background else "simulation"
+            fig = of_masses.peak(fit) if what == "peak" else of_masses.spectrum(fit, said)
             caption = of_masses.CAPTIONS[what] + (f" {category.capitalize()}." if category else "")
             show(name.replace(", ", "_").replace(" ", "_"), fig, caption)
         page.table(*fit_table(fits))
@@ -136,7 +141,9 @@ def fit_table(fits: dict[str, MassFit]) -> tuple[tuple[str, ...], list[tuple[Any
     rows = []
     for name, fit in fits.items():
         shown = [
-            f"{fit.values[n]:.5g}" + (f" ± {fit.errors[n]:.2g}" if fit.errors[n] else " (fixed)")
+            with_error(fit.values[n], fit.errors[n])
+            if fit.errors[n]
+            else f"{fit.values[n]:.5g} (fixed)"
             for n in ("events", "mean", "sigma")
         ]
         said = fit_warning(fit.chi2, fit.ndf) + ("" if fit.valid else " ! not valid")
@@ -147,13 +154,15 @@ def fit_table(fits: dict[str, MassFit]) -> tuple[tuple[str, ...], list[tuple[Any
 
 
 def class_table(events: Events) -> list[tuple[Any, ...]]:
-    """Events of each class, their mean weight, the sum, and its share of all classes."""
+    """Events of each class, their mean weight, the sum, its share of all classes, and its error."""
     label, weight = events.flat["label"], np.asarray(events.flat["weight"], np.float64)
     counts = np.bincount(label, minlength=len(events.classes))
-    sums = np.bincount(label, weight, len(events.classes))
+    sums, squares = (np.bincount(label, weight**k, len(events.classes)) for k in (1, 2))
     return [
-        (name, int(n), total / n if n else None, total, total / sums.sum())
-        for name, n, total in zip(events.classes, counts, sums.tolist(), strict=True)
+        (name, int(n), total / n if n else None, total, total / sums.sum(), square**0.5)
+        for name, n, total, square in zip(
+            events.classes, counts, sums.tolist(), squares.tolist(), strict=True
+        )
     ]
 
 
@@ -188,7 +197,9 @@ def add_comparison(page: Report, numbers: Numbers, show: Callable[[str, Any, str
               "continuum. The continuum is by far the largest background of data: these figures "
               "say how well a model separates the modes, not what data would show.")  # fmt: skip
     page.table(*significance_table(numbers))
-    pictures("roc", "calibration")
+    pictures("roc")
+    page.table(*auc_table(numbers))
+    pictures("calibration")
     page.heading("What the models look at")
     pictures("importances", "particles")
     page.heading("Cost")
@@ -231,6 +242,15 @@ def purity_table(numbers: Numbers) -> Table:
     ]  # fmt: skip
 
 
+def auc_table(numbers: Numbers) -> Table:
+    """Areas under the curves of every class, with their errors."""
+    classes = numbers["classes"]
+    return ("area under the curve", *classes), [
+        (name, *(_number(m["roc"][c]["auc"], m["roc"][c]["auc_error"]) for c in classes))
+        for name, m in numbers["models"].items()
+    ]
+
+
 def significance_table(numbers: Numbers) -> Table:
     rows = []
     for name, m in numbers["models"].items():
@@ -245,9 +265,15 @@ def significance_table(numbers: Numbers) -> Table:
 
 
 def _with_error(value: Mapping[str, Any]) -> str:
-    if value["mean"] is None or np.isnan(value["mean"]):
+    return _number(value["mean"], value["error"])
+
+
+def _number(value: float | None, error: float | None) -> str:
+    """Rounded to its error; without one to three digits."""
+    if value is None or np.isnan(value):
         return "-"
-    return f"{value['mean']:.3f} ± {value['error'] or 0:.3f}"
+    known = error is not None and np.isfinite(error) and error > 0
+    return with_error(value, float(error or 0)) if known else f"{value:.3f}"
 
 
 def _percent(value: float | None) -> str:

@@ -20,8 +20,8 @@ def compare(
 ) -> dict[str, Any]:
     """Densities of a column in 30 bins, their errors, and the test of whether they agree.
 
-    ``edges`` (31,); for "data" and "simulation" ``density`` and ``error`` (30,); ``test``, a
-    :class:`Comparison`.
+    ``edges`` (31,); for "data" and "simulation" ``density`` and ``error`` (30,), and the shares of the
+    events ``below`` and ``above`` the edges; ``test``, a :class:`Comparison`.
     """
     low, high = np.quantile(np.concatenate([data[column], simulation[column]]), [0.001, 0.995])
     edges = np.linspace(low, high, 31)
@@ -31,6 +31,7 @@ def compare(
         sums, squares = (np.histogram(rows[column], edges, weights=v)[0] for v in (w, w**2))
         result[name] = {
             "density": sums / np.diff(edges), "error": np.sqrt(squares) / np.diff(edges),
+            "below": float(w[rows[column] < low].sum()), "above": float(w[rows[column] > high].sum()),
         }  # fmt: skip
     result["test"] = weighted_ks(
         data[column], simulation[column], data["weight"], simulation["weight"]

@@ -20,7 +20,7 @@ from fastjag.analyses.gammajet.results import GammaJetResults
 from fastjag.core.arrays import Array
 from fastjag.reporting.output import results_directory, write_json
 from fastjag.reporting.plots import save
-from fastjag.reporting.report import Report
+from fastjag.reporting.report import Report, with_error
 from fastjag.statistics import bad_fits, fit_warning
 
 _DELTA_R_EDGES = np.linspace(0, 2, 41)
@@ -45,7 +45,7 @@ def report(results: GammaJetResults) -> None:
             show(f"closure{i}", closure(measured, [low, high]),
                  f"Jets with {low:g} <= |eta| < {high:g}: the mean response for alpha < "
                  f"{config.max_alpha:g} (points) and extrapolated to alpha = 0 (bands), and "
-                 f"data over simulation.")  # fmt: skip
+                 f"data over simulation of both (open points: of the limits).")  # fmt: skip
         show("alpha", alpha_dependence(_lines(rows, config)),
              "Mean response in bins of alpha, all photons, with the lines that give the response at "
              "alpha = 0.")  # fmt: skip
@@ -55,12 +55,13 @@ def report(results: GammaJetResults) -> None:
             page.heading("Data and simulation")
             compared = {c: compare(rows["data"], rows["simulation"], c) for c in COMPARED}
             show("comparison", distributions(compared), "Normalised to one another; the p-value is "
-                 "that of a Kolmogorov-Smirnov test.")  # fmt: skip
+                 "that of a Kolmogorov-Smirnov test. Bands: statistical errors of simulation; arrows: "
+                 "ratios beyond the axis, and the share of the data beside it.")  # fmt: skip
         if "continuity" in measured:
             page.heading("Stitching at delta_r = 0.4")
-            show("stitching", border(_delta_r_spectra(rows["simulation"], config), _DELTA_R_EDGES),
+            show("stitching", border(*_delta_r_spectra(rows["simulation"], config)),
                  "Distance of the prompt photon to the nearest parton: each sample gives one side "
-                 "of the border.")  # fmt: skip
+                 "of the border. Arrow: share of the events beyond the axis.")  # fmt: skip
             c = measured["continuity"]
             page.text(f"At the border the spectrum is {c['below']:.4g} from below and "
                       f"{c['above']:.4g} from above: {c['pull']:.1f} standard deviations apart.")  # fmt: skip
@@ -108,15 +109,21 @@ def _lines(
     return lines
 
 
-def _delta_r_spectra(simulation: Mapping[str, Array], config: GammaJetConfig) -> dict[str, Array]:
-    """Events of each simulated sample in bins of delta_r."""
-    spectra = {}
+def _delta_r_spectra(
+    simulation: Mapping[str, Array], config: GammaJetConfig
+) -> tuple[dict[str, tuple[Array, Array]], Array, dict[str, float]]:
+    """Events of each simulated sample in bins of delta_r, and variances; edges; events beyond them."""
+    spectra, beyond = {}, {}
     for i in np.unique(simulation["sample"]).tolist():
         own = simulation["sample"] == i
-        spectra[config.samples[i].name] = np.histogram(
-            simulation["delta_r"][own], _DELTA_R_EDGES, weights=simulation["weight"][own]
-        )[0]
-    return spectra
+        delta_r, weight = simulation["delta_r"][own], simulation["weight"][own]
+        sums, squares = (
+            np.histogram(delta_r, _DELTA_R_EDGES, weights=weight**k)[0] for k in (1, 2)
+        )
+        name = config.samples[i].name
+        spectra[name] = (sums, squares)
+        beyond[name] = float(weight[delta_r > _DELTA_R_EDGES[-1]].sum())
+    return spectra, _DELTA_R_EDGES, beyond
 
 
 def _bins(
@@ -147,8 +154,8 @@ def warnings_of(measured: Mapping[str, Any]) -> list[str]:
 
 
 def response_table(measured: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
-    columns = ("sample", "|eta|", "estimator", "photon pt [GeV]", "events", "mean", "error", "core",
-               "at alpha = 0", "error ", "slope", "fits")  # fmt: skip
+    columns = ("sample", "|eta|", "estimator", "photon pt [GeV]", "events", "mean", "core",
+               "at alpha = 0", "slope", "fits")  # fmt: skip
     rows = []
     for where, b in _bins(measured):
         core, line = b["core"], b["line"]
@@ -156,6 +163,14 @@ def response_table(measured: Mapping[str, Any]) -> tuple[tuple[str, ...], list[t
                 f"line {fit_warning(line['chi2'], line['dof'])}"]  # fmt: skip
         said = [text for text in said if "!" in text]
         said += [f"core ! one of {core['humps']} humps"] if core["humps"] > 1 else []
-        rows.append((*where, b["entries"], b["mean"], b["error"], core["mean"], line["intercept"],
-                     line["error"], line["slope"], "; ".join(said)))  # fmt: skip
+        rows.append((*where, b["entries"], _rounded(b["mean"], b["error"]),
+                     _rounded(core["mean"], core["error"]),
+                     _rounded(line["intercept"], line["error"]),
+                     _rounded(line["slope"], line["slope_error"]), "; ".join(said)))  # fmt: skip
     return columns, rows
+
+
+def _rounded(value: float | None, error: float | None) -> str:
+    if value is None or error is None:
+        return "" if value is None else f"{value:.4f}"
+    return with_error(value, error)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastjag.analyses.importance import methods as of
 from fastjag.analyses.importance.results import METHODS, Importances
-from fastjag.analyses.importance.taylor import TaylorHistory, taylor_coefficients
+from fastjag.analyses.importance.taylor import TaylorHistory, coefficients_and_errors
 from fastjag.core.checks import first_line, needs, one_of
 from fastjag.reporting.progress import progress_bar
 
@@ -203,11 +203,18 @@ def _of_model(
         nodes = [1] if n_outputs == 2 else range(n_outputs)
         nodes = nodes if output is None else [output]
         per_node = [
-            taylor_coefficients(model, x, 2, node, w, scale=scale, progress=progress)
+            coefficients_and_errors(model, x, 2, node, w, scale=scale, progress=progress)
             for node in nodes
         ]
-        result.taylor = {key: float(np.mean([t[key] for t in per_node])) for key in per_node[0]}
-        result.scores["Taylor"] = np.array([result.taylor[i,] for i in range(x.shape[1])])
+        # Nodes see the same events: their errors are taken to go together.
+        result.taylor, result.taylor_errors = (
+            {key: float(np.mean([node[k][key] for node in per_node])) for key in per_node[0][k]}
+            for k in (0, 1)
+        )
+        result.scores["Taylor"], result.errors["Taylor"] = (
+            np.array([by_key[i,] for i in range(x.shape[1])])
+            for by_key in (result.taylor, result.taylor_errors)
+        )
 
 
 def _test_events(labels: Any, rng: np.random.Generator) -> NDArray[np.bool_]:

@@ -11,13 +11,16 @@ from fastjag.analyses.importance.results import METHODS, Importances
 from fastjag.analyses.importance.tables import FeatureTable
 from fastjag.reporting.output import results_directory, write_json
 from fastjag.reporting.plots import RED, save
-from fastjag.reporting.report import Report
+from fastjag.reporting.report import Report, with_error
 
 _CAPTIONS = {
     "importances": "Scores of each method over its largest one, features by their mean. Features "
     "with the same letter are correlated and share their importance.",
     "correlations": "Spearman correlations; frames are clusters of correlated features.",
-    "taylor": "The largest mean absolute Taylor coefficients of the network.",
+    "permutations": "Fall of the area under the ROC curve where a feature is shuffled among the "
+    "events, with its standard deviation over the repeats.",
+    "taylor": "The largest mean absolute Taylor coefficients of the network, with statistical errors "
+    "over the events.",
     "training": "What the network has learned after each epoch.",
 }
 _TERMS = 30
@@ -33,6 +36,8 @@ def report(
     with results_directory(out) as directory:
         drawn = {"importances": comparison.comparison(result),
                  "correlations": comparison.correlations(result)}  # fmt: skip
+        if {"permutation", "tree permutation"} & set(result.scores):
+            drawn["permutations"] = comparison.permutations(result)
         if result.taylor:
             drawn["taylor"] = network.taylor(result)
         if result.training:
@@ -67,17 +72,22 @@ def _report(result: Importances, table: FeatureTable | None, drawn: dict[str, Pa
           *(f"{s[i]:.3f}" for s in normalised.values()))
          for i in order],
     )  # fmt: skip
+    if "permutations" in drawn:
+        page.heading("Permutations")
+        page.figure(drawn["permutations"], _CAPTIONS["permutations"])
     page.heading("Correlated features")
     page.figure(drawn["correlations"], _CAPTIONS["correlations"])
     if result.taylor:
         page.heading("Taylor coefficients")
         page.figure(drawn["taylor"], _CAPTIONS["taylor"])
         terms = sorted(result.taylor.items(), key=lambda item: -item[1])[:_TERMS]
-        page.table(("term", "mean absolute coefficient"), [(result.term(k), t) for k, t in terms])
+        page.table(("term", "mean absolute coefficient"),
+                   [(result.term(k), with_error(t, result.taylor_errors[k])) for k, t in terms])  # fmt: skip
     if result.training:
         page.figure(drawn["training"], _CAPTIONS["training"])
     page.heading("How well the models tell the classes apart")
-    page.table(("model", "area under the ROC curve"), list(result.performance.items()))
+    page.table(("model", "area under the ROC curve"), 
+               [(name, f"{area:.4f}") for name, area in result.performance.items()])  # fmt: skip
     page.heading("Scores in the units of each method")
     columns = _shown_scores(result)
     page.table(("feature", *columns),
@@ -94,7 +104,7 @@ def _report(result: Importances, table: FeatureTable | None, drawn: dict[str, Pa
 def _shown_scores(result: Importances) -> dict[str, list[str]]:
     errors = result.errors
     return {
-        name: [f"{x:.4g}" + (f" ± {errors[name][i]:.2g}" if name in errors else "")
-               for i, x in enumerate(scores)]
+        name: [with_error(x, errors[name][i]) if name in errors else f"{x:.4g}"
+               for i, x in enumerate(scores.tolist())]
         for name, scores in result.scores.items()
     }  # fmt: skip

@@ -33,7 +33,9 @@ class Importances:
 
     names: list[str]
     scores: dict[str, Floats]  #: (F,) of each method, in units of its own
-    errors: dict[str, Floats]  #: of permutations, over the repeats
+    errors: dict[
+        str, Floats
+    ]  #: of permutations over the repeats, of Taylor coefficients over events
     taylor: Coefficients  #: of first and second order, by index
     correlations: Floats  #: (F, F) Spearman
     clusters: list[int]  #: of each feature, 0, 1, ... in the order of their first feature
@@ -41,6 +43,7 @@ class Importances:
     training: dict[str, Any]  #: steps, and coefficients of first order at each of them
     settings: dict[str, Any]
     warnings: list[str] = field(default_factory=list)  #: of this module and the libraries
+    taylor_errors: Coefficients = field(default_factory=dict)  #: statistical, over the events
 
     def normalised(self) -> dict[str, Floats]:
         """The scores of each method divided by its largest one, negative ones as 0."""
@@ -60,7 +63,8 @@ class Importances:
     def to_dict(self) -> dict[str, Any]:
         """For JSON: index tuples become names joined by " x "."""
         content = dict(vars(self))
-        content["taylor"] = {self.term(key): t for key, t in self.taylor.items()}
+        for name in ("taylor", "taylor_errors"):
+            content[name] = {self.term(key): t for key, t in getattr(self, name).items()}
         return content | {"normalised": self.normalised(), "mean": self.mean(),
                           "ranking": [self.names[i] for i in self.order()]}  # fmt: skip
 

@@ -84,6 +84,27 @@ def taylor_coefficients(
         For shapes that do not fit, numbers that are not finite (naming the event), an output that
         the model does not have, or a model whose output does not depend on x by torch operations.
     """
+    return coefficients_and_errors(
+        model, x, order, output, weights, scale=scale, batch_size=batch_size, progress=progress
+    )[0]
+
+
+def coefficients_and_errors(
+    model: Any,
+    x: ArrayLike,
+    order: int = 2,
+    output: int = 0,
+    weights: ArrayLike | None = None,
+    *,
+    scale: ArrayLike | None = None,
+    batch_size: int = BATCH,
+    progress: bool | None = None,
+) -> tuple[Coefficients, Coefficients]:
+    """:func:`taylor_coefficients`, and their statistical errors over the events.
+
+    Errors are those of weighted means, sqrt(sum w² (abs(t) - <t>)²) / sum w, of the same units. How the
+    network would differ after another training is not in them.
+    """
     needs("torch", "importance")
     import torch
 
@@ -112,15 +133,22 @@ def taylor_coefficients(
         _warn_of_scales(batches)
     if order == 2:
         _warn_of_straightness(sums, straight)
-    return sums.coefficients(factor, float(w.sum()))
+    total = float(w.sum())
+    means = sums.coefficients(sums.means(), factor, total)
+    errors = sums.errors(total, float((w**2).sum()))
+    return means, sums.coefficients(errors, factor, total)
 
 
 class _Sums:
-    """Sums of weight times absolute derivative, and how far first derivatives vary."""
+    """Sums of absolute derivatives, and how far first derivatives vary.
+
+    Three of each, stacked: of w abs(t), of w² abs(t) and of w² t².
+    """
 
     def __init__(self, n_features: int, order: int) -> None:
-        self.first: Floats = np.zeros(n_features)
-        self.second: Floats | None = np.zeros((n_features, n_features)) if order == 2 else None
+        shape = (3, n_features)
+        self.first: Floats = np.zeros(shape)
+        self.second: Floats | None = np.zeros((*shape, n_features)) if order == 2 else None
         self.low = np.full(n_features, np.inf)
         self.high = np.full(n_features, -np.inf)
 
@@ -128,9 +156,12 @@ class _Sums:
         import torch
 
         w = torch.as_tensor(weights, device=rows.device)
+        squares = w * w
 
         def summed(values: Any) -> Floats:
-            return (w @ values.abs().double()).cpu().numpy()  # type: ignore[no-any-return]
+            t = values.abs().double()
+            return np.stack([(v @ x).cpu().numpy() for v, x in
+                             ((w, t), (squares, t), (squares, t * t))])  # fmt: skip
 
         gradient = torch.func.grad(lambda batch: function(batch).sum())
         # Events do not see one another: the gradient of the sum holds that of each. Without
@@ -145,16 +176,30 @@ class _Sums:
                     direction.zero_()
                     direction[:, i] = 1
                     (row,) = backwards(direction)
-                    self.second[i, i:] += summed(row[:, i:])
+                    self.second[:, i, i:] += summed(row[:, i:])
             self.first += summed(first)
             self.low = np.minimum(self.low, first.amin(0).double().cpu().numpy())
             self.high = np.maximum(self.high, first.amax(0).double().cpu().numpy())
 
-    def coefficients(self, scale: Floats, total: float) -> Coefficients:
-        first = self.first * scale / total
+    def means(self) -> list[Floats]:
+        """Sums of both orders, in features without a scale, not divided by the sum of weights."""
+        return [sums[0] for sums in (self.first, self.second) if sums is not None]
+
+    def errors(self, total: float, squares: float) -> list[Floats]:
+        """Of :meth:`means`, by the sum of weights and that of their squares."""
+        found = []
+        for sums in (s for s in (self.first, self.second) if s is not None):
+            mean = sums[0] / total
+            found.append(np.sqrt(np.maximum(sums[2] - 2 * mean * sums[1] + mean**2 * squares, 0)))
+        return found
+
+    @staticmethod
+    def coefficients(orders: list[Floats], scale: Floats, total: float) -> Coefficients:
+        """By indices; times the scale of the features, and half of it for squares of one."""
+        first = orders[0] * scale / total
         result: Coefficients = {(i,): float(t) for i, t in enumerate(first)}
-        if self.second is not None:
-            second = self.second * np.outer(scale, scale) / total
+        for sums in orders[1:]:
+            second = sums * np.outer(scale, scale) / total
             second[np.diag_indices_from(second)] /= 2
             for i in range(len(first)):
                 result |= {(i, j): float(second[i, j]) for j in range(i, len(first))}

@@ -17,7 +17,7 @@ from fastjag.analyses.jets.results import ShapeHistograms, Tagging, TrackSpectru
 from fastjag.io import write_histograms
 from fastjag.reporting.output import new_file, write_json
 from fastjag.reporting.plots import save
-from fastjag.reporting.report import Report
+from fastjag.reporting.report import Report, with_error
 
 
 def write_tracks(result: TrackSpectrum, directory: Path) -> None:
@@ -28,7 +28,9 @@ def write_tracks(result: TrackSpectrum, directory: Path) -> None:
     write_histograms(directory / "tracks.root", names)
     write_json(directory / "tracks.json", _track_numbers(result))
     page = Report("Tracks in jets", f"{len(result.files)} file(s)")
-    page.figure(directory / "tracks.png", "Transverse impact parameter of tracks, per cm.")
+    page.heading("Impact parameters")
+    page.figure(directory / "tracks.png", "Transverse impact parameter of tracks, per cm, with "
+                "statistical errors; arrows: share of the tracks beside the axis.")  # fmt: skip
     page.heading("Counts")
     page.table(("what", "number"), list(result.counts.items()))
     page.heading("Mean and tail")
@@ -110,7 +112,10 @@ def write_shapes(result: ShapeHistograms, directory: Path) -> None:
         directory / "shapes.png",
         "Spectra: sums of weights per GeV. Shapes: normalised, weighted. Bands: statistical errors.",
     )
-    page.figure(directory / "images.png", "Mean images: share of the jet's pt per pixel.")
+    page.figure(
+        directory / "images.png",
+        "Mean images: share of the jet's pt per pixel; white where there is nothing.",
+    )
     page.write(directory / "report.html", f"fastjag {__version__}, {result.seconds:.2f} s")
 
 
@@ -124,9 +129,11 @@ def write_tagging(result: Tagging, directory: Path) -> None:
     save(draw_roc(result), directory / "roc.png", directory / "roc.pdf")
     save(draw_scores(result), directory / "scores.png", directory / "scores.pdf")
     rows = [
-        (n, f["auc"], f["auc_error"], f["mistag_at_50"], f["mistag_at_70"], f["seconds"])
+        (n, with_error(f["auc"], f["auc_error"]),
+         *(with_error(f[k], float(np.mean(f[f"{k}_error"]))) for k in ("mistag_at_50", "mistag_at_70")),
+         f"{f['seconds']:.1f}")
         for n, f in result.models.items()
-    ]
+    ]  # fmt: skip
     for name, tagger in result.models.items():
         path = directory / f"{name.lower()}{tagger['ending']}"
         with new_file(path) as partial, open(partial, "wb") as file:
@@ -145,9 +152,13 @@ def write_tagging(result: Tagging, directory: Path) -> None:
         )  # fmt: skip
     signal, background = result.classes
     page = Report(f"Tagging {signal} jets", f"against {background} jets; {result.source}")
-    page.table(("model", "AUC", "error", "mistag at 50 %", "mistag at 70 %", "seconds"), rows)
-    page.figure(directory / "roc.png", "Efficiency and mistag rate on the test events.")
-    page.figure(directory / "scores.png", "Scores of test jets.")
+    page.table(("model", "AUC", "mistag at 50 %", "mistag at 70 %", "seconds"), rows)
+    page.heading("Efficiency and mistag rate")
+    page.figure(directory / "roc.png", "Efficiency and mistag rate on the test events. Bands: "
+                "statistical errors of the mistag rate (68 % intervals of Clopper and Pearson).")  # fmt: skip
+    page.heading("Scores")
+    page.figure(directory / "scores.png", "Scores of test jets, each class normalised, with "
+                "statistical errors.")  # fmt: skip
     page.heading("Samples")
     page.table(("what", "jets"), list(result.counts.items()))
     page.heading("Settings")

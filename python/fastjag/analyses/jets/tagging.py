@@ -8,7 +8,8 @@ import numpy as np
 
 from fastjag.analyses.jets.results import JetTable
 from fastjag.core.arrays import Array
-from fastjag.models.roc import roc_curve
+from fastjag.models.roc import area_error, roc_curve
+from fastjag.reporting.points import efficiency_errors
 
 _PT_BINS = 12
 
@@ -75,27 +76,34 @@ def same_spectrum(pt: Array, labels: Array) -> Array:
 def roc(
     scores: Array, labels: Array, weights: Array, copies: Array | None = None
 ) -> dict[str, Any]:
-    """Mistag rate at efficiencies, area under the curve (equal scores count half) with its error
-    (Hanley, McNeil, Radiology 143 (1982) 29, with effective numbers of jets).
+    """Mistag rate at efficiencies, and the area under the curve (equal scores count half).
 
-    ``copies`` says how many copies of a jet there are: together they know what one of them does.
+    With their errors: of the area by :func:`fastjag.models.roc.area_error`, of mistag rates, below and
+    above, by Clopper and Pearson, all with effective numbers of jets. ``copies`` says how many copies of a
+    jet there are: together they know what one of them does.
     """
     same = np.ones(len(scores)) if copies is None else copies
     curve = roc_curve(labels == 1, scores, weights)
     efficiency, mistag, auc = *curve, curve.area
     w = weights.astype(np.float64)
     v = w**2 * same
-    n = [w[labels == k].sum() ** 2 / v[labels == k].sum() for k in (1, 0)]
-    q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
-    variance = (
-        auc * (1 - auc) + (n[0] - 1) * (q1 - auc**2) + (n[1] - 1) * (q2 - auc**2)
-    ) / (n[0] * n[1])  # fmt: skip
+    signal, background = (w[labels == k].sum() ** 2 / v[labels == k].sum() for k in (1, 0))
     grid = np.linspace(0.01, 1, 100)
+
+    def with_errors(at: Any) -> tuple[Any, Any]:
+        rate = np.interp(at, efficiency, mistag)
+        return rate, efficiency_errors(rate.clip(0, 1) * background, background)
+
+    rates, errors = with_errors(grid)
+    (half, most), of_both = with_errors(np.array([0.5, 0.7]))
     return {
         "auc": auc,
-        "auc_error": float(np.sqrt(max(variance, 0))),
+        "auc_error": area_error(auc, signal, background),
         "efficiency": grid,
-        "mistag": np.interp(grid, efficiency, mistag),
-        "mistag_at_50": float(np.interp(0.5, efficiency, mistag)),
-        "mistag_at_70": float(np.interp(0.7, efficiency, mistag)),
+        "mistag": rates,
+        "mistag_error": errors,
+        "mistag_at_50": float(half),
+        "mistag_at_50_error": of_both[:, 0].tolist(),
+        "mistag_at_70": float(most),
+        "mistag_at_70_error": of_both[:, 1].tolist(),
     }

@@ -43,7 +43,7 @@ def _demo(out: Path, n_jets: int, seed: int, told: Callable[[str], None]) -> Non
     told(f"impact parameters of tracks: {out}/tracks/report.html")
     for target, source in (("quark", rows), ("b", events)):
         run("tensors", source, out / f"tensors-{target}", JetsConfig())
-        train = TrainConfig(target=target, epochs=3, rounds=40, slots=16, seed=seed)
+        train = TrainConfig(target=target, epochs=20, rounds=100, slots=16, seed=seed)
         tagging = run("train", out / f"tensors-{target}", out / f"tagger-{target}",
                       JetsConfig(train=train))  # fmt: skip
         scores = ", ".join(f"{name} {tagger['auc']:.3f}" for name, tagger in tagging.models.items())

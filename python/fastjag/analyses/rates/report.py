@@ -9,13 +9,14 @@ from typing import Any
 from fastjag import __version__
 from fastjag.analyses.common.tables import write_parquet
 from fastjag.analyses.rates.config import Target
-from fastjag.analyses.rates.pictures.rates import against_pileup, along_runs
+from fastjag.analyses.rates.pictures.rates import against_pileup, along_runs, shares
 from fastjag.analyses.rates.rates import SECTION_SECONDS, Rate
-from fastjag.analyses.rates.results import RatesResult
+from fastjag.analyses.rates.results import RatesResult, shares_of
 from fastjag.analyses.rates.tables import write_csv
 from fastjag.reporting.output import write_json
 from fastjag.reporting.plots import save
 from fastjag.reporting.report import Report
+from fastjag.reporting.report import with_error as rounded
 
 
 def write(result: RatesResult, directory: Path, settings: dict[str, Any]) -> None:
@@ -30,6 +31,8 @@ def write(result: RatesResult, directory: Path, settings: dict[str, Any]) -> Non
         columns = {n: getattr(result.counts, n) for n in ("run", "section", "events")}
         write_parquet(directory / "counts.parquet", columns | result.counts.fired)
         pictures["sections"] = along_runs(result)
+        if shares_of(result):
+            pictures["triggers"] = shares(result)
     for name, fig in pictures.items():
         save(fig, directory / f"{name}.png", directory / f"{name}.pdf")
     content = {
@@ -41,6 +44,7 @@ def write(result: RatesResult, directory: Path, settings: dict[str, Any]) -> Non
                  for trigger, fits in result.fits.items()},
         "target": asdict(result.target),
         "predictions": result.predictions,
+        "shares": shares_of(result),
         "notes": result.notes,
         "settings": settings,
     }  # fmt: skip
@@ -68,6 +72,7 @@ def _page(result: RatesResult, content: dict[str, Any], directory: Path) -> Repo
     for note in result.notes:
         page.text(f"Note: {note}.")
     at = result.target.pileup
+    page.heading("Rates")
     page.table(
         ("trigger", "run", "sections", "counts", "time [s]", "rate [Hz]", "prescale",
          "unprescaled [Hz]", "pileup", "rate / pileup [Hz]",
@@ -75,13 +80,14 @@ def _page(result: RatesResult, content: dict[str, Any], directory: Path) -> Repo
         [(r["trigger"], str(r["run"] or "-"), _sections(r), _shown(r["counts"], ",d"),
           _shown(r["seconds"], ",.1f"), with_error(r["rate"], r["error"]), f"{r['prescale']:g}",
           with_error(r["unprescaled"], r["unprescaled_error"]), _shown(r["pileup"], ".4g"),
-          _shown(r["rate_per_pileup"], ".3f"), _shown(r["at_target"], ".2f"))
+          _per(r), with_error(r["at_target"], r["at_target_error"]) if r["at_target"] else "-")
          for r in content["rates"]],
     )  # fmt: skip
     if (directory / "pileup.png").exists():
         page.heading("Rate against pileup")
         page.figure(directory / "pileup.png", "Unprescaled rates with statistical errors, the "
-                    "fitted line with its error, and the proportional line (dashed).")  # fmt: skip
+                    "fitted line with its error, and the proportional line (dashed). Below: rates over "
+                    "the fitted line.")  # fmt: skip
         page.table(
             ("trigger", "fit", "intercept [Hz]", "slope [Hz per pileup]", "chi2 / dof",
              f"at pileup {at:g} [Hz]" if at else "-"),
@@ -95,11 +101,25 @@ def _page(result: RatesResult, content: dict[str, Any], directory: Path) -> Repo
         )
     if (directory / "sections.png").exists():
         page.heading("Along the runs")
-        page.figure(directory / "sections.png", "Rates as recorded, of groups of sections.")
+        page.figure(directory / "sections.png", "Rates as recorded, of groups of sections, with "
+                    "Poisson errors, run after run. Red: means of the runs.")  # fmt: skip
+    if (directory / "triggers.png").exists():
+        page.heading("Share of the events that fired")
+        page.figure(directory / "triggers.png", "Events of each run that fired a trigger, of all of "
+                    "the files, with 68 % intervals of Clopper and Pearson. It is an efficiency where "
+                    "the events were recorded without the trigger.")  # fmt: skip
     page.heading("Settings")
     page.settings({**{f"target {k}": v for k, v in asdict(result.target).items()},
                    **content["settings"]})  # fmt: skip
     return page
+
+
+def _per(row: dict[str, Any]) -> str:
+    """Rate over pileup, with the error of the rate."""
+    if row["rate_per_pileup"] is None:
+        return "-"
+    error = row["unprescaled_error"]
+    return with_error(row["rate_per_pileup"], error and error / row["pileup"])
 
 
 def _sections(row: dict[str, Any]) -> str:
@@ -113,5 +133,5 @@ def _shown(value: Any, form: str) -> str:
 
 
 def with_error(value: float, error: float | None) -> str:
-    """``12.86 ± 0.08``, or the value alone."""
-    return f"{value:.2f}" + ("" if error is None else f" ± {error:.2f}")
+    """``12.860 ± 0.080``, rounded to the error, or the value alone."""
+    return f"{value:.4g}" if error is None else rounded(value, error)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastjag.analyses.rates.config import Target
 from fastjag.analyses.rates.rates import Rate, TriggerCounts
+from fastjag.reporting.points import efficiency_errors
 
 
 @dataclass(frozen=True)
@@ -48,3 +50,24 @@ class RatesResult:
     #: The same to rate and error [Hz].
     predictions: dict[str, dict[str, tuple[float, float | None]]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+
+
+def shares_of(result: RatesResult) -> list[dict[str, Any]]:
+    """Of every run with events and trigger: the share of the events that fired it.
+
+    With errors below and above (:func:`fastjag.reporting.points.efficiency_errors`). It is the efficiency
+    of the trigger where the events are a sample that was recorded without it.
+    """
+    counts, rows = result.counts, []
+    if counts is None:
+        return []
+    for run in np.unique(counts.run).tolist():
+        own = counts.run == run
+        if not (events := int(counts.events[own].sum())):
+            continue
+        for trigger, fired in counts.fired.items():
+            n = int(fired[own].sum())
+            below, above = efficiency_errors(n, events).tolist()
+            rows.append({"trigger": trigger, "run": run, "fired": n, "events": events,
+                         "share": n / events, "error_below": below, "error_above": above})  # fmt: skip
+    return rows

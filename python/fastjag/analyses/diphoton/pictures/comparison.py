@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from fastjag.reporting.plots import PALETTE, figure
-from fastjag.reporting.titles import plain
+from fastjag.reporting.plots import BLUE, ORANGE, figure, line_style
+from fastjag.reporting.points import efficiency_errors
+from fastjag.reporting.titles import axis_title, plain
 
 Numbers = Mapping[str, Any]
 
 _FEWEST = 10  # effective events in a bin of a calibration curve
 _SHOWN = 15  # features with the largest importances
+_LEAST = 2e-3  # mistag rate at the bottom of ROC curves
+_MARKERS = "os^vDPX*<>"
+_PARTICLES = {"photon": "Photons", "lep": "Leptons", "jet": "Jets", "tau": "Taus",
+              "largeRjet": "Large-R jets", "met": r"$p_T^{\mathrm{miss}}$"}  # fmt: skip
 
 CAPTIONS = {
-    "accuracies": "Balanced accuracy: mean recall of the classes. Dotted: chance.",
+    "accuracies": "Balanced accuracy: mean recall of the classes, with its standard error over the "
+    "folds.",
     "confusion": "Share of the events of a true class (row) that is called by a name (column).",
     "weighted_confusion": "Expected events in percent of each column: what the events of a "
     "category are, by expected yield.",
-    "roc": "Each class against all others, with the area under the curve; classes weigh the same.",
-    "calibration": "Share of a class among events of one predicted probability; classes weigh the "
-    "same. On the diagonal, probabilities can be taken literally. Bins of 10 events or more.",
+    "roc": "Each class against all others, whose events weigh the same. Bands: statistical errors "
+    "of the mistag rate (68 % intervals of Clopper and Pearson). The table has the areas under the "
+    "curves, which go on below the axis.",
+    "calibration": "Share of a class among events of one predicted probability, with binomial "
+    "errors; classes weigh the same. On the diagonal, probabilities can be taken literally. Bins of "
+    "10 events or more. ECE: mean distance to the diagonal, over the classes.",
     "importances": "Left: mean gain of the splits. Right: loss of balanced accuracy when a column "
-    "is permuted among events that were not learned from.",
+    "is permuted among events that were not learned from. Bars: standard errors over the folds.",
     "particles": "Loss of balanced accuracy of DeepSets when particles of a type, or the missing "
-    "transverse momentum, come from other events.",
+    "transverse momentum, come from other events, with standard errors over the folds.",
     "costs": "Time and additional memory for one fold.",
 }
 
@@ -36,8 +45,8 @@ def comparison_pictures(numbers: Numbers) -> Iterator[tuple[str, Any]]:
     yield "accuracies", _accuracies(numbers)
     yield "confusion", _matrices(numbers, "confusion", 1)
     yield "weighted_confusion", _matrices(numbers, "weighted_confusion", 0)
-    yield "roc", _panels(numbers, _roc_panel)
-    yield "calibration", _panels(numbers, _calibration_panel)
+    yield "roc", _rocs(numbers)
+    yield "calibration", _calibrations(numbers)
     importances = numbers["importances"]
     if importances["gain"] or "XGBoost" in importances["permutation"]:
         yield "importances", _importances(importances)
@@ -47,18 +56,22 @@ def comparison_pictures(numbers: Numbers) -> Iterator[tuple[str, Any]]:
 
 
 def _accuracies(numbers: Numbers) -> Any:
-    models = numbers["models"]
-    with figure(10, 1.5 + 0.6 * len(models)) as (fig, ax):
-        for i, (colour, m) in enumerate(zip(PALETTE, models.values(), strict=False)):
-            a = m["balanced_accuracy"]
-            ax.errorbar(a["mean"], i, xerr=a["error"] or 0, fmt="o", ms=9, color=colour, capsize=4)
+    """Those of all models; chance is said where it is beyond the axis."""
+    accuracies = [m["balanced_accuracy"] for m in numbers["models"].values()]
+    mean = np.array([a["mean"] for a in accuracies])
+    error = np.nan_to_num(np.array([a["error"] or 0 for a in accuracies], np.float64))
+    with figure(10, 1.6 + 0.5 * len(mean)) as (fig, ax):
+        ax.errorbar(mean, np.arange(len(mean)), xerr=error, fmt="ko", ms=7, capsize=4)
+        low, high = float((mean - error).min()), float((mean + error).max())
+        room = 0.15 * (high - low) or 0.05
+        ax.set(xlim=(low - room, high + room), xlabel="Balanced accuracy")
         chance = 1 / len(numbers["classes"])
-        ax.axvline(chance, color="0.4", ls=":")
-        ax.set_yticks(range(len(models)), list(models), fontsize=15)
-        ax.tick_params(axis="y", which="minor", length=0)
-        ax.invert_yaxis()
-        ax.set_xlim(0.9 * chance, None)
-        ax.set_xlabel("Balanced accuracy", fontsize=16)
+        if low - room < chance:
+            ax.axvline(chance, color="0.4", ls=":", label="chance")
+            ax.legend(loc="lower right", fontsize=14)
+        else:
+            ax.set_title(f"chance: {chance:.2f}", loc="right", fontsize=14, color="0.35")
+        _name_rows(ax, list(numbers["models"]))
     return fig
 
 
@@ -77,7 +90,7 @@ def _matrices(numbers: Numbers, what: str, axis: int) -> Any:
             share = 100 * np.divide(matrix, total, where=total > 0, out=np.zeros_like(matrix))
             panel.imshow(share, cmap="Blues", vmin=0, vmax=100)
             for (row, column), value in np.ndenumerate(share):
-                text = f"{value:.0f}" if abs(value) >= 9.95 else f"{value:.1f}"
+                text = f"{value:.0f}" if abs(value) >= 0.95 or not value else f"{value:.1f}"
                 panel.text(column, row, text, ha="center", va="center", fontsize=13,
                            color="white" if value > 55 else "black")  # fmt: skip
             panel.set_title(name, fontsize=16)
@@ -93,54 +106,85 @@ def _matrices(numbers: Numbers, what: str, axis: int) -> Any:
     return fig
 
 
-def _panels(numbers: Numbers, draw: Callable[[Any, str, Numbers], None]) -> Any:
+def _rocs(numbers: Numbers) -> Any:
     """A panel per class, and one for the names of the models."""
-    classes = numbers["classes"]
+    classes, models = numbers["classes"], numbers["models"]
     high = len(classes) // 3 + 1
     with figure(5.4 * 3, 5.0 * high, high, 3) as (fig, axes):
         panels = axes.ravel()
         for panel, name in zip(panels, classes, strict=False):
-            draw(panel, name, numbers["models"])
-            panel.set(xlim=(0, 1), ylim=(0, 1.02))
+            for i, m in enumerate(models.values()):
+                _draw_roc(panel, m["roc"][name], line_style(i))
+            grid = np.linspace(_LEAST, 1, 200)
+            panel.plot(grid, grid, color="0.6", lw=1, ls=(0, (1, 3)))
+            panel.set(xlim=(0, 1), yscale="log", ylim=(_LEAST, 1.3))
+            panel.set_xlabel(f"Efficiency of {plain(name)}", fontsize=15)
+            panel.set_ylabel("Mistag rate of other classes", fontsize=15)
             panel.tick_params(labelsize=13)
-            panel.set_title(plain(name), fontsize=17)
         for spare in panels[len(classes) :]:
             spare.axis("off")
-        names = panels[len(classes)]
-        for colour, model in zip(PALETTE, numbers["models"], strict=False):
-            names.plot([], [], color=colour, lw=3, label=model)
-        names.legend(loc="center", fontsize=15)
+        for i, model in enumerate(models):
+            panels[len(classes)].plot([], [], lw=2.5, label=model, **line_style(i))
+        panels[len(classes)].plot([], [], color="0.6", ls=(0, (1, 3)), label="no separation")
+        panels[len(classes)].legend(loc="center", fontsize=16)
     return fig
 
 
-def _roc_panel(panel: Any, name: str, models: Numbers) -> None:
-    panel.plot([0, 1], [0, 1], color="0.7", lw=1, ls=":")
-    for i, (colour, m) in enumerate(zip(PALETTE, models.values(), strict=False)):
-        curve = m["roc"][name]
-        panel.plot(curve["background"], curve["signal"], color=colour, lw=1.6)
-        if curve["auc"] is not None:
-            panel.text(0.96, 0.04 + 0.065 * (len(models) - 1 - i), f"{curve['auc']:.3f}",
-                       color=colour, ha="right", fontsize=13,
-                       transform=panel.transAxes)  # fmt: skip
-    panel.set_xlabel("Share of other classes", fontsize=14)
-    panel.set_ylabel("Share of the class", fontsize=14)
+def _draw_roc(panel: Any, curve: Numbers, style: Mapping[str, Any]) -> None:
+    """With a band; where no other event passes there is no line."""
+    efficiency, mistag = (np.asarray(curve[k], np.float64) for k in ("signal", "background"))
+    some = mistag > 0
+    panel.plot(efficiency[some], mistag[some], lw=1.6, **style)
+    n = curve["background_events"]
+    if n is not None and n > 0 and len(mistag):
+        below, above = efficiency_errors(mistag.clip(0, 1) * n, n)
+        panel.fill_between(efficiency[some], (mistag - below)[some], (mistag + above)[some],
+                           color=style["color"], alpha=0.12, lw=0)  # fmt: skip
 
 
-def _calibration_panel(panel: Any, name: str, models: Numbers) -> None:
-    panel.plot([0, 1], [0, 1], color="0.7", lw=1, ls=":")
-    for colour, m in zip(PALETTE, models.values(), strict=False):
-        curve = m["calibration"][name]
-        known = np.asarray(curve["events"]) >= _FEWEST
-        x, y, error = (np.asarray(curve[c])[known] for c in ("probability", "share", "error"))
-        panel.errorbar(x, y, error, color=colour, lw=1.4, marker="o", ms=4)
-    panel.set_xlabel("Predicted probability", fontsize=14)
-    panel.set_ylabel("Share of the class", fontsize=14)
+def _calibrations(numbers: Numbers) -> Any:
+    """A panel per model, with the names of the classes above all."""
+    models, classes = numbers["models"], numbers["classes"]
+    wide = min(3, len(models))
+    high = -(-len(models) // wide)
+    with figure(5.4 * wide, 5.0 * high + 0.8, high, wide, squeeze=False) as (fig, axes):
+        panels = axes.ravel()
+        for panel, (model, m) in zip(panels, models.items(), strict=False):
+            curves = [m["calibration"][c] for c in classes]
+            panel.plot([0, 1], [0, 1], color="0.6", lw=1, ls=(0, (1, 3)))
+            for i, curve in enumerate(curves):
+                known = np.asarray(curve["events"]) >= _FEWEST
+                x, y, error = (
+                    np.asarray(curve[c])[known] for c in ("probability", "share", "error")
+                )
+                panel.errorbar(x, y, error, fmt=_MARKERS[i % len(_MARKERS)], ms=6, lw=1.4,
+                               color=line_style(i)["color"])  # fmt: skip
+            panel.set(xlim=(-0.03, 1.03), ylim=(-0.1, 1.15), title=model)
+            panel.title.set_fontsize(16)
+            mean = float(np.mean([curve["ece"] for curve in curves]))
+            panel.text(
+                0.05, 0.95, f"ECE {mean:.3f}", transform=panel.transAxes, va="top", fontsize=14
+            )
+            panel.set_xlabel("Predicted probability", fontsize=15)
+            panel.set_ylabel("Share of the class", fontsize=15)
+            panel.tick_params(labelsize=13)
+        for spare in panels[len(models) :]:
+            spare.axis("off")
+        names = [
+            panels[0].errorbar([], [], [], fmt=_MARKERS[i % len(_MARKERS)], ms=8,
+                               color=line_style(i)["color"], label=plain(name))
+            for i, name in enumerate(classes)
+        ]  # fmt: skip
+        fig.legend(
+            handles=names, loc="outside upper center", ncols=min(6, len(classes)), fontsize=16
+        )
+    return fig
 
 
 def _importances(importances: Numbers) -> Any:
     gains = importances["gain"]
     drops = importances["permutation"].get("XGBoost", {})
-    with figure(16, 8, columns=bool(gains) + bool(drops), squeeze=False) as (fig, axes):
+    with figure(17, 9, columns=bool(gains) + bool(drops), squeeze=False) as (fig, axes):
         if gains:
             panel = axes[0, 0]
             mean = {
@@ -148,53 +192,62 @@ def _importances(importances: Numbers) -> Any:
                 for f in next(iter(gains.values()))
             }
             top = sorted(mean, key=lambda f: -mean[f])[:_SHOWN]
-            height = 0.8 / len(gains)
-            for i, (colour, (model, gain)) in enumerate(zip(PALETTE, gains.items(), strict=False)):
-                panel.barh(np.arange(len(top)) + (i + 0.5) * height - 0.4,
-                           [gain[f]["mean"] for f in top], height, color=colour,
-                           label=model)  # fmt: skip
-            panel.set_xlabel("Share of the gain", fontsize=15)
-            panel.legend(fontsize=13, loc="lower right")
-            _name_rows(panel, top)
+            step = 0.7 / len(gains)
+            for i, (model, gain) in enumerate(gains.items()):
+                panel.errorbar([gain[f]["mean"] for f in top],
+                               np.arange(len(top)) + (i + 0.5) * step - 0.35,
+                               xerr=[gain[f]["error"] or 0 for f in top], lw=1.2, label=model, ms=6,
+                               fmt=_MARKERS[i % len(_MARKERS)], color=line_style(i)["color"])  # fmt: skip
+            for i in range(1, len(top), 2):
+                panel.axhspan(i - 0.5, i + 0.5, color="0.95", lw=0, zorder=0)
+            panel.set(xlabel="Share of the gain", ylim=(-0.6, len(top) - 0.4))
+            panel.set_xlim(left=-0.02 * panel.get_xlim()[1])
+            panel.legend(fontsize=14, loc="lower right")
+            _name_rows(panel, [axis_title(f, unit=False) for f in top])
         if drops:
-            _bars(axes[0, -1], drops, "Loss of balanced accuracy (XGBoost)")
+            names = {f: axis_title(f, unit=False) for f in drops}
+            _bars(axes[0, -1], drops, names, "Loss of balanced accuracy (XGBoost)")
     return fig
 
 
 def _particles(drops: Numbers) -> Any:
-    with figure(9, 1.5 + 0.6 * len(drops)) as (fig, ax):
-        _bars(ax, drops, "Loss of balanced accuracy (DeepSets)")
+    with figure(10, 1.8 + 0.6 * len(drops)) as (fig, ax):
+        _bars(ax, drops, {f: _PARTICLES.get(f, plain(f)) for f in drops},
+              "Loss of balanced accuracy (DeepSets)")  # fmt: skip
     return fig
 
 
-def _bars(panel: Any, drops: Numbers, label: str) -> None:
+def _bars(panel: Any, drops: Numbers, names: Mapping[str, str], label: str) -> None:
     top = sorted(drops, key=lambda f: -drops[f]["mean"])[:_SHOWN]
-    panel.barh(range(len(top)), [drops[f]["mean"] for f in top], color=PALETTE[0],
-               xerr=[drops[f]["error"] or 0 for f in top], error_kw={"lw": 1.2})  # fmt: skip
+    panel.barh(range(len(top)), [drops[f]["mean"] for f in top], color=BLUE, height=0.7,
+               xerr=[drops[f]["error"] or 0 for f in top],
+               error_kw={"lw": 1.4, "capsize": 3})  # fmt: skip
     panel.axvline(0, color="0.4", lw=1)
-    panel.set_xlabel(label, fontsize=15)
-    _name_rows(panel, top)
+    panel.set(xlabel=label, ylim=(-0.6, len(top) - 0.4))
+    _name_rows(panel, [names[f] for f in top])
 
 
 def _name_rows(panel: Any, names: list[str]) -> None:
-    panel.minorticks_off()
-    panel.set_yticks(range(len(names)), [plain(n) for n in names], fontsize=13)
-    panel.tick_params(axis="x", labelsize=13)
+    panel.set_yticks(range(len(names)), names, fontsize=14)
+    panel.tick_params(axis="y", which="both", length=0)
+    panel.tick_params(axis="x", labelsize=14)
+    panel.xaxis.label.set_size(16)
     panel.invert_yaxis()
 
 
 def _costs(numbers: Numbers) -> Any:
     models = numbers["models"]
-    with figure(16, 1.8 + 0.5 * len(models), columns=2) as (fig, panels):
-        units = (("seconds", "Seconds"), ("memory_MB", "Memory [MB]"))
-        for i, (panel, (unit, label)) in enumerate(zip(panels, units, strict=True)):
-            for j, what in enumerate(("training", "prediction")):
+    with figure(16, 1.8 + 0.5 * len(models), columns=2, sharey=True) as (fig, panels):
+        units = (("seconds", "Time [s]"), ("memory_MB", "Memory [MB]"))
+        for panel, (unit, label) in zip(panels, units, strict=True):
+            for what, colour, marker in (("training", BLUE, "o"), ("prediction", ORANGE, "s")):
                 values = [m[f"{what}_{unit}"] or np.nan for m in models.values()]
-                panel.barh(np.arange(len(models)) + 0.4 * j - 0.2, values, 0.4, color=PALETTE[j],
-                           label=what)  # fmt: skip
-            panel.set_xscale("log")
-            panel.set_xlabel(label, fontsize=15)
-            _name_rows(panel, list(models) if i == 0 else [""] * len(models))
-            if i == 1:
-                panel.legend(fontsize=13, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
+                panel.plot(values, range(len(models)), marker, ms=9, color=colour, label=what)
+            panel.grid(axis="y", color="0.9")
+            panel.set(xscale="log", xlabel=label)
+        _name_rows(panels[0], list(models))
+        panels[1].tick_params(axis="x", labelsize=14)
+        panels[1].tick_params(axis="y", which="both", length=0)
+        panels[1].xaxis.label.set_size(16)
+        panels[1].legend(fontsize=14, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
     return fig

@@ -7,13 +7,22 @@ from typing import Any
 import numpy as np
 
 from fastjag.analyses.importance.results import Importances
-from fastjag.reporting.plots import figure
-from fastjag.reporting.titles import plain
+from fastjag.reporting.plots import BLUE, ORANGE, figure
+from fastjag.reporting.report import fixed
+from fastjag.reporting.titles import axis_title
+
+_BARS = 20  # features with bars
+_NUMBERED = 14  # features of which correlations stand as numbers, too
+_MODELS = {"permutation": "model", "tree permutation": "boosted trees"}
 
 
 def _labels(result: Importances, order: list[int]) -> list[str]:
     letters = result.cluster_names()
-    return [plain(result.names[i]) + (f"  [{letters[i]}]" if letters[i] else "") for i in order]
+    return [_name(result, i) + (f"  [{letters[i]}]" if letters[i] else "") for i in order]
+
+
+def _name(result: Importances, i: int) -> str:
+    return axis_title(result.names[i], unit=False)
 
 
 def comparison(result: Importances) -> Any:
@@ -34,6 +43,27 @@ def comparison(result: Importances) -> Any:
     return fig
 
 
+def permutations(result: Importances) -> Any:
+    """Falls of the area under the ROC curve where a feature is shuffled, over the repeats."""
+    order = result.order()[:_BARS]
+    shown = [(name, colour) for name, colour in
+             (("permutation", BLUE), ("tree permutation", ORANGE)) if name in result.scores]  # fmt: skip
+    height = 0.75 / len(shown)
+    with figure(11, 2.2 + 0.5 * len(order)) as (fig, ax):
+        for k, (name, colour) in enumerate(shown):
+            at = np.arange(len(order)) + (k + 0.5) * height - 0.375
+            ax.barh(at, result.scores[name][order], height, color=colour,
+                    xerr=result.errors[name][order], error_kw={"lw": 1.4, "capsize": 3},
+                    label=_MODELS[name])  # fmt: skip
+        ax.axvline(0, color="0.4", lw=1)
+        ax.set_yticks(range(len(order)), _labels(result, order), fontsize=14)
+        ax.tick_params(axis="y", which="both", length=0)
+        ax.set_ylim(len(order) - 0.4, -0.6)
+        ax.set_xlabel("Fall of the area under the ROC curve", fontsize=16)
+        ax.legend(loc="lower right")
+    return fig
+
+
 def correlations(result: Importances) -> Any:
     """Spearman correlations, cluster by cluster, each with a frame."""
     order = sorted(range(len(result.names)), key=lambda i: (result.clusters[i], i))
@@ -41,7 +71,10 @@ def correlations(result: Importances) -> Any:
     n = len(order)
     with figure(4.5 + 0.55 * n, 3.5 + 0.55 * n) as (fig, ax):
         image = ax.imshow(r, cmap="RdBu_r", vmin=-1, vmax=1)
-        _named_ticks(ax, [plain(result.names[i]) for i in order], _labels(result, order))
+        _named_ticks(ax, [_name(result, i) for i in order], _labels(result, order))
+        for (i, j), value in np.ndenumerate(r) if n <= _NUMBERED else ():
+            ax.text(j, i, fixed(value, 2), ha="center", va="center", fontsize=11,
+                    color="w" if abs(value) > 0.6 else "k")  # fmt: skip
         clusters = [result.clusters[i] for i in order]
         for c in dict.fromkeys(clusters):
             first, size = clusters.index(c) - 0.5, clusters.count(c)

@@ -1,0 +1,64 @@
+"""The pictures of docs/gallery.md: runs the commands named there, and keeps their pictures small.
+
+    python benchmarks/gallery.py dimuon               # about three minutes
+    python benchmarks/gallery.py dimuon --of FOLDER   # of a report that is there
+
+Pictures go to docs/gallery/ANALYSIS_NAME.png, 1000 pixels wide, in 96 colours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+
+DOCS = Path(__file__).parents[1] / "docs"
+WIDTH, COLOURS = 1000, 96
+#: Commands of an analysis as docs/gallery.md has them, and the folder of its report.
+REPORTS = {
+    "dimuon": (
+        ("dimuon toys toys/toys.root --seed 3", "dimuon run toys/search.toml --out search"),
+        "search/report",
+    ),
+}
+
+
+def keep(report: Path, analysis: str) -> None:
+    """Small copies of all pictures of a report."""
+    folder = DOCS / "gallery"
+    folder.mkdir(exist_ok=True)
+    for old in folder.glob(f"{analysis}_*.png"):
+        old.unlink()
+    for path in sorted(report.glob("*.png")):
+        picture = Image.open(path).convert("RGB")
+        height = round(picture.height * WIDTH / picture.width)
+        small = picture.resize((WIDTH, height), Image.Resampling.LANCZOS)
+        small.quantize(COLOURS, dither=Image.Dither.NONE).save(
+            folder / f"{analysis}_{path.stem}.png", optimize=True
+        )
+        print(f"docs/gallery/{analysis}_{path.stem}.png")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("analysis", choices=REPORTS)
+    parser.add_argument("--of", type=Path, help="the folder of a report that is there")
+    asked = parser.parse_args()
+    commands, report = REPORTS[asked.analysis]
+    if asked.of is not None:
+        keep(asked.of, asked.analysis)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for command in commands:
+            subprocess.run(
+                [sys.executable, "-m", "fastjag", *command.split()], cwd=folder, check=True
+            )
+        keep(Path(folder) / report, asked.analysis)
+
+
+if __name__ == "__main__":
+    main()
