@@ -105,7 +105,7 @@ def importance(
     result = importances(results)
     title = picture_title("importance", results.checks())
     with labelled(results.config.label):
-        report(result, out / "importance", title=title)
+        report(result, out / "importance", title=title, files=results.files)
     show_importances(result, out / "importance")
 
 

@@ -102,7 +102,8 @@ def importance(
     results = run_stages(_config(config, sample), out, ["features"], threads=threads, told=tell)
     result = importances(results, most=most, threads=threads)
     with labelled(results.config.label):
-        report(result, out / "importance")
+        files = [f"{name}: {f}" for name, own in results.config.files.items() for f in own]
+        report(result, out / "importance", files=files)
     show_importances(result, out / "importance")
 
 

@@ -366,7 +366,7 @@ def test_results(demonstration):
         *names, "toys.parquet", "importance.json", "report.html",
     }  # fmt: skip
     page = (out / "report.html").read_text()
-    assert page.count("<img") == 4
+    assert page.count("<img") == 5
     for word in ("product a x product b", "Spearman", "tree SHAP", "±"):
         assert word in page
 

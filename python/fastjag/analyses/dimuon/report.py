@@ -169,7 +169,7 @@ def _write_page(
     _dropped_table(page, numbers["flow"]["dropped"])
     pictures("isolation", "triggers", "observables", "signal_region")
     page.heading("Files and settings")
-    page.files(cutflow["files"])
+    page.files(results.files)
     page.settings({k: v for k, v in numbers["config"].items() if k != "files"})
     page.settings({f"seed of {k}": v for k, v in numbers["seeds"].items()} | numbers["versions"])
     page.write(

@@ -53,6 +53,11 @@ class DimuonResults:
         path = self.folder("prepare") / f"{table}.parquet"
         return read_parquet(path, filter(wanted, parquet_columns(path))) if path.exists() else {}
 
+    @property
+    def files(self) -> list[str]:
+        """What was read, without what was left out."""
+        return list(self.json("prepare", "cutflow")["files"])
+
     # ---- scan, flow, samples, check -----------------------------------------------------------------
 
     @cached_property

@@ -77,10 +77,11 @@ def report(results: DiphotonResults) -> None:
             f"central (|eta| below 0.75), it has {PUBLISHED_EVENTS[CATEGORY]:.0f}."
         )
         add_comparison(page, comparison, show)
-        page.heading("Settings")
+        page.heading("Files and settings")
+        page.files([f"{name}: {file}" for name, files in config.files.items() for file in files])
         recorded = config.recorded()
         settings = {k: v for k, v in recorded.items() if k not in ("classes", "background")}
-        page.settings({**settings, **{n: ", ".join(f) for n, f in config.files.items()}})
+        page.settings(settings)
         page.settings(used)
         write_json(
             directory / "results.json",

@@ -69,7 +69,8 @@ def report(results: GammaJetResults) -> None:
         steps = list(dict.fromkeys(k for t in totals.values() for k in t["cutflow"]))
         page.table(("sample", *steps),
                    [(n, *(t["cutflow"].get(s, 0) for s in steps)) for n, t in totals.items()])  # fmt: skip
-        page.heading("Settings")
+        page.heading("Files and settings")
+        page.files([f"{s.name}: {file}" for s in config.samples for file in s.files])
         settings = asdict(config)
         page.settings({k: v for k, v in settings.items() if k != "samples"})
         page.table(("sample", "kind", "cross-section [pb]", "k-factor", "sum of weights"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from fastjag import __version__
@@ -31,8 +32,13 @@ def report(
     out: str | os.PathLike[str],
     table: FeatureTable | None = None,
     title: str = "",
+    files: Sequence[str] = (),
 ) -> None:
-    """Write all of it to ``out``, or nothing; ``title`` is above pictures."""
+    """Write all of it to ``out``, or nothing; ``title`` is above pictures.
+
+    ``files`` are what the features come from, where there is no ``table``.
+    """
+    files = files if table is None else (table.file,)
     with results_directory(out) as directory:
         drawn = {"importances": comparison.comparison(result),
                  "correlations": comparison.correlations(result)}  # fmt: skip
@@ -51,12 +57,13 @@ def report(
             numbers = ("features", "labels", "weights")
             content["table"] = {k: v for k, v in vars(table).items() if k not in numbers}
         write_json(directory / "importance.json", content)
-        _report(result, table, {name: directory / f"{name}.png" for name in drawn}).write(
-            directory / "report.html", f"fastjag {__version__}"
-        )
+        page = _report(result, table, {name: directory / f"{name}.png" for name in drawn}, files)
+        page.write(directory / "report.html", f"fastjag {__version__}")
 
 
-def _report(result: Importances, table: FeatureTable | None, drawn: dict[str, Path]) -> Report:
+def _report(
+    result: Importances, table: FeatureTable | None, drawn: dict[str, Path], files: Sequence[str]
+) -> Report:
     classes = ", ".join(result.settings["classes"])
     page = Report("Feature importance", f"{len(result.names)} features, "
                   f"{result.settings['events']:,} events, classes {classes}.")  # fmt: skip
@@ -93,10 +100,11 @@ def _report(result: Importances, table: FeatureTable | None, drawn: dict[str, Pa
     page.table(("feature", *columns),
                [(result.names[i], *(c[i] for c in columns.values())) for i in order])  # fmt: skip
     page.table(("method", "what it is"), [(name, METHODS[name]) for name in result.scores])
-    page.heading("Settings")
+    page.heading("Files and settings")
+    page.files(files)
     page.settings(result.settings)
     if table is not None:
-        about = {k: v for k, v in vars(table).items() if k in ("file", "n_read", "not_numbers")}
+        about = {k: v for k, v in vars(table).items() if k in ("n_read", "not_numbers")}
         page.settings({**about, **{f"events without {k}": n for k, n in table.missing.items()}})
     return page
 

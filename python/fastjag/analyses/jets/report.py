@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ def write_tracks(result: TrackSpectrum, directory: Path) -> None:
     )
     page.heading("Selection")
     page.settings(asdict(result.selection) | {"weight": result.weight})
+    page.files(result.files)
     if result.skipped:
         page.heading("Skipped")
         page.table(("file", "reason"), [(s.file, s.reason) for s in result.skipped])
@@ -75,7 +77,7 @@ def _tail(h: Any) -> tuple[float, float | str, float | str]:
     return float(total), float(shares[0]), float(shares[1])
 
 
-def write_shapes(result: ShapeHistograms, directory: Path) -> None:
+def write_shapes(result: ShapeHistograms, directory: Path, settings: Mapping[str, Any]) -> None:
     """``shapes.json``, ``shapes.root``, pictures and page of spectra, shapes and images."""
     by_name = {n: by for n, by in result.histograms.items() if by}
     save(draw_shapes(by_name), directory / "shapes.png", directory / "shapes.pdf")
@@ -116,6 +118,9 @@ def write_shapes(result: ShapeHistograms, directory: Path) -> None:
         directory / "images.png",
         "Mean images: share of the jet's pt per pixel; white where there is nothing.",
     )
+    page.heading("Files and settings")
+    page.files(result.files)
+    page.settings(settings)
     page.write(directory / "report.html", f"fastjag {__version__}, {result.seconds:.2f} s")
 
 
@@ -161,6 +166,7 @@ def write_tagging(result: Tagging, directory: Path) -> None:
                 "statistical errors.")  # fmt: skip
     page.heading("Samples")
     page.table(("what", "jets"), list(result.counts.items()))
-    page.heading("Settings")
+    page.heading("Files and settings")
+    page.files([result.source])
     page.settings(result.settings)
     page.write(directory / "report.html", f"fastjag {__version__}")

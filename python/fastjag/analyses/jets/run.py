@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def run(
     with results_directory(out) as directory:
         if stage == "shapes":
             result = shapes(JetReader(source, config.selection, **options), threads=threads)
-            report.write_shapes(result, directory)
+            report.write_shapes(result, directory, asdict(config.selection))
         elif stage == "tracks":
             result = tracks(source, config.tracks, threads=threads, **options)
             report.write_tracks(result, directory)

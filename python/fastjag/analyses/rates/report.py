@@ -108,9 +108,11 @@ def _page(result: RatesResult, content: dict[str, Any], directory: Path) -> Repo
         page.figure(directory / "triggers.png", "Events of each run that fired a trigger, of all of "
                     "the files, with 68 % intervals of Clopper and Pearson. It is an efficiency where "
                     "the events were recorded without the trigger.")  # fmt: skip
-    page.heading("Settings")
+    page.heading("Files and settings")
+    settings = dict(content["settings"])
+    page.files(settings.pop("files", None) or [settings.pop("table", "rates given in Python")])
     page.settings({**{f"target {k}": v for k, v in asdict(result.target).items()},
-                   **content["settings"]})  # fmt: skip
+                   **settings})  # fmt: skip
     return page
 
 
