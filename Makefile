@@ -93,9 +93,10 @@ bench: $(VENV)/.bench
 
 # The sdist, and wheels made from it for the Pythons that are here, each tried in a clean environment.
 PYTHONS ?=
+WHEEL_ARCHITECTURES ?= all
 wheel: $(VENV)/.wheel
 	mkdir -p build
-	$(BIN)/python tests/wheels.py --cuda $(CUDA) $(if $(PYTHONS),--pythons $(PYTHONS))
+	$(BIN)/python tests/wheels.py --cuda $(CUDA) --architectures '$(WHEEL_ARCHITECTURES)' $(if $(PYTHONS),--pythons $(PYTHONS))
 
 # Wheels for other machines, in dist/manylinux, by cibuildwheel: needs Docker or Podman.
 manylinux: $(VENV)/.wheel

@@ -1,6 +1,7 @@
 """Builds the sdist and, from it, wheels for every Python that is here, with and without CUDA; tries each of them.
 
     make wheel                     # CUDA=AUTO: with CUDA, too, where there is a CUDA compiler; ON: or fail; OFF
+    make wheel WHEEL_ARCHITECTURES=90       # for GPUs of one kind: sooner done
     make wheel PYTHONS='python3.12 /opt/python/bin/python3.13'
 
 The sdist and wheels without CUDA go to dist/, wheels with CUDA, which bear the same names, to dist/cuda/.
@@ -134,7 +135,7 @@ def unpacked_sdist(folder):
     return sdist, next(sources.iterdir())
 
 
-def build(python, sources, folder, cuda):
+def build(python, sources, folder, cuda, architectures):
     """A wheel for an interpreter.
 
     scikit-build-core forgets what was compiled when it stands in another place. So it stands in one place
@@ -144,7 +145,7 @@ def build(python, sources, folder, cuda):
     builder = folder / "builder" / "bin" / "python"
     settings = (f"build-dir={ROOT / 'build' / ('wheel-cuda' if cuda else 'wheel')}",
                 f"cmake.define.FASTJAG_CUDA={'ON' if cuda else 'OFF'}",
-                "cmake.define.FASTJAG_CUDA_ARCHITECTURES=all")  # fmt: skip
+                f"cmake.define.FASTJAG_CUDA_ARCHITECTURES={architectures}")  # fmt: skip
     path = os.pathsep.join([str(TOOLS / "bin"), os.environ["PATH"]])
     run(builder, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps", "--wheel-dir",
         folder, "--no-build-isolation", *(f"-C{s}" for s in settings), sources,
@@ -169,6 +170,9 @@ def main():
         "--pythons", nargs="*", help="interpreters (default: all from 3.11 to 3.14 that are here)"
     )
     parser.add_argument("--cuda", choices=("AUTO", "ON", "OFF"), default="AUTO")
+    parser.add_argument(
+        "--architectures", default="all", help="of GPUs, as of CMake (default: all)"
+    )
     asked = parser.parse_args()
     kinds = [False, True]
     if asked.cuda == "OFF":
@@ -192,7 +196,7 @@ def main():
                 tag = subprocess.check_output([python, "-c", code], text=True).strip()
                 folder = made / f"{tag}{'-cuda' * cuda}"
                 folder.mkdir()
-                wheel = build(python, sources, folder, cuda)
+                wheel = build(python, sources, folder, cuda, asked.architectures)
                 faults += [
                     f"{wheel.name} {fault}" for fault in wrong_wheel(wheel, files, tag, cuda)
                 ]
