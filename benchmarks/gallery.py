@@ -1,6 +1,6 @@
 """The pictures of docs/gallery.md: runs the commands named there, and keeps their pictures small.
 
-    python benchmarks/gallery.py dimuon               # about three minutes
+    python benchmarks/gallery.py dimuon               # about three minutes, others less
     python benchmarks/gallery.py dimuon --of FOLDER   # of a report that is there
 
 Pictures go to docs/gallery/ANALYSIS_NAME.png, 1000 pixels wide, in 96 colours.
@@ -24,7 +24,20 @@ REPORTS = {
         ("dimuon toys toys/toys.root --seed 3", "dimuon run toys/search.toml --out search"),
         "search/report",
     ),
+    "diphoton": (("diphoton run --sample --out diphoton",), "diphoton/report"),
+    "gammajet": (("gammajet demo --out demo",), "demo/report"),
+    "jets": (("jets demo --out demo-jets",), "demo-jets"),
+    "rates": (("rates demo --out demo-rates",), "demo-rates"),
+    "importance": (("importance demo --out demo-importance",), "demo-importance"),
 }
+#: Pictures that look like others: of further ranges and categories.
+_ALIKE = ("closure1", "peak_unconverted_central", "spectrum_unconverted_central")
+
+
+def name_of(path: Path) -> str:
+    """Of a picture: the two taggers have pictures of the same names, each in a folder of its own."""
+    folder = path.parent.name
+    return f"{folder}_{path.stem}" if folder.startswith("tagger-") else path.stem
 
 
 def keep(report: Path, analysis: str) -> None:
@@ -33,14 +46,13 @@ def keep(report: Path, analysis: str) -> None:
     folder.mkdir(exist_ok=True)
     for old in folder.glob(f"{analysis}_*.png"):
         old.unlink()
-    for path in sorted(report.glob("*.png")):
+    for path in sorted(p for p in report.rglob("*.png") if p.stem not in _ALIKE):
         picture = Image.open(path).convert("RGB")
         height = round(picture.height * WIDTH / picture.width)
         small = picture.resize((WIDTH, height), Image.Resampling.LANCZOS)
-        small.quantize(COLOURS, dither=Image.Dither.NONE).save(
-            folder / f"{analysis}_{path.stem}.png", optimize=True
-        )
-        print(f"docs/gallery/{analysis}_{path.stem}.png")
+        name = f"{analysis}_{name_of(path)}.png"
+        small.quantize(COLOURS, dither=Image.Dither.NONE).save(folder / name, optimize=True)
+        print(f"docs/gallery/{name}")
 
 
 def main() -> None:
