@@ -15,8 +15,10 @@ from fastjag.analyses.dimuon.verdicts import mark, picture_title, summary
 from fastjag.core.checks import needs
 from fastjag.io import write_histograms
 from fastjag.reporting.output import results_directory, write_json
-from fastjag.reporting.report import Report, fixed
+from fastjag.reporting.report import Report, fixed, with_error
 from fastjag.statistics import log_p, p_text
+
+_DIGITS = (("S", 0), ("B", 0), ("Z", 1), ("Z_global", 1))  # of peaks in the scan
 
 
 def report(results: DimuonResults) -> None:
@@ -137,13 +139,18 @@ def _write_page(
         "its ROC curve (AUC) of 0.5 means that it cannot."
     )
     page.table(
-        ("part", "AUC", "AUC with mass", "error", "pairs", "verdict"),
-        [(part, c["auc"], c["auc_with_mass"], c["auc_error"], c["n_data"], c["verdict"])
+        ("part", "AUC", "AUC with mass", "pairs", "verdict"),
+        [(part, *(with_error(c[auc], c["auc_error"]) for auc in ("auc", "auc_with_mass")),
+          c["n_data"], c["verdict"])
          for part, c in closure.items()],
     )  # fmt: skip
     page.table(
         ("part", "feature", "KS statistic", "p-value"),
-        [(part, f, *ks) for part, c in closure.items() for f, ks in c["ks"].items()],
+        [
+            (part, f, f"{distance:.4f}", f"{p:.2g}")
+            for part, c in closure.items()
+            for f, (distance, p) in c["ks"].items()
+        ],
     )
     pictures("sidebands", "corner")
     page.heading("Samples in the signal region")
@@ -244,13 +251,17 @@ def _toy_p(row: dict[str, Any]) -> str:
     return said + ("" if row["agrees"] else " !")
 
 
+def _rounded(value: float | None, digits: int) -> str | None:
+    return None if value is None else fixed(value, digits)
+
+
 def _scan_section(page: Report, scan: dict[str, Any]) -> None:
     page.text(scan["model"])
     unknown = [p for p in scan["peaks"] if not p["names"]]
     page.table(
         ("mass [GeV]", "what it is", "S", "B", "local Z", "global Z"),
-        [(p["mass"], ", ".join(p["names"]) or "not a known resonance", p["S"], p["B"], p["Z"],
-          p["Z_global"]) for p in scan["peaks"]],
+        [(f"{p['mass']:.4g}", ", ".join(p["names"]) or "not a known resonance",
+          *(_rounded(p[name], digits) for name, digits in _DIGITS)) for p in scan["peaks"]],
     )  # fmt: skip
     said = "Nothing has 3 sigma globally" if not scan["peaks"] else (
         "All that has 3 sigma globally is a known resonance" if not unknown else
