@@ -49,6 +49,8 @@ HOMES = {
     "numba": {"jagged.numba_support"},
     "cloudpickle": {"batch"},
     "cupy": {"core.devices"},
+    "dask_jobqueue": {"commands.executors"},
+    "distributed": {"commands.executors"},
     "sklearn": {"pyramid", "models", "analyses"},
     "imblearn": {"models"},
     "iminuit": {"statistics", "analyses"},

@@ -1,0 +1,159 @@
+"""--executor: processes, dask and Slurm give the same to the last bit, though workers are killed."""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+from batch.jobs import SERIAL, same, sums
+from slurm_server import slurm
+
+from fastjag import batch
+from fastjag.batch import RANGE
+from fastjag.commands.executors import executor_of
+
+PIECES = batch.simulated(10_000, 270)
+
+
+def slow(piece):
+    """As ``sums``, in a time that allows to kill who does it."""
+    time.sleep(0.1)
+    return sums(piece)
+
+
+class TestText:
+    @pytest.mark.parametrize("text", [None, "none"])
+    def test_none(self, text):
+        assert executor_of(text) is None
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            "none:1",
+            "processes:0",
+            "processes:x",
+            "threads:2",
+            "dask",
+            "dask:",
+            "slurm",
+            "spark:x",
+        ],
+    )
+    def test_what_is_not_accepted(self, text):
+        with pytest.raises(
+            ValueError, match=r"--executor (accepts none, processes|processes:N needs)"
+        ):
+            executor_of(text or "?")
+
+    def test_files(self, tmp_path):
+        with pytest.raises(FileNotFoundError, match=r"options\.toml: no such file"):
+            executor_of(f"slurm:{tmp_path}/options.toml")
+        options = tmp_path / "options.toml"
+        for text, error in [
+            ("jobs", "no TOML"),
+            ("jobs = 0", "jobs must be"),
+            ("jobs = 1", "needs cores"),
+        ]:
+            options.write_text(text)
+            with pytest.raises(ValueError, match=f"options.toml: {error}"):
+                executor_of(f"slurm:{options}")
+        with pytest.raises(FileNotFoundError, match=r"scheduler\.json: no such file"):
+            executor_of(f"dask:{tmp_path}/scheduler.json")()
+
+    def test_processes(self):
+        outcome = batch.run(sums, PIECES, RANGE, executor=executor_of("processes:2"))
+        same(outcome.value, SERIAL)
+
+
+@pytest.mark.filterwarnings("ignore")  # of dask and its libraries
+class TestDask:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def cluster(cls):
+        from distributed import LocalCluster
+
+        with LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
+        ) as cluster:  # fmt: skip
+            yield cluster
+
+    def test_a_worker_that_is_killed(self, cluster):
+        address = cluster.scheduler_address
+        killed = []
+
+        def kill():
+            pid = next(iter(cluster.workers.values())).pid
+            killed.append(pid)
+            os.kill(pid, signal.SIGKILL)
+
+        timer = threading.Timer(0.7, kill)
+        timer.start()
+        outcome = batch.run(slow, PIECES, RANGE, executor=executor_of(f"dask:{address}"))
+        timer.join()
+        assert killed
+        assert outcome.complete
+        same(outcome.value, SERIAL)
+
+    def test_a_function_that_fails(self, cluster):
+        def function(piece):
+            if piece.start == 2_700:
+                raise KeyError("Muon_px")
+            return {"events": len(piece)}
+
+        outcome = batch.run(
+            function, PIECES, RANGE, executor=executor_of(f"dask:{cluster.scheduler_address}"), on_error="report"
+        )  # fmt: skip
+        (failed,) = outcome.failed
+        assert (failed.range.start, failed.kind) == (2_700, "error")
+        assert outcome.value["events"] == 10_000 - 270
+
+    def test_no_scheduler(self):
+        from servers import free_port
+
+        with pytest.raises(OSError, match="no scheduler answers there"):
+            executor_of(f"dask:tcp://127.0.0.1:{free_port()}")()
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    with slurm(tmp_path_factory.mktemp("slurm")) as environment:
+        yield environment
+
+
+@pytest.mark.filterwarnings("ignore")
+class TestSlurm:
+    def test_a_job_that_is_cancelled(self, cluster, tmp_path, monkeypatch):
+        monkeypatch.setenv("SLURM_CONF", cluster["SLURM_CONF"])
+        options = tmp_path / "options.toml"
+        options.write_text(
+            f'jobs = 2\ncores = 1\nprocesses = 1\nmemory = "1 GB"\ninterface = "lo"\nwalltime = "00:05:00"\n'
+            f'local_directory = "{tmp_path}"\nlog_directory = "{tmp_path}"\n'
+        )
+        cancelled = []
+
+        def cancel():
+            for _ in range(100):
+                jobs = subprocess.run(
+                    ["squeue", "-h", "-t", "R", "-o", "%i"],
+                    capture_output=True,
+                    text=True,
+                    check=True,
+                ).stdout.split()
+                if len(jobs) == 2:
+                    time.sleep(3)
+                    cancelled.append(jobs[0])
+                    subprocess.run(["scancel", jobs[0]], check=True)
+                    return
+                time.sleep(0.2)
+
+        thread = threading.Thread(target=cancel)
+        thread.start()
+        pieces = batch.simulated(40_000, 270)
+        outcome = batch.run(slow, pieces, RANGE, executor=executor_of(f"slurm:{options}"))
+        thread.join()
+        assert cancelled
+        assert outcome.complete
+        same(outcome.value, batch.run(sums, pieces, RANGE).value)
