@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 
 import awkward as ak
 import numpy as np
@@ -11,7 +12,7 @@ import xxhash
 from uproot.writing import _cascadentuple
 
 import fastjag as fj
-from fastjag.io import rntuple
+from fastjag.io import pages, rntuple
 from fastjag.io.files import ReadError
 from fastjag.selection import Step, survivors
 
@@ -243,3 +244,76 @@ class TestFormats:
             tree.header.checksum += 1
             with pytest.raises(ValueError, match="belongs to another header"):
                 rntuple.check_envelopes(tree, "here")
+
+
+class TestCopies:
+    """uproot gives every field of a collection its own copy of where lists end."""
+
+    def write(self, path, counts, others):
+        rng = np.random.default_rng(3)
+        with uproot.recreate(path, compression=uproot.ZSTD(1)) as file:
+            for cut in (slice(0, 70), slice(70, 100)):
+                rows = ak.Array(
+                    {f"Muon_{name}": ak.unflatten(rng.normal(size=sum(n[cut])), n[cut])
+                     for name, n in zip(("pt", "eta", "phi"), (counts, counts, others), strict=True)}
+                )  # fmt: skip
+                tree = file["Events"] if cut.start else file.mkrntuple("Events", rows.layout.form)
+                tree.extend(rows)
+        return path
+
+    def ends_read(self, path, monkeypatch):
+        """How many pages with ends of lists were read, and the batches."""
+        found = []
+        read = pages.PageReader.read
+
+        def counted(self, column, piece, out):
+            found.append(piece.coding.encoding)
+            return read(self, column, piece, out)
+
+        monkeypatch.setattr(pages.PageReader, "read", counted)
+        batches = list(fj.iterate(path))
+        return sum("index" in encoding for encoding in found), batches
+
+    def test_are_decompressed_once(self, tmp_path, monkeypatch):
+        counts = np.random.default_rng(1).integers(0, 4, 100)
+        path = self.write(tmp_path / "a.root", counts, counts)
+        n, (batch,) = self.ends_read(path, monkeypatch)
+        assert n == 2  # one for each cluster
+        assert batch.Muon.columns == ("pt", "eta", "phi")
+        assert batch.Muon.counts.tolist() == counts.tolist()
+
+    def test_other_lengths_are_another_collection(self, tmp_path, monkeypatch):
+        counts = np.random.default_rng(1).integers(0, 4, 100)
+        path = self.write(tmp_path / "a.root", counts, counts[::-1])
+        _, (batch,) = self.ends_read(path, monkeypatch)
+        assert batch.fields == ("Muon", "Muon_phi")
+        assert batch.Muon_phi.counts.tolist() == counts[::-1].tolist()
+
+
+def test_the_default_step_reads_nothing(tmp_path, monkeypatch):
+    """Sizes are those of the metadata: numbers, and offsets of lists."""
+    from fastjag.io.reader import Reader
+
+    path = write(tmp_path / "a.root", uproot.ZSTD(1))
+    (batch,) = fj.iterate(path)
+    monkeypatch.setattr(pages.PageReader, "read", None)
+    reader = Reader(str(path), None, None)
+    with reader.file:
+        size = reader.stored_bytes(reader.branches(None))
+    n_muons = len(batch.Muon["pt"])
+    assert size == 120 * (4 + 1 + 8 + 8) + n_muons * (8 + 4)
+
+
+def test_many_fields_are_opened_quicker_than_by_uproot(tmp_path):
+    with uproot.recreate(tmp_path / "a.root") as file:
+        rows = ak.Array({f"HLT_path{i}": np.zeros(3, bool) for i in range(500)})
+        file.mkrntuple("Events", rows.layout.form).extend(rows)
+    seconds = []
+    for read in (
+        lambda: list(fj.iterate(tmp_path / "a.root", prefetch=False)),
+        lambda: uproot.open(tmp_path / "a.root")["Events"].arrays(),
+    ):
+        started = time.process_time()
+        read()
+        seconds.append(time.process_time() - started)
+    assert seconds[0] < seconds[1]

@@ -6,7 +6,7 @@
 - ``trees``: which tree of a file; ``facts``: what its ranges depend on
 - ``branches``: names and kinds of branches; ``groups``: which lists are one collection
 - ``branch_columns``, ``baskets``: values of TTrees
-- ``rntuple``, ``fields``, ``pages``, ``page_columns``: RNTuples, their branches and values
+- ``rntuple``, ``fields``, ``pages``, ``page_columns``, ``twins``: RNTuples, their branches and values
 - ``compression``: blocks; ``decoders``: which library of ``libraries`` decompresses them
 - ``sources``: the bytes of files; ``tasks``: pieces of work on threads
 - ``transport``: servers, with deadlines; ``remotes``: whether a remote file is still the same

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from hashlib import blake2b
 from typing import Any
 
@@ -23,6 +24,7 @@ from fastjag.io.page_columns import PageColumns
 from fastjag.io.pages import Paged
 from fastjag.io.sources import Access, Bytes, open_source
 from fastjag.io.trees import find_tree, is_rntuple, no_tree, open_root, open_tree, with_branches
+from fastjag.io.twins import Lengths, Twins
 from fastjag.jagged import Jagged
 from fastjag.jagged.interchange import awkward_column
 from fastjag.kernels.threads import get_num_threads
@@ -56,6 +58,7 @@ class Reader:
             self.stored: Mapping[str, Branch] = self.names.by_name
             #: What patterns would have taken if arrays could hold it.
             self.left_out: list[LeftOut] = []
+            self._twins = Twins()
             self.groups = Groups(
                 self.stored, self.schema.split, self.schema.one_length, self._lengths
             )
@@ -189,6 +192,9 @@ class Reader:
         """The columns of ``step`` entries after the other."""
         branches = {name: self.branch(name) for name in names}
         with ExitStack() as stack:
+            for name, branch in branches.items() if self.rntuple else ():
+                if branch.is_list:  # columns that are compared for it are read once
+                    self.place(name)
             own = {name: self._own(branch) for name, branch in branches.items()}
             known = {name: stored for name, stored in own.items() if stored}
             rest = {name: branch for name, branch in branches.items() if name not in known}
@@ -278,10 +284,20 @@ class Reader:
 
     def _own(self, column: Branch) -> Stored | Paged | None:
         """Where a branch lies that is read without uproot."""
-        return column.stored if self.rntuple else self.stored_branch(column)
+        if not self.rntuple:
+            return self.stored_branch(column)
+        paged: Paged = column.stored
+        return self._twins.merged(paged)
 
     def _lengths(self, branch: Branch) -> Hashable:
         """Of the lists of one branch in all events: a hash, as there may be billions."""
+        if self.rntuple:
+            with self.bytes() as source:
+                column = self._twins.first_of(branch.stored.levels[0], source)
+            return Lengths(column, partial(self._digest, branch))
+        return self._digest(branch)
+
+    def _digest(self, branch: Branch) -> Hashable:
         digest = blake2b(digest_size=16)
         stored = self._own(branch)
         lengths = stored.counts if isinstance(stored, Paged) else stored and stored.counter
