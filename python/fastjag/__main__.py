@@ -23,6 +23,7 @@ except ImportError as error:
 
 from fastjag import __version__
 from fastjag.commands import App, JsonOption, QuietOption, VerboseOption
+from fastjag.commands.plain_values import leave_plain_values
 from fastjag.commands.terminal import ERRORS
 from fastjag.core.later import load_later
 
@@ -38,12 +39,14 @@ class _Commands(typer.core.TyperGroup):
         super().__init__(**attributes)
         names: dict[str, Any] = dict.fromkeys(COMMANDS)
         self.commands = names  # for help and near misses
+        leave_plain_values(self)
 
     def get_command(self, ctx: Any, name: str) -> Any:
         if name not in self.commands:
             return None
         command = typer.main.get_command(import_module(f"fastjag.commands.{name}").app)
         command.name = name
+        leave_plain_values(command)
         return command
 
     def invoke(self, ctx: Any) -> Any:
