@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from fastjag.io.pages import Column, Paged
+from fastjag.io.rntuple import SUM
 from fastjag.io.sources import Bytes
 
 
@@ -59,13 +60,13 @@ class Twins:
 
 
 def _bytes_of(column: Column, source: Bytes) -> bytes:
-    """A hash of what is in the pages, as they are packed."""
+    """A hash of what is in the pages, as they are packed, and of their checksums."""
     import xxhash
 
     digest = xxhash.xxh3_128()
     for piece in column.pieces:
         if piece.page is not None:
-            packed = np.empty(piece.page.size, np.uint8)
+            packed = np.empty(piece.page.size + SUM * piece.page.checked, np.uint8)
             source.read(piece.page.seek, packed.data)
             digest.update(piece.page.size.to_bytes(8, "little"))
             digest.update(packed)
