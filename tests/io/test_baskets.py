@@ -127,7 +127,11 @@ def test_real_files(real_data, file, least):
         ranges = range(0, opened.n_entries, step)
         with opened._columns(list(branches.values()), 2) as columns:
             parts = [columns.read(i, min(i + step, opened.n_entries)) for i in ranges]
-        for name, *pieces in zip(branches, *parts, strict=True):
+        edges = np.random.default_rng(5).integers(0, opened.n_entries + 1, (6, 2))
+        ranges = [tuple(sorted(pair)) for pair in edges.tolist()]
+        with opened._columns(list(branches.values()), 7) as columns:
+            some = [columns.read(*pair) for pair in ranges]
+        for i, (name, *pieces) in enumerate(zip(branches, *parts, strict=True)):
             values = np.concatenate([values for _, values in pieces])
             expected = opened.branch(name).stored.array(library="ak")
             flat = ak.to_numpy(expected if expected.ndim == 1 else ak.flatten(expected))
@@ -135,3 +139,7 @@ def test_real_files(real_data, file, least):
             if expected.ndim > 1:
                 counts = np.concatenate([np.diff(offsets) for offsets, _ in pieces])
                 np.testing.assert_array_equal(counts, ak.num(expected), name)
+            for (start, stop), read in zip(ranges, some, strict=True):
+                part = expected[start:stop]
+                part = ak.to_numpy(part if part.ndim == 1 else ak.flatten(part))
+                assert read[i][1].tobytes() == part.tobytes(), name
