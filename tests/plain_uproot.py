@@ -1,6 +1,9 @@
 """Every real and every odd file, and what is in it by uproot alone."""
 
 import awkward as ak
+import numpy as np
+
+import fastjag as fj
 
 TREES = ("TTree", "ROOT::RNTuple", "TNtuple")
 FILES = [
@@ -33,11 +36,50 @@ def plainly(branches, reader):
         if array.layout.is_option:  # lists of one or none
             array = ak.singletons(array)
         if branch.is_list:
-            found[name] = ak.to_numpy(ak.num(array)), ak.to_numpy(ak.flatten(array))
+            found[name] = ak.to_numpy(ak.num(array)), _plain(ak.flatten(array))
         else:
-            found[name] = None, ak.to_numpy(array)
+            found[name] = None, _plain(array)
     return found
 
 
-def bits(values, factor):
-    return (values if factor == 1 else values * values.dtype.type(factor)).tobytes()
+def _plain(array):
+    """NumPy's array of numbers; awkward's of text and of lists."""
+    layout = array.layout
+    while layout.is_regular:
+        layout = layout.content
+    return ak.to_numpy(array) if layout.is_numpy or layout.is_unknown else array
+
+
+def column_bytes(values):
+    """Of a column of any shape: equal if all its values are."""
+    if isinstance(values, fj.Jagged):
+        return b"".join(part.tobytes() for part in values._arrays().values())
+    return repr(values.tolist()).encode() if values.dtype == object else values.tobytes()
+
+
+def assert_plain(got, values, factor, name):
+    """Of a column: the same numbers, times a factor, bit by bit; the same text, and lists."""
+    assert len(got) == len(values), name
+    if not isinstance(values, np.ndarray):
+        if ak.parameters(values).get("__array__") == "string":
+            found = [x.decode() if isinstance(x, bytes) else x for x in got.tolist()]
+            assert found == values.to_list(), name
+            return
+        if isinstance(got, fj.Jagged):
+            got = fj.Jagged([0, len(got)], {"all": got}).to_awkward()["all", 0]
+        elif not isinstance(got, ak.Array):
+            got = ak.from_arrow(got)
+        if factor != 1:
+            values = values * ak.to_numpy(ak.flatten(values, axis=None)).dtype.type(factor)
+        assert ak.array_equal(
+            ak.drop_none(got),
+            values,
+            equal_nan=True,
+            check_parameters=False,
+            same_content_types=False,
+        ), name
+        return
+    assert got.shape == values.shape, name
+    assert got.dtype == values.dtype.newbyteorder("="), name
+    values = values if factor == 1 else values * values.dtype.type(factor)
+    assert got.tobytes() == values.tobytes(), name

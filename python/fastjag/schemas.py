@@ -154,6 +154,8 @@ PHYSLITE = Schema(
         "InnerDetectorPt", "MuonSpectrometerPt", "EnergyLoss",
         "JetConstitScaleMomentum_pt", "JetConstitScaleMomentum_m",
         *(f"{cone}[0-9]*" for cone in ("ptcone", "ptvarcone", "etcone", "topoetcone", "neflowisol")),
+        "cale", "calp[xyz]", "calsumpt", "trke", "e_sampl", "EnergyPerSampling",
+        "SumPtTrkPt*", "SumPtChargedPFOPt*",
         "calE", "rawE", "jettrke", "jettrkp[xyz]", "jettrksumpt", "trkp[xyz]", "trksumpt",
         "GenFilt*", "Density", "*EventShape_rho",
     ),

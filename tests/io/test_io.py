@@ -112,12 +112,14 @@ class TestBatches:
         path = tmp_path / "a.root"
         with uproot.recreate(path) as file:
             file.mkrntuple("Events", {"x": np.arange(3.0), "name": ["a", "bb", ""],
-                                      "deep": [[[1.0]], [], [[2.0], [3.0]]], "y": [[1], [], [2]]})  # fmt: skip
+                                      "names": [["a"], [], ["b", "b"]], "y": [[1], [], [2]],
+                                      "deep": [[[1.0]], [], [[2.0], [3.0]]]})  # fmt: skip
         (batch,) = fj.iterate(path)
-        assert set(batch.flat) == {"x"}
-        assert set(batch.collections) == {"y"}
+        assert set(batch.flat) == {"x", "name"}
+        assert set(batch.collections) == {"y", "deep"}
+        assert batch["name"].tolist() == ["a", "bb", ""]
         np.testing.assert_array_equal(batch.y["y"], [1, 2])
-        for name in ("name", "deep"):  # asked for by name they are an error
+        for name in ("names",):  # asked for by name they are an error
             with pytest.raises(ReadError, match=rf"{path}:Events: .*{name}.* accepted are numbers"):
                 list(fj.iterate(path, name))
 

@@ -150,10 +150,12 @@ class TestRealFiles:
                 np.testing.assert_array_equal(particles[column], ak.flatten(expected))
         assert set(batch.collections) == {"Muon", "Jet", "Photon", "Electron"}
 
-    def test_strings_are_left_out(self, real_data):
+    def test_strings(self, real_data):
         (batch,) = fj.iterate(real_data / "uproot-Zmumu.root")
         assert len(batch) == 2304
-        assert "Type" not in batch.flat
+        names, codes = np.unique(batch["Type"], return_inverse=True)
+        assert names.tolist() == ["GG", "GT", "TT"]
+        assert np.bincount(codes).tolist() == [(batch["Type"] == name).sum() for name in names]
         assert not batch.collections
 
     def test_patterns_take_lists_of_any_length(self, real_data):

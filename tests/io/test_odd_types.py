@@ -67,23 +67,63 @@ def test_arrays_of_fixed_size():
     np.testing.assert_array_equal(odd["ar"], batch["ar"][np.arange(N) % 5 % 2 == 1])
 
 
-def test_the_rest_is_listed():
-    batches = fj.iterate(PATH)
-    assert all(len(b) for b in batches)
-    assert {(b.file, b.branch, b.reason.split(" (")[0]) for b in batches.left_out} == {
-        (str(PATH), "vv", "lists of lists"),
-        (str(PATH), "st", "text"),
-        (str(PATH), "xn3", "lists of arrays"),
-    }
-    cut = Step("all", ["n"], lambda events: events["n"] >= 0)
-    chosen = survivors(PATH, [cut], ["n", "[sv]*"], optional=["st", "nothing"])
-    assert len(list(chosen)) == 1
-    assert {b.branch for b in chosen.left_out} == {"st", "vv"}
-    with pytest.raises(ReadError, match=r"branch 'xn3' cannot be read: lists of arrays"):
-        list(fj.iterate(PATH, ["n", "xn3"]))
-    (batch,) = (batches := fj.iterate(PATH, "n", optional=["vv", "ar", "nothing", "n"]))
-    assert set(batch.flat) == {"n", "ar"}
-    assert [b.branch for b in batches.left_out] == ["vv"]
+@pytest.mark.parametrize("step", [1, 7, 1000])
+def test_lists_of_lists_arrays_in_lists_and_text(step):
+    """One list of one number for each of n; three numbers; always the same text."""
+    batches = list(fj.iterate(PATH, ["vv", "xn3", "st"], step=step))
+    vv = fj.concatenate([batch.vv for batch in batches])
+    assert vv.counts.tolist() == [i % 5 for i in range(N)]
+    assert vv["vv"].counts.tolist() == [1] * len(I)
+    assert vv["vv"].value.dtype == np.float32
+    assert vv["vv"].value.tolist() == I.tolist()
+    xn3 = fj.concatenate([batch.xn3 for batch in batches])
+    assert xn3["xn3"].tolist() == (I[:, None] + J[:, None] + np.arange(3)).tolist()
+    whole = fj.concatenate(batches)
+    assert whole["st"].tolist() == ["text"] * N
+    assert len({id(text) for text in batches[0]["st"]}) == 1
+    assert batches[0].nbytes > 0
+    assert fj.equal(whole[:7], fj.concatenate([whole[:3], whole[3:7]]))
+
+
+def test_survivors_have_them():
+    cut = Step("odd", ["n"], lambda events: events["n"] % 2 == 1)
+    chosen = survivors(PATH, [cut], ["vv", "xn3", "st"], optional=["nothing"], batch_size=64)
+    (whole,) = fj.iterate(PATH, ["vv", "xn3", "st"])
+    expected = whole[np.arange(N) % 5 % 2 == 1]
+    found = fj.concatenate(list(chosen))
+    assert chosen.left_out == []
+    for name in ("vv", "xn3"):
+        assert fj.equal(found[name], expected[name])
+    assert found["st"].tolist() == expected["st"].tolist()
+    later = Step(
+        "n", ["vv"], lambda events: events["vv"].counts == 3
+    )  # cut down after they are read
+    found = fj.concatenate(list(survivors(PATH, [later, cut], ["vv", "xn3", "st"])))
+    assert fj.equal(found.vv, whole[np.arange(N) % 5 == 3].vv)
+
+
+def test_text_is_no_weight_and_no_optional_branch_is_left_out():
+    (batch,) = (batches := fj.iterate(PATH, ["n", "st"], optional=["vv", "ar", "nothing", "n"]))
+    assert set(batch.flat) == {"n", "ar", "st"}
+    assert batches.left_out == []
+    with pytest.raises(KeyError, match="'st' is text, where one number per event is needed"):
+        batch.event_branch("st")
+
+
+def test_text_and_lists_in_other_libraries():
+    (batch,) = fj.iterate(PATH, ["vv", "xn3", "st", "n"])
+    array = batch.to_awkward()
+    assert array.st.to_list() == ["text"] * N
+    assert array.vv.vv[2].to_list() == [[2.0], [2.0]]
+    table = batch.to_arrow()
+    assert str(table["st"].type).startswith("dictionary<values=string")
+    assert table["vv"][2].as_py() == [[2.0], [2.0]]
+    assert table["xn3"][1].as_py() == [[1.0, 2.0, 3.0]]
+    frame = batch.to_pandas()
+    assert frame["st"].dtype == "category"
+    assert frame["vv"][2] == [[2.0], [2.0]]
+    assert "<td>text</td><td>text, text, text, text, ...</td>" in batch._repr_html_()
+    assert "lists of float32" in repr(batch.vv)
 
 
 @pytest.mark.parametrize("step", [1, 7, 1000])
@@ -212,11 +252,11 @@ def test_errors_of_trees_are_told_once(monkeypatch):
     assert str(raised.value) == f"{PATH}: no tree 'Event': did you mean 'Events'?"
     for error in (KeyboardInterrupt, SystemExit):
         with monkeypatch.context() as patch:
-            patch.setattr(Reader, "_find_tree", mock.Mock(side_effect=error))
+            patch.setattr("fastjag.io.reader.find_tree", mock.Mock(side_effect=error))
             with pytest.raises(error):
                 Reader(str(PATH), None, None)
     with monkeypatch.context() as patch:
-        patch.setattr(Reader, "_find_tree", mock.Mock(side_effect=IndexError("odd")))
+        patch.setattr("fastjag.io.reader.find_tree", mock.Mock(side_effect=IndexError("odd")))
         with pytest.raises(ReadError, match=r"odd_types.root: no readable tree: IndexError: odd"):
             Reader(str(PATH), None, None)
 

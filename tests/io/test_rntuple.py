@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import uproot
 import xxhash
+from plain_uproot import column_bytes
 from uproot.writing import _cascadentuple
 
 import fastjag as fj
@@ -60,12 +61,12 @@ def contents(path, how="iterate"):
     found = {}
     for batch in batches:
         for name, values in batch.flat.items():
-            found[name] = found.get(name, b"") + values.tobytes()
+            found[name] = found.get(name, b"") + column_bytes(values)
         for name, jagged in batch.collections.items():
             for column in jagged.columns:
                 key = f"{name}:{column}"
                 found[key] = (
-                    found.get(key, b"") + jagged[column].tobytes() + jagged.counts.tobytes()
+                    found.get(key, b"") + column_bytes(jagged[column]) + jagged.counts.tobytes()
                 )
     return found
 

@@ -11,12 +11,15 @@ import pytest
 import uproot
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from plain_uproot import column_bytes
 
 import fastjag as fj
 from fastjag.io.files import ReadError
 from fastjag.io.reader import Reader
 from fastjag.io.sources import open_source
 from fastjag.jagged import Jagged
+from fastjag.jagged.joining import join
+from fastjag.jagged.shapes import described
 from fastjag.selection import Step, cheapest_first, columns, survivors
 
 COMPRESSIONS = {"none": None, "lz4": uproot.LZ4(1), "zlib": uproot.ZLIB(1), "zstd": uproot.ZSTD(1)}
@@ -110,15 +113,15 @@ def arrays(batches, of):
     result = {}
     for name in of.flat:
         parts = [b[name] for b in batches] or [of[name][:0]]
-        result[name] = (np.concatenate(parts).tobytes(), {p.dtype for p in parts})
+        result[name] = (column_bytes(np.concatenate(parts)), {p.dtype for p in parts})
     for name, jagged in of.collections.items():
         parts = [b.collections[name] for b in batches] or [jagged[:0]]
         result[name] = np.concatenate([p.counts for p in parts]).tolist()
         for column in jagged.columns:
             values = [p[column] for p in parts]
             result[f"{name}_{column}"] = (
-                np.concatenate(values).tobytes(),
-                {v.dtype for v in values},
+                column_bytes(join(values, name)),
+                {described(v) for v in values},
             )
     return result
 

@@ -17,12 +17,13 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 
 from fastjag import __version__
-from fastjag.analyses.common.tables import FORMATS, Lists, needs_of, table_writer
+from fastjag.analyses.common.tables import FORMATS, NESTED, Lists, needs_of, table_writer
 from fastjag.core.arrays import Array
 from fastjag.core.checks import near_misses
 from fastjag.io import Batch, LeftOut, Skipped, iterate
 from fastjag.io.files import Files, find_files
 from fastjag.jagged import Jagged
+from fastjag.jagged.shapes import described, is_lists
 from fastjag.reporting.output import results_directory, write_json
 
 __all__ = ["FORMATS", "Conversion", "Pad", "convert", "output_names"]
@@ -92,7 +93,8 @@ def convert(
 
     Every column has the name of its branch: that of a path with slashes where a file needs it. Which
     column is what is the same for all batches of a file. Branches that columns cannot hold, such as
-    lists of lists, are listed in ``left_out`` of the result and of ``convert.json``.
+    objects, are listed in ``left_out`` of the result and of ``convert.json``; so are lists of lists,
+    but in collections of a Parquet file that are not padded.
 
     Columns whose type cannot hold ``fill`` are padded as float32 (float64 from 8 bytes).
 
@@ -106,6 +108,7 @@ def convert(
     names = output_names([path for path, _ in inputs])
     result.events = dict.fromkeys(names, 0)
     collections: dict[str, Any] = {}
+    left_out: list[LeftOut] = []
     batches = iterate(
         inputs, None if columns is None else list(columns), step=step, on_error=on_error,
         progress=progress,
@@ -118,7 +121,8 @@ def convert(
                 place = _place(batch, inputs, place + 1)
                 writer = table_writer(format, directory, names[place])
                 stack.enter_context(writer)
-                layout = _Layout(batch, pad, fill)
+                layout = _Layout(batch, pad, fill, format)
+                left_out += layout.left_out
                 for name, kind in layout.kinds.items():
                     if kind not in (known := result.columns.setdefault(name, kind)):
                         result.columns[name] = f"{known} or {kind}"
@@ -126,7 +130,7 @@ def convert(
             writer.append(*layout.columns(batch))
             result.events[names[place]] += len(batch)
         stack.close()
-        result.skipped, result.left_out = batches.skipped, batches.left_out
+        result.skipped, result.left_out = batches.skipped, batches.left_out + left_out
         if batches.n_events == 0:
             reasons = "; ".join(s.reason for s in result.skipped)
             raise ValueError("the files hold no events" + (f" ({reasons})" if reasons else ""))
@@ -213,7 +217,7 @@ class _Layout:
     Every branch keeps its name. Numbers of particles and offsets get names that no branch has.
     """
 
-    def __init__(self, batch: Batch, pad: Mapping[str, Pad], fill: float) -> None:
+    def __init__(self, batch: Batch, pad: Mapping[str, Pad], fill: float, format: str) -> None:
         for name in pad:
             if name not in batch.collections:
                 raise ValueError(
@@ -221,10 +225,17 @@ class _Layout:
                     f"{near_misses(name, batch.collections)}"
                 )
         self.pad, self.fill = pad, fill
-        self.branches = {
-            name: {column: batch.branch(name, column) for column in particles.columns}
-            for name, particles in batch.collections.items()
-        }
+        self.branches: dict[str, dict[str, str]] = {}
+        self.left_out: list[LeftOut] = []
+        for name, particles in batch.collections.items():
+            own = {column: batch.branch(name, column) for column in particles.columns}
+            for column in particles.columns:
+                if is_lists(particles[column]) and (name in pad or format not in NESTED):
+                    where = "padded columns" if name in pad else format
+                    reason = f"{described(particles[column])} in lists, which {where} cannot hold"
+                    self.left_out.append(LeftOut(batch.source.file, own.pop(column), reason))
+            if own:
+                self.branches[name] = own
         taken = {*batch.flat, *(b for own in self.branches.values() for b in own.values())}
         self.kinds = dict.fromkeys(batch.flat, "flat")
         self.counts: dict[str, str] = {}
@@ -242,10 +253,10 @@ class _Layout:
     def columns(self, batch: Batch) -> tuple[dict[str, Array], Lists]:
         """Flat ones, and jagged ones by the name of their offsets."""
         flat, jagged = dict(batch.flat), {}
-        for name, particles in batch.collections.items():
+        for name, own in self.branches.items():
+            particles = batch.collections[name]
             if name in self.counts:
                 flat[self.counts[name]] = particles.counts
-            own = self.branches[name]
             if name in self.pad:
                 flat |= {own[c]: self._padded(particles, c, self.pad[name]) for c in own}
             else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -144,6 +145,22 @@ def offsets_of(counts: NDArray[Any]) -> Offsets:
     offsets: Offsets = namespace(counts).zeros(len(counts) + 1, np.int64)
     np.cumsum(counts, out=offsets[1:])
     return offsets
+
+
+def texts(offsets: Offsets, characters: Array) -> Array:
+    """Python's strings, of bytes in UTF-8 one after the other; each kind is one object.
+
+    However many entries have it: files and types have few names.
+    """
+    data, bounds = characters.tobytes(), offsets.tolist()
+    kinds: dict[bytes, str] = {}
+    found: Array = np.empty(len(bounds) - 1, object)
+    for i, (start, stop) in enumerate(pairwise(bounds)):
+        one = data[start:stop]
+        if one not in kinds:
+            kinds[one] = one.decode("utf-8", "surrogateescape")
+        found[i] = kinds[one]
+    return found
 
 
 def read_only(offsets: Offsets) -> Offsets:

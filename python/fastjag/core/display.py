@@ -26,8 +26,8 @@ def listed(names: Sequence[str]) -> str:
 
 
 def numbers(values: Array) -> str:
-    """The first values of an array."""
-    some = [f"{x:.4g}" for x in to_host(values[:VALUES])]
+    """The first values of an array of numbers, or of text."""
+    some = [short(x) if isinstance(x, str) else f"{x:.4g}" for x in to_host(values[:VALUES])]
     return ", ".join(some) + (", ..." if len(values) > VALUES else "")
 
 

@@ -16,6 +16,7 @@ from fastjag.core.display import NAMES, html_table, listed, numbers, short
 from fastjag.core.habits import OF_BATCH, NotAnArray, no_attribute
 from fastjag.jagged import Jagged, arrow, concatenate, interchange
 from fastjag.jagged.joining import join_columns
+from fastjag.jagged.shapes import described
 
 #: A list branch's collection and column.
 Place: TypeAlias = tuple[str, str]
@@ -39,7 +40,7 @@ class Batch(NotAnArray):
     """Some events of one file: ``batch.Muon`` is a Jagged, ``batch["MET_pt"]`` an array.
 
     ``collections`` and ``flat`` hold all of them by name: Jagged, and arrays of shape (n_events,),
-    or (n_events, 3) where every event has three numbers. ``fields`` are the names of both, which
+    or (n_events, 3) where every event has three numbers; text is an array of str. ``fields`` are the names of both, which
     iteration gives, too. ``batch["Muon"]`` is ``batch.Muon``, for collections whose names are those of
     attributes (``flat``, ``source``) or no identifiers; of an event branch and a collection of one name it
     is the event branch. ``batch["Muon_pt"]``, by the name of a branch, is a Jagged of that column alone.
@@ -154,6 +155,8 @@ class Batch(NotAnArray):
         values = self[name]
         if isinstance(values, Jagged):
             raise KeyError(f"{name!r} is jagged, where one number per event is needed")
+        if values.dtype == object:
+            raise KeyError(f"{name!r} is text, where one number per event is needed")
         return cast(Array, values)
 
     def _events(self, key: Any) -> Batch:
@@ -201,14 +204,17 @@ class Batch(NotAnArray):
         return interchange.rows_to_awkward({**groups, **self.flat}, len(self))
 
     def to_arrow(self) -> Any:
-        """An Arrow table with a row per event and a column per branch, of lists where it is jagged."""
+        """An Arrow table with a row per event and a column per branch, of lists where it is jagged.
+
+        Text is a dictionary: the names of its kinds, and their codes.
+        """
         return arrow.rows_to_arrow({**self._lists(), **self.flat})
 
     def to_pandas(self) -> Any:
         """A pandas DataFrame with a row per event and a column per branch, copied.
 
         Columns of lists have Arrow's dtype, as pandas has none; ``batch.Muon.to_pandas()`` has a row per
-        particle. Columns of several numbers per event have it, too.
+        particle. Columns of several numbers per event have it, too. Text is a column of categories.
         """
         return arrow.events_to_pandas(self.flat, self._lists())
 
@@ -282,8 +288,8 @@ class Batch(NotAnArray):
                 [short(name), f"{particles.n_particles} particles", listed(particles.columns)]
             )
         for name, values in self.flat.items():
-            shape = f" {values.shape[1:]}" if values.ndim > 1 else ""
-            rows.append([short(name), f"{values.dtype}{shape}", numbers(values.reshape(-1))])
+            kind = "text" if values.dtype == object else described(values)
+            rows.append([short(name), kind, numbers(values.reshape(-1))])
         hidden = len(rows) - LINES
         rows = rows[:LINES] + [["...", f"{hidden} more", ""]] * (hidden > 0)
         caption = f"Batch of {len(self)} events, {self.source}"

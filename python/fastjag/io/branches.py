@@ -12,6 +12,7 @@ from typing import Any
 
 from fastjag.core.checks import first_line, near_misses
 from fastjag.io.baskets import Stored
+from fastjag.jagged.interchange import is_text
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,22 @@ class LeftOut:
 
 
 class Unfit(TypeError):
-    """Why a branch is neither numbers nor lists of numbers."""
+    """Why a branch is nothing that arrays can hold."""
+
+
+#: Of awkward's forms, what columns hold.
+NUMBERS = (
+    "bool",
+    "float32",
+    "float64",
+    *(f"{u}int{n}" for u in ("", "u") for n in (8, 16, 32, 64)),
+)
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What a branch has per event: one number, an array of ``shape``, or a list of numbers.
+    """What a branch has per event: one number, or text, an array of ``shape``, or a list of what a
+    column of a Jagged holds: numbers, arrays of ``shape``, lists.
 
     Lists with equal ``counter`` have equal lengths; ``counted`` are those that tell them.
     """
@@ -167,21 +178,54 @@ def _kind(branch: Any, pick: Sequence[str]) -> Kind:
     if isinstance(interpretation, uproot.interpretation.jagged.AsJagged):
         if not isinstance(interpretation.content, uproot.interpretation.numerical.Numerical):
             raise Unfit(f"lists of objects ({branch.typename})")
-        if _shape(interpretation.content, (), branch):
-            raise Unfit(f"lists of arrays ({branch.typename})")
-        leaf = branch.count_leaf
-        return Kind(branch.cache_key if leaf is None else id(leaf), (), leaf is not None)
+        shape, leaf = _shape(interpretation.content, (), branch), branch.count_leaf
+        return Kind(branch.cache_key if leaf is None else id(leaf), shape, leaf is not None)
     if isinstance(interpretation, uproot.interpretation.numerical.Numerical):
         return Kind(None, _shape(interpretation, pick, branch))
     if isinstance(interpretation, uproot.interpretation.strings.AsStrings):
-        raise Unfit(f"text ({branch.typename})")
+        return Kind()
     if isinstance(interpretation, uproot.interpretation.objects.AsStridedObjects):
         raise Unfit(f"objects ({branch.typename})")
-    columns = list(_columns(interpretation.awkward_form(branch.file), (), branch.cache_key))
-    _, kind, _ = columns[0] if len(columns) == 1 else (None, Unfit("objects"), None)
-    if isinstance(kind, Unfit):
-        raise Unfit(f"{kind} ({branch.typename})")
+    form = interpretation.awkward_form(branch.file)
+    if is_text(form):
+        return Kind()
+    if form.is_numpy or form.is_regular:
+        reason, kind = _unfit(form), Kind(None, _fixed(form))
+    else:
+        reason = _unfit(form.content, "lists of ") if form.is_list else "objects"
+        kind = Kind(branch.cache_key)
+    if reason:
+        raise Unfit(f"{reason} ({branch.typename})")
     return kind
+
+
+def _unfit(form: Any, where: str = "") -> str:
+    """Why a column cannot hold what an awkward form describes; empty where it can.
+
+    It holds numbers, arrays of them, and lists of both, or of records of all these.
+    """
+    if is_text(form):
+        return f"{where}text"
+    if form.is_option:
+        return "values may be missing"
+    if form.is_numpy:
+        numbers = form.primitive in NUMBERS
+        return "" if numbers else f"{where}{form.primitive}, which columns do not hold"
+    if form.is_regular:
+        content = form.content
+        return _unfit(content, where) if content.is_numpy or content.is_regular else (
+            f"{where}arrays of lists" if content.is_list else f"{where}arrays of objects"
+        )  # fmt: skip
+    if not form.is_list or not where:
+        return f"{where}objects"
+    contents = form.content.contents if form.content.is_record else [form.content]
+    reasons = [_unfit(content, f"{where}lists of ") for content in contents]
+    return next(filter(None, reasons), "") if reasons else f"{where}lists of objects"
+
+
+def _fixed(form: Any) -> tuple[int, ...]:
+    """The shape of what an entry has."""
+    return (form.size, *_fixed(form.content)) if form.is_regular else tuple(form.inner_shape)
 
 
 # x[n][3]/d[0,100,12]: dimensions, then the range and bits of a Double32_t (or Float16_t, f).
@@ -244,30 +288,6 @@ def _shape(numbers: Any, pick: Sequence[str], branch: Any) -> tuple[int, ...]:
     if dtype.base.kind not in "biuf" or dtype.base.itemsize not in (1, 2, 4, 8):
         raise Unfit(f"no numbers that columns can hold ({branch.typename})")
     return tuple(dtype.shape)
-
-
-def _columns(
-    form: Any, pick: tuple[str, ...], counter: Hashable, in_list: bool = False
-) -> Iterator[tuple[tuple[str, ...], Kind | Unfit, Hashable]]:
-    """What is in an awkward form: the way through its records, the kind, and whose buffer it is."""
-    if form.parameter("__array__") in ("string", "bytestring"):
-        yield pick, Unfit("text"), None
-    elif form.is_record:
-        for name, content in zip(form.fields, form.contents, strict=True):
-            yield from _columns(content, (*pick, name), counter, in_list)
-    elif form.is_option:
-        yield pick, Unfit("values may be missing"), None
-    elif form.is_numpy:
-        counted = in_list and form.form_key is not None  # in an RNTuple
-        kind = Kind(counter if in_list else None, tuple(form.inner_shape), counted)
-        fits = not (in_list and kind.shape)
-        yield pick, kind if fits else Unfit("lists of arrays"), form.form_key
-    elif form.is_regular and form.content.is_numpy and not in_list:
-        yield pick, Kind(None, (form.size, *form.content.inner_shape)), form.content.form_key
-    elif form.is_list and not form.is_regular and not in_list:
-        yield from _columns(form.content, pick, form.form_key or counter, True)
-    else:
-        yield pick, Unfit("lists of lists" if form.is_list else f"objects ({form.type})"), None
 
 
 def stored_baskets(branch: Any, pick: Sequence[str] = ()) -> Stored | None:

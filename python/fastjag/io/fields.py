@@ -12,6 +12,7 @@ from fastjag.core.checks import first_line
 from fastjag.io.branches import Branch, Kind, Unfit
 from fastjag.io.pages import CODINGS, Coding, Column, Paged, Piece
 from fastjag.io.rntuple import Clusters, Page
+from fastjag.jagged.interchange import is_text
 
 
 class _Everything:
@@ -49,9 +50,9 @@ def fields(tree: Any, clusters: Clusters) -> Iterator[Branch]:
 
 
 def _kind(stored: Paged) -> Kind:
-    if stored.values is None or not stored.levels:
+    if stored.values is None or not stored.levels or stored.text:
         return Kind(None, stored.shape)
-    return Kind(id(stored.levels[0]), (), True)  # equal columns are one object
+    return Kind(id(stored.levels[0]), stored.shape, True)  # equal columns are one object
 
 
 class _Leaf:
@@ -59,10 +60,10 @@ class _Leaf:
 
     def __init__(
         self, pick: tuple[str, ...], unfit: Unfit | None, levels: tuple[int, ...] = (),
-        column: int = -1, shape: tuple[int, ...] = (), counts: bool = False,
+        column: int = -1, shape: tuple[int, ...] = (), counts: bool = False, text: bool = False,
     ) -> None:  # fmt: skip
         self.pick, self.unfit, self.levels, self.shape = pick, unfit, levels, shape
-        self.column, self.counts = column, counts
+        self.column, self.counts, self.text = column, counts, text
         self.key = None if unfit else (column, counts)
 
 
@@ -74,8 +75,11 @@ def _leaves(
     def unfit(reason: str) -> Iterator[_Leaf]:
         yield _Leaf(pick, Unfit(reason))
 
-    if form.parameter("__array__") in ("string", "bytestring"):
-        yield from unfit("text")
+    if is_text(form) and (levels or shape):
+        yield from unfit("lists of text" if levels else "arrays of text")
+    elif is_text(form):
+        ends, characters = (_column_of(part.form_key) for part in (form, form.content))
+        yield _Leaf(pick, None, (ends,), characters, text=True)
     elif form.is_record and shape:
         yield from unfit("arrays of objects")
     elif form.is_record:
@@ -83,11 +87,7 @@ def _leaves(
             yield from _leaves(content, (*pick, name), levels, shape)
     elif form.is_numpy:
         column, counts = _column_of(form.form_key), form.form_key.endswith("-cardinality")
-        if levels and shape:
-            yield from unfit("lists of arrays")
-        elif len(levels) > 1:
-            yield from unfit("lists of lists")
-        elif counts and levels:
+        if counts and levels:
             yield from unfit("lists of lengths")
         else:
             yield _Leaf(pick, None, levels, column, shape, counts)
@@ -128,7 +128,11 @@ class _Columns:
         """Where the numbers of a leaf are."""
         try:
             entries = self.clusters.firsts
-            levels = tuple(self.lists(number, not i) for i, number in enumerate(leaf.levels))
+            if leaf.text:  # the characters are a column of the same field
+                bases = self._firsts(leaf.column)
+                levels: tuple[Column, ...] = (self._column(leaf.levels[0], 1, bases),)
+            else:
+                levels = tuple(self.lists(number, not i) for i, number in enumerate(leaf.levels))
             if leaf.counts:
                 (record,) = self.alternatives(leaf.column)[:1]
                 dtype = np.dtype(f"i{self.records[record].nbits // 8}")
@@ -136,7 +140,7 @@ class _Columns:
             values = self.numbers(leaf.column, None if levels else math.prod(leaf.shape))
         except Unfit as reason:
             return reason
-        return Paged(levels, values, leaf.shape, values.dtype, entries)
+        return Paged(levels, values, leaf.shape, values.dtype, entries, leaf.text)
 
     def lists(self, number: int, outermost: bool) -> Column:
         """A column of ends of lists."""

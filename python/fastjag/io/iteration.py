@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, closing
 from copy import copy
@@ -15,6 +15,7 @@ from fastjag.io.batches import Batch
 from fastjag.io.branches import LeftOut
 from fastjag.io.exclusive import Exclusive
 from fastjag.io.files import Files, ReadError, find_files
+from fastjag.io.friends import Befriended
 from fastjag.io.ranges import Range
 from fastjag.io.reader import Reader
 from fastjag.io.readers import Opened, Readers, check_range
@@ -54,6 +55,9 @@ class Batches:
     optional: tuple[str, ...] = ()
     access: Access = field(default_factory=Access, repr=False)
     ranges: tuple[Range, ...] | None = None
+    friends: dict[tuple[str, str | None], list[tuple[str, str | None]]] = field(
+        default_factory=dict
+    )
     skipped: list[Skipped] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     n_events: int = 0
@@ -157,7 +161,7 @@ class Batches:
 
     def _open(self, path: str, tree: str | None) -> Opened:
         """A tree, and the branches of it that are asked for."""
-        reader = Reader(path, tree, self.schema, self.access)
+        reader = self._reader(path, tree)
         opened = Opened(reader, [])
         try:
             opened.names = reader.branches(self.columns)
@@ -165,12 +169,23 @@ class Batches:
         except ReadError as error:
             opened.missing = error
         except BaseException:
-            reader.file.close()
+            reader.close()
             raise
         finally:
             self.left_out += [b for b in reader.left_out if b not in self._reported]
             self._reported.update(reader.left_out)  # a tree may be opened again
         return opened
+
+    def _reader(self, path: str, tree: str | None) -> Reader | Befriended:
+        readers = [Reader(path, tree, self.schema, self.access)]
+        try:
+            for friend in self.friends.get((path, tree), ()):
+                readers += [Reader(*friend, self.schema, self.access)]
+            return Befriended(readers[0], readers[1:]) if self.friends else readers[0]
+        except BaseException:
+            for reader in readers:
+                reader.close()
+            raise
 
 
 def iterate(
@@ -186,6 +201,7 @@ def iterate(
     storage_options: Mapping[str, Any] | None = None,
     cache: str | os.PathLike[str] | None = None,
     ranges: Range | Iterable[Range] | None = None,
+    friends: Files | Iterable[Files] | None = None,
 ) -> Batches:
     """Read ROOT files batch by batch, TTree or RNTuple, with bounded memory.
 
@@ -228,6 +244,12 @@ def iterate(
     ranges
         Entries to read, in place of ``files``: a :class:`fastjag.Range` or several, in any order.
         Of a tree only these entries are read; a batch never crosses a range.
+    friends
+        Trees with more branches of the same entries, as ``TTree::AddFriend`` has them: ``"scores.root:Scores"``,
+        or a list with as many as there are friends, each what ``files`` may be. A friend has one file for
+        each of ``files``, in the same order, and as many entries in each. Lists join the collections of
+        their names (``Jet_score`` is ``batch.Jet["score"]``). A branch that two trees have must be the same
+        in both; by its name it is that of the first tree.
 
     Yields
     ------
@@ -263,8 +285,31 @@ def iterate(
     found = find_files(files, access) if files is not None else _files_of(wanted or ())
     return Batches(
         found, names, step, schema, on_error, prefetch, progress, tuple(dict.fromkeys(optional)),
-        access, wanted,
+        access, wanted, _friends(friends, found, access, wanted is not None),
     )  # fmt: skip
+
+
+def _friends(
+    friends: Any, files: Sequence[tuple[str, str | None]], access: Access, ranges: bool
+) -> dict[tuple[str, str | None], list[tuple[str, str | None]]]:
+    """The friends of each file."""
+    if friends is None:
+        return {}
+    if ranges:
+        raise TypeError("friends go with files, not with ranges")
+    several = friends if isinstance(friends, (list, tuple)) else [friends]
+    together: dict[tuple[str, str | None], list[tuple[str, str | None]]] = {f: [] for f in files}
+    for friend in several:
+        found = find_files(friend, access)
+        if len(found) != len(files):
+            listed = ", ".join(path for path, _ in found[:3])
+            raise ValueError(
+                f"there are {len(files)} files and {len(found)} of a friend ({listed}"
+                f"{', ...' * (len(found) > 3)}): a friend has one for each, in the same order"
+            )
+        for own, other in zip(files, found, strict=True):
+            together[own].append(other)
+    return together
 
 
 def _as_ranges(ranges: Range | Iterable[Range]) -> tuple[Range, ...]:

@@ -13,14 +13,17 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 
-from fastjag.core.arrays import Array, Offsets
+from fastjag.core.arrays import Array, Offsets, texts
 from fastjag.io.pages import Column, Paged, PageReader, runs
 from fastjag.io.rntuple import SUM
 from fastjag.io.sources import Bytes
 from fastjag.io.tasks import Tasks
+from fastjag.jagged import Jagged
+from fastjag.jagged.shapes import PLAIN
 
 _PIECE = 1 << 17  # bytes in the file: small pages are not worth a task each
 
@@ -93,7 +96,8 @@ class _Lists(_Range):
         """Where the lists of the range begin and end among all elements of their content."""
         ends = self.values()
         offsets = ends if self.before is None else np.concatenate([[self.before], ends])
-        self.end = self.stop, int(offsets[-1])
+        if len(offsets) > 1:  # of no lists, nothing is known
+            self.end = self.stop, int(offsets[-1])
         self._check(offsets)
         return offsets
 
@@ -153,8 +157,11 @@ class PageColumns:
         """The threads end."""
         self.tasks.close()
 
-    def read(self, start: int, stop: int) -> list[tuple[Offsets | None, Array]]:
-        """(offsets or None, values) of each branch for entries ``start`` to before ``stop``."""
+    def read(self, start: int, stop: int) -> list[tuple[Offsets | None, Any]]:
+        """(offsets or None, values) of each branch for entries ``start`` to before ``stop``.
+
+        Values of lists in lists are a Jagged, text an array of str.
+        """
         if start != self._next:
             self._expect(start)
         self._next = stop
@@ -164,7 +171,7 @@ class PageColumns:
             self.tasks.stop()
             raise
 
-    def _read(self, start: int, stop: int) -> list[tuple[Offsets | None, Array]]:
+    def _read(self, start: int, stop: int) -> list[tuple[Offsets | None, Any]]:
         bounds: dict[Column, Offsets] = {}
         begun = set[Column]()
         for depth in range(1 + max((len(branch.levels) for branch in self.branches), default=0)):
@@ -199,7 +206,8 @@ class PageColumns:
         begun.add(column)
         if depth:
             around = bounds[branch.levels[depth - 1]]
-            first, last = int(around[0]), int(around[-1])
+            each = math.prod(branch.shape) if column is branch.values else 1
+            first, last = int(around[0]) * each, int(around[-1]) * each
         else:
             each = 1 if branch.levels else math.prod(branch.shape)
             first, last = start * each, stop * each
@@ -209,14 +217,21 @@ class PageColumns:
 
     def _result(
         self, branch: Paged, bounds: Mapping[Column, Offsets], values: dict[Column, Array], n: int
-    ) -> tuple[Offsets | None, Array]:
+    ) -> tuple[Offsets | None, Any]:
         if branch.values is None:
             return None, np.diff(bounds[branch.levels[0]]).astype(branch.dtype)
         found = values[branch.values]
         values[branch.values] = found.copy() if self._shared[branch.values] > 1 else found
-        if branch.levels:
-            return bounds[branch.levels[0]], found
-        return None, found.reshape(n, *branch.shape)
+        if branch.text:
+            return None, texts(bounds[branch.levels[0]], found)
+        if not branch.levels:
+            return None, found.reshape(n, *branch.shape)
+        column: Any = found
+        if branch.shape:
+            column = found.reshape(len(found) // math.prod(branch.shape), *branch.shape)
+        for level in reversed(branch.levels[1:]):
+            column = Jagged(bounds[level], {PLAIN: column})
+        return bounds[branch.levels[0]], column
 
     def _expect(self, start: int) -> None:
         """Tell the source what is read from there on: steps of any size take it in this order."""

@@ -102,6 +102,7 @@ class Paged:
     shape: tuple[int, ...]  #: of what an entry, or an element of a list, holds
     dtype: np.dtype[Any]
     entries: Sequence[int]  #: the first of each cluster, and the end of the last
+    text: bool = False  #: lists are of characters
 
     @property
     def counts(self) -> Paged:

@@ -26,12 +26,14 @@ from fastjag.io.sources import Access, Bytes, open_source
 from fastjag.io.trees import find_tree, is_rntuple, no_tree, open_root, open_tree, with_branches
 from fastjag.io.twins import Lengths, Twins
 from fastjag.jagged import Jagged
+from fastjag.jagged.columns import Column
 from fastjag.jagged.interchange import awkward_column
+from fastjag.jagged.shapes import scaled
 from fastjag.kernels.threads import get_num_threads
 from fastjag.schemas import NANOAOD, SCHEMAS, Schema
 
-#: Offsets of lists, or None for one number per event, and the values.
-Parts = tuple[Offsets | None, Array]
+#: Offsets of lists, or None for one number per event, and the values: a Jagged of lists in lists.
+Parts = tuple[Offsets | None, Column]
 
 
 class Reader:
@@ -68,6 +70,10 @@ class Reader:
                 raise
             raise no_tree(error, path, tree) from error
 
+    def close(self) -> None:
+        """Close the file."""
+        self.file.close()
+
     def branches(self, columns: Sequence[str] | None) -> list[str]:
         """Names of the branches asked for; patterns take what arrays can hold.
 
@@ -81,7 +87,7 @@ class Reader:
                 if isinstance(branch.kind, Unfit):
                     raise ReadError(
                         f"{self.path}:{self.tree_name}: branch {name!r} cannot be read: "
-                        f"{branch.kind}; accepted are numbers and lists of numbers"
+                        f"{branch.kind}; accepted are numbers, text and lists of numbers"
                     )
                 chosen[name] = None
                 continue
@@ -180,9 +186,7 @@ class Reader:
             if columns is not None:
                 return columns.read(start, stop)[0]
             array = branch.stored.array(entry_start=start, entry_stop=stop, library="ak")
-            for field in branch.pick:
-                array = array[field]
-            return awkward_column(array, name)
+            return _column(array, branch, name)
         except Exception as error:
             raise self._failure(error, start, [name]) from error
 
@@ -264,11 +268,8 @@ class Reader:
         for arrays in with_branches(self.tree, layer, steps):
             parts = {}
             for name, branch in own.items():
-                array = arrays[branch.stored.name]
-                for field in branch.pick:
-                    array = array[field]
                 try:
-                    parts[name] = awkward_column(array, name)
+                    parts[name] = _column(arrays[branch.stored.name], branch, name)
                 except TypeError as error:
                     raise ReadError(f"{self.path}:{self.tree_name}: {error}") from None
             yield parts
@@ -335,17 +336,17 @@ class Reader:
         collections, flat, names = self.group(parts, source)
         return Batch(collections, flat, source, names)
 
-    def to_gev(self, name: str, values: Array) -> Array:
+    def to_gev(self, name: str, values: Column) -> Column:
         if (factor := self.schema.scale(self.branch(name).name)) == 1.0:
             return values
-        return values * (values.dtype.type(factor) if values.dtype.kind == "f" else factor)
+        return scaled(values, factor)
 
     def group(
         self, parts: Mapping[str, Parts], source: Source
     ) -> tuple[dict[str, Jagged], dict[str, Array], dict[Place, str]]:
         """Collections, the branches with one number per event, and whose columns are which."""
         flat: dict[str, Array] = {}
-        groups: dict[str, tuple[Array, dict[str, Array], str]] = {}
+        groups: dict[str, tuple[Array, dict[str, Column], str]] = {}
         names: dict[Place, str] = {}
         for name, (offsets, values) in parts.items():
             if offsets is None:
@@ -366,3 +367,11 @@ class Reader:
             name: Jagged(offsets, columns) for name, (offsets, columns, _) in groups.items()
         }
         return collections, flat, names
+
+
+def _column(array: Any, branch: Branch, name: str) -> Parts:
+    """Of awkward's array."""
+    for field in branch.pick:
+        array = array[field]
+    offsets, values = awkward_column(array, name)
+    return offsets, Jagged._made(values) if isinstance(values, tuple) else values

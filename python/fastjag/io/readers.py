@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fastjag.io.files import ReadError
+from fastjag.io.friends import Befriended
 from fastjag.io.ranges import Range
 from fastjag.io.reader import Reader
 
@@ -14,7 +15,7 @@ from fastjag.io.reader import Reader
 class Opened:
     """A tree, and the branches that are asked for."""
 
-    reader: Reader
+    reader: Reader | Befriended
     names: list[str]
     step: int = 0  #: events; 0 before it is known
     missing: ReadError | None = None  #: why the branches cannot be read, which needs events
@@ -41,14 +42,14 @@ class Readers:
         """Close one, after whose error nobody should read on."""
         opened = self._open.pop((path, tree), None)
         if opened is not None:
-            opened.reader.file.close()
+            opened.reader.close()
 
     def close(self) -> None:
         self._keep = 0
         self.trim()
 
 
-def check_range(reader: Reader, wanted: Range) -> None:
+def check_range(reader: Reader | Befriended, wanted: Range) -> None:
     """Raises ReadError where the file is not the one the range was made of, or has not its entries."""
     uuid = str(reader.file.file.uuid)
     if wanted.uuid is not None and wanted.uuid != uuid:

@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from fastjag.core.arrays import Array, Offsets, as_column, as_offsets
+from fastjag.core.arrays import Array, Offsets, as_column, as_offsets, texts
 from fastjag.core.checks import near_misses, needs
 from fastjag.core.devices import check_on_host, on_gpu
 from fastjag.jagged.columns import Column
@@ -60,7 +60,8 @@ def awkward_column(array: Any, name: str) -> tuple[Offsets | None, Any]:
 
     layout = _unwrap(ak.to_layout(array), f"branch {name!r}")
     if is_text(layout):
-        return None, _text(layout)
+        offsets, content = _flat_list(layout, f"branch {name!r}")
+        return None, texts(offsets, np.asarray(content.data))
     if layout.is_numpy or _is_fixed(layout):
         return None, _numpy(layout)
     if not layout.is_list:
@@ -136,18 +137,6 @@ def is_text(layout: Any) -> bool:
     return layout.parameter("__array__") in ("string", "bytestring")
 
 
-def _text(layout: Any) -> Array:
-    """Python's strings: each kind is one object, however many entries have it."""
-    import awkward as ak
-
-    kinds: dict[str, str] = {}
-    array = np.empty(len(layout), object)
-    for i, text in enumerate(ak.to_list(layout)):
-        text = text if isinstance(text, str) else text.decode("utf-8", "surrogateescape")
-        array[i] = kinds.setdefault(text, text)
-    return array
-
-
 def _numpy(layout: Any) -> Array:
     import awkward as ak
 
@@ -220,7 +209,10 @@ def rows_to_awkward(columns: Mapping[str, Any], length: int, with_name: str | No
     check_on_host(next(iter(columns.values()), None), "awkward")
     import awkward as ak
 
-    contents = [ak.to_layout(values) for values in columns.values()]
+    contents = [
+        ak.to_layout(values.tolist() if getattr(values, "dtype", None) == object else values)
+        for values in columns.values()
+    ]
     parameters = None if with_name is None else {"__record__": with_name}
     records = ak.contents.RecordArray(contents, list(columns), length=length, parameters=parameters)
     return ak.Array(records, behavior=_behavior(with_name))

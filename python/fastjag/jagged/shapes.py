@@ -88,6 +88,22 @@ def particles_of(starts: Offsets, offsets: Offsets) -> NDArray[np.int64]:
     return particles + np.repeat(shifts, np.diff(offsets))
 
 
+def scaled(column: Column, factor: float) -> Column:
+    """Numbers times a factor, in their own dtype if that is a float's; text as it is."""
+    if is_lists(column):
+        columns = {n: scaled(c, factor) for n, c in column._columns.items()}
+        return type(column)._of(column._offsets, columns)
+    if column.dtype == object:
+        return column
+    return column * (column.dtype.type(factor) if column.dtype.kind == "f" else factor)
+
+
+def size_of(column: Column) -> int:
+    """Bytes of its arrays."""
+    arrays = column._arrays().values() if is_lists(column) else [column]
+    return sum(array.nbytes for array in arrays)
+
+
 # ---- errors -------------------------------------------------------------------------------------
 
 

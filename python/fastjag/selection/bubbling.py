@@ -24,7 +24,7 @@ from fastjag.io.ranges import Range
 from fastjag.io.reader import Parts, Reader
 from fastjag.io.readers import check_range
 from fastjag.jagged import Jagged
-from fastjag.kernels import gather
+from fastjag.jagged.shapes import gathered
 from fastjag.reporting.progress import progress_bar
 from fastjag.schemas import Schema
 from fastjag.selection.columns import Counters, Entries, EntryColumns
@@ -387,7 +387,7 @@ class _Alive:
                     if id(offsets) not in shrunk:
                         shrunk[id(offsets)] = offsets_of(offsets[events + 1] - offsets[events])
                     new = shrunk[id(offsets)]
-                    values = gather(offsets[events], new, values)
+                    values = gathered(values, offsets[events], new)
                     offsets = new
             if offsets is not None:
                 # One array for a collection: comparing them again and again takes time.

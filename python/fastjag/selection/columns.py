@@ -19,6 +19,9 @@ from fastjag.io.page_columns import PageColumns
 from fastjag.io.pages import Paged
 from fastjag.io.reader import Parts, Reader
 from fastjag.io.sources import Bytes
+from fastjag.jagged.columns import Column
+from fastjag.jagged.joining import join
+from fastjag.jagged.shapes import gathered, size_of
 from fastjag.kernels.threads import get_num_threads
 
 Entries = NDArray[np.int64]
@@ -84,7 +87,7 @@ class EntryColumns:
         for name in names:  # uproot's have threads of their own
             offsets, values = parts[name] if name in parts else self.columns[name].read(entries)
             parts[name] = offsets, self.reader.to_gev(name, values)
-            n_bytes = values.nbytes + (0 if offsets is None else offsets.nbytes)
+            n_bytes = size_of(values) + (0 if offsets is None else offsets.nbytes)
             self.counters.bytes_copied += n_bytes
         return {name: parts[name] for name in names}
 
@@ -156,7 +159,9 @@ class _Own:
         if whole and not self.stored.header and int(n_bytes.sum()) == stops[-1] - starts[0]:
             return counts, np.frombuffer(data[starts[0] : stops[-1]], dtype).astype(native)
         content = np.frombuffer(data, np.uint8)
-        values = kernels.gather(starts, offsets_of(n_bytes), content, threads=1).view(dtype)
+        values = np.frombuffer(
+            kernels.gather(starts, offsets_of(n_bytes), content, threads=1), dtype
+        )
         return counts, values.astype(native, copy=False)
 
     def _bounds(
@@ -206,7 +211,7 @@ class _Foreign:
             parts = self.reader.entries(self.name, start, stop, self.pages)
             pieces.append(_pick(*parts, chosen - start))
         self._count(hit)
-        values = np.concatenate([values for _, values in pieces])
+        values = join([values for _, values in pieces], self.name)
         if pieces[0][0] is None:
             return None, values
         counts = np.concatenate([np.diff(o) for o, _ in pieces if o is not None])
@@ -220,11 +225,11 @@ class _Foreign:
             self.seen = basket
 
 
-def _pick(offsets: Offsets | None, values: Array, entries: Entries) -> Parts:
+def _pick(offsets: Offsets | None, values: Column, entries: Entries) -> Parts:
     if offsets is None:
         return None, values[entries]
     new = offsets_of(offsets[entries + 1] - offsets[entries])
-    return new, kernels.gather(offsets[entries], new, values)
+    return new, gathered(values, offsets[entries], new)
 
 
 def _concatenate(pieces: list[Array], none: Array) -> Array:

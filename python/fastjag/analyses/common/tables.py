@@ -19,6 +19,9 @@ from fastjag.reporting.output import new_file, writing
 
 FORMATS = ("parquet", "hdf5", "npz")
 
+#: What holds lists of lists.
+NESTED = ("parquet",)
+
 #: Name of the offsets of a collection to them and to its columns by name.
 Lists = Mapping[str, tuple[Array, Mapping[str, Array]]]
 
@@ -172,7 +175,11 @@ class _Hdf5:
                 self._append(self._new, name, values)
 
     def _append(self, new: NewHdf5, column: str, values: Array) -> None:
+        import h5py
+
         name = self._names[column]
+        if values.dtype == object:
+            values = values.astype(h5py.string_dtype())
         if name not in new.file:
             data = new.file.create_dataset(
                 name, data=values, maxshape=(None, *values.shape[1:]), compression="lzf",
@@ -213,6 +220,8 @@ class _Npz:
             ZipFile(partial, "w", ZIP_DEFLATED) as file,
         ):
             for name, values in arrays.items():  # numpy.savez cannot call one "file"
+                if values.dtype == object:
+                    values = values.astype(str)
                 with file.open(f"{name}.npy", "w", force_zip64=True) as entry:
                     np.lib.format.write_array(entry, values, allow_pickle=False)
         self.shard += 1
