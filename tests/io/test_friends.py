@@ -73,9 +73,9 @@ def test_columns_by_name_pattern_and_optional(files):
     assert set(batch.flat) == {"weight", "MET_pt"}
     np.testing.assert_array_equal(batch["MET_pt"], main["MET_pt"])
     with pytest.raises(
-        ReadError, match=r"a.root:Events: no branch 'wight'.*nor has a friend: .*Scores"
+        ReadError, match=r"a.root:Events: no branch 'weights'.*nor has a friend: .*Scores"
     ):
-        list(fj.iterate(folder / "a.root", "wight", **options))
+        list(fj.iterate(folder / "a.root", "weights", **options))
 
 
 def test_several_files_and_friends(files):
