@@ -13,6 +13,7 @@ import pytest
 import uproot
 from hypothesis import given
 from hypothesis import strategies as st
+from servers import http_server
 
 import fastjag as fj
 from fastjag.datasets import planning
@@ -343,3 +344,20 @@ def test_what_was_found_before_an_error_is_kept(tmp_path):
     with mock.patch.object(planning, "look") as look:
         fj.ranges(good, cache=tmp_path)
     look.assert_not_called()
+
+
+def test_files_on_servers(tmp_path):
+    """Known by URL and UUID: the second time, nobody looks for their clusters."""
+    path = write(tmp_path / "a.root", [5, 5])
+    with http_server({"/a.root": (tmp_path / "a.root").read_bytes()}) as (server, _):
+        url = f"{server}/a.root"
+        pieces = fj.ranges(url, 5, cache=tmp_path / "known")
+        local = fj.ranges(path, 5)
+        assert [(r.start, r.stop, r.uuid) for r in pieces] == [
+            (r.start, r.stop, r.uuid) for r in local
+        ]
+        with mock.patch.object(facts, "open_tree", side_effect=AssertionError):
+            assert fj.ranges(url, 5, cache=tmp_path / "known") == pieces
+        batches = list(fj.iterate(ranges=pieces[::-1]))
+        assert [b.source.start for b in batches] == [5, 0]
+        assert fj.equal(fj.concatenate(batches[::-1]), next(fj.iterate(path)))
