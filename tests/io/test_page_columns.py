@@ -140,6 +140,19 @@ class TestRanges:
         one[:] = -1
         assert other.tolist() == list(range(50))
 
+    @pytest.mark.parametrize("step", [7, 40])
+    def test_clusters_of_other_representations(self, step):
+        """The dtype is the one that holds all of them."""
+        file, values = MemoryBytes(), np.arange(40) / 2
+        one = column_of(file, values[:20], [0, 20], Coding("split", 64, "f8"), plain)
+        other = column_of(file, values[20:], [0, 20], Coding("half", 16, "f4"), plain)
+        moved = [p._replace(first=p.first + 20, cluster=1) for p in other.pieces]
+        x = type(one)("x", one.dtype, [*one.pieces, *moved], [0, 20, 40])
+        with closing(PageColumns(file, [Paged((), x, (), x.dtype, [0, 20, 40])], 1)) as columns:
+            found = [columns.read(i, min(i + step, 40))[0][1] for i in range(0, 40, step)]
+        assert np.concatenate(found).tolist() == values.tolist()
+        assert {part.dtype for part in found} == {np.dtype("f8")}
+
     def test_expects_what_lies_ahead(self):
         file = MemoryBytes()
         coding = Coding("plain", 32, "f4")

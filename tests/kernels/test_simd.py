@@ -56,6 +56,15 @@ for dtype in ("f4", "f8", "i4", "u1", "i8"):
                 for result in kernels.histogram_cuts([x, w], [edges, edges[:9]], w,
                                                      np.array([-1.0, 0, 2]), weights=weights):
                     digest.update(result.tobytes())
+for encoding, bits, dtype in (("plain", 32, "f4"), ("split", 16, "u2"), ("split", 32, "f4"),
+                              ("split", 64, "f8"), ("zigzag", 16, "i2"), ("zigzag", 32, "i4"),
+                              ("zigzag", 64, "i8"), ("index", 32, "i8"), ("split_index", 64, "i8"),
+                              ("bit", 1, "?"), ("half", 16, "f4"), ("split_half", 16, "f4"),
+                              ("truncated", 17, "f4"), ("quantised", 20, "f8")):
+    values = np.empty(5003, dtype)
+    page = rng.bytes(kernels.page_bytes(len(values), bits))
+    kernels.pages(page, encoding, bits, values, low=-1.0, high=3.0)
+    digest.update(values.tobytes())
 points = fj.Jagged(offsets, {k: rng.normal(size=offsets[-1]) for k in "ab"})[:2300]
 match = fj.PyramidMatch(7, {"a": (-3, 3), "b": (-3, 3)})
 for dtype in ("u2", "u4", "f4", "f8"):
