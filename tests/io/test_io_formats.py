@@ -164,3 +164,43 @@ class TestRealFiles:
         batches = list(fj.iterate(path, ["xTrigDecisionAux.*", "Photon_pt"], step=15))
         assert sum(batch.Photon.n_particles for batch in batches) == 5
         assert all("xTrigDecisionAux.lvl2PassedPhysics" in b.collections for b in batches)
+
+    def test_lists_of_jets(self, real_data):
+        """Momenta of tracks at every vertex, in GeV, and links of electrons to tracks."""
+        path = real_data / PHYSLITE_FILES[0]
+        names = ["Jet_pt", "Jet_SumPtTrkPt500", "Electron_trackParticleLinks", "Jet_NumTrkPt500"]
+        (batch,) = fj.iterate(path, names)
+        with uproot.open(path) as file:
+            tree = file["CollectionTree"]
+            sums = tree["AnalysisJetsAuxDyn.SumPtTrkPt500"].array()
+            links = tree["AnalysisElectronsAuxDyn.trackParticleLinks"].array()
+        found = batch.Jet.SumPtTrkPt500
+        assert found.counts.tolist() == ak.num(ak.flatten(sums)).to_list()
+        np.testing.assert_allclose(found.value, ak.flatten(sums, axis=None) / 1000, rtol=1e-6)
+        largest = found.aggregate("value", ["max"])["max"]
+        assert largest.shape == batch.Jet.pt.shape
+        assert batch.Jet.pad((4, 10), "SumPtTrkPt500").values.shape == (100, 4, 10)
+        assert batch.Jet.NumTrkPt500.value.dtype == np.int32
+        tracks = batch.Electron.flatten("trackParticleLinks")
+        assert tracks.m_persIndex.tolist() == ak.flatten(links.m_persIndex, axis=None).to_list()
+        assert tracks.counts.tolist() == ak.sum(ak.num(links, axis=2), axis=1).to_list()
+
+    def test_constituents_of_jets(self, real_data):
+        """The lines of docs/reading.md: jets have a pt near the sum of their constituents'."""
+        columns = ["Jet_pt", "Jet_rawFactor", "JetPFCands_*", "PFCands_pt"]
+        (batch,) = fj.iterate(real_data / "coffea_pfnano.root", columns)
+        jets, cands, links = batch.Jet, batch.PFCands, batch.JetPFCands
+        jet = links.jetIdx + links.broadcast(jets.offsets[:-1])
+        cand = links.pFCandsIdx + links.broadcast(cands.offsets[:-1])
+        order = np.argsort(jet, kind="stable")
+        counts = np.bincount(jet, minlength=jets.n_particles)
+        parts = fj.Jagged.from_counts(counts, {"pt": cands.pt[cand[order]]})
+        jets = jets.with_columns(parts=parts)
+        assert (counts.min(), counts.max()) == (3, 82)
+        raw = jets.pt * (1 - jets.rawFactor)
+        sums = jets.parts.aggregate("pt", ["sum"])["sum"]
+        assert np.median(sums / raw) == pytest.approx(1, abs=0.05)
+        assert jets.flatten("parts").n_particles == counts.sum()
+        padded = jets.pad((4, 20), "parts", by=("pt", "pt"))
+        assert padded.values.shape == (10, 4, 20, 1)
+        assert (np.diff(padded.values[..., 0], axis=2) <= 0).all()
