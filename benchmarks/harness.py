@@ -30,11 +30,12 @@ class Race:
     absent: dict[str, str] = field(default_factory=dict)  #: peers that could not run, and why
     threads: int = 1
     moved: int = 0  #: bytes that have to be read and written at least
+    waits: bool = False  #: for a server: what counts is the clock
 
     @property
     def time(self) -> dict[str, float]:
         """What counts: CPU time on one thread, where it is the steadier, else that of the clock."""
-        return self.cpu if self.threads == 1 else self.wall
+        return self.cpu if self.threads == 1 and not self.waits else self.wall
 
     def ratio(self, peer: str) -> float:
         return self.time[peer] / next(iter(self.time.values()))
@@ -47,13 +48,14 @@ def race(
     rounds: int = 5,
     threads: int = 1,
     moved: int = 0,
+    waits: bool = False,
 ) -> Race:
     """Check that all results equal the first candidate's, then time them in turn."""
     results = [candidate() for candidate in candidates.values()]  # also the warm-up
     for other in results[1:]:
         check(results[0], other)
     del results
-    result = Race(work, threads=threads, moved=moved)
+    result = Race(work, threads=threads, moved=moved, waits=waits)
     for _ in range(rounds):
         for name, candidate in candidates.items():
             wall, cpu = time.perf_counter(), time.process_time()

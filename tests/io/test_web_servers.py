@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import random
 import socket
 import threading
@@ -17,7 +18,7 @@ from servers import http_server
 import fastjag as fj
 from fastjag.io import transport
 from fastjag.io.errors import ReadError, ServerError
-from fastjag.io.sources import for_uproot, http, remote, replicas
+from fastjag.io.sources import Access, for_uproot, http, open_remote, remote, replicas
 
 
 @pytest.fixture(scope="module", params=["ttree", "rntuple"])
@@ -41,7 +42,7 @@ def fresh(monkeypatch, tmp_path):
     monkeypatch.setattr(http.HttpClient, "limits", http.Limits(requests=4, spans=1, size=60_000))
     monkeypatch.setattr(replicas, "_FIRST_PAUSE", 0.002)
     monkeypatch.setenv("FASTJAG_CONNECT_TIMEOUT", "2")
-    monkeypatch.setenv("FASTJAG_STALL_TIMEOUT", "10")
+    monkeypatch.setenv("FASTJAG_STALL_TIMEOUT", "3")
     for name in ("BEARER_TOKEN", "BEARER_TOKEN_FILE", "FASTJAG_CACHE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
@@ -169,6 +170,34 @@ class TestFlaky:
                 list(batches)
 
 
+class TestChunks:
+    """Answers that do not say their length before."""
+
+    def read(self, path, more):
+        def fault(handler, first, last, data):
+            body = data[first : last + 1]
+            handler.send_response(206)
+            handler.send_header("Content-Range", f"bytes {first}-{last}/{len(data)}")
+            handler.send_header("Transfer-Encoding", "chunked")
+            handler.end_headers()
+            for part in (body[:9], body[9:], more):
+                if part:
+                    handler.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
+            handler.wfile.write(b"0\r\n\r\n")
+            return True
+
+        with http_server({"/a.root": path.read_bytes()}) as (url, server):
+            server.fault = fault
+            return list(fj.iterate(f"{url}/a.root", step=7000))
+
+    def test_as_long_as_asked_for(self, path, expected):
+        assert same(self.read(path, b""), expected)
+
+    def test_longer(self, path):
+        with pytest.raises(ServerError, match=r"failed 3 times .*has more than \d+ bytes"):
+            self.read(path, b"x")
+
+
 class TestRedirects:
     def test_followed_once(self, path, expected):
         """And without what is secret; from the begin on where the new place is over."""
@@ -184,9 +213,10 @@ class TestRedirects:
             there.fault = fault
             with http_server({"/a.root": b""}) as (url, server):
                 server.fault = lambda handler, *_: refuse(handler, 307, Location=f"{other}/b.root")
-                found = fj.iterate(f"{url}/a.root", step=7000, storage_options={"token": "abc"})
-                assert same(found, expected)
-                assert 1 < server.requests < 8  # of each connection at most
+                for secret in ({"token": "abc"}, {"headers": {"Authorization": "abc"}}):
+                    found = fj.iterate(f"{url}/a.root", step=7000, storage_options=secret)
+                    assert same(found, expected)
+                assert 2 < server.requests < 9  # of each connection at most
         assert set(seen) == {None}
 
     def test_in_circles(self, path):
@@ -211,7 +241,7 @@ class TestTokens:
     def test_of_the_environment(self, path, expected, monkeypatch, tmp_path):
         """In the order of WLCG's Bearer Token Discovery."""
         (tmp_path / "run").mkdir()
-        name = f"bt_u{__import__('os').geteuid()}"
+        name = f"bt_u{os.geteuid()}"
         (tmp_path / name).write_text("good-1\n")
         assert same(self.read(path)[0], expected)
         (tmp_path / "run" / name).write_text("good-1")
@@ -236,6 +266,13 @@ class TestTokens:
             server.fault = lambda handler, *_: seen.append(handler.headers.get("Authorization"))
             list(fj.iterate(f"{url}/a.root"))
         assert set(seen) == {None}
+
+    def test_not_what_somebody_else_left_there(self, path, monkeypatch, tmp_path):
+        other = os.geteuid() + 1
+        (tmp_path / f"bt_u{other}").write_text("good-1")
+        monkeypatch.setattr(os, "geteuid", lambda: other)
+        with pytest.raises(ReadError, match="no token was sent"):
+            self.read(path)
 
     def test_none(self, path):
         with pytest.raises(ReadError, match=r"127\.0\.0\.1:\d+.* no token was sent: BEARER_TOKEN"):
@@ -299,7 +336,8 @@ class TestDamage:
         if kind == "cut":
             return answer(handler, first, last, total, body[: len(body) // 2], len(body))
         if kind == "other range":
-            return answer(handler, first + 1, last + 1, total, body)
+            moved = data[first + 1 : last + 2]
+            return answer(handler, first + 1, first + len(moved), total, moved)
         if kind == "shifted":  # and says that it is not
             shift = rng.randrange(1, 5000)
             moved = (data[first + shift : last + 1 + shift] + data)[: len(body)]
@@ -333,6 +371,21 @@ class TestDamage:
         handler.end_headers()
         handler.wfile.write(body)
         return True
+
+    @pytest.mark.parametrize("kind", ["other range", "short", "longer", "size", "encoded", "cut"])
+    def test_bytes_without_checksums(self, kind):
+        """Where nothing but the answer itself says that it is wrong."""
+        content = random.Random(1).randbytes(200_000)
+        with http_server({"/x": content}) as (url, server):
+            source = open_remote(f"{url}/x", Access())
+            rng = random.Random(2)
+            server.fault = lambda handler, *asked: self.damage(kind, handler, *asked, rng)
+            with pytest.raises(ServerError, match=rf"^{url}/x: .*{url[7:]} "):
+                source.read(100_000, memoryview(bytearray(1000)))
+            server.fault = None
+            source.read(100_000, into := memoryview(bytearray(1000)))
+            assert into == content[100_000:101_000]
+            source.close()
 
     def test_no_wrong_values(self, path, expected, monkeypatch):
         """150 damaged answers for either format: now and then, so that later ones are right.
