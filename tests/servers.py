@@ -149,3 +149,13 @@ def free_port():
     """One that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return server.getsockname()[1]
+
+
+def refuse(handler, status, **headers):
+    """What a ``fault`` may do: an answer without content."""
+    handler.send_response(status)
+    for name, value in headers.items():
+        handler.send_header(name.replace("_", "-"), value)
+    handler.send_header("Content-Length", "0")
+    handler.end_headers()
+    return True
