@@ -85,7 +85,7 @@ class TestCheck:
     def test_wants_all_kinds(self):
         names = {name for _, name in check.wanted()}
         assert {f"fastjag.{name}" for name in fastjag.__all__} <= names
-        assert {"fastjag.io.ReadError", "fastjag.io.transport.ServerError",
+        assert {"fastjag.io.ReadError", "fastjag.io.errors.ServerError",
                 "fastjag.reporting.output.WriteError", "fastjag spectrum", "fastjag jets train",
                 "input.muon_id (dimuon)", "target.pileup (rates)"} <= names  # fmt: skip
 

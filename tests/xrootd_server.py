@@ -43,9 +43,8 @@ class XrootdServer:
     def start(self):
         log = open(self.state / "log", "ab")  # noqa: SIM115
         self.process = subprocess.Popen(
-            [self.program, "-c", str(self.config)], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-            user=self.user, group=self.user and pwd.getpwnam(self.user).pw_gid,
-            extra_groups=[] if self.user else None, cwd=self.state, start_new_session=True,
+            [self.program, "-c", str(self.config), *(["-R", self.user] if self.user else [])],
+            stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.state, start_new_session=True,
         )  # fmt: skip
         log.close()
         until = time.monotonic() + 20

@@ -1,6 +1,7 @@
 """root://: files of a real XRootD server, which is killed, started again, far away, or not the only one."""
 
 import shutil
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -134,6 +135,13 @@ class TestReading:
         )
         with pytest.raises(ServerError, match=message):
             list(fj.iterate(f"{server.url}/x.root"))
+
+    def test_python_keeps_its_true(self, server):
+        """A reference to True was lost with each file, until the interpreter crashed."""
+        before = sys.getrefcount(True)
+        for _ in range(20):
+            open_remote(f"{server.url}/a.root", Access()).close()
+        assert sys.getrefcount(True) > before - 10
 
 
 class TestPatterns:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 import threading
 from collections.abc import Sequence
@@ -12,7 +13,14 @@ from fastjag.io.errors import ReadError, ServerError
 from fastjag.io.sources.access import Access, find_token
 from fastjag.io.sources.client import HEAD, State, Transient
 from fastjag.io.sources.pieces import Limits
-from fastjag.io.transport import reach, server_name, set_xrootd, stall_timeout, stalled
+from fastjag.io.transport import (
+    connect_timeout,
+    reach,
+    server_name,
+    set_xrootd,
+    stall_timeout,
+    stalled,
+)
 
 #: What servers take unless they are configured otherwise (readv_ior_max).
 _PIECE = (2 << 20) - 16
@@ -64,13 +72,14 @@ class XrootdClient:
             with self._turn:
                 if self._file is file:  # nobody has opened it again since
                     self._file = None
+                    _let_go(file)
             raise
 
     def close(self) -> None:
         self._closed = True
         file, self._file = self._file, None
         if file is not None:
-            file.close(timeout=math.ceil(stall_timeout()), callback=_nothing)
+            _let_go(file)
 
     def _opened(self) -> Any:
         """The file, opened; the same as before if it was open before."""
@@ -80,7 +89,7 @@ class XrootdClient:
         if self._closed:
             raise ServerError(f"{self.url}: closed")
         file, limit = File(), self._limit()
-        file.set_property("ReadRecovery", "false")  # the client would not see that the file changed
+        _without_recovery(file)
         url = self.url
         if self._token is not None:  # XRootD finds those of the environment by itself
             mark = "&" if urlsplit(url).query else "?"
@@ -150,8 +159,20 @@ class XrootdClient:
         return math.ceil(stall_timeout())
 
 
-def _nothing(*_: object) -> None:
-    """Of a file that is closed without waiting."""
+def _without_recovery(file: Any) -> None:
+    """The client would open a file again by itself, and not see that it changed."""
+    found = file.set_property("ReadRecovery", "false")
+    # XRootD 6.2 gives a reference to True that it does not own; each call would cost Python one.
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(found))
+
+
+def _let_go(file: Any) -> None:
+    """Close a file without waiting for the server.
+
+    In a thread of ours: a callback would need the interpreter, which the end of the object holds.
+    """
+    limit = math.ceil(connect_timeout())
+    threading.Thread(target=file.close, args=(limit,), name="fastjag-close", daemon=True).start()
 
 
 def list_folder(url: str, folder: str, access: Access) -> list[tuple[str, bool]]:
