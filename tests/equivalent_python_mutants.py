@@ -73,7 +73,7 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "return offsets, np.concatenate(values) if len(values) >= 1 else values[0]",
     ): "one array concatenated is a copy of it, which only costs time",
     (
-        "io/baskets.py",
+        "io/tasks.py",
         "return buffer if len(buffer) >= size else np.empty(size + size // 4, np.uint8).data",
         "return buffer if len(buffer) > size else np.empty(size + size // 4, np.uint8).data",
     ): "a buffer of just the size is made anew, which only costs time",

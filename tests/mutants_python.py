@@ -60,6 +60,7 @@ TESTS = {
     "analyses/rates/fit.py": RATES,
     "analyses/rates/tables.py": RATES,
     "io/baskets.py": ("io/baskets", "io/basket_keys", "io/odd_types", "io/io", "io/io_errors"),
+    "io/tasks.py": ("io/basket_keys", "io/branch_columns", "io/odd_types"),
     "io/branch_columns.py": ("io/branch_columns", "io/baskets", "io/basket_keys", "io/odd_types"),
     "io/branches.py": ("io/odd_types", "io/tree_names", "io/io", "io/identity"),
     "io/groups.py": ("io/groups", "io/odd_types"),
