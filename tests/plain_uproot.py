@@ -22,15 +22,11 @@ FILES = [
 
 def plainly(branches, reader):
     """(counts or None, values) of branches by name, by uproot alone."""
-    whole = {}
-    if len(branches) > 300:  # one by one takes minutes; no names of these files occur twice
-        own = {id(branch.stored) for branch in branches.values()}
-        whole = reader.tree.arrays(filter_branch=lambda b: id(b) in own, library="ak", how=dict)
     found = {}
     for name, branch in branches.items():
         top = branch.path.removesuffix("".join(f".{part}" for part in branch.pick))
         field = reader.tree[top] if reader.rntuple else branch.stored
-        array = whole[branch.own] if whole else field.array(library="ak")
+        array = field.array(library="ak")
         for part in branch.pick:
             array = array[part]
         if array.layout.is_option:  # lists of one or none
