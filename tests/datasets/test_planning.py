@@ -361,3 +361,26 @@ def test_files_on_servers(tmp_path):
         batches = list(fj.iterate(ranges=pieces[::-1]))
         assert [b.source.start for b in batches] == [5, 0]
         assert fj.equal(fj.concatenate(batches[::-1]), next(fj.iterate(path)))
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_files_that_cannot_be_opened_are_left_out(tmp_path, known):
+    good = [write(tmp_path / name, [5, 5]) for name in ("a.root", "d.root")]
+    (tmp_path / "b.root").write_bytes(b"none")
+    damaged = bytearray((tmp_path / "a.root").read_bytes())
+    damaged[200:] = bytes(len(damaged) - 200)
+    (tmp_path / "c.root").write_bytes(damaged)
+    cache = tmp_path / "known" if known else None
+    for _ in range(2):
+        pieces = fj.ranges(tmp_path / "*.root", 5, cache=cache, on_error="skip")
+        assert pieces == fj.ranges(good, 5)
+        assert [(s.file, s.events) for s in pieces.skipped] == [
+            (str(tmp_path / name), None) for name in ("b.root", "c.root")
+        ]
+        batches = fj.iterate(tmp_path / "*.root", on_error="skip")
+        assert sum(map(len, batches)) == 20
+        assert batches.skipped == list(pieces.skipped)  # in the same words
+    with pytest.raises(ReadError, match=r"b\.root: not a readable ROOT file"):
+        fj.ranges(tmp_path / "*.root", 5, cache=cache)
+    with pytest.raises(ValueError, match="on_error must be 'raise' or 'skip', got 'x'"):
+        fj.ranges(good, on_error="x")

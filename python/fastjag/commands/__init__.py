@@ -34,7 +34,7 @@ from fastjag.reporting.origin import Origin, made_by
 from fastjag.reporting.output import recorded_file
 
 __all__ = [
-    "App", "DeviceOption", "FilesArgument", "OutOption", "SkipOption", "StepOption",
+    "App", "DeviceOption", "ExecutorOption", "FilesArgument", "KeepOption", "OutOption", "SkipOption", "StepOption",
     "ThreadsOption", "add_config", "console", "finish", "option", "remark", "show", "show_skipped",
     "step_of", "tell", "text", "warn",
 ]  # fmt: skip
@@ -131,7 +131,7 @@ def _complete(function: Callable[..., Any], *, draws: bool) -> Callable[..., Any
 
 
 #: Options that change no number of the results.
-_NOT_RECORDED = ("out", "path", "threads", "workers", "no_pictures")
+_NOT_RECORDED = ("out", "path", "threads", "workers", "no_pictures", "executor", "keep")
 
 
 def _settings(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -180,6 +180,18 @@ SkipOption = Annotated[
 ]
 ThreadsOption = Annotated[
     int | None, typer.Option(min=1, max=4096, help="Threads for the kernels.")
+]
+ExecutorOption = Annotated[
+    str,
+    typer.Option(
+        help="Where files are read: none (here), processes:N, dask:ADDRESS or slurm:OPTIONS.toml."
+    ),
+]
+KeepOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder for results of finished pieces of work: the same command goes on from there."
+    ),
 ]
 
 

@@ -8,13 +8,14 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
-from fastjag.core.checks import is_integer, n_bytes, needs
-from fastjag.datasets.filesets import Listed, read_fileset
+from fastjag.core.checks import first_line, is_integer, n_bytes, needs, one_of
+from fastjag.datasets.filesets import Fileset, Listed, read_fileset
 from fastjag.datasets.known import Known
 from fastjag.io.facts import Facts, Wanted, look
 from fastjag.io.files import Files, ReadError
-from fastjag.io.ranges import File, Range, Ranges
+from fastjag.io.ranges import File, Range, Ranges, Skipped
 from fastjag.io.sources import Access
+from fastjag.io.transport import explain
 from fastjag.reporting.progress import late_progress_bar
 
 _THREADS = 16  # that open files: servers take their time
@@ -29,6 +30,7 @@ def ranges(
     *,
     storage_options: Mapping[str, Any] | None = None,
     progress: bool | None = None,
+    on_error: str = "raise",
 ) -> Ranges:
     """Cut files into ranges of entries: pieces of work for processes, clusters and training.
 
@@ -59,6 +61,8 @@ def ranges(
         For files on servers, as in :func:`fastjag.iterate`.
     progress
         Show a bar; default: on a terminal, after two seconds.
+    on_error
+        "raise", or "skip": leave out files that cannot be opened, and list them in ``.skipped``.
 
     Returns
     -------
@@ -81,19 +85,40 @@ def ranges(
     """
     if isinstance(files, Ranges):
         return files
+    access = Access.of(storage_options, None)
+    fileset = read_fileset(files, access)
+    made, _ = cut(fileset, size, executor, cache, access, progress, on_error)
+    return made
+
+
+def cut(
+    fileset: Fileset,
+    size: int | str,
+    executor: Executor | None,
+    cache: str | os.PathLike[str] | None,
+    access: Access,
+    progress: bool | None,
+    on_error: str,
+) -> tuple[Ranges, list[int]]:
+    """The ranges of a fileset (see :func:`ranges`), and for each the number of its file in the fileset."""
     in_bytes = isinstance(size, str)
     if isinstance(size, str):
         size = n_bytes(size)
     elif not is_integer(size) or size < 1:
         raise ValueError(f"size must be a number of events or a size like '200 MB', got {size!r}")
+    one_of("on_error", on_error, ("raise", "skip"))
     needs("uproot", "io")
-    access, wanted = Access.of(storage_options, None), Wanted(int(size), in_bytes)
-    fileset = read_fileset(files, access)
-    known = Known(cache)
-    facts = _look_at_all(fileset.files, wanted, known, access, executor, progress)
+    wanted, known = Wanted(int(size), in_bytes), Known(cache)
+    skip = on_error == "skip"
+    facts = _look_at_all(fileset.files, wanted, known, access, executor, progress, skip)
     made: list[Range] = []
     listed: list[File] = []
-    for file, found in zip(fileset.files, facts, strict=True):
+    skipped: list[Skipped] = []
+    numbers: list[int] = []
+    for number, (file, found) in enumerate(zip(fileset.files, facts, strict=True)):
+        if isinstance(found, Skipped):
+            skipped.append(found)
+            continue
         if found is None:
             assert file.tree is not None
             assert file.n_entries is not None
@@ -110,7 +135,8 @@ def ranges(
                 )
             if start < stop:
                 made.append(Range(file.dataset, file.path, tree, start, stop, uuid))
-    return Ranges(made, listed, fileset.metadata)
+                numbers.append(number)
+    return Ranges(made, listed, fileset.metadata, skipped), numbers
 
 
 def _check(file: Listed, found: Facts) -> None:
@@ -136,9 +162,10 @@ def _look_at_all(
     access: Access,
     executor: Executor | None,
     progress: bool | None,
-) -> list[Facts | None]:
+    skip: bool,
+) -> list[Facts | Skipped | None]:
     """Facts of each file; None for those that say all of it themselves."""
-    facts: list[Facts | None] = [None] * len(files)
+    facts: list[Facts | Skipped | None] = [None] * len(files)
     todo: list[tuple[int, Facts | None]] = []
     for i, file in enumerate(files):
         if file.planned:
@@ -152,15 +179,16 @@ def _look_at_all(
         advance = stack.enter_context(late_progress_bar("opening files", len(todo), progress))
         pool = executor or stack.enter_context(ThreadPoolExecutor(_THREADS, "fastjag-look"))
         per_task = 1 if executor is None else -(-len(todo) // _TASKS)
-        tasks: list[tuple[list[int], Future[list[Facts]]]] = []
+        tasks: list[tuple[list[int], Future[list[Facts | Skipped]]]] = []
         for some in _parts(todo, per_task):
             asked = [(files[i].path, files[i].tree, before) for i, before in some]
-            tasks.append(([i for i, _ in some], pool.submit(look_at, asked, access, wanted)))
+            tasks.append(([i for i, _ in some], pool.submit(look_at, asked, access, wanted, skip)))
         try:
             for numbers, task in tasks:
                 for i, found in zip(numbers, task.result(), strict=True):
                     facts[i] = found
-                    known.keep(files[i].path, files[i].tree, found)
+                    if isinstance(found, Facts):
+                        known.keep(files[i].path, files[i].tree, found)
                     advance(1)
         finally:
             for _, task in tasks:
@@ -170,10 +198,24 @@ def _look_at_all(
 
 
 def look_at(
-    files: Sequence[tuple[str, str | None, Facts | None]], access: Access, wanted: Wanted
-) -> list[Facts]:
-    """Facts of several files, on whatever machine this runs."""
-    return [look(path, tree, access, wanted, before) for path, tree, before in files]
+    files: Sequence[tuple[str, str | None, Facts | None]],
+    access: Access,
+    wanted: Wanted,
+    skip: bool,
+) -> list[Facts | Skipped]:
+    """Facts of several files, on whatever machine this runs; ``skip``: or why one cannot be opened."""
+    found: list[Facts | Skipped] = []
+    for path, tree, before in files:
+        try:
+            found.append(look(path, tree, access, wanted, before))
+        except Exception as error:  # a damaged file can make uproot raise anything
+            if not skip:
+                raise
+            why = explain(error)
+            if not isinstance(why, OSError):
+                why = ReadError(f"{path}: cannot be read: {first_line(why)}")
+            found.append(Skipped(path, None, str(why)))
+    return found
 
 
 def _parts(todo: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:

@@ -17,8 +17,8 @@
 from fastjag.io.batches import Batch, Source
 from fastjag.io.branches import LeftOut
 from fastjag.io.files import ReadError
-from fastjag.io.iteration import Batches, Skipped, iterate
-from fastjag.io.ranges import Range, Ranges
+from fastjag.io.iteration import Batches, iterate
+from fastjag.io.ranges import Range, Ranges, Skipped
 from fastjag.io.root_hist import write_histograms
 from fastjag.io.writer import write_events
 

@@ -16,7 +16,7 @@ from fastjag.io.branches import LeftOut
 from fastjag.io.exclusive import Exclusive
 from fastjag.io.files import Files, ReadError, find_files
 from fastjag.io.friends import Befriended
-from fastjag.io.ranges import Range
+from fastjag.io.ranges import Range, Skipped
 from fastjag.io.reader import Reader
 from fastjag.io.readers import Opened, Readers, check_range
 from fastjag.io.sources import Access
@@ -25,15 +25,6 @@ from fastjag.reporting.progress import progress_bar
 from fastjag.schemas import Schema
 
 _OPEN = 8  # trees of ranges that stay open
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """What ``on_error="skip"`` left out, and why."""
-
-    file: str
-    events: int | None
-    reason: str
 
 
 @dataclass

@@ -65,10 +65,20 @@ class File:
     uuid: str | None = None
 
 
+@dataclass(frozen=True)
+class Skipped:
+    """What ``on_error="skip"`` left out, and why."""
+
+    file: str
+    events: int | None
+    reason: str
+
+
 class Ranges(Sequence[Range]):
     """Ranges in the order in which they are to be read, their files, and what is known of datasets.
 
-    ``files`` has files without entries, too. A slice has those of its ranges only.
+    ``files`` has files without entries, too. A slice has those of its ranges only. ``skipped`` are files that
+    could not be opened (:func:`fastjag.ranges` with ``on_error="skip"``).
     """
 
     def __init__(
@@ -76,7 +86,9 @@ class Ranges(Sequence[Range]):
         ranges: Iterable[Range],
         files: Iterable[File] = (),
         metadata: Mapping[str, Mapping[str, Any]] | None = None,
+        skipped: Iterable[Skipped] = (),
     ) -> None:
+        self.skipped = tuple(skipped)
         self._ranges = tuple(ranges)
         for item in self._ranges:
             if not isinstance(item, Range):
