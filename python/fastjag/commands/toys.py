@@ -17,7 +17,7 @@ def toys(
     path: Annotated[Path, typer.Argument(help="The ROOT file to write.")],
     events: Annotated[int, typer.Option(min=0, help="Number of events.")] = 100_000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the generator.")] = 0,
-    compression: Annotated[str, typer.Option(help="lz4, zstd, zlib or none.")] = "lz4",
+    compression: Annotated[str, typer.Option(help="lz4, zstd, zlib, lzma or none.")] = "lz4",
 ) -> None:
     """Write a NanoAOD-format file of simulated dimuon events."""
     from fastjag import toys as generator

@@ -70,7 +70,7 @@ def write(
     Parameters
     ----------
     compression
-        "lz4", "zstd", "zlib" or "none".
+        "lz4", "zstd", "zlib", "lzma" or "none".
     format
         "ttree" or "rntuple".
     progress
