@@ -112,3 +112,58 @@ class TestKeep:
         batch.run(sums, PIECES, RANGE, keep=tmp_path)
         state = json.loads((tmp_path / "status.json").read_text())
         assert (state["state"], state["ranges_done"], state["events_done"]) == ("ended", 38, 10_000)
+
+
+DIGEST = """
+import numpy as np
+from fastjag.batch.shipping import ship
+import helper
+{more}
+
+class Sums:
+    "Of a script: its number is random."
+    n = 1
+    def __add__(self, other):
+        return "a text with spaces", other
+
+array = np.arange(5)
+def function(events):
+    "A docstring."
+    def inner(x):
+        return x + 1, "a text with spaces", {{"a", "b", "c"}} & {{"c"}}, 1.5
+    if len(events) > 5:
+        return function(events[1:])
+    return inner(helper.other(np.random.default_rng(1).random(3))), array.sum(), Sums(), [len(events) for _ in (1, 2)], lambda: "a text with spaces"
+print(ship((function, Sums, lambda x: x * {number}), "f").digest)
+"""
+
+
+class TestDigest:
+    def digest(self, folder, number, more="", seed="0", compiled="1"):
+        (folder / "script.py").write_text(DIGEST.format(number=number, more=more))
+        env = {"PYTHONHASHSEED": seed, "PATH": "", "PYTHONDONTWRITEBYTECODE": compiled}
+        done = subprocess.run(
+            [sys.executable, "script.py"],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=folder,
+            env=env,
+        )
+        return done.stdout
+
+    def test_is_the_same_in_every_process_and_another_for_other_code(self, tmp_path):
+        helper = tmp_path / "helper.py"
+        helper.write_text("def other(x):\n    return x.sum(), 'a text with spaces'\n")
+        first = self.digest(tmp_path, 2)
+        # Without compiled bytes, with them, and with other orders of sets.
+        assert {self.digest(tmp_path, 2, seed=str(i), compiled="") for i in range(3)} == {first}
+        assert (
+            self.digest(tmp_path, 2, more="import numpy.polynomial, numpy.fft, email.parser")
+            == first
+        )
+        assert self.digest(tmp_path, 3) != first
+        helper.write_text("\n\ndef other(x):\n    return x.sum(), 'a text with spaces'\n")
+        assert self.digest(tmp_path, 2) == first  # lines have moved
+        helper.write_text("def other(x):\n    return x.max(), 'a text with spaces'\n")
+        assert self.digest(tmp_path, 2) != first

@@ -28,6 +28,7 @@ REQUIREMENTS = [
 ALL = extras.modules_of("all", REQUIREMENTS)
 # Nobody who does not ask for it needs it.
 ON_DEMAND = {
+    "fastjag.commands.executors": {"distributed", "dask_jobqueue"},  # of --executor dask and slurm
     "fastjag.jagged.interchange": {"torch"},
     "fastjag.io.transport": {"XRootD"},  # of files on servers, as the next ones
     "fastjag.io.sources.xrootd": {"XRootD"},

@@ -17,7 +17,7 @@ from fastjag.batch.outcome import Outcome
 from fastjag.batch.pieces import as_ranges
 from fastjag.batch.progress import reported
 from fastjag.batch.reading import RANGE, Reading, Selection, Work
-from fastjag.batch.shipping import ship
+from fastjag.batch.shipping import Shipped, ship
 from fastjag.core.checks import at_least, one_of
 from fastjag.io.ranges import Range, Ranges
 from fastjag.schemas import Schema
@@ -108,17 +108,12 @@ def run(
         one_of("device", device, ("cpu", "cuda"))
     if not callable(function):
         raise TypeError(f"function must be callable, got {type(function).__name__}")
-    if columns is not None and columns is not RANGE and not isinstance(columns, (str, Selection)):
-        columns = tuple(columns)
-    reading = Reading(columns, step, schema, tuple(optional), None if device == "cpu" else device)
-    work = Work(function, merge, reading)
+    work = _work(function, merge, columns, step, schema, optional, device)
     folder = None if keep is None else kept.check_folder(keep)
     made = callable(executor) and not hasattr(executor, "submit")
     here = executor is None or isinstance(executor, ThreadPoolExecutor)
     shipped = None if here and folder is None else ship(work, "the function")
-    keys = () if folder is None or shipped is None else tuple(
-        kept.key(piece, shipped, kept.version()) for piece in pieces
-    )  # fmt: skip
+    keys = () if folder is None or shipped is None else _keys(shipped, pieces)
     outcome = Outcome(None, pieces, done=[False] * len(pieces))
     job = Job(work if here or shipped is None else shipped, pieces, folder, keys, outcome,
               merge, retries, on_error)  # fmt: skip
@@ -134,3 +129,31 @@ def run(
             outcome.seconds = time.perf_counter() - start
         engine.close()
     return outcome
+
+
+def keys_of(
+    function: Callable[[Any], Any],
+    ranges: Ranges,
+    columns: Any = None,
+    step: int | str = "100 MB",
+    merge: Merge = add_up,
+) -> tuple[str, ...]:
+    """The names under which :func:`run` keeps the results of ranges."""
+    return _keys(
+        ship(_work(function, merge, columns, step, None, (), None), "the function"), ranges
+    )
+
+
+def _keys(work: Shipped, ranges: Ranges) -> tuple[str, ...]:
+    version = kept.version()
+    return tuple(kept.key(piece, work, version) for piece in ranges)
+
+
+def _work(
+    function: Callable[[Any], Any], merge: Merge, columns: Any, step: int | str, schema: Schema | None,
+    optional: Iterable[str], device: str | None,
+) -> Work:  # fmt: skip
+    if columns is not None and columns is not RANGE and not isinstance(columns, (str, Selection)):
+        columns = tuple(columns)
+    where = None if device == "cpu" else device
+    return Work(function, merge, Reading(columns, step, schema, tuple(optional), where))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dis
 import hashlib
+import io
+import marshal
 import sys
 import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from fastjag.core.checks import first_line, needs
@@ -21,7 +24,7 @@ _KEPT = 8
 
 @dataclass(frozen=True)
 class Shipped:
-    """What pickles as bytes; ``digest`` is the same for the same bytes."""
+    """What pickles as bytes; ``digest`` is the same for the same code and values in every process."""
 
     content: bytes
     digest: str
@@ -36,11 +39,81 @@ def ship(what: Any, named: str) -> Shipped:
     import cloudpickle
 
     try:
-        with _by_value(cloudpickle):
+        with _by_value(cloudpickle) as own:
             content = cloudpickle.dumps(what)
+            digest = _digest(what, own)
     except Exception as error:
         raise TypeError(f"{named} cannot be sent to workers: {first_line(error)}") from error
-    return Shipped(content, hashlib.blake2b(content, digest_size=16).hexdigest())
+    return Shipped(content, digest)
+
+
+class _Digested:
+    """What stands for a function or a class of the user's own in a digest; its state follows it."""
+
+
+def _digest(what: Any, own: set[str]) -> str:
+    """Of what a function does: the same in every process, and another for other code and values.
+
+    The bytes that are sent differ between processes: equal constants are one object or two, modules that
+    something else has imported are named, and each class has a random number.
+    """
+    import cloudpickle
+
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+        def reducer_override(self, value: Any) -> Any:
+            if isinstance(value, FunctionType) and (
+                value.__module__ in own or "<" in value.__qualname__
+            ):
+                return _Digested, (), _state_of_function(value)
+            if isinstance(value, type) and value.__module__ in own:
+                members = {
+                    name: member
+                    for name, member in sorted(vars(value).items())
+                    if name not in ("__dict__", "__weakref__", "__doc__", "__module__")
+                }
+                return _Digested, (), [value.__qualname__, value.__bases__, members]
+            return super().reducer_override(value)
+
+    file = io.BytesIO()
+    Pickler(file).dump(what)
+    return hashlib.blake2b(file.getvalue(), digest_size=16).hexdigest()
+
+
+def _state_of_function(function: FunctionType) -> list[Any]:
+    code = function.__code__
+    names = sorted(name for name in _globals_of(code) if name in function.__globals__)
+    return [
+        function.__qualname__,
+        # Version 2 does not tell which constants are one object.
+        marshal.dumps(_without_lines(code), 2),
+        function.__defaults__,
+        function.__kwdefaults__,
+        [_content(cell) for cell in function.__closure__ or ()],
+        {name: function.__globals__[name] for name in names},
+    ]
+
+
+def _globals_of(code: CodeType) -> set[str]:
+    """Names that code and functions in it look up outside."""
+    names = {
+        i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")
+    }
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            names |= _globals_of(constant)
+    return names
+
+
+def _content(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # a name that has no value yet
+        return None
+
+
+def _without_lines(code: CodeType) -> CodeType:
+    inner = tuple(_without_lines(c) if isinstance(c, CodeType) else c for c in code.co_consts)
+    return code.replace(co_consts=inner, co_filename="", co_firstlineno=1, co_linetable=b"")
 
 
 def receive(shipped: Shipped) -> Any:
@@ -62,14 +135,14 @@ def pack(result: Any) -> bytes:
 
 
 @contextmanager
-def _by_value(cloudpickle: Any) -> Iterator[None]:
-    """Modules that are nobody's installed package are sent along, if the function uses them."""
+def _by_value(cloudpickle: Any) -> Iterator[set[str]]:
+    """Modules that are nobody's installed package are sent along, if the function uses them; their names."""
     known = set(cloudpickle.list_registry_pickle_by_value())
     own = [m for name, m in list(sys.modules.items()) if name not in known and _is_own(name, m)]
     for module in own:
         cloudpickle.register_pickle_by_value(module)
     try:
-        yield
+        yield {"__main__", *known, *(module.__name__ for module in own)}
     finally:
         for module in own:
             cloudpickle.unregister_pickle_by_value(module)

@@ -24,6 +24,7 @@ COMMANDS = {
     "rates": "rates",
     "importance": "importance",
     "simulate": "simulate",
+    "batch": "cli",
 }
 
 # Distributions whose module has another name.
