@@ -161,7 +161,9 @@ class TestHistograms:
 
 
 PACKAGE = Path(fastjag.__file__).parent
-_REPLACES = re.compile(r"os\.(replace|rename)\(|\.write_(text|bytes)\(|tempfile\.|shutil\.move")
+_REPLACES = re.compile(
+    r"os\.(replace|rename)\(|\.write_(text|bytes)\(|tempfile\.(?!gettempdir)|shutil\.move"
+)
 _WRITES = re.compile(
     r"\.recreate\(|np\.savez?(_compressed)?\(|savefig\(|torch\.save\(|pickle\.dump\(|\.to_csv\(|"
     r"""ParquetWriter\(|write_table\(|open\([^()]*,\s*["'][wxa]"""
@@ -175,9 +177,10 @@ def test_all_files_are_written_by_one_function(path):
     code = re.sub(text, "", path.read_text(), flags=re.DOTALL)
     # Not a file, but a word to the system.
     code = code.replace('Path("/proc/self/clear_refs").write_text', "")
-    if path.name not in ("output.py", "locks.py"):
+    # kept.py: many hosts write one name, of whom the first has it.
+    if path.name not in ("output.py", "locks.py", "kept.py"):
         assert not _REPLACES.search(code)
-    if path.name != "hdf5.py" and _WRITES.search(code):  # to where NewHdf5 is told
+    if path.name not in ("hdf5.py", "kept.py") and _WRITES.search(code):  # to where NewHdf5 is told
         assert "new_file(" in code
 
 

@@ -26,7 +26,7 @@ from fastjag.batch.templates import CONDOR, SLURM
 from fastjag.core.checks import n_bytes, near_misses
 from fastjag.datasets import Ranges, ranges
 from fastjag.io.root_hist import write_histograms
-from fastjag.reporting.output import results_directory, to_json, write_json, write_text
+from fastjag.reporting.output import new_file, results_directory, to_json, write_json, write_text
 
 #: Keys of the TOML file of a job, with their defaults; None: has to be given.
 KEYS: dict[str, Any] = {
@@ -158,7 +158,8 @@ class JobFolder:
         outcome = self._run(there, progress=progress)
         outcome = Outcome(outcome.value, self.pieces, outcome.failed, done, kept=outcome.kept)
         with results_directory(self.path / "merged") as directory:
-            (directory / "result.pickle").write_bytes(pickle.dumps(outcome.value))
+            with new_file(directory / "result.pickle") as new, open(new, "wb") as file:
+                file.write(pickle.dumps(outcome.value))
             write_results(outcome.value, directory)
             write_json(directory / "coverage.json", {
                 name: {"events": some, "of": every} for name, (some, every) in outcome.coverage().items()

@@ -79,7 +79,12 @@ def ranges(
 
     Examples
     --------
-    >>> pieces = fj.ranges({"DoubleMuon": ["data/*.root"]}, "100 MB")  # doctest: +SKIP
+    >>> import fastjag as fj
+    >>> from fastjag import toys
+    >>> _ = toys.write("events.root", 1000, seed=1)
+    >>> pieces = fj.ranges({"DoubleMuon": ["*.root"]}, "100 MB")
+    >>> pieces
+    <Ranges: 1 range of 1,000 events in 1 file, 1 dataset>
     >>> for batch in fj.iterate(ranges=pieces[:10], columns=["Muon_pt"]):  # doctest: +SKIP
     ...     ...
     """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
 
@@ -12,6 +11,7 @@ from fastjag.io.sources.client import HEAD, NoRanges, State, Transient
 from fastjag.io.sources.http import HttpClient
 from fastjag.io.sources.pieces import Limits
 from fastjag.io.sources.store import place_of
+from fastjag.reporting.output import new_file
 
 _BLOCK = 1 << 20
 
@@ -83,17 +83,13 @@ class WholeFile:
     def _download(self, path: str, read: Callable[[int], bytes], length: int | None) -> None:
         """Under another name until it is complete."""
         try:
-            with tempfile.NamedTemporaryFile(dir=os.path.dirname(path), suffix=".new") as file:
+            with new_file(path) as partial, open(partial, "wb") as file:
                 done = 0
                 while block := read(_BLOCK):
                     file.write(block)
                     done += len(block)
                 if length is not None and done != length:
                     raise Transient(f"the answer ended after {done} of {length} bytes")
-                file.flush()
-                os.fsync(file.fileno())
-                os.link(file.name, f"{file.name}.done")
-            os.replace(f"{file.name}.done", path)
         except ServerError:
             raise
         except OSError as error:
