@@ -38,8 +38,42 @@ class TestHere:
 
     def test_a_function_that_gives_one_object_twice(self):
         found = []
-        with pytest.raises(ValueError, match="the same list for two batches"):
+        with pytest.raises(batch.BatchError, match="the same list for two batches"):
             batch.run(lambda piece: found, PIECES, RANGE)
+
+    @pytest.mark.parametrize("where", ["here", "kept", "threads", "processes", "many"])
+    @pytest.mark.parametrize("form", [lambda h: h, lambda h: {"h": h}, lambda h: (1, h[:1])])
+    def test_a_function_that_fills_one_object(self, form, where, tmp_path):
+        """Each result would have the events of all before it."""
+        total = np.zeros(2)
+
+        def function(piece):
+            total[0] += len(piece)
+            return form(total)
+
+        pieces, options = batch.simulated(60, 10), {}
+        if where == "many":  # several ranges of one task
+            pieces = batch.simulated(4002, 1)
+        if where == "kept":
+            options = {"keep": tmp_path}
+        if where == "processes":
+            options = {"executor": batch.processes(1)}
+        if where == "threads":
+            options = {"executor": ThreadPoolExecutor(2)}
+        with pytest.raises(batch.BatchError, match=r"the same .* for two batches"):
+            batch.run(function, pieces, RANGE, on_error="report", progress=False, **options)
+
+    def test_what_is_the_same_and_harmless(self):
+        names, known, edges = {"unit": "GeV"}, {"a", "b"}, np.arange(3)
+
+        def function(piece):
+            return {"names": names, "known": known, "events": len(piece), "none": None}
+
+        expected = {"names": names, "known": known, "events": 10_000, "none": None}
+        assert batch.run(function, PIECES, RANGE).value == expected
+        outcome = batch.run(lambda piece: (edges, len(piece)), PIECES, RANGE,
+                            merge=lambda a, b: (a[0], a[1] + b[1]))  # fmt: skip
+        assert outcome.value == (edges, 10_000)
 
     def test_overlaps(self):
         with pytest.raises(

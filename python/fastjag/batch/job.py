@@ -58,7 +58,7 @@ class Job:
 
     def _merge(self, merge: Merge) -> Merge:
         def checked(a: Any, b: Any) -> Any:
-            check_new(b, a)
+            check_new(b, a, merge)
             return merge(a, b)
 
         return checked
@@ -220,7 +220,8 @@ class Job:
         self.outcome.failed.append(failed)
         self.tree.add(0, i, NOTHING)
         report.say()
-        if self.on_error == "raise":
+        # A function that fills one object again and again has changed earlier results, too.
+        if self.on_error == "raise" or trouble.kind == "reused":
             done = sum(self.outcome.done)
             stays = "are kept" if self.keep is not None else "are in the outcome of this error"
             raise BatchError(

@@ -108,6 +108,40 @@ def _add(a: Any, b: Any, where: str) -> Any:
         raise TypeError(f"results{where} cannot be added: {error}") from error
 
 
+def counted_twice(a: Any, b: Any, where: str = "") -> str:
+    """The place within two results, such as ``["mass"]``, of what both have and adding counts twice."""
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        if a is b and any(_is_number(value) for value in a.values()):
+            return where
+        pairs = [(f"{where}[{key!r}]", a[key], b[key]) for key in a if key in b]
+    elif isinstance(a, tuple) and isinstance(b, tuple):
+        pairs = [(f"{where}[{i}]", *both) for i, both in enumerate(zip(a, b, strict=False))]
+    elif is_dataclass(a) and type(a) is type(b) and not isinstance(a, type):
+        names = [f.name for f in fields(a)]
+        if a is b and any(_is_number(getattr(a, name)) for name in names):
+            return where
+        pairs = [(f"{where}.{name}", getattr(a, name), getattr(b, name)) for name in names]
+    elif isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        shared = (a.flags.writeable or b.flags.writeable) and np.may_share_memory(a, b)
+        return where if a is b or shared else ""
+    else:
+        once = (
+            Number,
+            np.bool_,
+            str,
+            bytes,
+            set,
+            frozenset,
+            type(None),
+        )  # new, or the same when added
+        return where if a is b and not isinstance(a, once) else ""
+    return next((found for pair in pairs if (found := counted_twice(*pair[1:], pair[0]))), "")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Number) and not isinstance(value, bool)
+
+
 class MergeTree:
     """Merges n results pairwise: neighbours first, then pairs of neighbours, and so on.
 

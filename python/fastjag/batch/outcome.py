@@ -13,7 +13,7 @@ class Failed:
     """A range without a result."""
 
     range: Range
-    kind: str  #: "error" of the function, "read", "memory", or "lost": its worker died
+    kind: str  #: "error" of the function, "reused", "read", "memory", or "lost": its worker died
     message: str
     traceback: str
     host: str

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from fastjag.batch.merging import NOTHING, Merge
+from fastjag.batch.merging import NOTHING, Merge, counted_twice
+from fastjag.batch.merging import merge as add_up
 from fastjag.io import iterate
 from fastjag.io.ranges import Range
 from fastjag.schemas import Schema
@@ -88,16 +89,18 @@ class Work:
     function: Any
     merge: Merge
     reading: Reading
+    #: What the function gave last in this process: the next is none of its parts.
+    last: list[Any] = field(default_factory=lambda: [NOTHING], repr=False, compare=False)
 
     def result(self, pieces: Iterable[Range]) -> Any:
         """Of ranges, one batch after the other."""
-        total = last = NOTHING
+        total = NOTHING
         for piece in pieces:
             with closing(self.reading.given(piece)) as given:
                 for events in given:
                     value = self.function(events)
-                    check_new(value, last)
-                    last = value
+                    check_new(value, self.last[0], self.merge)
+                    self.last[0] = value
                     if total is NOTHING or value is NOTHING:
                         total = value if total is NOTHING else total
                     else:
@@ -108,10 +111,20 @@ class Work:
 _IMMUTABLE = (int, float, complex, str, bytes, tuple, frozenset, type(None))
 
 
-def check_new(value: Any, other: Any) -> None:
-    """ValueError where a function gave one object twice: its events would count twice."""
-    if value is other and not isinstance(value, _IMMUTABLE):
-        raise ValueError(
-            f"the function returned the same {type(value).__name__} for two batches of events: it must make a new one "
+class ReusedError(ValueError):
+    """A function gave one object twice: nothing that it gave before can be trusted."""
+
+
+def check_new(value: Any, other: Any, merge: Merge) -> None:
+    """ReusedError where a function gave one object twice: its events would count twice.
+
+    Parts are compared, too, where ``merge`` is ours: another one may take what is the same as it is.
+    """
+    same = value is other and not isinstance(value, _IMMUTABLE)
+    where = "" if same or merge is not add_up else counted_twice(value, other)
+    if same or where:
+        what = f"the same {type(value).__name__}" if same else f"the same results{where}"
+        raise ReusedError(
+            f"the function returned {what} for two batches of events: it must make a new one "
             f"for each, as results are added up afterwards"
         )

@@ -13,7 +13,7 @@ from typing import Any
 from fastjag.batch import kept
 from fastjag.batch.merging import MergeTree
 from fastjag.batch.pieces import halves
-from fastjag.batch.reading import Work
+from fastjag.batch.reading import ReusedError, Work
 from fastjag.batch.shipping import Shipped, pack, receive
 from fastjag.core.checks import first_line
 from fastjag.io.ranges import Range
@@ -74,6 +74,8 @@ def do(task: Task) -> Answer:
             answer.troubles[task.first + i] = _trouble(error, "memory")
         except OSError as error:
             answer.troubles[task.first + i] = _trouble(error, "read")
+        except ReusedError as error:
+            answer.troubles[task.first + i] = _trouble(error, "reused")
         except Exception as error:  # noqa: BLE001  the user's
             answer.troubles[task.first + i] = _trouble(error, "error")
     try:

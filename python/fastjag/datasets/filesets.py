@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from fastjag.core.checks import is_integer
-from fastjag.io.files import Files, find_files
+from fastjag.io.files import Files, find_files, identity, named_by
 from fastjag.io.sources import Access
 
 #: Of files that nobody gave a name.
 UNNAMED = "files"
 _TEXTS = (".json", ".json.gz", ".txt")
+_OF_ONE = ("steps", "num_entries", "uuid", "size")  # what is said of one file only
 _SUFFIXES = ("_file_index", "_fileset", ".fileset")
 
 
@@ -129,13 +130,17 @@ def _add_datasets(found: Fileset, given: Mapping[str, Any], where: str, access: 
 def _add(found: Fileset, dataset: str, given: Iterable[Any], where: str, access: Access) -> None:
     """Files of one dataset: paths, or pairs of a path and its tree or a description."""
     wanted: list[Any] = []
-    said: dict[str, Mapping[str, Any]] = {}
+    said: dict[tuple[str, str | None], Mapping[str, Any]] = {}
     for item in given:
         if isinstance(item, tuple) and len(item) == 2 and isinstance(item[1], Mapping):
-            path, about = os.fspath(item[0]), item[1]
-            said[path] = about
-            tree = about.get("object_path")
-            wanted.append((path, tree) if tree else path)
+            tree = item[1].get("object_path")
+            named = (item[0], tree) if tree else item[0]
+            if any(item[1].get(key) is not None for key in _OF_ONE):
+                file = _one(named, where, access)
+                if said.setdefault(file, item[1]) != item[1]:
+                    raise ValueError(f"{where}: {file[0]} is described twice, each time otherwise")
+                named = file if file[1] else file[0]
+            wanted.append(named)
         elif isinstance(item, tuple) and item[1:] == (None,):
             wanted.append(item[0])
         else:
@@ -143,8 +148,10 @@ def _add(found: Fileset, dataset: str, given: Iterable[Any], where: str, access:
     found.metadata.setdefault(dataset, {})
     if not wanted and dataset != UNNAMED:
         return
-    for path, tree in find_files(wanted, access):
-        about = said.get(path, {})
+    files = find_files(wanted, access)
+    _check_kept(said, files, where)
+    for path, tree in files:
+        about = said.get((path, tree), {})
         at = f"{where}: {path}"
         n, size = (_count(about.get(key), key, at) for key in ("num_entries", "size"))
         uuid = about.get("uuid")
@@ -152,6 +159,33 @@ def _add(found: Fileset, dataset: str, given: Iterable[Any], where: str, access:
         found.files.append(
             Listed(dataset, path, tree, steps, n, None if uuid is None else str(uuid), size)
         )
+
+
+def _one(named: Any, where: str, access: Access) -> tuple[str, str | None]:
+    """(path, tree) of the one file that is meant; ValueError where it is not one."""
+    files = named_by(named, access)
+    if len(files) != 1:
+        path = named[0] if isinstance(named, tuple) else named
+        raise ValueError(
+            f"{where}: {os.fspath(path)} means {len(files)} files, and {', '.join(_OF_ONE)} are those of "
+            "one file: list each"
+        )
+    return files[0]
+
+
+def _check_kept(
+    said: Mapping[tuple[str, str | None], Mapping[str, Any]],
+    files: Iterable[tuple[str, str | None]],
+    where: str,
+) -> None:
+    """Raises ValueError where a file is given twice, and only one of its descriptions would count."""
+    kept = {file: said.get(file) for file in files}
+    for path, tree in said.keys() - kept.keys():
+        same = [f for f in kept if identity(f[0]) == identity(path)]
+        if any(kept[file] != said[path, tree] for file in same):
+            raise ValueError(
+                f"{where}: {path} is the file {same[0][0]}, which is given too and described otherwise"
+            )
 
 
 def _count(value: Any, what: str, where: str) -> int | None:

@@ -48,13 +48,16 @@ def find_files(files: Files, access: Access | None = None) -> list[tuple[str, st
     else:
         several = isinstance(files, Iterable) and not isinstance(files, (str, bytes, os.PathLike))
         given = list(files) if several else [files]  # type: ignore[arg-type]
-    named: list[tuple[str, str | None]] = []
-    for item in given:
-        path, tree = _pair(item) if isinstance(item, tuple) else _split_tree(item)
-        named += _expand(path, tree, access or Access())
+    named = [file for item in given for file in named_by(item, access)]
     if not named:
         raise FileNotFoundError("no files were given")
     return _drop_repeated(named)
+
+
+def named_by(item: Any, access: Access | None = None) -> list[tuple[str, str | None]]:
+    """(path, tree or None) of what one path, pattern, directory or pair means."""
+    path, tree = _pair(item) if isinstance(item, tuple) else _split_tree(item)
+    return _expand(path, tree, access or Access())
 
 
 def identity(path: str) -> Hashable:
