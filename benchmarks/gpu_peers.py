@@ -31,12 +31,12 @@ def pad(xp: Any, a: Arrays) -> Arrays:
 
 
 def _stacked(torch: Any, a: Arrays) -> tuple[Any, Any]:
-    columns = [torch.as_tensor(a[name]) for name in ("pt", "eta", "phi")]
-    return torch.stack(columns, dim=1), torch.as_tensor(a["offsets"])
+    columns = [torch.from_dlpack(a[name]) for name in ("pt", "eta", "phi")]
+    return torch.stack(columns, dim=1), torch.from_dlpack(a["offsets"])
 
 
 def _from_torch(xp: Any, tensor: Any) -> Any:
-    return xp.asarray(tensor)
+    return xp.from_dlpack(tensor)
 
 
 def pad_torch(xp: Any, a: Arrays) -> Arrays:
@@ -86,7 +86,7 @@ def aggregate(xp: Any, a: Arrays) -> Arrays:
 def aggregate_torch(xp: Any, a: Arrays) -> Arrays:
     import torch
 
-    pt, offsets = torch.as_tensor(a["pt"]), torch.as_tensor(a["offsets"])
+    pt, offsets = torch.from_dlpack(a["pt"]), torch.from_dlpack(a["offsets"])
     found = torch.segment_reduce(pt.double(), "sum", offsets=offsets, initial=0.0)
     return {"sum": _from_torch(xp, found)}
 
@@ -117,7 +117,7 @@ def histogram(xp: Any, a: Arrays) -> Arrays:
 def histogram_torch(xp: Any, a: Arrays) -> Arrays:
     import torch
 
-    mass, edges = torch.as_tensor(a["mass"]), a["edges"]
+    mass, edges = torch.from_dlpack(a["mass"]), a["edges"]
     counts = torch.histc(mass, len(edges) - 1, float(edges[0]), float(edges[-1]))
     flow = torch.stack([(mass < edges[0]).sum(), (mass >= edges[-1]).sum()]).to(counts.dtype)
     counts = torch.cat([flow[:1], counts, flow[1:]])

@@ -1,4 +1,4 @@
-"""What only a GPU has: arrays of other libraries, streams, mixed devices, and what can go wrong."""
+"""What only a GPU has: streams, mixed devices, and what can go wrong."""
 
 import subprocess
 import sys
@@ -22,68 +22,6 @@ def muons(n=4):
 def test_every_device_is_tested(name):
     if reason := missing(name):
         pytest.skip(reason)
-
-
-class Foreign:
-    """An array of another library, as torch and numba show theirs."""
-
-    def __init__(self, array):
-        self.__cuda_array_interface__ = array.__cuda_array_interface__
-        self._alive = array
-
-
-class ByDlpack:
-    """An array of a library that knows DLPack only; its memory is the emulation's."""
-
-    def __init__(self, array):
-        self._array = array
-
-    def __dlpack_device__(self):
-        return (2, 0)
-
-    def __dlpack__(self, **_):
-        return self._array.__dlpack__()
-
-
-class TestArraysOfOthers:
-    @pytest.mark.parametrize("dtype", ["?", "u1", "i8", "f4", "f8"])
-    def test_cuda_array_interface_is_taken_without_a_copy(self, gpu, dtype):
-        values, offsets = gpu.arange(6).astype(dtype), gpu.asarray(np.array([0, 2, 6]))
-        jagged = fj.Jagged(Foreign(offsets), {"x": Foreign(values)})
-        assert isinstance(jagged["x"], gpu.ndarray)
-        assert np.shares_memory(jagged["x"], values)
-        assert not np.shares_memory(jagged.offsets, offsets)  # validated: nobody may change them
-        assert jagged.offsets.tolist() == [0, 2, 6]
-
-    def test_strided_columns_are_copied(self, gpu):
-        values = gpu.arange(12.0)
-        for part in (values[::2], values[::-2], values.reshape(6, 2)[:, 1]):
-            column = fj.Jagged(gpu.asarray(np.array([0, 6])), {"x": Foreign(part)})["x"]
-            assert column.flags.c_contiguous
-            assert column.tolist() == part.tolist()
-
-    def test_dlpack(self, emulation):
-        xp = devices.cupy()
-        values, offsets = xp.arange(6.0), xp.asarray(np.array([0, 2, 6]))
-        jagged = fj.Jagged(ByDlpack(offsets), {"x": ByDlpack(values)})
-        assert np.shares_memory(jagged["x"], values)
-        assert jagged.keep(ByDlpack(values > 1))["x"].tolist() == [2, 3, 4, 5]
-
-    def test_padded_is_what_torch_and_xgboost_read(self, gpu):
-        """They know arrays on a GPU by this attribute, in version 2 or 3."""
-        for array in muons().to("cuda").pad(3, "pt"):
-            interface = array.__cuda_array_interface__
-            assert interface["shape"] == (3, 3)
-            assert interface["version"] in (2, 3)
-            assert interface["strides"] is None  # contiguous
-            assert np.dtype(interface["typestr"]) == array.dtype
-
-    def test_out_of_another_library(self, gpu):
-        jagged = muons().to("cuda")
-        values, mask = gpu.zeros((3, 2)), gpu.zeros((3, 2), bool)
-        jagged.pad(2, "pt", out=fj.Padded(Foreign(values), Foreign(mask)))
-        assert values.tolist() == [[0.5, 1.5], [0, 0], [2.5, 3.5]]
-        assert mask.tolist() == [[True, True], [False, False], [True, True]]
 
 
 class TestMoving:
@@ -242,16 +180,6 @@ class TestMixedDevices:
 
     def test_lists_are_at_home_everywhere(self, gpu):
         assert muons().to("cuda")[[2, -3]]["pt"].tolist() == [2.5, 3.5, 0.5, 1.5]
-
-    def test_another_gpu_than_the_current(self, emulation, monkeypatch):
-        jagged = muons().to("cuda")
-        monkeypatch.setattr(devices.cupy().cuda, "Device", lambda: type("D", (), {"id": 1}))
-        monkeypatch.setattr(devices.cupy().ndarray, "device", type("D", (), {"id": 0}))
-        message = (
-            r"on GPU 0, but the current device is GPU 1: call inside `with cupy.cuda.Device\(0\)"
-        )
-        with pytest.raises(ValueError, match=message):
-            jagged.sort("pt")
 
 
 class TestWhereColumnsLeave:

@@ -12,9 +12,11 @@ import functools
 import math
 from types import SimpleNamespace
 
+import emulated_memory
 import numpy as np
 from cupy_names import FUNCTIONS, METHODS, NO_UFUNCS, UNREAD
-from emulated_memory import Buffer, OutOfMemoryError, unwritten, written
+from emulated_devices import Device, Stream, cuda  # noqa: F401
+from emulated_memory import Buffer, unwritten, written
 
 
 class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
@@ -34,7 +36,12 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
     itemsize = property(lambda self: self._values.itemsize)
     strides = property(lambda self: self._values.strides)
     T = property(lambda self: ndarray(self._owner, self._values.T))
-    device = property(lambda self: cuda.Device())
+
+    @property
+    def device(self):
+        if isinstance(self._owner, Buffer):
+            return Device(self._owner.device)
+        return Device(emulated_memory.device_of(_address(self._values)))
 
     @property
     def flags(self):
@@ -50,12 +57,12 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
             "descr": values.dtype.descr,
             "version": 3,
             "strides": None if values.flags.c_contiguous else values.strides,
-            "data": (values.__array_interface__["data"][0] if values.size else 0, False),
+            "data": (_address(values), False),
             "stream": 1,
         }
 
     def __dlpack_device__(self):
-        return (2, 0)
+        return (2, self.device.id)
 
     def __dlpack__(self, **_):
         return self._values.__dlpack__()
@@ -198,6 +205,10 @@ for _name in METHODS:
 # ---- between the device's arrays and NumPy's -----------------------------------------------------
 
 
+def _address(values):
+    return values.__array_interface__["data"][0] if values.size else 0
+
+
 def _within(part, whole):
     return np.may_share_memory(part, whole)
 
@@ -329,10 +340,15 @@ def arange(start, stop=None, step=1, dtype=None):
 
 
 def asarray(a, dtype=None, order=None):
-    """The array itself, memory of another library without a copy, or a copy of the host's."""
+    """The array itself, memory of another library without a copy, or a copy of the host's.
+
+    As in CuPy, what another GPU than the current one has is copied to the current one.
+    """
     if not isinstance(a, ndarray):
         interface = getattr(a, "__cuda_array_interface__", None)
         a = _made(a) if interface is None else _adopted(a, interface)
+    if a.device.id != emulated_memory.device:
+        a = a.copy()
     return a if dtype is None else a.astype(dtype, copy=False)
 
 
@@ -353,39 +369,14 @@ def _adopted(owner, interface):
 
 
 def from_dlpack(a):
-    """Memory of another library, which says by DLPack that it is on the device."""
-    if int(a.__dlpack_device__()[0]) != 2:
+    """Memory of another library, which says by DLPack that it is on a device.
+
+    The library is told our current stream, which it makes wait for its own.
+    """
+    kind, number = a.__dlpack_device__()
+    if int(kind) != 2:
         raise ValueError(f"not memory of a CUDA device: {a.__dlpack_device__()}")
-    host = SimpleNamespace(__dlpack__=a.__dlpack__, __dlpack_device__=lambda: (1, 0))
+    with Device(number):
+        capsule = a.__dlpack__(stream=Stream.current or 1, max_version=(1, 0), copy=None)
+    host = SimpleNamespace(__dlpack__=lambda **_: capsule, __dlpack_device__=lambda: (1, 0))
     return ndarray(a, np.from_dlpack(host))
-
-
-# ---- cupy.cuda -----------------------------------------------------------------------------------
-
-
-class Device:
-    id = 0
-
-
-class Stream:
-    """A stream is its handle: the emulation runs kernels when they are launched."""
-
-    current = 0
-
-    def __init__(self, ptr=0):
-        self.ptr = ptr
-
-    def __enter__(self):
-        self._before, Stream.current = Stream.current, self.ptr
-        return self
-
-    def __exit__(self, *error):
-        Stream.current = self._before
-
-
-cuda = SimpleNamespace(
-    Device=Device,
-    Stream=Stream,
-    get_current_stream=lambda: Stream(Stream.current),
-    memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
-)

@@ -3,6 +3,7 @@ what of them has been written."""
 
 import ctypes
 import math
+import weakref
 
 import _cuda_emulated as emulation
 import numpy as np
@@ -10,6 +11,8 @@ from numpy.lib.array_utils import byte_bounds
 
 limit = 2**34  # bytes that the device has
 used = 0
+device = 0  # the current one: where new buffers go
+_buffers = weakref.WeakValueDictionary()
 
 
 class OutOfMemoryError(MemoryError):
@@ -17,7 +20,7 @@ class OutOfMemoryError(MemoryError):
 
 
 class Buffer:
-    """Memory of the device, freed with the last array that looks at it."""
+    """Memory of a device, freed with the last array that looks at it."""
 
     def __init__(self, nbytes):
         global used
@@ -26,8 +29,10 @@ class Buffer:
                 f"Out of memory allocating {nbytes:,} bytes (allocated so far: {used:,} bytes)."
             )
         self.address = emulation.allocate(nbytes, False) if nbytes else 0
-        self.nbytes = nbytes
+        self.nbytes, self.device = nbytes, device
         used += nbytes
+        if nbytes:
+            _buffers[self.address] = self
 
     def __del__(self, release=emulation.free):
         global used
@@ -41,6 +46,14 @@ class Buffer:
             return np.empty(shape, dtype)
         raw = (ctypes.c_uint8 * self.nbytes).from_address(self.address)
         return np.ndarray(shape, dtype, buffer=raw)
+
+
+def device_of(address):
+    """The device whose memory this is; that of no memory at all is the current one."""
+    for start, buffer in _buffers.items():
+        if start <= address < start + buffer.nbytes:
+            return buffer.device
+    return device
 
 
 def pieces(values):

@@ -23,7 +23,12 @@ def as_native(values: Array) -> Array:
     Returns ``values`` itself where nothing needs to change.
     """
     if on_gpu(values):
-        return values if values.flags.c_contiguous else values.copy()
+        there: Any = values
+        if there.flags.c_contiguous:
+            return values
+        with there.device:  # CuPy copies to the current GPU
+            copied: Array = there.copy()
+        return copied
     dtype = values.dtype.newbyteorder("=")
     return np.require(values, dtype=dtype, requirements=["C", "A"])
 

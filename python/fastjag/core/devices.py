@@ -40,20 +40,26 @@ def on_gpu(array: object) -> bool:
     """Whether an array (CuPy, torch, numba, DLPack) lives on a GPU."""
     if isinstance(array, np.ndarray):
         return False
-    if hasattr(array, "__cuda_array_interface__"):
+    if _cupy is not None and isinstance(array, _cupy.ndarray):
         return True
-    return hasattr(array, "__dlpack_device__") and int(array.__dlpack_device__()[0]) in DLPACK_CUDA
+    if hasattr(array, "__dlpack_device__"):
+        return int(array.__dlpack_device__()[0]) in DLPACK_CUDA
+    return hasattr(array, "__cuda_array_interface__")
 
 
 def as_cupy(array: Any) -> Any:
-    """What lives on a GPU as a CuPy array of the same memory; everything else as it is."""
-    if not on_gpu(array):
+    """What lives on a GPU as a CuPy array of the same memory; everything else as it is.
+
+    By DLPack where the library has it: CuPy's stream then waits for the library's.
+    """
+    if not on_gpu(array) or isinstance(array, cupy().ndarray):
         return array
-    if isinstance(array, cupy().ndarray):  # asarray would copy one from another GPU
-        return array
-    if hasattr(array, "__cuda_array_interface__"):
+    if hasattr(array, "__dlpack__"):
+        return cupy().from_dlpack(array)
+    cuda, address = cupy().cuda, array.__cuda_array_interface__["data"][0]  # 0: no memory
+    number = cuda.runtime.pointerGetAttributes(address).device if address else None
+    with cuda.Device(number):  # asarray copies what another GPU than the current one has
         return cupy().asarray(array)
-    return cupy().from_dlpack(array)
 
 
 def place(array: Any) -> str:
@@ -64,12 +70,21 @@ def place(array: Any) -> str:
 
 
 def check_together(what: str, arrays: Mapping[str, Any]) -> str:
-    """The one place where all these live; a ValueError names those that differ."""
+    """The one place where all these live; a ValueError names those that differ.
+
+    Or it is a GPU that is not CuPy's current one: what CuPy then does may be a copy, or slow.
+    """
     places = {name: place(array) for name, array in arrays.items()}
     if len(set(places.values())) > 1:
         listed = ", ".join(f"{name} {where}" for name, where in places.items())
         raise ValueError(f"{what} must be on one device, got {listed}")
-    return next(iter(places.values()))
+    found = next(iter(places.values()))
+    if found != "on the CPU" and found != (current := f"on GPU {cupy().cuda.Device().id}"):
+        raise ValueError(
+            f"the arrays are {found}, but the current device is {current[3:]}: "
+            f"call inside `with cupy.cuda.Device({found.rsplit(maxsplit=1)[-1]}):`"
+        )
+    return found
 
 
 def namespace(array: object) -> ModuleType:

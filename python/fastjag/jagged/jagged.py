@@ -94,9 +94,9 @@ class Jagged(DenseColumns):
             listed = ", ".join(f"{name!r} {n}" for name, n in lengths.items())
             raise ValueError(f"columns must have equal lengths, got {listed}")
         # Kernels trust offsets: what is checked is a copy, which nobody else can change.
-        own = as_column(offsets, "offsets").copy()
-        bounds = as_offsets(own, next(iter(lengths.values())))
-        self._check_together(bounds, checked)
+        given = as_column(offsets, "offsets")
+        self._check_together(given, checked)
+        bounds = as_offsets(given.copy(), next(iter(lengths.values())))
         start, stop = int(bounds[0]), int(bounds[-1])
         # Offsets from 0 and content without a tail, once, so that nothing after has to think of it.
         self._offsets = read_only(bounds - start if start else bounds)

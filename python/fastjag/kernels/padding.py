@@ -44,7 +44,7 @@ def padding(
     n, f = len(offsets) - 1, len(columns)
     shape = (n, width, f) if layout == "NKF" else (n, f, width)
     value = _fill_value(fill, target)
-    device = device_of(offsets=offsets, columns=columns, order=order, mask=mask)
+    device = device_of(offsets=offsets, columns=columns, order=order, out=out, mask=mask)
     # Pages fresh from the system are zeros: long rows leave those that have no particle alone.
     blank = (
         device.is_cpu

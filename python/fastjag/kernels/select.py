@@ -28,7 +28,7 @@ def compact(
     threads: int | None = None,
 ) -> Array:
     """One column without the particles that fail ``mask``; ``out_offsets`` from :func:`select`."""
-    device = device_of(offsets=offsets, mask=mask, values=values)
+    device = device_of(offsets=offsets, mask=mask, out_offsets=out_offsets, values=values)
     result: Array = device.empty(int(out_offsets[-1]), values.dtype)
     with device.second_pass(threads) as where:
         device.kernels.compact(offsets, mask, out_offsets, values, result, where)
@@ -39,7 +39,7 @@ def gather(
     starts: NDArray[np.int64], out_offsets: Offsets, values: Array, *, threads: int | None = None
 ) -> Array:
     """One column with event i copied from ``values[starts[i]:]``, as long as its out_offsets."""
-    device = device_of(starts=starts, values=values)
+    device = device_of(starts=starts, out_offsets=out_offsets, values=values)
     result: Array = device.empty(int(out_offsets[-1]), values.dtype)
     device.kernels.gather(starts, out_offsets, values, result, device.where(threads))
     return result
