@@ -64,6 +64,8 @@ def run(
     keep
         A folder that all workers see. Results of finished ranges stay there, and are not computed again
         for the same file, entries, columns, function, settings and version. Two jobs may share it.
+        A result that names files which the function wrote has a method ``is_there``: where it says no, the
+        range is computed again.
     retries
         How often a range is tried again whose file cannot be read (OSError), whose worker died, or
         for which memory did not suffice: it is then read in halves. An error of the function is final.

@@ -216,7 +216,7 @@ class Job:
     def _fail(self, i: int, trouble: Trouble, host: str, report: JobProgress) -> None:
         piece = self.pieces[i]
         failed = Failed(piece.range, trouble.kind, trouble.message, trouble.traceback, host,
-                        piece.attempts)  # fmt: skip
+                        piece.attempts, trouble.error)  # fmt: skip
         self.outcome.failed.append(failed)
         self.tree.add(0, i, NOTHING)
         report.say()
@@ -227,4 +227,4 @@ class Job:
             raise BatchError(
                 f"{failed}\n{trouble.traceback}\n{done} of {len(self.pieces)} ranges were done and {stays}",
                 self.outcome,
-            )
+            ) from trouble.error

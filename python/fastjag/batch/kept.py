@@ -38,7 +38,8 @@ def check_folder(keep: str | os.PathLike[str]) -> Path:
 
 def key(piece: Range, work: Shipped, version: str) -> str:
     """Of a result: the same for the same entries of the same file, function, settings and version."""
-    file = piece.uuid or _state(piece.file)
+    uuid = piece.uuid if piece.uuid and set(piece.uuid) - {"0", "-"} else None
+    file = uuid or _state(piece.file)  # ROOT's reproducible files have a UUID of zeros
     parts = (
         piece.dataset,
         file,
@@ -99,6 +100,12 @@ def store(folder: Path, name: str, body: bytes) -> None:
     finally:
         with suppress(OSError):
             partial.unlink()
+
+
+def remove(folder: Path, name: str) -> None:
+    """A kept result that is of no use."""
+    with suppress(OSError):
+        _path(folder, name).unlink()
 
 
 def has(folder: Path, name: str) -> bool:

@@ -18,6 +18,7 @@ class Failed:
     traceback: str
     host: str
     attempts: int
+    error: BaseException | None = None  #: what was raised, where it can be sent between processes
 
     def __str__(self) -> str:
         times = f"{self.attempts} attempt{'s' * (self.attempts != 1)}"

@@ -40,6 +40,7 @@ class Trouble:
     kind: str
     message: str
     traceback: str = ""
+    error: BaseException | None = None  #: itself, where it can be sent
 
 
 @dataclass
@@ -71,13 +72,13 @@ def do(task: Task) -> Answer:
         try:
             results[i] = _one(work, task, i, piece, answer)
         except MemoryError as error:
-            answer.troubles[task.first + i] = _trouble(error, "memory")
+            answer.troubles[task.first + i] = _trouble(error, "memory", sent=shipped)
         except OSError as error:
-            answer.troubles[task.first + i] = _trouble(error, "read")
+            answer.troubles[task.first + i] = _trouble(error, "read", sent=shipped)
         except ReusedError as error:
-            answer.troubles[task.first + i] = _trouble(error, "reused")
+            answer.troubles[task.first + i] = _trouble(error, "reused", sent=shipped)
         except Exception as error:  # noqa: BLE001  the user's
-            answer.troubles[task.first + i] = _trouble(error, "error")
+            answer.troubles[task.first + i] = _trouble(error, "error", sent=shipped)
     try:
         if len(results) == len(task.pieces):
             tree = MergeTree(len(results), work.merge)
@@ -99,8 +100,11 @@ def _one(work: Work, task: Task, i: int, piece: Range, answer: Answer) -> Any:
     if task.keep is not None:
         found = kept.load(task.keep, task.keys[i])
         if found is not None:
-            answer.kept += 1
-            return _unpack(found)
+            known = _unpack(found)
+            if _is_there(known):
+                answer.kept += 1
+                return known
+            kept.remove(task.keep, task.keys[i])
     result = work.result(halves(piece, task.parts[i]))
     if task.keep is not None:
         content = pack(result)
@@ -117,10 +121,28 @@ def _unpack(content: bytes) -> Any:
     return pickle.loads(content)
 
 
-def _trouble(error: BaseException, kind: str, before: str = "") -> Trouble:
+def _is_there(result: Any) -> bool:
+    """Results that name files which the function wrote say themselves whether these are whole."""
+    check = getattr(result, "is_there", None)
+    return check is None or bool(check())
+
+
+def _trouble(error: BaseException, kind: str, before: str = "", *, sent: bool = True) -> Trouble:
     lines = "".join(traceback.format_exception(error)).splitlines()[-_LINES:]
     name = type(error).__name__
     said = first_line(error)
     return Trouble(
-        kind, f"{before}{said if said.startswith(name) else f'{name}: {said}'}", "\n".join(lines)
-    )
+        kind, f"{before}{said if said.startswith(name) else f'{name}: {said}'}", "\n".join(lines),
+        _sendable(error) if sent else error,
+    )  # fmt: skip
+
+
+def _sendable(error: BaseException) -> BaseException | None:
+    """An error, if it can be sent and means the same there."""
+    import pickle
+
+    try:
+        copy = pickle.loads(pickle.dumps(error))
+    except Exception:  # noqa: BLE001  of classes of the user's own
+        return None
+    return error if type(copy) is type(error) and str(copy) == str(error) else None

@@ -10,6 +10,8 @@ import typer
 from fastjag.commands import (
     App,
     DeviceOption,
+    ExecutorOption,
+    KeepOption,
     OutOption,
     ThreadsOption,
     add_config,
@@ -41,6 +43,8 @@ def run(
             help="Last stage: prepare, scan, flow, samples, check, classify, significance, report."
         ),
     ] = "report",
+    executor: ExecutorOption = "none",
+    keep: KeepOption = None,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
 ) -> None:
@@ -48,22 +52,30 @@ def run(
     from fastjag.analyses.dimuon.config import DimuonConfig
     from fastjag.analyses.dimuon.run import STAGES
     from fastjag.analyses.dimuon.run import run as run_stages
+    from fastjag.commands.executors import workers_of
     from fastjag.core.checks import one_of
 
     stages = STAGES[: STAGES.index(one_of("until", until, STAGES)) + 1]
-    settings = DimuonConfig.read(config)
-    _show(run_stages(settings, out, stages, threads=threads, device=device, told=tell), until)
+    settings, workers = DimuonConfig.read(config), workers_of(executor, keep)
+    results = run_stages(
+        settings, out, stages, threads=threads, device=device, workers=workers, told=tell
+    )
+    _show(results, until)
 
 
 @app.command(draws=True, epilog="Example: fastjag dimuon demo --out dimuon-demo")
 def demo(
     out: OutOption = Path("dimuon-demo"),
     seed: Annotated[int, typer.Option(min=0, help="Seed of the toys.")] = 1,
+    executor: ExecutorOption = "none",
+    keep: KeepOption = None,
 ) -> None:
     """Toys with a hidden Upsilon, and the whole search of them."""
     from fastjag.analyses.dimuon import toys
+    from fastjag.commands.executors import workers_of
 
-    _show(toys.demo(out, seed=seed, told=tell), "report")
+    workers = workers_of(executor, keep)
+    _show(toys.demo(out, seed=seed, workers=workers, told=tell), "report")
 
 
 def _show(results: DimuonResults, until: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fastjag import batch
+from fastjag.analyses.common.runs import Workers
 from fastjag.core.checks import needs
 
 ACCEPTED = "none, processes, processes:N, dask:ADDRESS and slurm:OPTIONS.toml"
@@ -59,6 +60,11 @@ def _slurm_options(path: Path) -> dict[str, Any]:
         if name not in options:
             raise ValueError(f"{path}: needs {name} of a job, as dask_jobqueue.SLURMCluster does")
     return options
+
+
+def workers_of(executor: str | None, keep: Path | None) -> Workers:
+    """What the options ``--executor`` and ``--keep`` say."""
+    return Workers(executor_of(executor), keep)
 
 
 class Dask(Executor):

@@ -40,9 +40,14 @@ def read_parquet(
     import pyarrow.parquet as pq
 
     table = pq.read_table(path, columns=None if columns is None else list(columns))
+    return columns_of(table.slice(0, most))
+
+
+def columns_of(table: Any) -> dict[str, Array]:
+    """Columns of a table of pyarrow by name; lists of one length have two dimensions."""
     arrays = {}
     for name in table.column_names:
-        column = table[name].slice(0, most).combine_chunks()
+        column = table[name].combine_chunks()
         size = getattr(column.type, "list_size", None)
         values = (column.flatten() if size else column).to_numpy(zero_copy_only=False)
         arrays[name] = values.reshape(len(column), size) if size else values

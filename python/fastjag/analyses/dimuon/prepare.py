@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import asdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastjag.analyses.common.tables import NewParquet
+from fastjag import batch
+from fastjag.analyses.common import runs
+from fastjag.analyses.common.parts import Tables, join, parts_folder, write_parts
+from fastjag.analyses.common.runs import Workers
+from fastjag.analyses.common.stages import file_digest
 from fastjag.analyses.dimuon import skims
 from fastjag.analyses.dimuon.config import ANY, DimuonConfig
 from fastjag.analyses.dimuon.observables import (
@@ -22,11 +27,11 @@ from fastjag.analyses.dimuon.observables import (
 from fastjag.analyses.dimuon.results import DimuonResults
 from fastjag.core.arrays import Array
 from fastjag.core.checks import near_misses, needs
-from fastjag.io import Batch, Skipped, iterate
+from fastjag.io import Batch, Skipped
 from fastjag.io.files import ReadError, find_files
+from fastjag.io.ranges import Range, Ranges
 from fastjag.io.reader import Reader
 from fastjag.reporting.output import results_directory, write_json
-from fastjag.reporting.progress import progress_bar
 from fastjag.selection import LumiMask, as_flags, event_flags
 
 #: The tables: opposite-sign and same-sign pairs.
@@ -68,49 +73,68 @@ def prepare(results: DimuonResults, *, step: int | str = "100 MB", on_error: str
     columns += [] if config.muon_id == ANY else [f"Muon_{config.muon_id}"]
     columns += ["run", "luminosityBlock"] if certified else []
     columns += ["Jet_pt"] if config.require_jet else []
-    with _naming_any(config):
-        inputs = _Inputs(
-            config, columns, [*OPTIONAL_BRANCHES, *triggers], step, on_error, results.progress
-        )  # fmt: skip
-    cutflow: dict[str, int] = {}
-    absent: set[str] = set()
-    there: set[str] = set()
-    with (
-        results_directory(results.folder("prepare")) as directory,
-        _naming_any(config),
-        ExitStack() as stack,
-    ):
-        tables: dict[str, NewParquet] = {}
-        batches = stack.enter_context(closing(inputs.batches()))
-        n_events = 0
-        for batch in batches:
-            n_events += len(batch)
-            lists = batch.collections.items()
-            branches = {*batch.flat, *(f"{name}_{c}" for name, some in lists for c in some.columns)}
-            absent.update(b for b in asked if b not in branches)
-            there |= branches
-            for name, rows in _pairs(batch, config, certified, triggers, cutflow, results.threads):
-                if name not in tables:
-                    table = NewParquet(directory / f"{name}.parquet")
-                    tables[name] = stack.enter_context(table)
-                tables[name].write(rows)
-        if n_events == 0:
-            left_out = "; ".join(s.reason for s in inputs.skipped)
-            raise ValueError("the files hold no events" + (f" ({left_out})" if left_out else ""))
-        inputs.check_cuts(cuts, there)
-        if not any(tables[c].rows for c in CLASSES):
-            steps = ", ".join(f"{step} {n:,}" for step, n in cutflow.items())
-            raise ValueError(f"no event passes all cuts: {steps}")
-        stack.close()
+    inputs = _Inputs(config, columns, [*OPTIONAL_BRANCHES, *triggers], on_error)
+    with results_directory(results.folder("prepare")) as directory, _naming_any(config):
+        with parts_folder(results.workers, directory) as folder:
+            select = _Select(
+                config, certified, triggers, tuple(asked), folder, results.threads,
+                (tuple(columns), (*OPTIONAL_BRANCHES, *triggers)),
+            )  # fmt: skip
+            found = inputs.read(select, results.workers, step, results.progress)
+            if not found.cutflow:
+                left_out = "; ".join(s.reason for s in inputs.skipped)
+                raise ValueError(
+                    "the files hold no events" + (f" ({left_out})" if left_out else "")
+                )
+            inputs.check_cuts(cuts, found.there)
+            if not any(found.rows(c) for c in CLASSES):
+                steps = ", ".join(f"{step} {n:,}" for step, n in found.cutflow.items())
+                raise ValueError(f"no event passes all cuts: {steps}")
+            for name, parts in found.tables.items():
+                join(directory / f"{name}.parquet", parts)
         write_json(
             directory / "cutflow.json",
             {
-                "cutflow": cutflow,
-                "absent_branches": sorted(absent),
+                "cutflow": found.cutflow,
+                "absent_branches": sorted(found.absent),
                 "skipped": [asdict(s) for s in inputs.skipped],
                 "files": inputs.files,
             },
         )
+
+
+@dataclass
+class _Prepared(Tables):
+    """Of some events; merged, of all."""
+
+    cutflow: dict[str, int]
+    absent: set[str]  #: branches that cuts or triggers ask for and some files do not have
+    there: set[str]  #: that some file has
+
+
+@dataclass(frozen=True)
+class _Select:
+    """What workers do with a batch of events, or a pair of pickles."""
+
+    config: DimuonConfig
+    certified: LumiMask | None
+    triggers: tuple[str, ...]
+    asked: tuple[str, ...]
+    folder: str  #: for rows
+    threads: int | None
+    columns: tuple[tuple[str, ...], tuple[str, ...]]  #: required and optional, of pickles
+
+    def __call__(self, given: Batch | Range) -> _Prepared | None:
+        if isinstance(given, Range):
+            given = skims.read_pair(given.file, given.tree, *self.columns)
+        if not len(given):
+            return None
+        lists = given.collections.items()
+        there = {*given.flat, *(f"{name}_{c}" for name, some in lists for c in some.columns)}
+        cutflow: dict[str, int] = {}
+        rows = _pairs(given, self.config, self.certified, self.triggers, cutflow, self.threads)
+        absent = {b for b in self.asked if b not in there}
+        return _Prepared(write_parts(self.folder, dict(rows)), cutflow, absent, there)
 
 
 @contextmanager
@@ -128,12 +152,11 @@ def _naming_any(config: DimuonConfig) -> Iterator[None]:
 
 
 class _Inputs:
-    """The files of a configuration, ROOT files and published pickles, as batches."""
+    """The files of a configuration: ROOT files, and published pickles in pairs."""
 
     def __init__(
-        self, config: DimuonConfig, columns: Sequence[str], optional: Sequence[str], step: int | str,
-        on_error: str, progress: bool | None,
-    ) -> None:  # fmt: skip
+        self, config: DimuonConfig, columns: Sequence[str], optional: Sequence[str], on_error: str
+    ) -> None:
         files = find_files(list(config.files))
         self.files = [path for path, _ in files]
         self.skipped: list[Skipped] = []
@@ -143,12 +166,30 @@ class _Inputs:
                 f"{self._pairs[0][0]}: golden_json cannot be applied to the published pickles, which "
                 "have no run numbers; they hold certified events only"
             )
-        root = [f"{p}:{t}" if t else p for p, t in files if not skims.is_skim(p)]
-        self._root = root and iterate(
-            root, columns, step=step, on_error=on_error, progress=progress, optional=optional
-        )
-        self._columns, self._optional = columns, optional
-        self._on_error, self._progress = on_error, progress
+        self._root = [(path, tree) for path, tree in files if not skims.is_skim(path)]
+        self._columns, self._optional, self._on_error = columns, optional, on_error
+
+    def read(
+        self, select: _Select, workers: Workers, step: int | str, progress: bool | None
+    ) -> _Prepared:
+        """All files, ROOT files first."""
+        total = _Prepared({}, {}, set(), set())
+        if self._root:
+            found = runs.read(
+                select, self._root, self._columns, workers, on_error=self._on_error, step=step,
+                optional=self._optional, progress=progress,
+            )  # fmt: skip
+            self.skipped += found.skipped
+            total = batch.merge(total, found.value)
+        if self._pairs:
+            # How many events a pickle has is not known before it is read: it counts as one.
+            pairs = Ranges(Range("pickles", *pair, 0, 1, _state(*pair)) for pair in self._pairs)
+            value, _ = runs.run(
+                select, pairs, batch.RANGE, workers, self.skipped, on_error=self._on_error,
+                progress=progress,
+            )  # fmt: skip
+            total = batch.merge(total, value)
+        return total
 
     def check_cuts(self, cuts: Iterable[str], there: Collection[str]) -> None:
         """Errors for cuts on what no file has, given the branches that some file has."""
@@ -172,7 +213,7 @@ class _Inputs:
     def _stored_triggers(self) -> list[str]:
         if not self._root:
             return []
-        reader = Reader(*self._root.files[0], None)
+        reader = Reader(*self._root[0], None)
         with reader.file:
             return [name for name in reader.stored if name.startswith("HLT_")]
 
@@ -180,19 +221,10 @@ class _Inputs:
         rest = len(self.files) - 1
         return self.files[0] + (f" and {rest} more" if rest else "")
 
-    def batches(self) -> Generator[Batch]:
-        if self._root:
-            yield from self._root
-            self.skipped += self._root.skipped
-        with progress_bar("reading pickles", len(self._pairs), self._progress) as advance:
-            for muons, jets in self._pairs:
-                try:
-                    yield skims.read_pair(muons, jets, self._columns, self._optional)
-                except OSError as error:
-                    if self._on_error == "raise":
-                        raise
-                    self.skipped.append(Skipped(muons, None, str(error)))
-                advance(1)
+
+def _state(*paths: str) -> str:
+    """Changes with what is in files."""
+    return " ".join(file_digest(path) if Path(path).is_file() else path for path in paths)
 
 
 def _pairs(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastjag.analyses.common.runs import HERE, Workers
 from fastjag.analyses.common.tables import parquet_columns, read_parquet
 from fastjag.analyses.dimuon.config import DimuonConfig
 from fastjag.analyses.dimuon.pairs import WindowPairs, between
@@ -33,6 +34,7 @@ class DimuonResults:
     progress: bool | None = None
     threads: int | None = None
     device: str = "cpu"
+    workers: Workers = HERE  #: who reads files
 
     def folder(self, stage: str) -> Path:
         return self.out / stage

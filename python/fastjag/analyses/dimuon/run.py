@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from fastjag.analyses.common.runs import HERE, Workers
 from fastjag.analyses.common.stages import Inputs, Look, Stages
 from fastjag.analyses.dimuon.check import check
 from fastjag.analyses.dimuon.classify import classify
@@ -43,16 +44,18 @@ _VERSION = 2  # what 0.1.0 left is made again: no noise on integers, no standard
 def run(
     config: DimuonConfig, out: str | os.PathLike[str], stages: Iterable[str] = STAGES, *,
     progress: bool | None = None, threads: int | None = None, device: str = "cpu",
-    told: Callable[[str], None] | None = None,
+    workers: Workers = HERE, told: Callable[[str], None] | None = None,
 ) -> DimuonResults:  # fmt: skip
     """Run these stages and those before them that have no result yet for this configuration.
 
+    ``workers`` read the files.
     A result belongs to the settings and inputs it was made from, by a hash in its ``stage.json``:
-    what is there is used, what is not is made. ``told`` hears what happens.
+    what is there is used, what is not is made. ``workers`` read the
+    files; ``told`` hears what happens.
     """
     training_device(device, "torch", "xgboost")  # errors before anything runs
     config.flow_settings(), config.tree_settings()
-    results = DimuonResults(config, Path(out), progress, threads, device)
+    results = DimuonResults(config, Path(out), progress, threads, device, workers)
     todo = {stage.__name__: partial(stage, results) for stage in _FUNCTIONS}
     with labelled(config.label):
         Stages(results.out, todo, partial(_depends_on, config), READS).run(stages, told)

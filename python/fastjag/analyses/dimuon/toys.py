@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from fastjag import toys
+from fastjag.analyses.common.runs import HERE, Workers
 from fastjag.analyses.common.tables import write_parquet
 from fastjag.analyses.dimuon.check import check
 from fastjag.analyses.dimuon.classify import classify
@@ -120,12 +121,13 @@ def write_search(
 
 def demo(
     out: str | os.PathLike[str], n_events: int = 80_000, *, signal: int = 270, seed: int = 1,
-    stages: Iterable[str] = STAGES, told: Callable[[str], None] | None = None,
+    stages: Iterable[str] = STAGES, workers: Workers = HERE,
+    told: Callable[[str], None] | None = None,
 ) -> DimuonResults:  # fmt: skip
     """Toys as many as the published events, some of them Upsilons, and the search of them."""
     with whole_directory(out):
         config = write_search(Path(out) / "toys.root", n_events, signal=signal, seed=seed)
-        return run(DimuonConfig.read(config), out, stages, told=told)
+        return run(DimuonConfig.read(config), out, stages, workers=workers, told=told)
 
 
 def toy_events(

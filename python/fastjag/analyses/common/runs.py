@@ -1,0 +1,163 @@
+"""How analyses read files: in ranges, on any executor, with errors that are those of reading."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastjag import batch
+from fastjag.batch import BatchError, Failed
+from fastjag.datasets import ranges
+from fastjag.io import Skipped
+from fastjag.io.files import Files, find_files
+from fastjag.io.ranges import Range, Ranges
+
+#: Of a range: its bytes of all branches.
+SIZE: int | str = "200 MB"
+_RETRIES = 2  # of a range on another worker; what fails here would fail again
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Who works through the files of an analysis. No result depends on it.
+
+    ``executor`` and ``keep`` are those of :func:`fastjag.batch.run`.
+    """
+
+    executor: Any = None
+    keep: str | os.PathLike[str] | None = None
+
+
+#: One file after the other, here.
+HERE = Workers()
+
+
+@dataclass
+class Reading:
+    """What was read, and what came of it."""
+
+    value: Any  #: of all ranges, merged; None where there was no event
+    ranges: Ranges  #: whose results are in it
+    files: list[str]  #: that were meant, those left out as well
+    skipped: list[Skipped] = field(default_factory=list)
+
+    @property
+    def n_events(self) -> int:
+        return self.ranges.n_events
+
+    @property
+    def reasons(self) -> str:
+        """Why files were left out, one after the other."""
+        return "; ".join(skipped.reason for skipped in self.skipped)
+
+
+def read(
+    function: Callable[[Any], Any],
+    files: Files | Mapping[str, Files],
+    columns: Any,
+    workers: Workers,
+    *,
+    on_error: str = "raise",
+    step: int | str = "100 MB",
+    optional: Iterable[str] = (),
+    progress: bool | None = None,
+) -> Reading:
+    """Call a function for all events of some files, or of files by dataset, and merge what it returns.
+
+    As :func:`fastjag.batch.run`. With ``on_error="skip"`` files, or ranges of them, that cannot be read are
+    left out and listed.
+
+    Raises what reading and the function raise: ReadError naming file and branch, before others.
+    """
+    datasets = files if _by_dataset(files) else {"files": files}
+    found = {name: find_files(some) for name, some in datasets.items()}  # type: ignore[union-attr]
+    skipped: list[Skipped] = []
+    planned = _plan(found, skipped, on_error, progress)
+    value, done = run(
+        function, planned, columns, workers, skipped, on_error=on_error, step=step,
+        optional=optional, progress=progress,
+    )  # fmt: skip
+    return Reading(value, done, [path for some in found.values() for path, _ in some], skipped)
+
+
+def run(
+    function: Callable[[Any], Any],
+    planned: Ranges,
+    columns: Any,
+    workers: Workers,
+    skipped: list[Skipped],
+    *,
+    on_error: str = "raise",
+    **reading: Any,
+) -> tuple[Any, Ranges]:
+    """The merged result of ranges, and those that are in it; the others are added to ``skipped``."""
+    own: BaseException | None = None
+    try:
+        outcome = batch.run(
+            function, planned, columns, executor=workers.executor, keep=workers.keep,
+            retries=0 if workers.executor is None else _RETRIES,
+            on_error="report" if on_error == "skip" else "raise", **reading,
+        )  # fmt: skip
+    except BatchError as error:
+        outcome = error.outcome
+        if not outcome.failed:
+            raise
+        own = outcome.failed[-1].error
+        if own is None:  # it cannot be sent
+            raise
+    if own is not None:
+        raise own  # not while the other is handled, whose cause it is
+    for note in outcome.notes:
+        warnings.warn(note, stacklevel=2)
+    for failed in outcome.failed:
+        if failed.kind != "read":
+            raise failed.error or BatchError(str(failed), outcome)
+    skipped += _skipped(outcome.failed, planned)
+    if not outcome.failed:
+        return outcome.value, planned
+    done = [piece for piece, there in zip(planned, outcome.done, strict=True) if there]
+    return outcome.value, Ranges(done, planned.files, planned.metadata)
+
+
+def _by_dataset(files: Any) -> bool:
+    return isinstance(files, Mapping) and any(isinstance(v, (list, tuple)) for v in files.values())
+
+
+def _plan(
+    found: Mapping[str, list[tuple[str, str | None]]], skipped: list[Skipped], on_error: str,
+    progress: bool | None,
+) -> Ranges:  # fmt: skip
+    """Ranges of the files that can be opened; of none where no file has events, for errors about branches."""
+    try:
+        planned = ranges(dict(found), SIZE, progress=progress)
+    except OSError:
+        if on_error != "skip":
+            raise
+        planned = Ranges(())
+        for name, some in found.items():
+            for path, tree in some:
+                try:
+                    one = ranges({name: [(path, tree)]}, SIZE, progress=False)
+                except OSError as error:
+                    skipped.append(Skipped(path, None, str(error)))
+                else:
+                    planned = Ranges([*planned, *one], [*planned.files, *one.files])
+    if not len(planned):
+        nothing = [Range(f.dataset, f.path, f.tree, 0, 0, f.uuid) for f in planned.files]
+        planned = Ranges(nothing, planned.files)
+    return planned
+
+
+def _skipped(failed: Iterable[Failed], planned: Ranges) -> list[Skipped]:
+    """One for each file, in their order."""
+    order = {piece: i for i, piece in enumerate(planned)}
+    by_file: dict[str, list[Failed]] = {}
+    for one in sorted(failed, key=lambda one: order[one.range]):
+        by_file.setdefault(one.range.file, []).append(one)
+    return [
+        Skipped(file, sum(len(one.range) for one in some), str(some[0].error or some[0].message))
+        for file, some in by_file.items()
+    ]
