@@ -1,11 +1,15 @@
 """Results that are kept in a folder: never computed twice, whatever happens to jobs and disks."""
 
 import json
+import pickle
 import subprocess
 import sys
 import textwrap
 import threading
+from concurrent.futures import Executor, Future
 from functools import partial
+from pathlib import Path
+from uuid import UUID
 
 import pytest
 from batch.engines import Chaos
@@ -167,3 +171,76 @@ class TestDigest:
         assert self.digest(tmp_path, 2) == first  # lines have moved
         helper.write_text("def other(x):\n    return x.max(), 'a text with spaces'\n")
         assert self.digest(tmp_path, 2) != first
+
+
+class Named:
+    """A result that is a file."""
+
+    def __init__(self, path):
+        self.paths = [str(path)]
+
+    def is_there(self):
+        return all(Path(path).exists() for path in self.paths)
+
+    def __add__(self, other):
+        both = Named("")
+        both.paths = self.paths + other.paths
+        return both
+
+
+def leave(piece, folder):
+    name = f"{piece.start}-{len(list(Path(folder).glob(f'{piece.start}-*')))}"
+    (Path(folder) / name).touch()
+    return Named(Path(folder) / name)
+
+
+def test_results_whose_files_are_gone_are_made_again(tmp_path):
+    pickle.dumps(Named(""))  # from then on its class has a list of slots
+    write = partial(leave, folder=str(tmp_path))
+    pieces = batch.simulated(300, 100)
+    for _ in range(2):
+        paths = batch.run(write, pieces, RANGE, keep=tmp_path / "keep").value.paths
+        assert [Path(p).name for p in paths] == ["0-0", "100-0", "200-0"]
+    (tmp_path / "100-0").rename(tmp_path / "100-x")
+    for kept_before in (2, 3):
+        outcome = batch.run(write, pieces, RANGE, keep=tmp_path / "keep")
+        assert [Path(p).name for p in outcome.value.paths] == ["0-0", "100-1", "200-0"]
+        assert outcome.kept == kept_before
+
+
+def test_files_without_a_uuid_of_their_own(tmp_path):
+    """ROOT writes zeros where files are to be reproducible: these are no identity."""
+    work = kept.Shipped(b"", "digest")
+    keys = set()
+    for name in "ab":
+        (tmp_path / name).write_text(name)
+        piece = fj.Range("x", str(tmp_path / name), "Events", 0, 5, str(UUID(int=0)))
+        keys.add(kept.key(piece, work, "1"))
+    assert len(keys) == 2
+
+
+class Elsewhere(Executor):
+    """What it is given and gives back is sent."""
+
+    def submit(self, function, task):
+        future = Future()
+        future.set_result(pickle.loads(pickle.dumps(function(pickle.loads(pickle.dumps(task))))))
+        return future
+
+
+class Odd(Exception):
+    def __init__(self, one, two):
+        super().__init__(f"{one} and {two}")
+
+
+def test_errors_as_they_were_raised():
+    def fail(piece):
+        raise fj.io.ReadError("broken.root: no branch 'x'") if piece.start else Odd("a", "b")
+
+    for engine in (None, Elsewhere()):
+        pieces = batch.simulated(20, 10)
+        outcome = batch.run(fail, pieces, RANGE, executor=engine, on_error="report")
+        odd, read = (f.error for f in sorted(outcome.failed, key=lambda f: f.range.start))
+        assert type(read) is fj.io.ReadError
+        assert str(read) == "broken.root: no branch 'x'"
+        assert type(odd) is (Odd if engine is None else type(None))  # pickle cannot make it again

@@ -15,8 +15,8 @@ from fastjag.io import Skipped
 from fastjag.io.files import Files, find_files
 from fastjag.io.ranges import Range, Ranges
 
-#: Of a range: its bytes of all branches.
-SIZE: int | str = "200 MB"
+#: Events of a range: a second's work or two, of a few columns.
+SIZE: int | str = 1_000_000
 _RETRIES = 2  # of a range on another worker; what fails here would fail again
 
 
@@ -36,7 +36,7 @@ HERE = Workers()
 
 
 @dataclass
-class Reading:
+class FilesRead:
     """What was read, and what came of it."""
 
     value: Any  #: of all ranges, merged; None where there was no event
@@ -64,7 +64,7 @@ def read(
     step: int | str = "100 MB",
     optional: Iterable[str] = (),
     progress: bool | None = None,
-) -> Reading:
+) -> FilesRead:
     """Call a function for all events of some files, or of files by dataset, and merge what it returns.
 
     As :func:`fastjag.batch.run`. With ``on_error="skip"`` files, or ranges of them, that cannot be read are
@@ -74,13 +74,13 @@ def read(
     """
     datasets = files if _by_dataset(files) else {"files": files}
     found = {name: find_files(some) for name, some in datasets.items()}  # type: ignore[union-attr]
-    skipped: list[Skipped] = []
-    planned = _plan(found, skipped, on_error, progress)
+    planned = _plan(found, on_error, progress)
+    skipped = list(planned.skipped)
     value, done = run(
         function, planned, columns, workers, skipped, on_error=on_error, step=step,
         optional=optional, progress=progress,
     )  # fmt: skip
-    return Reading(value, done, [path for some in found.values() for path, _ in some], skipped)
+    return FilesRead(value, done, [path for some in found.values() for path, _ in some], skipped)
 
 
 def run(
@@ -127,28 +127,14 @@ def _by_dataset(files: Any) -> bool:
 
 
 def _plan(
-    found: Mapping[str, list[tuple[str, str | None]]], skipped: list[Skipped], on_error: str,
-    progress: bool | None,
-) -> Ranges:  # fmt: skip
-    """Ranges of the files that can be opened; of none where no file has events, for errors about branches."""
-    try:
-        planned = ranges(dict(found), SIZE, progress=progress)
-    except OSError:
-        if on_error != "skip":
-            raise
-        planned = Ranges(())
-        for name, some in found.items():
-            for path, tree in some:
-                try:
-                    one = ranges({name: [(path, tree)]}, SIZE, progress=False)
-                except OSError as error:
-                    skipped.append(Skipped(path, None, str(error)))
-                else:
-                    planned = Ranges([*planned, *one], [*planned.files, *one.files])
-    if not len(planned):
-        nothing = [Range(f.dataset, f.path, f.tree, 0, 0, f.uuid) for f in planned.files]
-        planned = Ranges(nothing, planned.files)
-    return planned
+    found: Mapping[str, list[tuple[str, str | None]]], on_error: str, progress: bool | None
+) -> Ranges:
+    """Ranges of the files; where none has events, empty ones, for errors about branches."""
+    planned = ranges(dict(found), SIZE, progress=progress, on_error=on_error)
+    if len(planned):
+        return planned
+    nothing = [Range(f.dataset, f.path, f.tree, 0, 0, f.uuid) for f in planned.files]
+    return Ranges(nothing, planned.files, skipped=planned.skipped)
 
 
 def _skipped(failed: Iterable[Failed], planned: Ranges) -> list[Skipped]:
