@@ -162,6 +162,7 @@ def threads_restored(monkeypatch):
     monkeypatch.setattr(threads, "_forked", False)
     monkeypatch.delenv("FASTJAG_NUM_THREADS", raising=False)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.delenv("SLURM_CPUS_PER_TASK", raising=False)
     threads._cgroup_quota.cache_clear()
     yield threads
     threads._cgroup_quota.cache_clear()

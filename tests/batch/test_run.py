@@ -1,12 +1,13 @@
 """One function of many ranges: every event once, whatever workers do."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import textwrap
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -332,3 +333,52 @@ class TestProcesses:
         done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
         assert done.stdout == "110 True\n"
         assert done.stderr.count("Error") == 0
+
+
+class TestLargeFunctions:
+    """What a function closes over goes to each process once, not with every task."""
+
+    def test_it_is_a_file_for_processes(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("TMPDIR", str(tmp_path))
+        monkeypatch.setattr("tempfile.tempdir", None)
+        table = np.arange(300_000.0)  # 2.4 MB
+        sizes = []
+        submit = ProcessPoolExecutor.submit
+
+        def spied(self, function, task):
+            sizes.append(len(pickle.dumps(task)))
+            (name,) = tmp_path.glob(".fastjag-*")
+            assert name.stat().st_size > table.nbytes
+            return submit(self, function, task)
+
+        monkeypatch.setattr(ProcessPoolExecutor, "submit", spied)
+        outcome = batch.run(
+            lambda piece: float(table[piece.start : piece.stop].sum()), batch.simulated(300_000, 30_000),
+            RANGE, executor=batch.processes(1),
+        )  # fmt: skip
+        assert outcome.value == table.sum()
+        assert max(sizes) < 2_000
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize("full", [False, True])
+    def test_it_is_a_file_in_the_folder_that_all_see(self, tmp_path, monkeypatch, full):
+        table = np.arange(300_000.0)
+        chaos = Chaos(1)
+        sent = []
+        submit = chaos.submit
+        monkeypatch.setattr(
+            chaos, "submit", lambda do, task: (sent.append(task.work.content), submit(do, task))[1]
+        )
+        if full:  # as it was
+
+            def no_room(*_):
+                raise OSError(28, "No space left on device")
+
+            monkeypatch.setattr("tempfile.mkstemp", no_room)
+        outcome = batch.run(
+            lambda piece: float(table[piece.start : piece.stop].sum()), batch.simulated(300_000, 30_000),
+            RANGE, executor=chaos, keep=tmp_path,
+        )  # fmt: skip
+        assert outcome.value == table.sum()
+        assert {isinstance(content, bytes) for content in sent} == {full}
+        assert not list(tmp_path.glob(".fastjag-*"))

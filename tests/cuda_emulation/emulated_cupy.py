@@ -15,18 +15,19 @@ from types import SimpleNamespace
 import emulated_memory
 import numpy as np
 from cupy_names import FUNCTIONS, METHODS, NO_UFUNCS, UNREAD
-from emulated_devices import Device, Stream, cuda  # noqa: F401
+from emulated_devices import Device, Event, PinnedMemoryPointer, Stream, cuda, origin
 from emulated_memory import Buffer, unwritten, written
 
 
 class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
     """An array on the device: NumPy's view of the memory, and what keeps the memory alive."""
 
-    __slots__ = ("__weakref__", "_owner", "_values")
+    __slots__ = ("__weakref__", "_owner", "_since", "_values")
     __hash__ = None
 
     def __init__(self, owner, values):
         self._owner, self._values = owner, values
+        self._since = Event.clock  # another stream may use the memory until a later event
 
     dtype = property(lambda self: self._values.dtype)
     shape = property(lambda self: self._values.shape)
@@ -170,6 +171,18 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
 
     def fill(self, value):
         self[...] = value
+
+    def set(self, arr, stream=None):
+        """Copied when somebody waits for the stream, from what the host's memory holds then."""
+        if arr.dtype != self.dtype:
+            raise TypeError(f"{arr.dtype} array cannot be set to {self.dtype} array")
+        if arr.shape != self.shape:
+            raise ValueError(f"Shape mismatch. Old shape: {self.shape}, new shape: {arr.shape}")
+        stream = cuda.get_current_stream() if stream is None else stream
+        if stream.ptr != Stream.current:
+            assert stream.waited > self._since, "this memory may be in use on another stream"
+            assert isinstance(origin(arr), PinnedMemoryPointer), "copies ahead need pinned memory"
+        stream.launch(lambda: self.__setitem__(..., _made(arr)))
 
     def sort(self, axis=-1):
         self._read().sort(axis=axis, kind="stable")

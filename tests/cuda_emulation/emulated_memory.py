@@ -36,7 +36,7 @@ class Buffer:
 
     def __del__(self, release=emulation.free):
         global used
-        if getattr(self, "address", 0):
+        if getattr(self, "address", 0) and used is not None:  # None: at the end of the process
             used -= self.nbytes
             release(self.address)
 

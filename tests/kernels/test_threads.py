@@ -14,13 +14,14 @@ from strategies import assert_same
 
 import fastjag as fj
 from fastjag import kernels
+from fastjag.core import cgroups
 
 ROOT = Path(__file__).parents[2]
 
 
 class TestNumberOfThreads:
     def test_precedence(self, threads_restored, monkeypatch):
-        monkeypatch.setattr(threads_restored, "_available", lambda: 6)
+        monkeypatch.setattr(threads_restored, "available", lambda: 6)
         assert fj.get_num_threads() == 6
         monkeypatch.setenv("OMP_NUM_THREADS", "5,2")
         assert fj.get_num_threads() == 5
@@ -52,7 +53,7 @@ class TestNumberOfThreads:
     def test_other_programs_may_write_anything(
         self, threads_restored, monkeypatch, value, expected
     ):
-        monkeypatch.setattr(threads_restored, "_available", lambda: 6)
+        monkeypatch.setattr(threads_restored, "available", lambda: 6)
         monkeypatch.setenv("OMP_NUM_THREADS", value)
         assert fj.get_num_threads() == expected
 
@@ -73,11 +74,18 @@ class TestNumberOfThreads:
             ({"/sys/fs/cgroup/cpu.max": "350000 100000\n"}, 3),
             ({"/sys/fs/cgroup/cpu.max": "50000 100000"}, 1),
             ({"/sys/fs/cgroup/cpu.max": "1600000 100000"}, 8),
+            # Of a job of Slurm: the group of the task has no limit, that of the job has one.
+            ({"/proc/self/cgroup": "0::/system.slice/job_7/task_0\n",
+              "/sys/fs/cgroup/system.slice/job_7/task_0/cpu.max": "max 100000",
+              "/sys/fs/cgroup/system.slice/job_7/cpu.max": "200000 100000"}, 2),
+            ({"/proc/self/cgroup": "5:memory:/a\n4:cpu,cpuacct:/slurm/job_7\n0::/\n",
+              "/sys/fs/cgroup/cpu/slurm/job_7/cpu.cfs_quota_us": "300000",
+              "/sys/fs/cgroup/cpu/slurm/job_7/cpu.cfs_period_us": "100000"}, 3),
             ({"cpu.cfs_quota_us": "-1", "cpu.cfs_period_us": "100000"}, 8),
             ({"cpu.cfs_quota_us": "200000", "cpu.cfs_period_us": "100000"}, 2),
             ({}, 8),
         ],
-    )
+    )  # fmt: skip
     def test_affinity_and_control_group(self, threads_restored, monkeypatch, files, expected):
         def read(path):
             for name, text in files.items():
@@ -85,8 +93,17 @@ class TestNumberOfThreads:
                     return text
             raise FileNotFoundError(path)
 
-        monkeypatch.setattr(threads_restored, "_read", read)
+        monkeypatch.setattr(cgroups, "read", read)
         monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+        assert fj.get_num_threads() == expected
+
+    @pytest.mark.parametrize(
+        ("task", "expected"), [("3", 3), ("12", 8), ("0", 8), ("many", 8), ("", 8)]
+    )
+    def test_task_of_slurm(self, threads_restored, monkeypatch, task, expected):
+        monkeypatch.setattr(cgroups, "contents", lambda *names: iter(()))
+        monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+        monkeypatch.setenv("SLURM_CPUS_PER_TASK", task)
         assert fj.get_num_threads() == expected
 
     def test_environment_of_a_process(self):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 from fastjag.batch import kept
@@ -17,7 +20,7 @@ from fastjag.batch.outcome import Outcome
 from fastjag.batch.pieces import as_ranges
 from fastjag.batch.progress import reported
 from fastjag.batch.reading import RANGE, Reading, Selection, Work
-from fastjag.batch.shipping import Shipped, ship
+from fastjag.batch.shipping import Shipped, lent, ship
 from fastjag.core.checks import at_least, one_of
 from fastjag.io.ranges import Range, Ranges
 from fastjag.schemas import Schema
@@ -76,9 +79,12 @@ def run(
         Tasks that are handed over and not done. Default: two for each worker of an executor that says how many
         it has, else 1000.
     device
-        "cuda": the function gets batches on the GPU.
+        "cuda": the function gets batches on the GPU, each copied while it works on the one before.
+        Arrays that it returns come back as NumPy's. Each process of :func:`processes` sees one GPU.
     step, schema, optional
-        As in :func:`fastjag.iterate`. A range is read in batches of ``step``.
+        As in :func:`fastjag.iterate`. A range is read in batches of ``step``. A size in bytes is less
+        on workers whose slot has too little memory for three of them (control groups, Slurm): counts are
+        the same then, sums of floats to about 1e-12.
     progress
         Show a bar on a terminal, or a line a minute elsewhere. Default: unless fastjag is quiet.
 
@@ -114,16 +120,18 @@ def run(
     folder = None if keep is None else kept.check_folder(keep)
     made = callable(executor) and not hasattr(executor, "submit")
     here = executor is None or isinstance(executor, ThreadPoolExecutor)
-    shipped = None if here and folder is None else ship(work, "the function")
+    shipped = None if here and folder is None else ship(work, "the function", work.device)
     keys = () if folder is None or shipped is None else _keys(shipped, pieces)
     outcome = Outcome(None, pieces, done=[False] * len(pieces))
-    job = Job(work if here or shipped is None else shipped, pieces, folder, keys, outcome,
-              merge, retries, on_error)  # fmt: skip
     start = time.perf_counter()
     with reported(outcome, folder, progress) as report:
         engine = Engine(executor if not made else None, executor if made else None, in_flight)
+        seen = Path(tempfile.gettempdir()) if engine.local else folder
         try:
-            job.go(engine, report)
+            with nullcontext(work) if here or shipped is None else lent(shipped, seen) as given:
+                Job(given, pieces, folder, keys, outcome, merge, retries, on_error).go(
+                    engine, report
+                )
         except BaseException:
             engine.close(at_once=True)
             raise
@@ -139,11 +147,11 @@ def keys_of(
     columns: Any = None,
     step: int | str = "100 MB",
     merge: Merge = add_up,
+    device: str | None = None,
 ) -> tuple[str, ...]:
     """The names under which :func:`run` keeps the results of ranges."""
-    return _keys(
-        ship(_work(function, merge, columns, step, None, (), None), "the function"), ranges
-    )
+    work = _work(function, merge, columns, step, None, (), device)
+    return _keys(ship(work, "the function"), ranges)
 
 
 def _keys(work: Shipped, ranges: Ranges) -> tuple[str, ...]:

@@ -27,6 +27,11 @@ class Engine:
         usual = 2 * workers if isinstance(workers, int) else 1000
         return self.in_flight or usual
 
+    @property
+    def local(self) -> bool:
+        """Whether workers are known to be other processes of this machine."""
+        return isinstance(self.executor, ProcessPoolExecutor)
+
     def submit(self, task: Task) -> Future[Answer]:
         if self.executor is not None:
             future: Future[Answer] = self.executor.submit(do, task)

@@ -23,7 +23,7 @@ from fastjag.batch import kept
 from fastjag.batch.driver import keys_of, run
 from fastjag.batch.outcome import Failed, Outcome
 from fastjag.batch.templates import CONDOR, SLURM
-from fastjag.core.checks import n_bytes, near_misses
+from fastjag.core.checks import n_bytes, near_misses, one_of
 from fastjag.datasets import Ranges, ranges
 from fastjag.io.root_hist import write_histograms
 from fastjag.reporting.output import new_file, results_directory, to_json, write_json, write_text
@@ -31,6 +31,7 @@ from fastjag.reporting.output import new_file, results_directory, to_json, write
 #: Keys of the TOML file of a job, with their defaults; None: has to be given.
 KEYS: dict[str, Any] = {
     "function": None, "files": None, "columns": ["*"], "size": "200 MB", "step": "100 MB", "retries": 2,
+    "device": "cpu",
 }  # fmt: skip
 _JOB, _RANGES, _RESULTS, _FAILED = "job.json", "ranges.json", "results", "failed"
 
@@ -104,7 +105,8 @@ class JobFolder:
     def _run(self, pieces: Ranges, executor: Any = None, progress: bool | None = None) -> Outcome:
         return run(
             self.function(), pieces, self.settings["columns"], executor=executor, keep=self.path / _RESULTS,
-            step=self.settings["step"], retries=self.settings["retries"], on_error="report", progress=progress,
+            step=self.settings["step"], retries=self.settings["retries"], device=self.settings["device"],
+            on_error="report", progress=progress,
         )  # fmt: skip
 
     def function(self) -> Callable[[Any], Any]:
@@ -123,8 +125,13 @@ class JobFolder:
         return [kept.has(self.path / _RESULTS, name) for name in names]
 
     def keys(self) -> tuple[str, ...]:
+        settings = self.settings
         return keys_of(
-            self.function(), self.pieces, self.settings["columns"], self.settings["step"]
+            self.function(),
+            self.pieces,
+            settings["columns"],
+            settings["step"],
+            device=settings["device"],
         )
 
     def status(self) -> Outcome:
@@ -207,6 +214,7 @@ def _read(path: Path) -> dict[str, Any]:
     for name in ("size", "step"):
         if isinstance(settings[name], str):
             n_bytes(settings[name])
+    one_of(f"{path}: device", settings["device"], ("cpu", "cuda"))
     files = [settings["files"]] if isinstance(settings["files"], str) else settings["files"]
     if not isinstance(files, list) or not all(isinstance(name, str) for name in files):
         raise ValueError(f"{path}: files must be a list of texts, got {settings['files']!r}")

@@ -12,7 +12,9 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
 
+from fastjag.batch import slot
 from fastjag.core.checks import at_least
+from fastjag.kernels.threads import available
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _starting = threading.Lock()
@@ -23,12 +25,14 @@ def processes(
 ) -> Callable[[], ProcessPoolExecutor]:
     """What makes an executor of ``n`` fresh processes, for ``run(..., executor=processes(8))``.
 
-    ``n`` is by default the number of cores that this process may use. Each has ``threads`` for its
+    ``n`` is by default the number of cores that this process may use (affinity, control groups, the task of
+    Slurm). Each has ``threads`` for its
     kernels (``FASTJAG_NUM_THREADS``); default: the cores divided by ``n``, 1 at least. Scripts need no
     ``if __name__ == "__main__"``: processes do not import them. They end with this process, even where
-    it is killed.
+    it is killed. With ``device="cuda"``, each sees one GPU, in turn those of
+    ``CUDA_VISIBLE_DEVICES`` or of the machine: as many processes as GPUs are usual.
     """
-    cores = len(os.sched_getaffinity(0))
+    cores = available()
     n = cores if n is None else n
     at_least("n", n, 1)
     if threads is not None:
@@ -36,7 +40,11 @@ def processes(
     each = threads or max(1, cores // n)
 
     def make() -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(n, _Context(), initializer=_begin, initargs=(os.getpid(), each))
+        context = _Context()
+        started = context.Value("i", 0)
+        return ProcessPoolExecutor(
+            n, context, initializer=_begin, initargs=(os.getpid(), each, started, n)
+        )
 
     return make
 
@@ -73,7 +81,7 @@ class _Context(SpawnContext):
     Process = _Process
 
 
-def _begin(parent: int, threads: int) -> None:
+def _begin(parent: int, threads: int, started: Any, processes: int) -> None:
     # Ctrl-C reaches all processes of a terminal: the first one says so, and ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # At the parent's end, even by SIGKILL, and even while a library holds Python's lock.
@@ -83,3 +91,7 @@ def _begin(parent: int, threads: int) -> None:
     if os.getppid() != parent:  # it has ended already
         os._exit(1)
     os.environ.setdefault("FASTJAG_NUM_THREADS", str(threads))
+    with started:  # a lock
+        number = started.value
+        started.value += 1
+    slot.join(number, processes)

@@ -7,6 +7,8 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from fastjag.batch import slot
+from fastjag.batch.device import OnDevice, on_device, on_host
 from fastjag.batch.merging import NOTHING, Merge, counted_twice
 from fastjag.batch.merging import merge as add_up
 from fastjag.io import iterate
@@ -59,13 +61,18 @@ class Reading:
             yield from self._survivors(piece, self.columns)
         else:
             with closing(self._batches(piece)) as batches:
-                for batch in batches:
-                    batch.source = replace(batch.source, dataset=piece.dataset)
-                    yield batch if self.device is None else batch.to(self.device)
+                yield from batches if self.device is None else on_device(batches)
 
-    def _batches(self, piece: Range) -> Any:
+    def _batches(self, piece: Range) -> Generator[Any]:
+        with closing(self._read(piece)) as batches:
+            for batch in batches:
+                batch.source = replace(batch.source, dataset=piece.dataset)
+                yield batch
+                del batch
+
+    def _read(self, piece: Range) -> Any:
         return iterate(
-            columns=self.columns, ranges=[piece], step=self.step, schema=self.schema,
+            columns=self.columns, ranges=[piece], step=slot.step(self.step), schema=self.schema,
             optional=self.optional, progress=False,
         )  # fmt: skip
 
@@ -79,7 +86,7 @@ class Reading:
                 progress=False, ranges=[piece],
             )
         ) as alive:  # fmt: skip
-            yield alive
+            yield alive if self.device is None else OnDevice(alive)
 
 
 @dataclass(frozen=True)
@@ -92,6 +99,10 @@ class Work:
     #: What the function gave last in this process: the next is none of its parts.
     last: list[Any] = field(default_factory=lambda: [NOTHING], repr=False, compare=False)
 
+    @property
+    def device(self) -> str | None:
+        return self.reading.device
+
     def result(self, pieces: Iterable[Range]) -> Any:
         """Of ranges, one batch after the other."""
         total = NOTHING
@@ -99,8 +110,11 @@ class Work:
             with closing(self.reading.given(piece)) as given:
                 for events in given:
                     value = self.function(events)
+                    del events  # before the next one comes
                     check_new(value, self.last[0], self.merge)
                     self.last[0] = value
+                    if self.device is not None:
+                        value = on_host(value)
                     if total is NOTHING or value is NOTHING:
                         total = value if total is NOTHING else total
                     else:

@@ -6,11 +6,13 @@ import dis
 import hashlib
 import io
 import marshal
+import os
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -20,17 +22,19 @@ from fastjag.core.checks import first_line, needs
 #: Functions of this process by their digest.
 _received: dict[str, Any] = {}
 _KEPT = 8
+_LARGE = 1_000_000  # bytes
 
 
 @dataclass(frozen=True)
 class Shipped:
     """What pickles as bytes; ``digest`` is the same for the same code and values in every process."""
 
-    content: bytes
+    content: bytes | Path  #: a file that all workers see, of what is large
     digest: str
+    device: str | None = None  #: where it will work, which has to be known before it is unpickled
 
 
-def ship(what: Any, named: str) -> Shipped:
+def ship(what: Any, named: str, device: str | None = None) -> Shipped:
     """By value where the worker need not have the module: ``__main__`` and files of the user's own.
 
     Raises TypeError, naming ``named``, for what cannot be sent, such as an open file.
@@ -44,7 +48,36 @@ def ship(what: Any, named: str) -> Shipped:
             digest = _digest(what, own)
     except Exception as error:
         raise TypeError(f"{named} cannot be sent to workers: {first_line(error)}") from error
-    return Shipped(content, digest)
+    return Shipped(content, digest, device)
+
+
+@contextmanager
+def lent(shipped: Shipped, folder: Path | None) -> Iterator[Shipped]:
+    """What is large as a file in a folder that all workers see: each reads it once, instead of with every task.
+
+    As it is where there is no such folder, or no room in it.
+    """
+    if folder is None or isinstance(shipped.content, Path) or len(shipped.content) < _LARGE:
+        yield shipped
+        return
+    try:
+        number, name = tempfile.mkstemp(".function", ".fastjag-", folder)
+    except OSError:
+        yield shipped
+        return
+    try:
+        try:
+            with open(number, "wb") as file:
+                file.write(shipped.content)
+                file.flush()
+                os.fsync(file.fileno())  # before another host looks
+            there = replace(shipped, content=Path(name))
+        except OSError:
+            there = shipped
+        yield there
+    finally:
+        with suppress(OSError):
+            os.unlink(name)
 
 
 class _Digested:
@@ -123,7 +156,10 @@ def receive(shipped: Shipped) -> Any:
 
         while len(_received) >= _KEPT:
             _received.pop(next(iter(_received)))
-        _received[shipped.digest] = cloudpickle.loads(shipped.content)
+        content = shipped.content
+        if isinstance(content, Path):
+            content = content.read_bytes()
+        _received[shipped.digest] = cloudpickle.loads(content)
     return _received[shipped.digest]
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fastjag.batch import kept
+from fastjag.batch import kept, slot
 from fastjag.batch.merging import MergeTree
 from fastjag.batch.pieces import halves
 from fastjag.batch.reading import ReusedError, Work
@@ -61,6 +61,8 @@ def do(task: Task) -> Answer:
     start = time.perf_counter()
     answer = Answer(f"{socket.gethostname()}:{os.getpid()}")
     shipped = isinstance(task.work, Shipped)
+    if task.work.device == "cuda":
+        slot.take_gpu()
     try:
         work = receive(task.work) if isinstance(task.work, Shipped) else task.work
     except Exception as error:  # noqa: BLE001  of whatever the function needs

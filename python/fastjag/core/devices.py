@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from types import ModuleType
 from typing import Any
 
@@ -13,6 +14,7 @@ from numpy.typing import DTypeLike
 DLPACK_CUDA = (2, 13)  # kDLCUDA, kDLCUDAManaged
 
 _cupy: Any = None
+_copy: ContextVar[Callable[[Any], Any] | None] = ContextVar("copy to the GPU", default=None)
 
 
 class CudaError(RuntimeError):
@@ -108,8 +110,21 @@ def to_gpu(array: Any) -> Any:
     """The values of a NumPy array on the GPU; an array that is there already, as it is."""
     if on_gpu(array):
         return as_cupy(array)
+    copy = _copy.get()
+    if copy is not None and array.dtype.kind in "biufc" and array.dtype.isnative:
+        return copy(array)
     with _room_for(array.shape, array.dtype):
         return cupy().asarray(array)
+
+
+@contextmanager
+def copying(copy: Callable[[Any], Any]) -> Iterator[None]:
+    """Within, :func:`to_gpu` copies by this function, which may return before the values are there."""
+    token = _copy.set(copy)
+    try:
+        yield
+    finally:
+        _copy.reset(token)
 
 
 def to_host(array: Any) -> Any:

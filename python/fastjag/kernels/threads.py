@@ -6,6 +6,7 @@ import os
 from functools import cache
 
 from fastjag import _cpu
+from fastjag.core import cgroups
 
 MOST = 4096
 
@@ -35,32 +36,33 @@ def _positive(value: object, name: str) -> int:
     return threads
 
 
-def _read(path: str) -> str:
-    with open(path) as file:  # pathlib would be a quarter of the time of ``import fastjag``
-        return file.read()
-
-
 @cache  # reading it costs more than a small kernel
 def _cgroup_quota() -> float:
-    """CPUs that the control group grants (v2, then v1), infinite where there is no limit."""
+    """CPUs that the control groups grant, infinite where there is no limit."""
+    granted = [float("inf")]
     try:
-        quota, period = _read("/sys/fs/cgroup/cpu.max").split()[:2]
-        return float("inf") if quota == "max" else int(quota) / int(period)
-    except (OSError, ValueError):
+        for (text,) in cgroups.contents("cpu", "cpu.max"):
+            quota, period = text.split()[:2]
+            if quota != "max":
+                granted.append(int(quota) / int(period))
+        for texts in cgroups.contents("cpu", "cpu.cfs_quota_us", "cpu.cfs_period_us"):
+            quota_us, period_us = map(int, texts)
+            if quota_us > 0:
+                granted.append(quota_us / period_us)
+    except ValueError:
         pass
-    try:
-        quota_us = int(_read("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"))
-        period_us = int(_read("/sys/fs/cgroup/cpu/cpu.cfs_period_us"))
-        return quota_us / period_us if quota_us > 0 else float("inf")
-    except (OSError, ValueError):
-        return float("inf")
+    return min(granted)
 
 
-def _available() -> int:
+def available() -> int:
+    """Cores that affinity, control groups and the task of Slurm grant."""
     try:
         cores = len(os.sched_getaffinity(0))
     except AttributeError:  # not Linux
         cores = os.cpu_count() or 1
+    task = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    if task.isdecimal() and int(task) > 0:
+        cores = min(cores, int(task))
     return max(1, int(min(cores, _cgroup_quota())))
 
 
@@ -74,7 +76,8 @@ def get_num_threads(threads: int | None = None) -> int:
     """Number of threads that a kernel will use at most.
 
     In this order: the argument, :func:`set_num_threads`, ``FASTJAG_NUM_THREADS``,
-    1 inside a forked worker, ``OMP_NUM_THREADS``, the cores that affinity and control group grant.
+    1 inside a forked worker, ``OMP_NUM_THREADS``, the cores that affinity, control groups and Slurm
+    (``SLURM_CPUS_PER_TASK``) grant.
     """
     if threads is not None:
         return _positive(threads, "threads")
@@ -88,7 +91,7 @@ def get_num_threads(threads: int | None = None) -> int:
     asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if asked.isdecimal() and len(asked) < 20:
         return min(max(1, int(asked)), MOST)
-    return _available()
+    return available()
 
 
 def build_info() -> dict[str, str | bool]:
