@@ -13,10 +13,11 @@ import numpy as np
 
 from fastjag import __version__
 from fastjag.analyses import spectrum_fits
+from fastjag.analyses.common.runs import HERE, Workers, read
 from fastjag.core.checks import needs, real
 from fastjag.dimuons import dimuon
 from fastjag.histograms import histogram
-from fastjag.io import Batch, Skipped, iterate, write_histograms
+from fastjag.io import Batch, Skipped, write_histograms
 from fastjag.io.files import Files, ReadError
 from fastjag.jagged import Jagged
 from fastjag.reporting.output import results_directory, write_json
@@ -94,55 +95,80 @@ def spectrum(
     progress: bool | None = None,
     threads: int | None = None,
     fits: Sequence[str] = (),
+    workers: Workers = HERE,
 ) -> Spectrum:
     """Histogram the dimuon mass of NanoAOD-like files on a logarithmic axis [GeV].
 
     ``fits`` are peaks to fit, in opposite-sign pairs: "J/psi", "Upsilon" (its three states), or a
     window such as "2.9:3.3" (:mod:`fastjag.analyses.spectrum_fits`).
 
+    ``workers`` work through ranges of the files; no number depends on them. With ``on_error="skip"``, a file that
+    cannot be opened and a range that cannot be read are left out as a whole, and listed in ``skipped``.
+
     Raises ValueError where the files hold no event at all, and what :func:`fastjag.iterate` raises.
     """
     needs("hist", "hist")
-    import hist
-
     low, high = mass_range
     if not (0 < low < high < np.inf) or not 1 <= bins <= _MOST_BINS:
         raise ValueError(
             f"need bins >= 1 and 0 < low < high, at most {_MOST_BINS:,} bins and a finite range, "
             f"got {bins} bins of {mass_range}"
         )
-    axis = hist.axis.Regular(bins, low, high, transform=hist.axis.transform.log,
-                             name="mass", label=axis_title("dimu_mass"))  # fmt: skip
-    peaks = spectrum_fits.fit_windows(fits, mass_range)
+    peaks = tuple(spectrum_fits.fit_windows(fits, mass_range))
     started = time.perf_counter()
-    empty = np.empty(0, np.float32)
-    opposite, same = histogram(empty, axis), histogram(empty, axis)
-    near = {p: histogram(empty, (spectrum_fits.BINS, p.low, p.high)) for p in peaks}
-    cutflow: dict[str, int] = {}
-    windows = {name: {"opposite": 0, "same": 0} for name in WINDOWS}
-    batches = iterate(files, selection.branches(), step=step, on_error=on_error, progress=progress)
-    for batch in batches:
-        muons = _select(batch, selection, cutflow)
-        pairs = dimuon(muons, "any", fields=("mass", "charge"), threads=threads)
-        for h, sign, chosen in (
-            (opposite, "opposite", pairs.charge == 0),
-            (same, "same", pairs.charge != 0),
-        ):
-            masses = pairs.mass[chosen]
-            _count(cutflow, f"{sign}-sign pairs", len(masses))
-            histogram(masses, axis, out=h, threads=threads)
-            for name, (lo, hi) in WINDOWS.items():
-                windows[name][sign] += int(np.count_nonzero((masses > lo) & (masses < hi)))
-            for p, h in near.items() if sign == "opposite" else ():
-                histogram(masses, (spectrum_fits.BINS, p.low, p.high), out=h, threads=threads)
-    if batches.n_events == 0:
-        left_out = "; ".join(s.reason for s in batches.skipped)
-        raise ValueError("the files hold no events" + (f" ({left_out})" if left_out else ""))
-    return Spectrum(
-        opposite, same, cutflow, windows, selection, [f for f, _ in batches.files],
-        batches.skipped, time.perf_counter() - started,
-        {p: spectrum_fits.fit(p, h) for p, h in near.items()},
+    result = read(
+        _Fill(selection, bins, low, high, peaks, threads), files, selection.branches(), workers, step=step,
+        on_error=on_error, progress=progress,
     )  # fmt: skip
+    result.check_events()
+    filled: _Filled = result.value
+    return Spectrum(
+        filled.opposite, filled.same, filled.cutflow, filled.windows, selection, result.files,
+        result.skipped, time.perf_counter() - started,
+        {p: spectrum_fits.fit(p, h) for p, h in filled.near.items()},
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Filled:
+    """Of some events."""
+
+    opposite: Any
+    same: Any
+    near: dict[spectrum_fits.FitWindow, Any]  #: opposite-sign pairs, in finer bins
+    cutflow: dict[str, int]
+    windows: dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True)
+class _Fill:
+    """Events to histograms, on whatever machine this runs."""
+
+    selection: MuonSelection
+    bins: int
+    low: float
+    high: float
+    peaks: tuple[spectrum_fits.FitWindow, ...]
+    threads: int | None
+
+    def __call__(self, batch: Batch) -> _Filled:
+        import hist
+
+        axis = hist.axis.Regular(self.bins, self.low, self.high, transform=hist.axis.transform.log,
+                                 name="mass", label=axis_title("dimu_mass"))  # fmt: skip
+        cutflow: dict[str, int] = {}
+        windows: dict[str, dict[str, int]] = {name: {} for name in WINDOWS}
+        muons = _select(batch, self.selection, cutflow)
+        pairs = dimuon(muons, "any", fields=("mass", "charge"), threads=self.threads)
+        masses = {"opposite": pairs.mass[pairs.charge == 0], "same": pairs.mass[pairs.charge != 0]}
+        for sign, own in masses.items():
+            _count(cutflow, f"{sign}-sign pairs", len(own))
+            for name, (lo, hi) in WINDOWS.items():
+                windows[name][sign] = int(np.count_nonzero((own > lo) & (own < hi)))
+        near = {p: histogram(masses["opposite"], (spectrum_fits.BINS, p.low, p.high), threads=self.threads)
+                for p in self.peaks}  # fmt: skip
+        opposite, same = (histogram(own, axis, threads=self.threads) for own in masses.values())
+        return _Filled(opposite, same, near, cutflow, windows)
 
 
 def _count(cutflow: dict[str, int], step: str, n: int) -> None:

@@ -11,7 +11,9 @@ from rich.table import Table
 from fastjag.analyses.rates.config import RatesConfig, SectionWindow, Target
 from fastjag.commands import (
     App,
+    ExecutorOption,
     FilesArgument,
+    KeepOption,
     OutOption,
     StepOption,
     add_config,
@@ -59,17 +61,24 @@ def count(
     bunches: BunchesOption = None,
     factor: FactorOption = Target.factor,
     step: StepOption = "100 MB",
+    executor: ExecutorOption = "none",
+    keep: KeepOption = None,
     out: OutOption = Path("rates"),
 ) -> None:
     """Counts of trigger bits per luminosity section, rates with errors, rate against pileup."""
     from fastjag.analyses.rates.run import run
     from fastjag.analyses.rates.tables import read_windows
+    from fastjag.commands.executors import workers_of
 
+    workers = workers_of(executor, keep)
     chosen = [SectionWindow.parse(text) for text in window or []]
     chosen += read_windows(windows) if windows else []
     config = RatesConfig(trigger=tuple(trigger), golden=None if golden is None else str(golden), dead_time=dead_time,
                          target=Target(pileup=at, bunches=bunches, factor=factor))  # fmt: skip
-    _show(run(files, out, config, windows=chosen, step=step_of(step)), out)
+    _show(
+        run(files, out, config, windows=chosen, step=step_of(step), workers=workers),
+        out,
+    )
 
 
 @app.command(draws=True, epilog="Example: fastjag rates fit rates.csv --at 50 --out rates")

@@ -10,7 +10,9 @@ from rich.table import Table
 
 from fastjag.commands import (
     App,
+    ExecutorOption,
     FilesArgument,
+    KeepOption,
     OutOption,
     SkipOption,
     StepOption,
@@ -58,11 +60,15 @@ def spectrum(
     step: StepOption = "100 MB",
     skip_errors: SkipOption = False,
     threads: ThreadsOption = None,
+    executor: ExecutorOption = "none",
+    keep: KeepOption = None,
 ) -> None:
     """Dimuon mass spectrum: picture, histograms (ROOT), summary (JSON) and report (HTML)."""
     from fastjag.analyses import spectrum as job
     from fastjag.analyses import spectrum_fits
+    from fastjag.commands.executors import workers_of
 
+    workers = workers_of(executor, keep)
     # Now: hours later is late for "cannot be written".
     with results_directory(out, job.earlier_pictures) as directory:
         result = job.spectrum(
@@ -74,6 +80,7 @@ def spectrum(
             on_error="skip" if skip_errors else "raise",
             threads=threads,
             fits=fit or (),
+            workers=workers,
         )
         job.write(result, directory, pictures=not no_pictures)
     table = Table("step", "events or pairs", title="Cutflow")

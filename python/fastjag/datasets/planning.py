@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from fastjag.core.checks import first_line, is_integer, n_bytes, needs, one_of
-from fastjag.datasets.filesets import Fileset, Listed, read_fileset
+from fastjag.datasets.filesets import Listed, read_fileset
 from fastjag.datasets.known import Known
 from fastjag.io.facts import Facts, Wanted, look
 from fastjag.io.files import Files, ReadError
@@ -90,22 +90,6 @@ def ranges(
     """
     if isinstance(files, Ranges):
         return files
-    access = Access.of(storage_options, None)
-    fileset = read_fileset(files, access)
-    made, _ = cut(fileset, size, executor, cache, access, progress, on_error)
-    return made
-
-
-def cut(
-    fileset: Fileset,
-    size: int | str,
-    executor: Executor | None,
-    cache: str | os.PathLike[str] | None,
-    access: Access,
-    progress: bool | None,
-    on_error: str,
-) -> tuple[Ranges, list[int]]:
-    """The ranges of a fileset (see :func:`ranges`), and for each the number of its file in the fileset."""
     in_bytes = isinstance(size, str)
     if isinstance(size, str):
         size = n_bytes(size)
@@ -113,14 +97,14 @@ def cut(
         raise ValueError(f"size must be a number of events or a size like '200 MB', got {size!r}")
     one_of("on_error", on_error, ("raise", "skip"))
     needs("uproot", "io")
-    wanted, known = Wanted(int(size), in_bytes), Known(cache)
+    access, wanted = Access.of(storage_options, None), Wanted(int(size), in_bytes)
+    fileset, known = read_fileset(files, access), Known(cache)
     skip = on_error == "skip"
     facts = _look_at_all(fileset.files, wanted, known, access, executor, progress, skip)
     made: list[Range] = []
     listed: list[File] = []
     skipped: list[Skipped] = []
-    numbers: list[int] = []
-    for number, (file, found) in enumerate(zip(fileset.files, facts, strict=True)):
+    for file, found in zip(fileset.files, facts, strict=True):
         if isinstance(found, Skipped):
             skipped.append(found)
             continue
@@ -140,8 +124,7 @@ def cut(
                 )
             if start < stop:
                 made.append(Range(file.dataset, file.path, tree, start, stop, uuid))
-                numbers.append(number)
-    return Ranges(made, listed, fileset.metadata, skipped), numbers
+    return Ranges(made, listed, fileset.metadata, skipped)
 
 
 def _check(file: Listed, found: Facts) -> None:

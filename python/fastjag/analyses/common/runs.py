@@ -53,6 +53,12 @@ class FilesRead:
         """Why files were left out, one after the other."""
         return "; ".join(skipped.reason for skipped in self.skipped)
 
+    def check_events(self) -> None:
+        """ValueError, with the reasons, where there was no event."""
+        if self.n_events == 0:
+            reasons = f" ({self.reasons})" if self.skipped else ""
+            raise ValueError(f"the files hold no events{reasons}")
+
 
 def read(
     function: Callable[[Any], Any],
@@ -61,24 +67,24 @@ def read(
     workers: Workers,
     *,
     on_error: str = "raise",
-    step: int | str = "100 MB",
-    optional: Iterable[str] = (),
+    size: int | str = SIZE,
     progress: bool | None = None,
+    **reading: Any,
 ) -> FilesRead:
     """Call a function for all events of some files, or of files by dataset, and merge what it returns.
 
-    As :func:`fastjag.batch.run`. With ``on_error="skip"`` files, or ranges of them, that cannot be read are
+    As :func:`fastjag.batch.run`, which takes ``reading``. With ``on_error="skip"`` files, or ranges of them, that cannot be read are
     left out and listed.
 
     Raises what reading and the function raise: ReadError naming file and branch, before others.
     """
     datasets = files if _by_dataset(files) else {"files": files}
     found = {name: find_files(some) for name, some in datasets.items()}  # type: ignore[union-attr]
-    planned = _plan(found, on_error, progress)
+    planned = _plan(found, size, on_error, progress)
     skipped = list(planned.skipped)
     value, done = run(
-        function, planned, columns, workers, skipped, on_error=on_error, step=step,
-        optional=optional, progress=progress,
+        function, planned, columns, workers, skipped, on_error=on_error, progress=progress,
+        **reading,
     )  # fmt: skip
     return FilesRead(value, done, [path for some in found.values() for path, _ in some], skipped)
 
@@ -127,10 +133,11 @@ def _by_dataset(files: Any) -> bool:
 
 
 def _plan(
-    found: Mapping[str, list[tuple[str, str | None]]], on_error: str, progress: bool | None
-) -> Ranges:
+    found: Mapping[str, list[tuple[str, str | None]]], size: int | str, on_error: str,
+    progress: bool | None,
+) -> Ranges:  # fmt: skip
     """Ranges of the files; where none has events, empty ones, for errors about branches."""
-    planned = ranges(dict(found), SIZE, progress=progress, on_error=on_error)
+    planned = ranges(dict(found), size, progress=progress, on_error=on_error)
     if len(planned):
         return planned
     nothing = [Range(f.dataset, f.path, f.tree, 0, 0, f.uuid) for f in planned.files]

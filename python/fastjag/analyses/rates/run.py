@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from fastjag.analyses.common.runs import HERE, Workers
 from fastjag.analyses.rates.config import RatesConfig, SectionWindow
 from fastjag.analyses.rates.count import count
 from fastjag.analyses.rates.fit import fit
@@ -31,11 +32,13 @@ def run(
     windows: Sequence[SectionWindow] = (),
     step: int | str = "100 MB",
     progress: bool | None = None,
+    workers: Workers = HERE,
     **about: Any,
 ) -> RatesResult:
     """Count triggers in files, or ``start`` with "fit" and a CSV of rates; fit them, and write all
     to ``out`` (:func:`fastjag.analyses.rates.report.write`). Rates are those of ``windows``, or of
-    every run of the files; ``about`` is what the settings in the report say besides.
+    every run of the files; ``about`` is what the settings in the report say besides. ``workers``
+    count them.
     """
     one_of("start", start, STAGES)
     needs("mplhep", "plots")
@@ -48,7 +51,7 @@ def run(
             settings: dict[str, Any] = {"table": source}
         else:
             golden = None if config.golden is None else LumiMask(config.golden)
-            counts = count(source, config.trigger, step=step, progress=progress)
+            counts = count(source, config.trigger, step=step, progress=progress, workers=workers)
             rates = measure(counts, windows or None, golden=golden, dead_time=config.dead_time)
             result = fit(rates, config.target, counts)
             settings = {"files": counts.files, "golden": config.golden,
