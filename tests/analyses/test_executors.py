@@ -1,0 +1,162 @@
+"""spectrum, convert and rates on any executor: the same to the last bit, though a worker is killed."""
+
+import json
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+from rate_samples import write_events
+from toy_samples import KINEMATICS
+from typer.testing import CliRunner
+
+from fastjag import batch, toys
+from fastjag.__main__ import app
+from fastjag.analyses.common import runs
+from fastjag.analyses.common.runs import Workers
+from fastjag.analyses.rates.count import count
+from fastjag.analyses.spectrum import MuonSelection, spectrum
+from fastjag.io.files import ReadError
+
+#: What differs between two runs: where and how long; files with times of their own.
+TIMES = ("seconds",)
+DATED = (".pdf", ".root", ".html", ".h5", "command.json")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("files")
+    for i in range(3):
+        toys.write(
+            folder / f"toys{i}.root", 1_500, seed=i, columns=[*KINEMATICS, "Jet_pt", "event"]
+        )
+    rng = np.random.default_rng(1)
+    for i in range(3):
+        run, section = rng.integers(1, 4, (2, 400))
+        bits = {name: rng.random(400) < 0.3 for name in ("HLT_A", "HLT_B")}
+        blocks = [(r, s) for r in (1, 2, 3) for s in (1, 2, 3, 4)]
+        write_events(folder / f"rates{i}.root", run, section, blocks, **bits)
+    return folder
+
+
+def numbers(out):
+    """Every result, without times; of files that have their own time inside, their names."""
+    found = {}
+    for path in sorted(out.iterdir()):
+        if path.suffix == ".json" and path.name not in DATED:
+            content = json.loads(path.read_text())
+            found[path.name] = {k: v for k, v in content.items() if k not in TIMES}
+        else:
+            found[path.name] = None if path.name.endswith(DATED) else path.read_bytes()
+    return found
+
+
+def invoke(*arguments):
+    done = CliRunner().invoke(app, [str(a) for a in arguments])
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+COMMANDS = {
+    "spectrum": ["spectrum", "toys*.root", "--fit", "J/psi", "--no-pictures", "--step", "333"],
+    "rates": ["rates", "count", "rates*.root", "--trigger", "HLT_A", "--step", "77"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_commands(files, tmp_path, monkeypatch, name):
+    """Here, by processes that keep results, and from these results."""
+    monkeypatch.setattr(runs, "SIZE", 500)
+    monkeypatch.chdir(files)
+    results, said = [], []
+    runs_of_it = [("none", []), ("processes:2", ["--keep", tmp_path / "keep"])]
+    if name != "rates":  # whose pictures take their time
+        runs_of_it.append(("none", runs_of_it[1][1]))
+    for executor, keep in runs_of_it:
+        out = tmp_path / f"out{len(said)}"
+        said.append(invoke("--json", *COMMANDS[name], "--out", out, "--executor", executor, *keep))
+        results.append(numbers(out))
+        said[-1].pop("out")
+        said[-1].pop("seconds", None)
+    assert len(results[0]) > 2
+    assert all(found == results[0] for found in results)
+    assert all(found == said[0] for found in said)
+    state = json.loads((tmp_path / "keep" / "status.json").read_text())
+    assert (state["state"], state["failed"]) == ("ended", [])
+
+
+class Killer:
+    """Makes executors, and kills a process of the first one when some results are there."""
+
+    def __init__(self, keep):
+        self.keep, self.make, self.pools, self.killed = keep, batch.processes(2), [], None
+        self.thread = threading.Thread(target=self._kill)
+
+    def __call__(self):
+        self.pools.append(self.make())
+        if len(self.pools) == 1:
+            self.thread.start()
+        return self.pools[-1]
+
+    def _kill(self):
+        end = time.monotonic() + 60
+        while time.monotonic() < end and not any(self.keep.glob("*/*.result")):
+            time.sleep(0.002)
+        self.killed = next(iter(self.pools[0]._processes))
+        os.kill(self.killed, signal.SIGKILL)
+
+
+def test_a_worker_that_is_killed(files, tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "SIZE", 20)  # 225 ranges
+    paths = sorted(files.glob("toys*.root"))
+    expected = spectrum(paths, MuonSelection(min_pt=4.0), fits=["J/psi"])
+    killer = Killer(tmp_path)
+    found = spectrum(
+        paths, MuonSelection(min_pt=4.0), fits=["J/psi"], workers=Workers(killer, tmp_path)
+    )
+    killer.thread.join()
+    assert killer.killed
+    assert len(killer.pools) == 2
+    assert (found.opposite, found.same) == (expected.opposite, expected.same)
+    assert (found.cutflow, found.windows) == (expected.cutflow, expected.windows)
+    assert found.cutflow["events read"] == 4_500
+    assert found.skipped == []
+
+
+def test_what_cannot_be_read(files, tmp_path, monkeypatch):
+    """The error of reading itself, wherever that was; left out and listed with the rest going on."""
+    monkeypatch.setattr(runs, "SIZE", 500)
+    good = sorted(files.glob("toys*.root"))
+    content = bytearray(good[0].read_bytes())
+    (tmp_path / "none.root").write_text("no ROOT file")
+    at = content.index(b"Muon_pt", 2_000)  # its first basket
+    content[at + 100 : at + 3_000] = bytes(2_900)
+    (tmp_path / "bad.root").write_bytes(content)
+    paths = [tmp_path / "none.root", good[1], tmp_path / "bad.root", good[2]]
+    two = Workers(batch.processes(2))
+    for workers in (runs.HERE, two):
+        with pytest.raises(ReadError, match=r"bad\.root:Events.*"):
+            spectrum(paths[1:], workers=workers)
+    with pytest.raises(ReadError, match=r"none\.root: not a readable ROOT file"):
+        spectrum(paths, workers=two)
+    here, there = (spectrum(paths, workers=w, on_error="skip") for w in (runs.HERE, two))
+    assert here.skipped == there.skipped
+    assert [s.file for s in here.skipped] == [str(p) for p in (paths[0], paths[2])]
+    assert here.skipped[0].events is None
+    left = here.skipped[1].events
+    assert 0 < left <= 1_500
+    assert here.cutflow["events read"] == 4_500 - left
+    assert (here.cutflow, here.opposite) == (there.cutflow, there.opposite)
+    assert here.files == [str(p) for p in paths]
+
+
+def test_triggers_that_only_some_files_have(files, tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "SIZE", 100)
+    bits = {"HLT_A": np.ones(300, bool), "HLT_C": np.ones(300, bool)}
+    odd = write_events(tmp_path / "odd.root", np.ones(300, int), np.ones(300, int), **bits)
+    paths = [*sorted(files.glob("rates*.root")), odd]
+    for workers in (runs.HERE, Workers(batch.processes(2))):
+        with pytest.raises(ReadError, match=r"odd\.root.*other triggers match.*: HLT_B, HLT_C"):
+            count(paths, ["HLT_*"], workers=workers)
