@@ -6,6 +6,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c .ci/c
 SOURCES := CMakeLists.txt pyproject.toml $(wildcard cpp/*.cpp cpp/*.hpp cpp/*/*.hpp cuda/*)
 # CUDA kernels: AUTO (where there is a compiler), ON or OFF; those in .venv for some GPUs only.
 CUDA ?= AUTO
+# Warnings of compilers are errors: ON in continuous integration.
+WERROR ?= OFF
 CUDA_ARCHITECTURES ?= 80-real;90
 KERNEL_TESTS := tests/jagged/test_jagged.py $(addprefix tests/kernels/test_,$(addsuffix .py,padding \
   aggregate select dimuon nearest histogram histogram_cuts pyramid pages))
@@ -43,7 +45,7 @@ lint: $(VENV)/.test $(VENV)/.lint
 	$(BIN)/mypy
 	MYPYPATH=python $(BIN)/stubtest fastjag._cpu
 	$(BIN)/clang-format --dry-run --Werror cpp/*.?pp cpp/*/*.hpp cuda/*.cu* cuda/*.?pp tests/cpp/*.cpp \
-	  tests/cuda_emulation/*.?pp tests/cuda_emulation/*.h tests/cuda_emulation/planted/* \
+	  tests/cuda_emulation/*.?pp tests/cuda_emulation/*.h tests/cuda_emulation/cub/*/* tests/cuda_emulation/planted/* \
 	  benchmarks/*.cpp benchmarks/root_loops/*.?pp
 	$(BIN)/codespell README.md CHANGELOG.md CMakeLists.txt Makefile docs cpp cuda python tests benchmarks \
 	  --skip '*.png,__pycache__'
@@ -63,7 +65,8 @@ SANITIZED = LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-n
   $$($(BIN)/python -c 'import sys; print(sys._base_executable)') -m pytest -q
 sanitize: $(VENV)/.test
 	$(PIP) --no-deps --upgrade --target build/sanitize/site -Cbuild-dir=build/sanitize/cmake \
-	  -Ccmake.define.FASTJAG_SANITIZE=ON -Ccmake.define.FASTJAG_CUDA=OFF .
+	  -Ccmake.define.FASTJAG_SANITIZE=ON -Ccmake.define.FASTJAG_CUDA=OFF \
+	  -Ccmake.define.FASTJAG_WERROR=$(WERROR) .
 	$(SANITIZED) $(KERNEL_TESTS) tests/kernels/test_sanitized.py
 	FASTJAG_SIMD=v2 $(SANITIZED) $(addprefix tests/kernels/test_,$(addsuffix .py,padding aggregate dimuon pages \
 	  pyramid))
@@ -108,7 +111,7 @@ $(VENV)/.created:
 	touch $@
 
 $(VENV)/.package: $(VENV)/.created $(SOURCES)
-	$(PIP) -Ccmake.define.FASTJAG_CUDA=$(CUDA) \
+	$(PIP) -Ccmake.define.FASTJAG_CUDA=$(CUDA) -Ccmake.define.FASTJAG_WERROR=$(WERROR) \
 	  -Ccmake.define.FASTJAG_CUDA_ARCHITECTURES='$(CUDA_ARCHITECTURES)' -e '.[cli]'
 	touch $@
 

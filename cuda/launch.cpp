@@ -1,8 +1,6 @@
 // Around a launch: how large the grid is, and what went wrong.
 #include "launch.hpp"
 
-#include <cuda_runtime.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <string>
@@ -14,18 +12,19 @@ namespace {
 
 constexpr int64_t blocks_per_processor = 8;  // of 256 threads: 2048, all that one can hold
 
-void check(cudaError_t code, char const* kernel, char const* when) {
-    if (code == cudaSuccess) return;
-    throw CudaError("CUDA kernel " + std::string(kernel) + " " + when + ": " +
-                    cudaGetErrorString(code) + " (" + cudaGetErrorName(code) + ")");
-}
-
 bool synchronous() {
     char const* asked = std::getenv("FASTJAG_SYNC");
     return asked && *asked && *asked != '0';
 }
 
 }  // namespace
+
+void check(cudaError_t code, char const* kernel, char const* when) {
+    if (code == cudaSuccess) return;
+    cudaGetLastError();  // or the next launch would report it, too
+    throw CudaError("CUDA kernel " + std::string(kernel) + " " + when + ": " +
+                    cudaGetErrorString(code) + " (" + cudaGetErrorName(code) + ")");
+}
 
 void check_launch(char const* kernel, Stream stream) {
     check(cudaGetLastError(), kernel, "could not be launched");

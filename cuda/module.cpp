@@ -3,6 +3,7 @@
 
 #include "bindings.hpp"
 #include "error.hpp"
+#include "launch.hpp"
 
 #ifndef FASTJAG_MODULE
 #define FASTJAG_MODULE _cuda
@@ -12,13 +13,32 @@ namespace {
 
 namespace py = pybind11;
 
+// Why the current GPU runs no kernel of ours, or nothing. A module for other GPUs is found here,
+// and not by the first kernel of an analysis.
+std::string silent_gpu() {
+    try {
+        fastjag::probe();
+    } catch (fastjag::CudaError const& e) {
+        int device = 0, major = 0, minor = 0;
+        cudaGetDevice(&device);
+        cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
+        cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device);
+        std::string const a = std::to_string(major), b = std::to_string(minor);
+        return std::string(e.what()) + " on GPU " + std::to_string(device) +
+               ", of compute capability " + a + "." + b +
+               "; if fastjag was built for others, FASTJAG_CUDA_ARCHITECTURES=" + a + b +
+               " builds it for this one (docs/gpu.md)";
+    }
+    return "";
+}
+
 // Why no GPU can be used, or nothing.
 std::string problem() {
     int driver = 0, devices = 0;
     cudaDriverGetVersion(&driver);
     cudaError_t const code = cudaGetDeviceCount(&devices);
     cudaGetLastError();  // or the next launch would report it
-    if (code == cudaSuccess && devices > 0) return "";
+    if (code == cudaSuccess && devices > 0) return silent_gpu();
     std::string const built = "fastjag was built with CUDA " +
                               std::to_string(CUDART_VERSION / 1000) + "." +
                               std::to_string(CUDART_VERSION % 1000 / 10);

@@ -246,6 +246,40 @@ class TestWhatCanGoWrong:
         with pytest.raises(fj.CudaError, match=r"CUDA kernel count_kept failed: invalid argument"):
             jagged.keep(jagged["pt"] > 1)
 
+    @pytest.mark.parametrize(
+        ("what", "when"), [("scan size", "could not be sized"), ("scan", "could not be launched")]
+    )
+    def test_running_sums_that_fail(self, emulation, what, when):
+        """CUB returns what went wrong: counts must not go on as offsets."""
+        jagged = muons().to("cuda")
+        emulation.fail(what)
+        with pytest.raises(fj.CudaError, match=f"CUDA kernel scan {when}: invalid argument"):
+            jagged.keep(jagged["pt"] > 1)
+        assert jagged.keep(jagged["pt"] > 1).n_particles == 3
+
+    def test_running_sums_without_room(self, emulation):
+        xp = devices.cupy()
+        counts, scratch = xp.ones(100, np.int64), xp.zeros(1, np.uint8)
+        with pytest.raises(fj.CudaError, match="CUDA kernel scan could not be launched: invalid"):
+            emulation.scan(counts, scratch, 0)
+        assert counts.tolist() == [1] * 100
+
+    @pytest.mark.parametrize(
+        ("what", "after", "when"),
+        [("launch", 1, "could not be launched"), ("synchronize", 0, "failed")],
+    )  # errors of others before the launch are forgotten
+    def test_kernels_for_other_gpus(self, emulation, monkeypatch, what, after, when):
+        monkeypatch.setattr(device_module, "_cuda", None)
+        monkeypatch.setitem(sys.modules, "fastjag._cuda", emulation)
+        emulation.fail(what, after)
+        message = (
+            rf"'cuda' is not available: CUDA kernel nothing {when}: invalid .* on GPU 0, of compute "
+            r"capability 11.2; .* FASTJAG_CUDA_ARCHITECTURES=112 builds it"
+        )
+        with pytest.raises(RuntimeError, match=message):
+            muons().to("cuda")
+        assert muons().to("cuda").device == "cuda"
+
     def test_no_room(self, emulation, monkeypatch):
         import emulated_memory
 

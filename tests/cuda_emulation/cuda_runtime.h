@@ -196,7 +196,11 @@ inline float __uint_as_float(unsigned x) { return __builtin_bit_cast(float, x); 
 
 // The host's interface, as far as it is used.
 enum cudaError_t { cudaSuccess = 0, cudaErrorInvalidValue = 1, cudaErrorNoDevice = 100 };
-enum cudaDeviceAttr { cudaDevAttrMultiProcessorCount = 16 };
+enum cudaDeviceAttr {
+    cudaDevAttrMultiProcessorCount = 16,
+    cudaDevAttrComputeCapabilityMajor = 75,
+    cudaDevAttrComputeCapabilityMinor = 76
+};
 enum cudaMemcpyKind {
     cudaMemcpyHostToHost,
     cudaMemcpyHostToDevice,
@@ -231,6 +235,6 @@ inline cudaError_t cudaGetDeviceCount(int* count) { return cudaAnswer(count, 1);
 inline cudaError_t cudaDriverGetVersion(int* v) { return cudaAnswer(v, CUDART_VERSION); }
 inline cudaError_t cudaRuntimeGetVersion(int* v) { return cudaAnswer(v, CUDART_VERSION); }
 // Few processors, so that grids are small and their loops go round.
-inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr, int) {
-    return cudaAnswer(value, 2);
+inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr of, int) {
+    return cudaAnswer(value, of == cudaDevAttrComputeCapabilityMajor ? 11 : 2);
 }

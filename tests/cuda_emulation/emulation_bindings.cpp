@@ -7,10 +7,11 @@ namespace py = pybind11;
 
 namespace {
 std::string failing;
-}
+int asked_before = 0;  // how often it is asked and does not fail yet
+}  // namespace
 
 cudaError_t cuda_emulation::failure(char const* of) {
-    if (failing != of) return cudaSuccess;
+    if (failing != of || asked_before-- > 0) return cudaSuccess;
     failing.clear();
     return cudaErrorInvalidValue;
 }
@@ -34,7 +35,13 @@ void bind_extras(py::module_& m) {
         },
         py::arg("address"), py::arg("offset"), py::arg("nbytes"));
     // The next launch, or synchronisation, reports an invalid argument.
-    m.def("fail", [](std::string const& what) { failing = what; }, py::arg("what"));
+    m.def(
+        "fail",
+        [](std::string const& what, int after) {
+            failing = what;
+            asked_before = after;
+        },
+        py::arg("what"), py::arg("after") = 0);
     m.def("live_buffers", &live_buffers);
     m.def(
         "set_schedule", [](py::object const& s) { set_schedule(py::str(s)); }, py::arg("schedule"));
