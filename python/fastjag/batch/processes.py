@@ -7,8 +7,9 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
 
@@ -21,7 +22,9 @@ _starting = threading.Lock()
 
 
 def processes(
-    n: int | None = None, threads: int | None = None
+    n: int | None = None,
+    threads: int | None = None,
+    start: Callable[[], object] | None = None,
 ) -> Callable[[], ProcessPoolExecutor]:
     """What makes an executor of ``n`` fresh processes, for ``run(..., executor=processes(8))``.
 
@@ -29,7 +32,7 @@ def processes(
     Slurm). Each has ``threads`` for its
     kernels (``FASTJAG_NUM_THREADS``); default: the cores divided by ``n``, 1 at least. Scripts need no
     ``if __name__ == "__main__"``: processes do not import them. They end with this process, even where
-    it is killed. With ``device="cuda"``, each sees one GPU, in turn those of
+    it is killed. Each calls ``start`` first. With ``device="cuda"``, each sees one GPU, in turn those of
     ``CUDA_VISIBLE_DEVICES`` or of the machine: as many processes as GPUs are usual.
     """
     cores = available()
@@ -43,10 +46,22 @@ def processes(
         context = _Context()
         started = context.Value("i", 0)
         return ProcessPoolExecutor(
-            n, context, initializer=_begin, initargs=(os.getpid(), each, started, n)
+            n, context, initializer=_begin, initargs=(os.getpid(), each, started, n, start)
         )
 
     return make
+
+
+@contextmanager
+def ended(pool: ProcessPoolExecutor) -> Iterator[ProcessPoolExecutor]:
+    """An executor for a block: where that ends by an exception, Ctrl-C or a signal that raises, what still
+    runs is killed, and not waited for."""
+    try:
+        yield pool
+    except BaseException:
+        kill(pool)
+        raise
+    pool.shutdown()
 
 
 def kill(pool: ProcessPoolExecutor) -> None:
@@ -81,7 +96,9 @@ class _Context(SpawnContext):
     Process = _Process
 
 
-def _begin(parent: int, threads: int, started: Any, processes: int) -> None:
+def _begin(
+    parent: int, threads: int, started: Any, processes: int, start: Callable[[], object] | None
+) -> None:
     # Ctrl-C reaches all processes of a terminal: the first one says so, and ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # At the parent's end, even by SIGKILL, and even while a library holds Python's lock.
@@ -95,3 +112,5 @@ def _begin(parent: int, threads: int, started: Any, processes: int) -> None:
         number = started.value
         started.value += 1
     slot.join(number, processes)
+    if start is not None:
+        start()

@@ -10,6 +10,8 @@ import typer
 from fastjag.commands import (
     App,
     DeviceOption,
+    ExecutorOption,
+    KeepOption,
     OutOption,
     ThreadsOption,
     add_config,
@@ -57,19 +59,25 @@ def run(
     until: Annotated[
         str, typer.Option(help="Last stage: select, features, train or report.")
     ] = "report",
+    executor: ExecutorOption = "processes",
+    keep: KeepOption = None,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
 ) -> None:
     """All stages up to one; those whose results are there already are not run again."""
     from fastjag.analyses.diphoton.run import STAGES
     from fastjag.analyses.diphoton.run import run as run_stages
+    from fastjag.commands.executors import workers_of
     from fastjag.core.checks import one_of
     from fastjag.kernels import get_num_threads
 
     one_of("until", until, STAGES)
+    # As many as there are threads, but not more than files.
+    usual = executor == "processes"
+    workers = workers_of("none" if usual else executor, keep)
     results = run_stages(
         _config(config, sample), out, [until], device=device, threads=threads,
-        processes=get_num_threads(threads), told=tell,
+        processes=get_num_threads(threads) if usual else 1, workers=workers, told=tell,
     )  # fmt: skip
     if until == "report":
         for warning in results.warnings():

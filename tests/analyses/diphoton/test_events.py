@@ -1,5 +1,7 @@
 """Events: picked, joined, written and read."""
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -8,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastjag import Jagged
-from fastjag.analyses.diphoton.events import Events, write_events
+from fastjag.analyses.common.parts import join, read_part, write_parts
+from fastjag.analyses.diphoton.events import Events
 
 
 def some_events(n, seed=0):
@@ -123,16 +126,17 @@ class TestParquet:
 
     def test_parts(self, tmp_path):
         events = some_events(7)
-        assert write_events(tmp_path / "a.parquet", [events[:3], events[3:3], events[3:]]) == 7
-        assert as_lists(Events.read(tmp_path / "a.parquet")) == as_lists(events)
-        assert write_events(tmp_path / "b.parquet", []) == 0
-        assert [p.name for p in tmp_path.iterdir()] == ["a.parquet"]
-
-    def test_nothing_stays_of_a_failure(self, tmp_path):
-        def parts():
-            yield some_events(2)
-            raise OSError("no space left")
-
-        with pytest.raises(OSError, match="no space left"):
-            write_events(tmp_path / "events.parquet", parts())
-        assert list(tmp_path.iterdir()) == []
+        tables = {"a": events[:3].table(), "b": events[3:3].table(), "c": events[3:].table()}
+        parts = [part for own in write_parts(str(tmp_path), tables).values() for part in own]
+        assert [part.rows for part in parts] == [3, 0, 4]
+        assert len(list(tmp_path.iterdir())) == 1
+        read = [Events.of_table(read_part(part)) for part in parts]
+        assert as_lists(Events.concatenate(read)) == as_lists(events)
+        assert join(tmp_path / "all.parquet", parts) == 7
+        assert as_lists(Events.read(tmp_path / "all.parquet")) == as_lists(events)
+        path = Path(parts[0].path)
+        path.write_bytes(path.read_bytes()[:-1])
+        read_part(parts[0])
+        with pytest.raises(OSError, match=f"{path}: is damaged"):
+            join(tmp_path / "again.parquet", parts)
+        assert {p.name for p in tmp_path.iterdir()} == {"all.parquet", path.name}

@@ -76,7 +76,13 @@ def read_lists(
     needs("pyarrow", "arrow")
     import pyarrow.parquet as pq
 
-    table = pq.read_table(path)
+    return lists_of(pq.read_table(path))
+
+
+def lists_of(
+    table: Any,
+) -> tuple[dict[str, Array], dict[str, tuple[Array, Array]], dict[bytes, bytes]]:
+    """The same of a table of pyarrow."""
     flat: dict[str, Array] = {}
     lists: dict[str, tuple[Array, Array]] = {}
     for field, chunks in zip(table.schema, table.columns, strict=True):

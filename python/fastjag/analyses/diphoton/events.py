@@ -6,12 +6,11 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from fastjag.analyses.common.tables import NewParquet, arrow_table, read_lists
+from fastjag.analyses.common.tables import NewParquet, arrow_table, lists_of, read_lists
 from fastjag.core.arrays import Array, as_event_indices
 from fastjag.jagged import Jagged
 from fastjag.reporting.output import new_file
@@ -110,7 +109,16 @@ class Events:
 
         The file is complete or not there.
         """
-        write_events(path, [self])
+        with new_file(path) as partial, NewParquet(partial) as file:
+            file.write(self.table())
+
+    def table(self) -> Any:
+        """As a table of pyarrow, with the columns of the file."""
+        lists = {
+            kind: (jagged.offsets, {f"{kind}_{c}": jagged[c] for c in jagged.columns})
+            for kind, jagged in self.particles.items()
+        }
+        return arrow_table(self.flat, lists, {_KEY: json.dumps(self.classes)})
 
     @staticmethod
     def read(path: str | os.PathLike[str]) -> Events:
@@ -118,6 +126,18 @@ class Events:
         flat, lists, metadata = read_lists(path)
         if _KEY not in metadata:
             raise ValueError(f"{path}: is Parquet, but was not written by Events.write")
+        return Events._of(flat, lists, metadata)
+
+    @staticmethod
+    def of_table(table: Any) -> Events:
+        """What :meth:`table` made."""
+        return Events._of(*lists_of(table))
+
+    @staticmethod
+    def _of(
+        flat: dict[str, Array], lists: Mapping[str, tuple[Array, Array]],
+        metadata: Mapping[bytes, bytes],
+    ) -> Events:  # fmt: skip
         columns: dict[str, tuple[Array, dict[str, Array]]] = {}
         for name, (offsets, values) in lists.items():
             kind, _, column = name.partition("_")
@@ -126,34 +146,11 @@ class Events:
         return Events(particles, flat, tuple(json.loads(metadata[_KEY])))
 
 
-def write_events(path: str | os.PathLike[str], parts: Iterable[Events]) -> int:
-    """Parts one after the other as one Parquet file (see `Events.write`), each a group of rows.
-
-    Returns the number of events. Without any part there is no file.
-    """
-    remaining = iter(parts)
-    first = next(remaining, None)
-    if first is None:
-        return 0
-    with new_file(path) as partial, NewParquet(partial) as file:
-        for part in chain([first], remaining):
-            file.write(_table(part))
-    return file.rows
-
-
 def _names(events: Events) -> set[str]:
     return {
         *events.flat,
         *(f"{kind}_{column}" for kind, j in events.particles.items() for column in j.columns),
     }
-
-
-def _table(events: Events) -> Any:
-    lists = {
-        kind: (jagged.offsets, {f"{kind}_{c}": jagged[c] for c in jagged.columns})
-        for kind, jagged in events.particles.items()
-    }
-    return arrow_table(events.flat, lists, {_KEY: json.dumps(events.classes)})
 
 
 def merge(collections: Sequence[Jagged], columns: Iterable[str]) -> Jagged:

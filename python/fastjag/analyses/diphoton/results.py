@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fastjag.analyses.common.runs import HERE, Workers
 from fastjag.analyses.common.tables import read_parquet
 from fastjag.analyses.diphoton.column_statistics import Floats
 from fastjag.analyses.diphoton.config import DiphotonConfig
@@ -19,6 +20,7 @@ class DiphotonResults:
 
     config: DiphotonConfig
     out: Path
+    workers: Workers = HERE  #: who reads files
 
     def folder(self, stage: str) -> Path:
         return self.out / stage

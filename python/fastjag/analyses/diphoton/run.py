@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from fastjag.analyses.common.runs import HERE, Workers
 from fastjag.analyses.common.stages import Inputs, Look, Stages
 from fastjag.analyses.diphoton.config import DiphotonConfig
 from fastjag.analyses.diphoton.features import features
@@ -36,17 +37,17 @@ def run(
     device: str = "cpu",
     threads: int | None = None,
     processes: int = 1,
+    workers: Workers = HERE,
     progress: bool | None = None,
     told: Callable[[str], None] | None = None,
 ) -> DiphotonResults:
     """Run these stages and those before them that have no result yet for this configuration.
 
-    Files are selected in so many ``processes`` at once. Their start needs what multiprocessing needs
-    of scripts: for more than one, guard yours with ``if __name__ == "__main__":``. ``device`` is
-    that of XGBoost and DeepSets; ``told`` hears of every stage.
+    Files are selected by ``workers``, or in so many ``processes`` at once. ``device`` is that of
+    XGBoost and DeepSets; ``told`` hears of every stage.
     """
     training_device(device, "torch", "xgboost")  # an error before anything runs
-    results = DiphotonResults(config, Path(out))
+    results = DiphotonResults(config, Path(out), workers)
     steps = {
         "select": partial(select, results, processes=processes, progress=progress),
         "features": partial(features, results),

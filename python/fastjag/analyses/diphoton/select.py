@@ -1,48 +1,63 @@
-"""Stage: any number of files to the events that pass, each file once, in any order."""
+"""Stage: any number of files to the events that pass, each of them once, on any executor."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Iterator, Mapping
-from concurrent.futures import Executor, Future, as_completed
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fastjag.analyses.common.workers import worker_pool
+from fastjag import batch
+from fastjag.analyses.common import runs
+from fastjag.analyses.common.parts import Part, parts_folder, read_part
+from fastjag.analyses.common.runs import Workers
 from fastjag.analyses.diphoton.events import DATA, Events
 from fastjag.analyses.diphoton.results import DiphotonResults
 from fastjag.analyses.diphoton.samples import Sample, read_samples
 from fastjag.analyses.diphoton.selections import DiphotonSelection, selection_of
-from fastjag.analyses.diphoton.skim import SkimJob, SkimmedFile, skim_file
+from fastjag.analyses.diphoton.skim import EVENTS, Skimmed, SkimmedRange, Skimming
 from fastjag.core.checks import at_least
 from fastjag.io.files import Files, find_files, identity
+from fastjag.io.ranges import Ranges
 from fastjag.io.reader import Reader
-from fastjag.reporting.locks import locked
 from fastjag.reporting.output import results_directory, write_json
-from fastjag.reporting.progress import progress_bar
 from fastjag.selection import Counters, Cut
+
+_KEPT = ".kept"  # in the folder of the stage, of which it is no result
 
 
 def select(results: DiphotonResults, *, processes: int = 1, progress: bool | None = None) -> None:
-    """Files to selected events; what each file gave stays, so that an interrupted call goes on."""
-    config, folder = results.config, results.folder("select")
+    """Files to selected events; what each range of them gave stays, so that an interrupted call goes on."""
+    config, folder, workers = results.config, results.folder("select"), results.workers
     table, selection = config.samples.table, config.selection
-    workers = min(
+    executor = workers.executor
+    n = min(
         sum(len(find_files(f)) for f in config.files.values()), at_least("processes", processes, 1)
     )
-    pool: AbstractContextManager[Executor | None]
-    pool = nullcontext() if workers < 2 else worker_pool(workers)
-    with pool as executor:
-        skim = skim_files(
-            config.files, folder / "files", selection_of(selection.preset, selection.cuts),
-            luminosity=selection.luminosity, correct=config.samples.correct,
-            overrides=read_samples(table) if table else {}, executor=executor, progress=progress,
-        )  # fmt: skip
+    if executor is None and n > 1:
+        executor = batch.processes(n)
+    skim = skim_files(
+        config.files, folder / _KEPT if workers.keep is None else workers.keep,
+        selection_of(selection.preset, selection.cuts), luminosity=selection.luminosity,
+        correct=config.samples.correct, overrides=read_samples(table) if table else {},
+        executor=executor, progress=progress,
+    )  # fmt: skip
     with results_directory(folder) as directory:
         skim.events().write(directory / "events.parquet")
         write_json(directory / "selection.json", skim.summary())
+
+
+@dataclass(frozen=True)
+class SkimmedFile:
+    """What became of one file."""
+
+    file: str
+    label: str  #: its class
+    parts: tuple[Part, ...]  #: of the events that passed
+    cutflow: tuple[Cut, ...]  #: weighted in expected events
+    counters: Counters
+    factor: float  #: of generator weights
 
 
 @dataclass(frozen=True)
@@ -54,11 +69,7 @@ class Skim:
 
     def cutflow(self, label: str | None = None) -> list[Cut]:
         """Added up over the files of a class; of all by default."""
-        rows = [f.cutflow for f in self.files if label in (None, f.label)]
-        return [
-            Cut(cuts[0].name, sum(c.events for c in cuts), sum(c.weighted for c in cuts))
-            for cuts in zip(*rows, strict=True)
-        ]
+        return list(_summed(f.cutflow for f in self.files if label in (None, f.label)))
 
     @property
     def counters(self) -> Counters:
@@ -71,16 +82,16 @@ class Skim:
     @property
     def empty(self) -> tuple[str, ...]:
         """Classes of which no event passed."""
-        there = {f.label for f in self.files if f.output}
+        there = {f.label for f in self.files if f.parts}
         return tuple(label for label in self.classes if label not in there)
 
     def events(self) -> Events:
         """All that passed. ValueError with the cutflow if that is nothing."""
-        outputs = [f.output for f in self.files if f.output]
-        if not outputs:
+        parts = [part for f in self.files for part in f.parts]
+        if not parts:
             left = ", ".join(f"{cut.name} {cut.events}" for cut in self.cutflow())
             raise ValueError(f"no event passes the selection: {left}")
-        return Events.concatenate(Events.read(path) for path in outputs)
+        return Events.concatenate(Events.of_table(read_part(part)) for part in parts)
 
     def summary(self) -> dict[str, Any]:
         """Classes, cutflows, counters and files as plain data for JSON."""
@@ -94,10 +105,7 @@ class Skim:
             },
             "without events": list(self.empty),
             "counters": asdict(self.counters),
-            "files": [
-                {"file": f.file, "class": f.label, "output": f.output, "factor": f.factor}
-                for f in self.files
-            ],
+            "files": [{"file": f.file, "class": f.label, "factor": f.factor} for f in self.files],
         }
 
 
@@ -110,14 +118,14 @@ def skim_files(
     correct: bool = True,
     overrides: Mapping[str, Sample] | None = None,
     batch_size: int = 100_000,
-    executor: Executor | None = None,
+    executor: Any = None,
     progress: bool | None = None,
 ) -> Skim:
-    """Select diphoton events file by file; what passes is written to ``out``, a Parquet per file.
+    """Select diphoton events, range by range; what passes is kept in the folder ``out``.
 
-    Memory holds one batch per process, as events are written while files are read. A file that is
-    finished is not read again by the next call, unless it, the settings or the version of fastjag
-    have changed; so an interrupted call goes on where it was.
+    Memory holds a batch and the survivors of a range per process. A range that is finished is not read
+    again by the next call, unless its file, the settings or the version of fastjag have changed; so an
+    interrupted call goes on where it was, and two calls at once may share the folder.
 
     Parameters
     ----------
@@ -131,80 +139,96 @@ def skim_files(
     overrides
         Numbers of samples by DSID or class (:func:`samples.read_samples`), before those of files.
     executor
-        With ``submit`` as ``concurrent.futures`` has it, for several processes; default: none.
+        As :func:`fastjag.batch.run` takes it: who reads. Default: this process.
 
     Raises
     ------
     ValueError
         Naming two files of different formats, a file that is given for two classes, or the file whose
         normalisation is not known or zero.
-    BlockingIOError
-        Naming the process that is at work in ``out``.
     ReadError
         Naming the file and the branch that it lacks, or the entries that cannot be read. Results of
-        files that were finished stay.
+        ranges that were finished stay.
     """
     at_least("batch_size", batch_size, 1)
     if luminosity is not None and not luminosity > 0:
         raise ValueError(f"luminosity must be above 0 fb-1, got {luminosity!r}")
-    folder, names = Path(out), tuple(classes)
-    folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder):
-        files = [(label, *file) for label in names for file in find_files(classes[label])]
-        jobs = _of_one_format([
-            SkimJob(
-                path, tree, label, names, str(folder), f"{label}-{i:04d}-{Path(path).stem}",
-                selection, luminosity, correct, dict(overrides or {}), batch_size,
-            )
-            for i, (label, path, tree) in enumerate(files)
-        ])  # fmt: skip
-        done: dict[int, SkimmedFile] = {}
-        with progress_bar("skimming files", len(jobs), progress) as advance:
-            for i, result in _results(jobs, executor):
-                done[i] = result
-                advance(1)
-    return Skim(names, tuple(done[i] for i in range(len(jobs))))
+    names, found = tuple(classes), {label: find_files(f) for label, f in classes.items()}
+    workers = Workers(executor, Path(out).absolute())
+    skimming = Skimming(
+        names, selection, luminosity, correct, dict(overrides or {}), batch_size, ""
+    )
+    skimming = _of_one_format(found, skimming)
+    with parts_folder(workers, Path(out)) as folder:
+        read = runs.read(
+            replace(skimming, folder=folder), found, batch.RANGE, workers, progress=progress
+        )
+    return Skim(names, tuple(_by_file(read.ranges, read.value, skimming)))
 
 
-def _results(jobs: list[SkimJob], executor: Executor | None) -> Iterator[tuple[int, SkimmedFile]]:
-    if executor is None:
-        yield from ((i, skim_file(job)) for i, job in enumerate(jobs))
-        return
-    futures: dict[Future[SkimmedFile], int] = {
-        executor.submit(skim_file, job): i for i, job in enumerate(jobs)
-    }
-    try:
-        for future in as_completed(futures):
-            yield futures[future], future.result()
-    finally:
-        for future in futures:
-            future.cancel()
+def _by_file(ranges: Ranges, value: Skimmed, skimming: Skimming) -> Iterator[SkimmedFile]:
+    """Results of ranges, put together for each file."""
+    parts = iter(value.tables.get(EVENTS, ()))
+    results = iter(value.ranges)
+    of_file: dict[tuple[str, str, str], list[SkimmedRange]] = {}
+    for piece in ranges:
+        left = len(piece)
+        some = of_file.setdefault((piece.dataset, piece.file, piece.tree), [])
+        while True:  # one, or several where memory ran out and it was read in parts
+            one = next(results)
+            some.append(one)
+            left -= one.n_events
+            if left == 0:
+                break
+    steps = [step.name for step in skimming.selection.steps(skimming.schema)]
+    nothing = SkimmedRange(tuple(Cut(name, 0, 0.0) for name in ("all", *steps)), Counters(), 0.0, 0)
+    for file in ranges.files:
+        some = of_file.get((file.dataset, file.path, file.tree), [nothing])
+        total = Counters()
+        for one in some:
+            total += one.counters
+        yield SkimmedFile(
+            file.path, file.dataset,
+            tuple(next(parts) for one in some for _ in range(one.parts)),
+            tuple(_summed(one.cutflow for one in some)), total, some[0].factor,
+        )  # fmt: skip
 
 
-def _of_one_format(jobs: list[SkimJob]) -> list[SkimJob]:
-    """The jobs with the format and the columns of the first file, which all of them must have."""
-    first, schema, output, result = "", "", list[str](), []
-    known: dict[tuple[Hashable, str], SkimJob] = {}
-    for job in jobs:
-        reader = Reader(job.path, job.tree, None)
-        with reader.file:
-            other = known.setdefault((identity(job.path), reader.tree_name), job)
-            if other is not job:
-                raise ValueError(
-                    f"{job.path} of class {job.label!r} is {other.path} of class "
-                    f"{other.label!r}: its events would be counted twice"
-                )
-            if not first:
-                first, schema, output = job.path, reader.schema.name, job.columns(reader)
-            elif reader.schema.name != schema:
-                raise ValueError(
-                    f"{job.path} is {reader.schema.name}, but {first} is {schema}: one call takes "
-                    f"files of one format"
-                )
-            weights = job.weights(schema)
-            steps = [c for step in job.selection.steps(schema) for c in step.columns]
-            reader.branches([*output, *weights, *steps])  # an error names what is missing
-            if job.label != DATA and reader.n_entries:
-                job.factor_of(reader)
-        result.append(replace(job, output=(*output, *weights), schema=schema))
-    return result
+def _summed(cutflows: Iterable[Iterable[Cut]]) -> Iterator[Cut]:
+    for cuts in zip(*cutflows, strict=True):
+        yield Cut(cuts[0].name, sum(c.events for c in cuts), sum(c.weighted for c in cuts))
+
+
+def _of_one_format(
+    found: Mapping[str, list[tuple[str, str | None]]], skimming: Skimming
+) -> Skimming:
+    """With the format and the columns of the first file, which all of them must have."""
+    first = ""
+    known: dict[tuple[Hashable, str], tuple[str, str]] = {}
+    for label, files in found.items():
+        for path, tree in files:
+            reader = Reader(path, tree, None)
+            with reader.file:
+                other = known.setdefault((identity(path), reader.tree_name), (path, label))
+                if other != (path, label):
+                    raise ValueError(
+                        f"{path} of class {label!r} is {other[0]} of class {other[1]!r}: its "
+                        f"events would be counted twice"
+                    )
+                if not first:
+                    first = path
+                    skimming = replace(
+                        skimming, schema=reader.schema.name, output=tuple(skimming.columns(reader))
+                    )
+                elif reader.schema.name != skimming.schema:
+                    raise ValueError(
+                        f"{path} is {reader.schema.name}, but {first} is {skimming.schema}: one "
+                        f"call takes files of one format"
+                    )
+                weights = skimming.weights(label, skimming.schema, path)
+                steps = [c for s in skimming.selection.steps(skimming.schema) for c in s.columns]
+                # An error names what is missing.
+                reader.branches([*skimming.output, *weights, *steps])
+                if label != DATA and reader.n_entries:
+                    skimming.factor_of(reader, label)
+    return skimming

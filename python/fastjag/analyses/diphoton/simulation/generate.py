@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from fastjag.analyses.common.workers import worker_pool
 from fastjag.analyses.diphoton.simulation import detector
+from fastjag.batch.processes import ended, processes
 from fastjag.core.checks import at_least, near_misses, needs
 from fastjag.io.pyroot import has_root
 from fastjag.io.writer import write_tree
@@ -147,7 +147,9 @@ def simulate(
         "seed": seed, "chunk": CHUNK, "events": n_events, "std::vector": has_root(), "classes": {},
     }  # fmt: skip
     with results_directory(out) as directory, ExitStack() as stack:
-        pool = stack.enter_context(worker_pool(min(workers, len(sizes) * len(names)), _quiet))
+        pool = stack.enter_context(
+            ended(processes(min(workers, len(sizes) * len(names)), 1, _quiet)())
+        )
         advance = stack.enter_context(
             progress_bar("simulating events", n_events * len(names), progress)
         )

@@ -10,27 +10,30 @@ from pathlib import Path
 
 import pytest
 
-from fastjag.analyses.common.workers import worker_pool
+from fastjag.batch.processes import ended, processes
 
 # Work that holds Python's lock, as a library's C++ does: no thread of the worker can run.
-SCRIPT = """
-import ctypes, os, signal, sys, time
-from concurrent.futures import as_completed
-from fastjag.analyses.common.workers import worker_pool
+JOB = """
+import ctypes, os
 
 def work(folder):
     open(os.path.join(folder, str(os.getpid())), "w").close()
     ctypes.PyDLL(None).sleep(600)
+"""
+SCRIPT = """
+import signal, sys
+from concurrent.futures import as_completed
+from fastjag.batch.processes import ended, processes
+from job import work
 
 def stop(number, frame):
     sys.exit(128 + number)
 
-if __name__ == "__main__":
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
-    with worker_pool(2) as pool:
-        for task in as_completed([pool.submit(work, sys.argv[1]) for _ in range(5)]):
-            task.result()
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, stop)
+with ended(processes(2)()) as pool:
+    for task in as_completed([pool.submit(work, sys.argv[1]) for _ in range(5)]):
+        task.result()
 """
 
 
@@ -52,6 +55,7 @@ def wait_for(condition, seconds):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_nobody_stays(tmp_path, number):
     (tmp_path / "script.py").write_text(SCRIPT)
+    (tmp_path / "job.py").write_text(JOB)
     seen = tmp_path / "pids"
     seen.mkdir()
     process = subprocess.Popen([sys.executable, str(tmp_path / "script.py"), str(seen)],
@@ -87,12 +91,12 @@ def fail(seconds):
 
 def test_results_and_errors():
     before = children()
-    with worker_pool(2) as pool:
+    with ended(processes(2)()) as pool:
         assert sorted(t.result() for t in as_completed(pool.submit(square, i) for i in range(5))) == [
             0, 1, 4, 9, 16]  # fmt: skip
     # An error of one task does not wait for the others.
     started = time.monotonic()
-    with pytest.raises(ValueError, match="this one"), worker_pool(2) as pool:
+    with pytest.raises(ValueError, match="this one"), ended(processes(2)()) as pool:
         [pool.submit(fail, seconds) for seconds in (300, 0)][1].result()
     assert time.monotonic() - started < 60
     # multiprocessing keeps its tracker of resources.
