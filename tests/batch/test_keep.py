@@ -11,13 +11,16 @@ from functools import partial
 from pathlib import Path
 from uuid import UUID
 
+import numpy as np
 import pytest
+import uproot
 from batch.engines import Chaos
 from batch.jobs import PIECES, SERIAL, same, shifted, sums
 
 import fastjag as fj
 from fastjag import batch, toys
 from fastjag.batch import RANGE, kept
+from fastjag.batch.shipping import ship
 
 
 class TestKeep:
@@ -39,6 +42,21 @@ class TestKeep:
         toys.write(tmp_path / "x.root", 200, seed=2)
         outcome = batch.run(len, fj.ranges(tmp_path / "x.root"), "MET_pt", keep=tmp_path)
         assert (outcome.value, outcome.kept) == (200, 0)
+
+    def test_a_tree_that_was_written_again(self, tmp_path):
+        """ROOT's UUID is of the file, not of what is in it."""
+        path = tmp_path / "x.root"
+        run = partial(batch.run, lambda b: float(b["x"].sum()), columns="x", keep=tmp_path / "kept")
+        with uproot.recreate(path) as file:
+            file.mktree("Events", {"x": "f8"}).extend({"x": np.ones(10)})
+        pieces = fj.ranges(path)
+        assert (run(pieces).value, run(pieces).kept) == (10.0, 1)
+        with uproot.update(path) as file:
+            file.mktree("Events", {"x": "f8"}).extend({"x": np.full(10, 5.0)})
+        pieces = fj.ranges(path)
+        assert (run(pieces).value, run(pieces).kept) == (50.0, 1)
+        path.unlink()
+        assert run(pieces).value == 50.0
 
     @pytest.mark.parametrize(
         "change", [lambda b: b[:-1], lambda b: b[:40] + b"x" + b[41:], lambda _: b""]
@@ -142,7 +160,49 @@ print(ship((function, Sums, lambda x: x * {number}), "f").digest)
 """
 
 
+#: Forms of a function ``helper`` that gives a number, which stands in it or in the file cuts.py.
+FORMS = [
+    "from functools import lru_cache\n@lru_cache\ndef helper(): return {}",
+    "def helper(): return helper.value\nhelper.value = {}",
+    "def helper():\n    import cuts\n    return cuts.CUT",
+    "def helper():\n    from outer import f\n    return f()",
+    "from abc import ABC\nclass A(ABC):\n    def m(self): return {}\ndef helper(): return A().m()",
+    "some = {{{}, 'a', 'b', 'c', 'd'}}\ndef helper(): return [x for x in some if type(x) is int][0]",
+]
+RUN = """
+def f(piece): return helper()
+out = batch.run(f, batch.simulated(1, 1), batch.RANGE, keep='kept')
+print(out.value, out.kept)
+"""
+
+
 class TestDigest:
+    def test_kept_results_are_of_the_same_code(self, tmp_path):
+        (tmp_path / "outer.py").write_text("import cuts\ndef f(): return cuts.CUT\n")
+        found = []
+        for seed, number in enumerate((3, 4, 4)):
+            (tmp_path / "cuts.py").write_text(f"CUT = {number}\n")
+            parts = [f"{form.format(number)}\n{RUN}" for form in FORMS]
+            (tmp_path / "script.py").write_text("from fastjag import batch\n" + "".join(parts))
+            env = {"PYTHONHASHSEED": str(seed), "PATH": "", "PYTHONDONTWRITEBYTECODE": "1"}
+            done = subprocess.run(
+                [sys.executable, "script.py"], capture_output=True, text=True, check=True,
+                cwd=tmp_path, env=env,
+            )  # fmt: skip
+            found.append(done.stdout.splitlines())
+        assert found == [["3 0"] * len(FORMS), ["4 0"] * len(FORMS), ["4 1"] * len(FORMS)]
+
+    def test_compiled_functions(self):
+        numba = pytest.importorskip("numba")
+
+        def made(number, **options):
+            return numba.njit(**options)(lambda x: number * x)
+
+        digests = [ship(made(*a, **o), "f").digest for a, o in
+                   [((2,), {}), ((2,), {}), ((3,), {}), ((2,), {"fastmath": True})]]  # fmt: skip
+        assert digests[0] == digests[1]
+        assert len(set(digests)) == 3
+
     def digest(self, folder, number, more="", seed="0", compiled="1"):
         (folder / "script.py").write_text(DIGEST.format(number=number, more=more))
         env = {"PYTHONHASHSEED": seed, "PATH": "", "PYTHONDONTWRITEBYTECODE": compiled}

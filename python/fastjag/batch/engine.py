@@ -41,12 +41,13 @@ class Engine:
         return done
 
     def renew(self) -> bool:
-        """A new executor in place of a broken one; False where it was given, not made."""
+        """A new executor in place of a broken one; False where it was given, or is the same again."""
         if self.factory is None:
             return False
+        broken = self.executor
         self.close(at_once=True)
         self.executor = self.factory()
-        return True
+        return self.executor is not broken
 
     def close(self, at_once: bool = False) -> None:
         if self.factory is None:

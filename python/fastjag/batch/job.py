@@ -45,7 +45,7 @@ class Job:
         self.work, self.keep, self.keys, self.outcome = work, keep, keys, outcome
         self.retries, self.on_error = retries, on_error
         self.pieces = [Assigned(piece) for piece in ranges]
-        self.level = 0
+        self.level = self.idle = 0
         while len(ranges) > _TASKS << self.level:
             self.level += 1
         self.tree = MergeTree(len(ranges), self._merge(merge))
@@ -181,11 +181,13 @@ class Job:
                 suspects.remove(task)
                 self._answered(*task, future.result(), report)
         self.running.clear()
-        if not engine.renew():
+        # One that breaks before it takes anything would break for ever.
+        self.idle = 0 if suspects else self.idle + 1
+        if self.idle > self.retries or not engine.renew():
             raise BatchError(
                 f"the executor broke: {first_line(error)}; running were "
-                f"{', '.join(str(self.pieces[i].range) for i, _ in suspects[:4])}; executor= takes a function that "
-                f"makes executors, such as fastjag.batch.processes(8), to go on after that",
+                f"{', '.join(str(self.pieces[i].range) for i, _ in suspects[:4]) or 'none'}; executor= takes a function that "
+                f"makes new executors, such as fastjag.batch.processes(8), to go on after that",
                 self.outcome,
             ) from error
         single = len(suspects) == 1

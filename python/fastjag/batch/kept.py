@@ -13,7 +13,7 @@ from pathlib import Path
 from fastjag.batch.shipping import Shipped
 from fastjag.io.ranges import Range
 
-_MAGIC = b"fastjag result 1\n"
+_MAGIC = b"fastjag result 2\n"
 _SUM = 16  # bytes of checksum
 _ENDING = ".result"
 
@@ -39,7 +39,7 @@ def check_folder(keep: str | os.PathLike[str]) -> Path:
 def key(piece: Range, work: Shipped, version: str) -> str:
     """Of a result: the same for the same entries of the same file, function, settings and version."""
     uuid = piece.uuid if piece.uuid and set(piece.uuid) - {"0", "-"} else None
-    file = uuid or _state(piece.file)  # ROOT's reproducible files have a UUID of zeros
+    file = uuid or _place(piece.file)  # ROOT's reproducible files have a UUID of zeros
     parts = (
         piece.dataset,
         file,
@@ -52,21 +52,31 @@ def key(piece: Range, work: Shipped, version: str) -> str:
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=20).hexdigest()
 
 
-def _state(file: str) -> str:
+def _place(file: str) -> str:
     """Of a file whose UUID is not known: place, size and change."""
+    state = state_of(file)
+    return f"{os.path.realpath(file)}:{state}" if state else file
+
+
+def state_of(file: str) -> str:
+    """Size and time of the last change; empty for files on servers, and where there is none."""
     try:
-        stat = os.stat(file)
+        status = os.stat(file)
     except OSError:
-        return file
-    return f"{os.path.realpath(file)}:{stat.st_size}:{stat.st_mtime_ns}"
+        return ""
+    return f"{status.st_size}:{status.st_mtime_ns}"
 
 
 def _path(folder: Path, name: str) -> Path:
     return folder / name[:2] / f"{name}{_ENDING}"
 
 
-def load(folder: Path, name: str) -> bytes | None:
-    """A kept result; None if there is none. One that is damaged is removed, and counts as none."""
+def load(folder: Path, name: str, state: str = "") -> bytes | None:
+    """A kept result; None if there is none. One that is damaged is removed, and counts as none.
+
+    So does one of a file of another ``state``: a tree that is written into a file again leaves its UUID as it
+    is. Where the state is not known, as the file is gone, the UUID has to do.
+    """
     path = _path(folder, name)
     try:
         content = path.read_bytes()
@@ -74,18 +84,21 @@ def load(folder: Path, name: str) -> bytes | None:
         return None
     head = len(_MAGIC) + _SUM
     body = content[head:]
-    if content[: len(_MAGIC)] != _MAGIC or content[len(_MAGIC) : head] != _sum(body):
+    good = content[: len(_MAGIC)] == _MAGIC and content[len(_MAGIC) : head] == _sum(body)
+    was, _, result = body.partition(b"\n")
+    if not good or (state and was and was != state.encode()):
         with suppress(OSError):
             path.unlink()
         return None
-    return body
+    return result
 
 
-def store(folder: Path, name: str, body: bytes) -> None:
-    """Keep a result; the first one of its name stays. OSError where the disk is full."""
+def store(folder: Path, name: str, result: bytes, state: str = "") -> None:
+    """Keep a result of a file of this state; the first one of its name stays. OSError where the disk is full."""
     path = _path(folder, name)
     path.parent.mkdir(exist_ok=True)
     partial = path.with_name(f".{name}.{_unique()}")
+    body = state.encode() + b"\n" + result
     try:
         with open(partial, "xb") as file:
             file.write(_MAGIC + _sum(body) + body)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import dis
 import hashlib
-import io
-import marshal
 import os
 import sys
-import sysconfig
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import CodeType, FunctionType, ModuleType
+from types import ModuleType
 from typing import Any
 
+from fastjag.batch.meaning import is_installed, meaning
 from fastjag.core.checks import first_line, needs
 
 #: Functions of this process by their digest.
@@ -45,7 +42,10 @@ def ship(what: Any, named: str, device: str | None = None) -> Shipped:
     try:
         with _by_value(cloudpickle) as own:
             content = cloudpickle.dumps(what)
-            digest = _digest(what, own)
+            try:
+                digest = meaning(what, own)
+            except Exception:  # noqa: BLE001  it can be sent, and is known by its bytes
+                digest = hashlib.blake2b(content, digest_size=16).hexdigest()
     except Exception as error:
         raise TypeError(f"{named} cannot be sent to workers: {first_line(error)}") from error
     return Shipped(content, digest, device)
@@ -78,75 +78,6 @@ def lent(shipped: Shipped, folder: Path | None) -> Iterator[Shipped]:
     finally:
         with suppress(OSError):
             os.unlink(name)
-
-
-class _Digested:
-    """What stands for a function or a class of the user's own in a digest; its state follows it."""
-
-
-def _digest(what: Any, own: set[str]) -> str:
-    """Of what a function does: the same in every process, and another for other code and values.
-
-    The bytes that are sent differ between processes: equal constants are one object or two, modules that
-    something else has imported are named, and each class has a random number.
-    """
-    import cloudpickle
-
-    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-        def reducer_override(self, value: Any) -> Any:
-            if isinstance(value, FunctionType) and (
-                value.__module__ in own or "<" in value.__qualname__
-            ):
-                return _Digested, (), _state_of_function(value)
-            if isinstance(value, type) and value.__module__ in own:
-                members = {
-                    name: member
-                    for name, member in sorted(vars(value).items())
-                    if name not in ("__dict__", "__weakref__", "__doc__", "__module__")
-                }
-                return _Digested, (), [value.__qualname__, value.__bases__, members]
-            return super().reducer_override(value)
-
-    file = io.BytesIO()
-    Pickler(file).dump(what)
-    return hashlib.blake2b(file.getvalue(), digest_size=16).hexdigest()
-
-
-def _state_of_function(function: FunctionType) -> list[Any]:
-    code = function.__code__
-    names = sorted(name for name in _globals_of(code) if name in function.__globals__)
-    return [
-        function.__qualname__,
-        # Version 2 does not tell which constants are one object.
-        marshal.dumps(_without_lines(code), 2),
-        function.__defaults__,
-        function.__kwdefaults__,
-        [_content(cell) for cell in function.__closure__ or ()],
-        {name: function.__globals__[name] for name in names},
-    ]
-
-
-def _globals_of(code: CodeType) -> set[str]:
-    """Names that code and functions in it look up outside."""
-    names = {
-        i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")
-    }
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            names |= _globals_of(constant)
-    return names
-
-
-def _content(cell: Any) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:  # a name that has no value yet
-        return None
-
-
-def _without_lines(code: CodeType) -> CodeType:
-    inner = tuple(_without_lines(c) if isinstance(c, CodeType) else c for c in code.co_consts)
-    return code.replace(co_consts=inner, co_filename="", co_firstlineno=1, co_linetable=b"")
 
 
 def receive(shipped: Shipped) -> Any:
@@ -184,20 +115,10 @@ def _by_value(cloudpickle: Any) -> Iterator[set[str]]:
             cloudpickle.unregister_pickle_by_value(module)
 
 
-_INSTALLED = tuple(
-    {
-        str(Path(path).resolve())
-        for name in ("stdlib", "platstdlib", "purelib", "platlib")
-        if (path := sysconfig.get_paths().get(name))
-    }
-)
-
-
 def _is_own(name: str, module: ModuleType) -> bool:
     if name == "__main__" or name.split(".")[0] == "fastjag" or module.__name__ != name:
         return False  # __main__ goes by value anyway
     path = getattr(module, "__file__", None)
     if not isinstance(path, str) or not path.endswith(".py"):
         return False
-    resolved = str(Path(path).resolve())
-    return not resolved.startswith(_INSTALLED) and "site-packages" not in resolved
+    return not is_installed(path)

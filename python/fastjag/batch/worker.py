@@ -99,8 +99,10 @@ def do(task: Task) -> Answer:
 
 def _one(work: Work, task: Task, i: int, piece: Range, answer: Answer) -> Any:
     """The result of a range, from ``keep`` if it is there."""
+    state = ""
     if task.keep is not None:
-        found = kept.load(task.keep, task.keys[i])
+        state = kept.state_of(piece.file)
+        found = kept.load(task.keep, task.keys[i], state)
         if found is not None:
             known = _unpack(found)
             if _is_there(known):
@@ -111,7 +113,7 @@ def _one(work: Work, task: Task, i: int, piece: Range, answer: Answer) -> Any:
     if task.keep is not None:
         content = pack(result)
         try:
-            kept.store(task.keep, task.keys[i], content)
+            kept.store(task.keep, task.keys[i], content, state)
         except OSError as error:  # the result is right all the same
             answer.notes.append(f"{task.keep}: a result could not be kept: {first_line(error)}")
     return result
