@@ -16,6 +16,7 @@ from fastjag import batch, toys
 from fastjag.__main__ import app
 from fastjag.analyses.common import runs
 from fastjag.analyses.common.runs import Workers
+from fastjag.analyses.convert import convert
 from fastjag.analyses.rates.count import count
 from fastjag.analyses.spectrum import MuonSelection, spectrum
 from fastjag.io.files import ReadError
@@ -61,6 +62,7 @@ def invoke(*arguments):
 
 COMMANDS = {
     "spectrum": ["spectrum", "toys*.root", "--fit", "J/psi", "--no-pictures", "--step", "333"],
+    "parquet": ["convert", "toys*.root", "--pad", "Muon=2:pt", "--step", "400"],
     "rates": ["rates", "count", "rates*.root", "--trigger", "HLT_A", "--step", "77"],
 }  # fmt: skip
 
@@ -72,7 +74,7 @@ def test_commands(files, tmp_path, monkeypatch, name):
     monkeypatch.chdir(files)
     results, said = [], []
     runs_of_it = [("none", []), ("processes:2", ["--keep", tmp_path / "keep"])]
-    if name != "rates":  # whose pictures take their time
+    if name == "spectrum":
         runs_of_it.append(("none", runs_of_it[1][1]))
     for executor, keep in runs_of_it:
         out = tmp_path / f"out{len(said)}"
@@ -140,7 +142,7 @@ def test_what_cannot_be_read(files, tmp_path, monkeypatch):
         with pytest.raises(ReadError, match=r"bad\.root:Events.*"):
             spectrum(paths[1:], workers=workers)
     with pytest.raises(ReadError, match=r"none\.root: not a readable ROOT file"):
-        spectrum(paths, workers=two)
+        spectrum(paths)
     here, there = (spectrum(paths, workers=w, on_error="skip") for w in (runs.HERE, two))
     assert here.skipped == there.skipped
     assert [s.file for s in here.skipped] == [str(p) for p in (paths[0], paths[2])]
@@ -160,3 +162,51 @@ def test_triggers_that_only_some_files_have(files, tmp_path, monkeypatch):
     for workers in (runs.HERE, Workers(batch.processes(2))):
         with pytest.raises(ReadError, match=r"odd\.root.*other triggers match.*: HLT_B, HLT_C"):
             count(paths, ["HLT_*"], workers=workers)
+
+
+@pytest.mark.parametrize("format", ["parquet", "hdf5", "npz"])
+def test_convert_leaves_out_files_as_a_whole(files, tmp_path, format):
+    good = sorted(files.glob("toys*.root"))
+    damaged = bytearray(good[0].read_bytes())
+    damaged[len(damaged) // 3 : 2 * len(damaged) // 3] = bytes(len(damaged) // 3)
+    (tmp_path / "bad.root").write_bytes(damaged)
+    paths = [good[1], tmp_path / "bad.root", good[2]]
+    options = {"format": format, "step": 100}
+    with pytest.raises(ReadError, match=r"bad\.root"):
+        convert(paths, tmp_path / "here", **options)
+    assert not (tmp_path / "here").exists()
+    workers = Workers(batch.processes(2) if format == "hdf5" else None, tmp_path / "keep")
+    for out, where in ((tmp_path / "here", runs.HERE), (tmp_path / "kept", workers)):
+        result = convert(paths, out, **options, workers=where, on_error="skip")
+        assert [s.file for s in result.skipped] == [str(paths[1])]
+        assert result.events == {"toys1": 1_500, "bad": 0, "toys2": 1_500}
+        listed = json.loads((out / "convert.json").read_text())["outputs"]
+        assert {name.partition(".")[0].partition("-")[0] for name in listed} == {"toys1", "toys2"}
+        assert {p.name for p in out.iterdir()} == {*listed, "convert.json"}
+    # A kept output that is gone is made again; the other one is taken as it is.
+    one, other = (p for p in (tmp_path / "keep" / "parts").iterdir() if p.is_dir())
+    next(one.iterdir()).unlink()
+    times = {p: p.stat().st_mtime_ns for p in other.iterdir()}
+    convert(
+        paths,
+        tmp_path / "again",
+        **options,
+        workers=Workers(None, tmp_path / "keep"),
+        on_error="skip",
+    )
+    assert times == {p: p.stat().st_mtime_ns for p in other.iterdir()}
+    for path in (tmp_path / "here").iterdir():
+        again = (tmp_path / "again" / path.name).read_bytes()
+        assert path.suffix == ".h5" or again == path.read_bytes(), path  # HDF5 has its time inside
+
+
+def test_memory_that_does_not_suffice(files, tmp_path, monkeypatch):
+    """It is said: halves of a file would be two outputs."""
+
+    def full(*_):
+        raise MemoryError
+
+    monkeypatch.setattr("fastjag.analyses.convert._Layout", full)
+    with pytest.raises(ValueError, match=r"toys0\.root: memory does not suffice for steps of 2 GB"):
+        convert(files / "toys0.root", tmp_path / "out", step="2 GB")
+    assert not (tmp_path / "out").exists()

@@ -5,29 +5,36 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 from urllib.parse import unquote, urlsplit
+from uuid import uuid4
 
 import numpy as np
 
 from fastjag import __version__
+from fastjag.analyses.common.parts import parts_folder
+from fastjag.analyses.common.runs import HERE, Workers, read
 from fastjag.analyses.common.tables import FORMATS, NESTED, Lists, needs_of, table_writer
+from fastjag.batch import RANGE
 from fastjag.core.arrays import Array
 from fastjag.core.checks import near_misses
-from fastjag.io import Batch, LeftOut, Skipped, iterate
+from fastjag.io import Batch, LeftOut, Range, Skipped, iterate
 from fastjag.io.files import Files, find_files
 from fastjag.jagged import Jagged
 from fastjag.jagged.shapes import described, is_lists
-from fastjag.reporting.output import results_directory, write_json
+from fastjag.reporting.locks import partial_directory
+from fastjag.reporting.output import replace, results_directory, write_json
 
 __all__ = ["FORMATS", "Conversion", "Pad", "convert", "output_names"]
 
+_WHOLE = 1 << 62  # events of a range: all of a file
 _LONGEST = 230  # bytes of an output's name: file systems hold 255, with number and ending
 
 
@@ -79,6 +86,7 @@ def convert(
     step: int | str = "100 MB",
     on_error: str = "raise",
     progress: bool | None = None,
+    workers: Workers = HERE,
 ) -> Conversion:
     """Write every input file as ``out/NAME.parquet``, ``NAME.h5`` or ``NAME-<batch>.npz``.
 
@@ -98,6 +106,9 @@ def convert(
 
     Columns whose type cannot hold ``fill`` are padded as float32 (float64 from 8 bytes).
 
+    ``workers`` convert a file each, and see the folder ``out``. With ``on_error="skip"``, a file that cannot be read to
+    its end is left out as a whole, and listed in ``skipped``.
+
     All outputs appear when the last one is complete; ``convert.json`` lists them, and those that it
     lists from an earlier conversion into the same directory are removed.
     """
@@ -108,32 +119,27 @@ def convert(
     names = output_names([path for path, _ in inputs])
     result.events = dict.fromkeys(names, 0)
     collections: dict[str, Any] = {}
-    left_out: list[LeftOut] = []
-    batches = iterate(
-        inputs, None if columns is None else list(columns), step=step, on_error=on_error,
-        progress=progress,
-    )  # fmt: skip
-    with results_directory(out, _earlier) as directory, closing(batches), ExitStack() as stack:
-        place = -1
-        for batch in batches:
-            if batch.source.start == 0:  # of the next file
-                stack.close()
-                place = _place(batch, inputs, place + 1)
-                writer = table_writer(format, directory, names[place])
-                stack.enter_context(writer)
-                layout = _Layout(batch, pad, fill, format)
-                left_out += layout.left_out
-                for name, kind in layout.kinds.items():
+    wanted = None if columns is None else tuple(columns)
+    with results_directory(out, _earlier) as directory:
+        with parts_folder(workers, directory) as folder:
+            found = read(
+                _Convert(folder, format, wanted, tuple(pad.items()), fill, step),
+                {name: [file] for name, file in zip(names, inputs, strict=True)}, RANGE, workers,
+                size=_WHOLE, on_error=on_error, progress=progress,
+            )  # fmt: skip
+            found.check_events()
+            written: list[_Output] = found.value.outputs
+            for output in written:
+                result.events[output.name] = output.events
+                for name, kind in output.kinds.items():
                     if kind not in (known := result.columns.setdefault(name, kind)):
                         result.columns[name] = f"{known} or {kind}"
-                collections |= layout.summary()
-            writer.append(*layout.columns(batch))
-            result.events[names[place]] += len(batch)
-        stack.close()
-        result.skipped, result.left_out = batches.skipped, batches.left_out + left_out
-        if batches.n_events == 0:
-            reasons = "; ".join(s.reason for s in result.skipped)
-            raise ValueError("the files hold no events" + (f" ({reasons})" if reasons else ""))
+                collections |= output.collections
+                for file, _ in output.files:
+                    _place(Path(file), directory, stays=workers.keep is not None)
+        result.skipped = found.skipped
+        result.left_out = [b for output in written for b in output.unread]
+        result.left_out += [b for output in written for b in output.unwritten]
         outputs = sorted(p.name for p in directory.iterdir() if not p.name.startswith("."))
         write_json(
             directory / "convert.json",
@@ -163,15 +169,77 @@ def _earlier(out: Path) -> set[str]:
         return set()
 
 
-def _place(batch: Batch, inputs: Sequence[tuple[str, str | None]], start: int) -> int:
-    """Of a batch's file in the list; those between have no events, or were skipped."""
-    source = batch.source
-    own = [source.tree, source.tree.partition(";")[0]]
-    return next(
-        i for i, (path, tree) in enumerate(inputs)
-        if i >= start and path == source.file
-        and (tree is None or tree.strip("/") in own or tree.strip("/").partition(";")[0] in own)
-    )  # fmt: skip
+@dataclass(frozen=True)
+class _Output:
+    """What became of a file."""
+
+    name: str
+    files: tuple[tuple[str, int], ...]  #: and their sizes
+    events: int
+    kinds: dict[str, str]
+    collections: dict[str, Any]
+    unread: list[LeftOut]
+    unwritten: list[LeftOut]
+
+
+@dataclass(frozen=True)
+class _Outputs:
+    outputs: list[_Output]
+
+    def is_there(self) -> bool:
+        """Whether a kept result has its files still."""
+        try:
+            return all(os.path.getsize(f) == n for output in self.outputs for f, n in output.files)
+        except OSError:
+            return False
+
+
+@dataclass(frozen=True)
+class _Convert:
+    """One file to its output, which appears in a folder of its own when it is complete."""
+
+    folder: str
+    format: str
+    columns: tuple[str, ...] | None
+    pad: tuple[tuple[str, Pad], ...]
+    fill: float
+    step: int | str
+
+    def __call__(self, piece: Range) -> _Outputs | None:
+        """``piece`` is all of a file; its dataset is the name of the output."""
+        batches = iterate(columns=self.columns, ranges=piece, step=self.step, progress=False)
+        layout: _Layout | None = None
+        with partial_directory(Path(self.folder)) as directory, closing(batches):
+            try:
+                with table_writer(self.format, directory, piece.dataset) as writer:
+                    for batch in batches:
+                        layout = layout or _Layout(batch, dict(self.pad), self.fill, self.format)
+                        writer.append(*layout.columns(batch))
+            except (
+                MemoryError
+            ) as error:  # otherwise it would be tried in halves, which are two outputs
+                raise ValueError(
+                    f"{piece.file}: memory does not suffice for steps of {self.step}; choose smaller ones"
+                ) from error
+            if layout is None:
+                return None
+            done = Path(self.folder) / uuid4().hex
+            done.mkdir()
+            made = [done / path.name for path in sorted(directory.iterdir()) if path.name[0] != "."]
+            for path in made:
+                replace(directory / path.name, path)
+        files = tuple((str(path), path.stat().st_size) for path in made)
+        output = _Output(piece.dataset, files, batches.n_events, layout.kinds, layout.summary(),
+                         batches.left_out, layout.left_out)  # fmt: skip
+        return _Outputs([output])
+
+
+def _place(file: Path, directory: Path, *, stays: bool) -> None:
+    """Among the results; a kept one stays where it is, too."""
+    if stays:
+        shutil.copyfile(file, directory / file.name)
+    else:
+        file.rename(directory / file.name)
 
 
 def output_names(paths: Sequence[str]) -> list[str]:

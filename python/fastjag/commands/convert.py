@@ -10,7 +10,9 @@ from rich.table import Table
 
 from fastjag.commands import (
     App,
+    ExecutorOption,
     FilesArgument,
+    KeepOption,
     OutOption,
     SkipOption,
     StepOption,
@@ -47,9 +49,12 @@ def convert(
     fill: Annotated[float, typer.Option(help="Value of empty slots.")] = 0.0,
     step: StepOption = "100 MB",
     skip_errors: SkipOption = False,
+    executor: ExecutorOption = "none",
+    keep: KeepOption = None,
 ) -> None:
     """ROOT files to Parquet, HDF5 or NPZ with flat, jagged and zero-padded columns."""
     from fastjag.analyses import convert as job
+    from fastjag.commands.executors import workers_of
 
     result = job.convert(
         files,
@@ -60,6 +65,7 @@ def convert(
         fill=fill,
         step=step_of(step),
         on_error="skip" if skip_errors else "raise",
+        workers=workers_of(executor, keep),
     )
     table = Table("output", "events")
     for name, n in result.events.items():
