@@ -4,7 +4,8 @@
 
 Every result is compared with the CPU's first. Times are between CUDA events around the Python call,
 after a warm-up; what a kernel has to read and write at least, over its best time, is shown as a
-fraction of the memory's bandwidth. Writes docs/benchmarks-gpu.json and .md.
+fraction of the memory's bandwidth. Writes docs/benchmarks-gpu.json and .md after each job. A peer that fails
+leaves a line with the reason; a job of ours that fails does so, too, and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from gpu_jobs import Arrays, Job
 
 from fastjag.core import devices
 from fastjag.kernels.gpu import cuda_module
+from fastjag.reporting.output import new_file
 
 DOCS = Path(__file__).parents[1] / "docs"
 LIBRARIES = ("fastjag", "cupy-cuda13x", "torch", "fbgemm-gpu")
@@ -90,6 +92,11 @@ def gpu() -> dict[str, Any]:
     }
 
 
+def reason(error: Exception) -> str:
+    """One line of an error."""
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+
+
 def measure(job: Job, events: int, rounds: int) -> list[dict[str, Any]]:
     """Times of fastjag and of every peer that gives the same results."""
     arrays = job.arrays(events)
@@ -101,15 +108,21 @@ def measure(job: Job, events: int, rounds: int) -> list[dict[str, Any]]:
     for name, peer in gpu_peers.PEERS.get(job.work, {}).items():
         try:
             theirs = gpu_jobs.to_host(peer(devices.cupy(), on_gpu))
-        except (ImportError, AttributeError, RuntimeError, TypeError) as error:
-            rows.append({"candidate": name, "absent": str(error).partition("\n")[0]})
+        except Exception as error:  # noqa: BLE001  whatever it is: the others are measured
+            rows.append({"candidate": name, "absent": reason(error)})
             continue
         if differences(job, results, theirs, 1e-5):
             rows.append({"candidate": name, "absent": "gives other results"})
             continue
         candidates[name] = lambda peer=peer: peer(devices.cupy(), on_gpu)
     for name, call in candidates.items():
-        times = milliseconds(call, rounds)
+        try:
+            times = milliseconds(call, rounds)
+        except Exception as error:
+            if name == "fastjag":
+                raise
+            rows.append({"candidate": name, "absent": reason(error)})
+            continue
         rows.append(
             {"candidate": name, "best": times[0], "median": statistics.median(times)}
             | ({"least": least} if name == "fastjag" else {})
@@ -163,10 +176,28 @@ def main() -> None:
     if found := compare(100_000):
         sys.exit("not what the CPU gives:\n" + "\n".join(found))
     print("every result equals the CPU's")
-    rows = []
+    if failed := measure_all(device, events, options.rounds, DOCS):
+        sys.exit("failed: " + ", ".join(failed))
+
+
+def measure_all(device: dict[str, Any], events: int, rounds: int, folder: Path) -> list[str]:
+    """Every job, written to ``folder`` as soon as it is measured; the names of those that failed."""
+    rows: list[dict[str, Any]] = []
+    failed = []
     for job in gpu_jobs.JOBS:
-        rows += measure(job, events, options.rounds)
+        try:
+            rows += measure(job, events, rounds)
+        except Exception as error:  # noqa: BLE001  the other jobs are measured
+            head = {"kernel": job.name, "work": job.work, "candidate": "fastjag"}
+            rows.append(head | {"absent": reason(error)})
+            failed.append(f"{job.name} ({job.work})")
+        write(device, events, rows, folder)
         print(table(rows[-1:], device["data sheet"]).splitlines()[-1], flush=True)
+    return failed
+
+
+def write(device: dict[str, Any], events: int, rows: list[dict[str, Any]], folder: Path) -> None:
+    """benchmarks-gpu.json and .md of the jobs so far."""
     record = {
         "date": datetime.date.today().isoformat(),
         "command": " ".join(["python", *sys.argv]),
@@ -175,14 +206,16 @@ def main() -> None:
         "events": events,
         "rows": rows,
     }
-    (DOCS / "benchmarks-gpu.json").write_text(json.dumps(record, indent=1) + "\n")
-    listed = ", ".join(f"{name} {value}" for name, value in record["versions"].items())
-    (DOCS / "benchmarks-gpu.md").write_text(
-        f"# Benchmarks on a GPU\n\n{record['date']}, `{record['command']}`, {device['name']}, "
-        f"{device['processors']} processors, {device['data sheet'] / 1e9:.0f} GB/s on paper, "
-        f"{device['copy'] / 1e9:.0f} GB/s by a copy. {events:,} events. Versions: {listed}.\n\n"
-        f"{table(rows, device['data sheet'])}\n"
-    )
+    listed = ", ".join(f"{name} {value}" for name, value in versions().items())
+    with new_file(folder / "benchmarks-gpu.json") as path:
+        path.write_text(json.dumps(record, indent=1) + "\n")
+    with new_file(folder / "benchmarks-gpu.md") as path:
+        path.write_text(
+            f"# Benchmarks on a GPU\n\n{record['date']}, `{record['command']}`, {device['name']}, "
+            f"{device['processors']} processors, {device['data sheet'] / 1e9:.0f} GB/s on paper, "
+            f"{device['copy'] / 1e9:.0f} GB/s by a copy. {events:,} events. Versions: {listed}.\n\n"
+            f"{table(rows, device['data sheet'])}\n"
+        )
 
 
 if __name__ == "__main__":

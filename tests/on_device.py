@@ -3,6 +3,7 @@
 import inspect
 import itertools
 import os
+import warnings
 from contextlib import contextmanager
 from importlib.util import find_spec
 
@@ -23,7 +24,9 @@ def missing(name):
     if name == "cuda":
         try:
             gpu.cuda_module()
-            devices.cupy()
+            with warnings.catch_warnings():  # of CuPy's import: shown, and no reason to stop
+                warnings.simplefilter("default")
+                devices.cupy()
         except (RuntimeError, ModuleNotFoundError) as error:
             return str(error)
     elif "FASTJAG_EXPECT_EMULATION" not in os.environ:

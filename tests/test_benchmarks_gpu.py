@@ -5,6 +5,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -47,6 +48,71 @@ def test_peers_do_the_same_work(work, name):
     theirs = {k: np.asarray(v) for k, v in gpu_peers.PEERS[work][name](np, arrays).items()}
     assert theirs
     assert bench_gpu.differences(job, job.run(arrays), theirs, 1e-5) == []
+
+
+class TestMeasuring:
+    """Without a GPU's clock: a run that ends early leaves what it has measured."""
+
+    DEVICE: ClassVar = {"name": "none", "processors": 2, "data sheet": 1e12, "copy": 1e12}
+
+    @pytest.fixture
+    def measured(self, emulation, monkeypatch, tmp_path):
+        monkeypatch.setattr(bench_gpu, "milliseconds", lambda call, rounds: [call() and 1.0])
+        monkeypatch.setattr(gpu_jobs, "JOBS", gpu_jobs.JOBS[:2])
+        peers = {gpu_jobs.JOBS[0].work: {}}
+        monkeypatch.setattr(gpu_peers, "PEERS", peers)
+
+        def run(**of_first):
+            peers[gpu_jobs.JOBS[0].work] = of_first
+            failed = bench_gpu.measure_all(self.DEVICE, 100, 1, tmp_path)
+            rows = json.loads((tmp_path / "benchmarks-gpu.json").read_text())["rows"]
+            return failed, rows, (tmp_path / "benchmarks-gpu.md").read_text()
+
+        return run
+
+    @pytest.mark.parametrize("error", [ValueError, MemoryError, KeyError, RuntimeError])
+    def test_a_peer_that_fails_leaves_a_line(self, measured, error):
+        def peer(xp, arrays):
+            raise error("no\nmore")
+
+        failed, rows, page = measured(Peer=peer)
+        assert failed == []
+        absent = {row["candidate"]: row["absent"] for row in rows if "absent" in row}
+        assert list(absent) == ["Peer"]
+        assert absent["Peer"].startswith(f"{error.__name__}: ")
+        assert [row["work"] for row in rows if row["candidate"] == "fastjag"] == [
+            job.work for job in gpu_jobs.JOBS
+        ]
+        assert f"| Peer | {error.__name__}: " in page
+
+    def test_a_peer_that_fails_while_it_is_timed(self, measured):
+        calls = []
+
+        def peer(xp, arrays):
+            calls.append(1)
+            if len(calls) > 1:
+                raise MemoryError("full")
+            return gpu_jobs.JOBS[0].run(arrays)
+
+        _, rows, _ = measured(Peer=peer)
+        absent = {row["candidate"]: row["absent"] for row in rows if "absent" in row}
+        assert absent == {"Peer": "MemoryError: full"}
+
+    def test_jobs_before_one_that_fails_are_written(self, measured, monkeypatch, tmp_path):
+        measure, seen = bench_gpu.measure, []
+
+        def second_fails(job, events, rounds):
+            if job is gpu_jobs.JOBS[1]:
+                seen.extend(json.loads((tmp_path / "benchmarks-gpu.json").read_text())["rows"])
+                raise MemoryError("full")
+            return measure(job, events, rounds)
+
+        monkeypatch.setattr(bench_gpu, "measure", second_fails)
+        failed, rows, _ = measured()
+        assert failed == [f"{gpu_jobs.JOBS[1].name} ({gpu_jobs.JOBS[1].work})"]
+        assert seen == rows[:1]
+        assert "best" in rows[0]
+        assert rows[1]["absent"] == "MemoryError: full"
 
 
 def test_without_a_gpu_it_says_so():

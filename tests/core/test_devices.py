@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -144,6 +145,23 @@ class TestTheTestsThemselves:
         with pytest.raises(AssertionError, match="an input was written"):
             compact(kernel)
 
+    def test_a_warning_of_cupy_stops_no_test(self, emulation, monkeypatch, tmp_path):
+        """CuPy may be older than NumPy or Python, and warnings are errors in the tests."""
+        (tmp_path / "cupy.py").write_text(
+            "import warnings\nwarnings.warn('of the import', DeprecationWarning, stacklevel=2)\n"
+            "def use():\n    warnings.warn('of a call', DeprecationWarning)\n"
+        )
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.setattr(devices, "_cupy", None)
+        monkeypatch.delitem(sys.modules, "cupy", raising=False)
+        try:  # the filters of pyproject.toml stay in force, as pytest.warns would not have them
+            with warnings.catch_warnings(record=True) as shown:
+                assert missing("cuda") == ""
+                devices.cupy().use()
+        finally:
+            sys.modules.pop("cupy", None)
+        assert [str(w.message) for w in shown] == ["of the import", "of a call"]
+
     def test_the_emulation_stays_where_it_is_asked_for(self):
         assert device_module._cuda is None or device_module._cuda.__name__ == "fastjag._cuda"
 
@@ -214,7 +232,12 @@ class TestWhereColumnsLeave:
     @pytest.mark.parametrize("columns", ["pt", ["pt", "pt"]])
     def test_torch(self, gpu, monkeypatch, columns):
         """Without a copy of one column, by DLPack."""
-        if gpu.__name__ != "cupy":  # torch has no GPU either: let it find the memory on the CPU
+        torch = pytest.importorskip("torch")
+        if gpu.__name__ == "cupy":
+            if not torch.cuda.is_available():
+                pytest.skip("there is a GPU, but torch is built without CUDA")
+        else:  # torch has no GPU either: let it find the memory on the CPU
+            monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
             monkeypatch.setattr(gpu.ndarray, "__dlpack_device__", lambda array: (1, 0))
         jagged = muons().to("cuda")
         nested = jagged.to_torch(columns)
@@ -227,6 +250,13 @@ class TestWhereColumnsLeave:
         assert nested.values().flatten()[0] == (7 if columns == "pt" else 0.5)
         nested.offsets()[1] = 10**15
         assert jagged.offsets.tolist() == [0, 2, 2, 4]
+
+    def test_torch_without_cuda(self, gpu, monkeypatch):
+        torch = pytest.importorskip("torch")
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+        message = r'on a GPU, which this torch \(.*\) cannot use: .* or call .to\("cpu"\) first'
+        with pytest.raises(RuntimeError, match=message):
+            muons().to("cuda").to_torch("pt")
 
 
 class TestWhatCanGoWrong:

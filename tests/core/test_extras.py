@@ -120,6 +120,11 @@ class TestTable:
         assert {m for extra in every for m in extras.modules_of(extra, REQUIREMENTS)} == set(ALL)
         assert extras.modules_of("cuda", REQUIREMENTS) == ["cupy"]
 
+    def test_cuda_brings_what_cupy_compiles_with(self):
+        """Without NVRTC arrays move to the GPU, and the first comparison fails."""
+        (line,) = PROJECT["optional-dependencies"]["cuda"]
+        assert line.startswith("cupy-cuda13x[ctk]")
+
     def test_the_name_of_an_older_version_still_works(self):
         assert extras.modules_of("sim", REQUIREMENTS) == extras.modules_of("simulate", REQUIREMENTS)
 

@@ -227,6 +227,11 @@ def tensor(array: Array) -> Any:
     import torch
 
     if on_gpu(array):
+        if not torch.cuda.is_available():
+            raise RuntimeError(
+                f"the columns are on a GPU, which this torch ({torch.__version__}) cannot use: "
+                'install torch with CUDA, or call .to("cpu") first'
+            )
         return torch.from_dlpack(array)  # CuPy and torch order their streams themselves
     # torch has no read-only tensors: a copy keeps the promise of the array.
     return torch.from_numpy(array if array.flags.writeable else array.copy())
