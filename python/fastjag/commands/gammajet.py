@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from fastjag.commands import App, OutOption, add_config, finish, show, tell, warn
+from fastjag.commands import (
+    App,
+    ExecutorOption,
+    KeepOption,
+    OutOption,
+    add_config,
+    finish,
+    show,
+    tell,
+    warn,
+)
 
 if TYPE_CHECKING:
     from fastjag.analyses.gammajet.results import GammaJetResults
@@ -21,15 +31,19 @@ def run(
     config: Annotated[Path, typer.Argument(help="The configuration (TOML).")],
     out: OutOption = Path("gammajet"),
     until: Annotated[str, typer.Option(help="Last stage: select, response or report.")] = "report",
+    executor: ExecutorOption = "none",
+    keep: KeepOption = None,
 ) -> None:
     """All stages up to one; those whose results are there already are not run again."""
     from fastjag.analyses.gammajet.config import GammaJetConfig
     from fastjag.analyses.gammajet.run import STAGES
     from fastjag.analyses.gammajet.run import run as run_stages
+    from fastjag.commands.executors import workers_of
     from fastjag.core.checks import one_of
 
     one_of("until", until, STAGES)
-    results = run_stages(GammaJetConfig.read(config), out, [until], told=tell)
+    workers = workers_of(executor, keep)
+    results = run_stages(GammaJetConfig.read(config), out, [until], workers=workers, told=tell)
     if until == "report":
         _print_responses(results)
     finish(f"results in {results.folder(until)}", out=results.folder(until))
@@ -40,11 +54,15 @@ def demo(
     out: OutOption = Path("gammajet-demo"),
     events: Annotated[int, typer.Option(min=1, help="Simulated events of each kind.")] = 60_000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the generator.")] = 1,
+    executor: ExecutorOption = "none",
+    keep: KeepOption = None,
 ) -> None:
     """Simulate data (response 0.97) and two overlapping samples (1.02), and measure both."""
     from fastjag.analyses.gammajet import toys
+    from fastjag.commands.executors import workers_of
 
-    results = toys.demo(out, events=events, seed=seed, told=tell)
+    workers = workers_of(executor, keep)
+    results = toys.demo(out, events=events, seed=seed, workers=workers, told=tell)
     _print_responses(results)
     finish(f"results in {results.folder('report')}", out=results.folder("report"))
 

@@ -6,6 +6,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from fastjag import batch
+from fastjag.analyses.common import runs
+from fastjag.analyses.common.runs import Workers
 from fastjag.analyses.gammajet import toys
 from fastjag.analyses.gammajet.config import GammaJetConfig
 from fastjag.analyses.gammajet.results import GammaJetResults
@@ -46,6 +49,22 @@ class TestMeasurement:
         assert rows["weight"].sum() == pytest.approx(100_000, rel=0.03)
         table = pq.read_table(measured / "out" / "select" / "QCD.parquet")
         assert table.num_rows == 8000
+
+    def test_processes(self, measured, tmp_path, monkeypatch):
+        """To the last bit, here and in processes, and again with what they kept."""
+        monkeypatch.setattr(runs, "SIZE", 3000)
+        config = GammaJetConfig.read(measured / "gammajet.toml")
+        here = run(config, tmp_path / "here", ["response"])
+        for name, executor in (("two", batch.processes(2)), ("kept", None)):
+            workers = Workers(executor, tmp_path / "keep")
+            there = run(config, tmp_path / name, ["response"], workers=workers)
+            assert there.totals() == here.totals()
+            assert there.responses() == here.responses()
+            for data in (True, False):
+                other = there.rows(data=data)
+                for column, values in here.rows(data=data).items():
+                    assert values.tobytes() == other[column].tobytes(), column
+            monkeypatch.setattr("fastjag.analyses.gammajet.select.select_events", None)
 
     def test_nothing_is_done_twice(self, measured):
         said = []

@@ -67,7 +67,7 @@ def read(
     workers: Workers,
     *,
     on_error: str = "raise",
-    size: int | str = SIZE,
+    size: int | str | None = None,
     progress: bool | None = None,
     **reading: Any,
 ) -> FilesRead:
@@ -80,7 +80,7 @@ def read(
     """
     datasets = files if _by_dataset(files) else {"files": files}
     found = {name: find_files(some) for name, some in datasets.items()}  # type: ignore[union-attr]
-    planned = _plan(found, size, on_error, progress)
+    planned = _plan(found, size or SIZE, on_error, progress)
     skipped = list(planned.skipped)
     value, done = run(
         function, planned, columns, workers, skipped, on_error=on_error, progress=progress,

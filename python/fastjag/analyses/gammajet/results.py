@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fastjag.analyses.common.runs import HERE, Workers
 from fastjag.analyses.common.tables import read_parquet
 from fastjag.analyses.gammajet.config import GammaJetConfig
 from fastjag.analyses.gammajet.stitching import stitched
@@ -21,6 +22,7 @@ class GammaJetResults:
 
     config: GammaJetConfig
     out: Path
+    workers: Workers = HERE  #: who reads files
 
     def folder(self, stage: str) -> Path:
         return self.out / stage

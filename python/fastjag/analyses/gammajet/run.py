@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from fastjag.analyses.common.runs import HERE, Workers
 from fastjag.analyses.common.stages import Inputs, Look, Stages
 from fastjag.analyses.gammajet.config import GammaJetConfig
 from fastjag.analyses.gammajet.report import report
@@ -25,14 +26,15 @@ def run(
     out: str | os.PathLike[str],
     stages: Iterable[str] = STAGES,
     *,
+    workers: Workers = HERE,
     progress: bool | None = None,
     told: Callable[[str], None] | None = None,
 ) -> GammaJetResults:
     """Run these stages and those before them that have no result yet for this configuration.
 
-    ``told`` hears of every stage.
+    ``workers`` read the files; ``told`` hears of every stage.
     """
-    results = GammaJetResults(config, Path(out))
+    results = GammaJetResults(config, Path(out), workers)
     steps = {
         "select": partial(select, results, progress=progress),
         "response": partial(response, results),

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastjag.analyses.common.runs import HERE, Workers
 from fastjag.analyses.gammajet.config import GammaJetConfig
 from fastjag.analyses.gammajet.results import GammaJetResults
 from fastjag.analyses.gammajet.run import run
@@ -196,7 +197,7 @@ files = "qcd.root"
 
 
 def demo(
-    out: str | os.PathLike[str], *, events: int, seed: int,
+    out: str | os.PathLike[str], *, events: int, seed: int, workers: Workers = HERE,
     told: Callable[[str], None] | None = None,
 ) -> GammaJetResults:  # fmt: skip
     """Write data (response 0.97), two overlapping samples (1.02) and their configuration; run it.
@@ -205,7 +206,7 @@ def demo(
     """
     _check_configuration(Path(out))
     with whole_directory(out):
-        return _demo(Path(out), events, seed, told)
+        return _demo(Path(out), events, seed, workers, told)
 
 
 def _check_configuration(folder: Path) -> None:
@@ -222,7 +223,11 @@ def _check_configuration(folder: Path) -> None:
 
 
 def _demo(
-    folder: Path, events: int, seed: int, told: Callable[[str], None] | None
+    folder: Path,
+    events: int,
+    seed: int,
+    workers: Workers,
+    told: Callable[[str], None] | None,
 ) -> GammaJetResults:
     folder.mkdir(parents=True, exist_ok=True)
     write(folder / "data.root", events, response=0.97, seed=seed)
@@ -230,4 +235,4 @@ def _demo(
         write(folder / f"{kind}.root", events, kind=kind, response=1.02, seed=seed + 1000 + i)
     # The sample with a cut at generation has the cross-section of what is left.
     write_text(folder / _CONFIGURATION, configuration(folder))
-    return run(GammaJetConfig.read(folder / _CONFIGURATION), folder, told=told)
+    return run(GammaJetConfig.read(folder / _CONFIGURATION), folder, workers=workers, told=told)
