@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Hashable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from hashlib import blake2b
 from typing import Any
@@ -31,6 +31,8 @@ from fastjag.jagged.interchange import awkward_column
 from fastjag.jagged.shapes import scaled
 from fastjag.kernels.threads import get_num_threads
 from fastjag.schemas import NANOAOD, SCHEMAS, Schema
+
+_HEAD = 80  # bytes of a ROOT file, which have its UUID
 
 #: Offsets of lists, or None for one number per event, and the values: a Jagged of lists in lists.
 Parts = tuple[Offsets | None, Column]
@@ -239,7 +241,18 @@ class Reader:
             yield self._far
             return
         with closing(open_source(self.path)) as source:
+            self._check_same(source)
             yield source
+
+    def _check_same(self, source: Bytes) -> None:
+        """ReadError where another file has taken the place of the one whose metadata are known."""
+        head = bytearray(_HEAD)
+        with suppress(EOFError):
+            source.read(0, memoryview(head))
+        if self.file.file.uuid.bytes not in head:
+            raise ReadError(
+                f"{self.path}: is another file than when it was opened (its UUID differs)"
+            )
 
     def _foreign(
         self, branches: Mapping[str, Branch], step: int, start: int, stop: int
