@@ -12,7 +12,7 @@ CUDA_ARCHITECTURES ?= 80-real;90
 KERNEL_TESTS := tests/jagged/test_jagged.py $(addprefix tests/kernels/test_,$(addsuffix .py,padding \
   aggregate select dimuon nearest histogram histogram_cuts pyramid pages))
 
-.PHONY: demo test lint docs sanitize cuda mutants mutants-python docs-numbers bench wheel manylinux servers slow clean
+.PHONY: demo test lint docs sanitize cuda gpu mutants mutants-python docs-numbers bench wheel manylinux servers slow clean
 
 demo: $(VENV)/.search
 	$(BIN)/fastjag info
@@ -75,6 +75,12 @@ sanitize: $(VENV)/.test
 # benchmarks/gpu_ceilings.json. Without a CUDA compiler it says so and does nothing.
 cuda: $(VENV)/.test $(VENV)/.cuda
 	$(BIN)/python benchmarks/static_gpu.py --check
+
+# On a machine with a GPU: CuPy, all tests on the device, too, compute-sanitizer, the benchmark; one summary.
+gpu: $(VENV)/.test
+	$(PIP) $$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["cuda"])')
+	$(MAKE) -j2 -C tests/cuda_emulation PYTHON=$(CURDIR)/$(BIN)/python
+	SITE= PYTHON=$(CURDIR)/$(BIN)/python bash benchmarks/gpu_node.sh tests sanitize bench
 
 # Defects put into the CUDA kernels, one at a time, that the emulation has to find: half an hour.
 mutants: $(VENV)/.test
