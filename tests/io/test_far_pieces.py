@@ -308,6 +308,15 @@ class TestCache:
         with pytest.raises(TypeError, match="cache must be a folder, got 3"):
             fj.iterate("https://h/a.root", cache=3)
 
+    def test_what_comes_after_it_was_closed_is_not_kept(self, tmp_path):
+        """Answers come in other threads, when the number of the file may be that of another one."""
+        own = store.Store(str(tmp_path), "7" * 32)
+        own.close()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            own.put(0, memoryview(b"late"))
+        assert (0, 4) not in own
+
     def test_what_was_not_used_for_longest_goes(self, tmp_path, monkeypatch):
         for i in range(5):
             own = store.Store(str(tmp_path), f"{i}" * 32)

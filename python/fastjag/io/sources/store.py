@@ -76,9 +76,10 @@ class Store:
         checksum = _digest(data, 16)
         record = struct.pack("<QQ16s", seek, len(data), checksum)
         try:
-            if os.pwrite(self._bytes, data, seek) != len(data):
-                return  # less than all fits: the next one says why
-            os.write(self._index, record + _digest(record, 8))
+            with self._lock:  # after close(), the numbers are those of other files
+                if self._bytes < 0 or os.pwrite(self._bytes, data, seek) != len(data):
+                    return  # less than all fits: the next one says why
+                os.write(self._index, record + _digest(record, 8))
         except OSError as error:
             self._full = True
             warnings.warn(
