@@ -23,6 +23,7 @@ HERE = Path(__file__).parent
 WORDS = sorted(file.stem.removeprefix("bench_") for file in HERE.glob("bench_*.py"))
 WORDS.remove("gpu")  # has a page of its own
 WORDS.remove("jets")  # has a part of the page of its own: make bench BENCH=jets
+WORDS.remove("batch")  # docs/batch.md: make bench BENCH=batch
 WORDS.remove("search")  # half an hour: make bench BENCH=search
 
 

@@ -82,6 +82,17 @@ class TestRun:
         assert gpu == cpu
         assert gpu["muons"] > 0
 
+    @pytest.mark.parametrize("form", [lambda h: h, lambda h: {"h": h[:1]}, lambda h: h[:1]])
+    def test_a_function_that_fills_one_array(self, emulation, pieces, form):
+        total = devices.zeros(2, np.int64)
+
+        def filled(events):
+            total[0] += len(events)
+            return form(total)
+
+        with pytest.raises(batch.BatchError, match=r"the same .* for two batches"):
+            batch.run(filled, pieces, COLUMNS, device="cuda")
+
     def test_an_error_names_its_range(self, emulation, pieces):
         def fails(events):
             if events.source.file.endswith("1.root"):

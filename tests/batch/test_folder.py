@@ -142,7 +142,31 @@ def cluster(tmp_path_factory):
         yield environment
 
 
+SLOT = """
+import os
+from fastjag.batch import slot
+slot.take_gpu()
+import fastjag as fj
+print(os.environ["CUDA_VISIBLE_DEVICES"], fj.get_num_threads(), slot.memory() // 2**20)
+"""
+
+
 class TestSlurm:
+    @pytest.mark.parametrize(
+        "gpus", [["--gpus-per-task=1"], ["--gres=gpu:2"]], ids=["one for each task", "all for all"]
+    )
+    def test_slots(self, cluster, gpus):
+        """Two tasks of one step, each with a GPU, a core and half of the memory."""
+        environment = {k: v for k, v in cluster.items() if not k.endswith("NUM_THREADS")}
+        done = subprocess.run(
+            ["salloc", "-n2", "-c1", "--mem=600", *gpus, "srun", "-c1", sys.executable, "-c", SLOT],
+            env=environment, check=True, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        found = sorted(line.split() for line in done.stdout.splitlines())
+        # A task that sees all works on the first of them, if it is the first itself.
+        first = "0" if "--gpus-per-task=1" in gpus else "0,1"
+        assert found == [[first, "1", "300"], ["1", "1", "300"]]
+
     def run(self, folder, cluster):
         """Send the array, and wait for its end."""
         subprocess.run(

@@ -43,7 +43,9 @@ class TestHere:
             batch.run(lambda piece: found, PIECES, RANGE)
 
     @pytest.mark.parametrize("where", ["here", "kept", "threads", "processes", "many"])
-    @pytest.mark.parametrize("form", [lambda h: h, lambda h: {"h": h}, lambda h: (1, h[:1])])
+    @pytest.mark.parametrize(
+        "form", [lambda h: h, lambda h: {"h": h}, lambda h: (1, h[:1]), lambda h: h[:1]]
+    )
     def test_a_function_that_fills_one_object(self, form, where, tmp_path):
         """Each result would have the events of all before it."""
         total = np.zeros(2)

@@ -182,7 +182,12 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
         if stream.ptr != Stream.current:
             assert stream.waited > self._since, "this memory may be in use on another stream"
             assert isinstance(origin(arr), PinnedMemoryPointer), "copies ahead need pinned memory"
-        stream.launch(lambda: self.__setitem__(..., _made(arr)))
+
+        def copy():
+            self._values[...] = arr
+            written(self._values)
+
+        stream.launch(copy)
 
     def sort(self, axis=-1):
         self._read().sort(axis=axis, kind="stable")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastjag.core.arrays import Array
+from fastjag.core.devices import as_cupy, namespace, on_gpu
 
 #: What a range without events or without a result has.
 NOTHING: Any = None
@@ -108,7 +109,7 @@ def _add(a: Any, b: Any, where: str) -> Any:
         raise TypeError(f"results{where} cannot be added: {error}") from error
 
 
-def counted_twice(a: Any, b: Any, where: str = "") -> str:
+def counted_twice(a: Any, b: Any, where: str = "") -> str | None:
     """The place within two results, such as ``["mass"]``, of what both have and adding counts twice."""
     if isinstance(a, Mapping) and isinstance(b, Mapping):
         if a is b and any(_is_number(value) for value in a.values()):
@@ -123,7 +124,9 @@ def counted_twice(a: Any, b: Any, where: str = "") -> str:
         pairs = [(f"{where}.{name}", getattr(a, name), getattr(b, name)) for name in names]
     elif isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
         shared = (a.flags.writeable or b.flags.writeable) and np.may_share_memory(a, b)
-        return where if a is b or shared else ""
+        return where if a is b or shared else None
+    elif on_gpu(a) and on_gpu(b):
+        return where if namespace(a).may_share_memory(as_cupy(a), as_cupy(b)) else None
     else:
         once = (
             Number,
@@ -134,8 +137,9 @@ def counted_twice(a: Any, b: Any, where: str = "") -> str:
             frozenset,
             type(None),
         )  # new, or the same when added
-        return where if a is b and not isinstance(a, once) else ""
-    return next((found for pair in pairs if (found := counted_twice(*pair[1:], pair[0]))), "")
+        return where if a is b and not isinstance(a, once) else None
+    each = (counted_twice(x, y, place) for place, x, y in pairs)
+    return next((found for found in each if found is not None), None)
 
 
 def _is_number(value: Any) -> bool:

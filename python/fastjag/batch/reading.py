@@ -135,8 +135,8 @@ def check_new(value: Any, other: Any, merge: Merge) -> None:
     Parts are compared, too, where ``merge`` is ours: another one may take what is the same as it is.
     """
     same = value is other and not isinstance(value, _IMMUTABLE)
-    where = "" if same or merge is not add_up else counted_twice(value, other)
-    if same or where:
+    where = None if same or merge is not add_up else counted_twice(value, other)
+    if same or where is not None:
         what = f"the same {type(value).__name__}" if same else f"the same results{where}"
         raise ReusedError(
             f"the function returned {what} for two batches of events: it must make a new one "
