@@ -82,8 +82,13 @@ class TestMerge:
         assert (both.events, both.weights.tolist()) == (3, [2, 2])
 
     @pytest.mark.parametrize(
-        ("a", "b"), [(1, "a"), ("a", "b"), (True, False), (1, [1]), (object(), object())]
-    )
+        ("a", "b"),
+        [
+            (1, "a"), ("a", "b"), (True, False), (1, [1]), (object(), object()), ((1, 2), (1, 2, 3)),
+            (np.array([True]), np.array([False])), (np.array(["a"]), np.array(["b"])),
+            (np.ma.array([1, 2], mask=[0, 1]), np.ma.array([3, 4], mask=[0, 0])),
+        ],
+    )  # fmt: skip
     def test_what_cannot_be_added(self, a, b):
         with pytest.raises(TypeError, match=r"results\[0\]"):
             batch.merge((a,), (b,))

@@ -52,7 +52,9 @@ def _merge(a: Any, b: Any, where: str) -> Any:
         return [*a, *b]
     if isinstance(a, (set, frozenset)) and isinstance(b, (set, frozenset)):
         return a | b
-    if isinstance(a, tuple) and type(a) is type(b) and len(a) == len(b):
+    if isinstance(a, tuple) and type(a) is type(b):
+        if len(a) != len(b):
+            raise TypeError(f"results{where} are tuples of {len(a)} and {len(b)} parts")
         parts = [_merge(x, y, f"{where}[{i}]") for i, (x, y) in enumerate(zip(a, b, strict=True))]
         return type(a)(*parts) if hasattr(a, "_fields") else tuple(parts)
     if isinstance(a, (Number, np.ndarray)) and isinstance(b, (Number, np.ndarray)):
@@ -84,8 +86,14 @@ def _merge(a: Any, b: Any, where: str) -> Any:
 
 def _sum(a: Any, b: Any, x: Array, y: Array, where: str) -> Any:
     """Numbers or arrays; narrow integers as int64, which counts do not overflow."""
-    if "b" in (x.dtype.kind, y.dtype.kind):
-        raise TypeError(f"results{where} are arrays of bools, which cannot be added")
+    if isinstance(a, np.ma.MaskedArray) or isinstance(b, np.ma.MaskedArray):
+        raise TypeError(
+            f"results{where} are masked arrays, whose sum is not known where one is masked"
+        )
+    if not {x.dtype.kind, y.dtype.kind} <= set("iufcmO"):
+        raise TypeError(
+            f"results{where} are arrays of {x.dtype} and {y.dtype}, which cannot be added"
+        )
     if np.ndim(a) == 0 and not isinstance(a, np.integer) and not isinstance(b, np.integer):
         return a + b
     both = np.result_type(x, y)
