@@ -70,7 +70,7 @@ class TestMerge:
         assert batch.merge(most, most).tolist() == [400, 2]
         assert batch.merge(np.int32(2**31 - 1), np.int32(1)) == 2**31
         assert batch.merge(np.float32([1]), np.float32([2])).dtype == np.float32
-        with pytest.raises(TypeError, match="bools"):
+        with pytest.raises(TypeError, match="arrays of bool and bool"):
             batch.merge(np.array([True]), np.array([True]))
 
     def test_jagged_are_joined(self):
