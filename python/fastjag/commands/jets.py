@@ -19,7 +19,9 @@ from fastjag.analyses.jets.config import (
 from fastjag.commands import (
     App,
     DeviceOption,
+    ExecutorOption,
     FilesArgument,
+    KeepOption,
     OutOption,
     SkipOption,
     StepOption,
@@ -156,14 +158,18 @@ def tracks(
     step: StepOption = "100 MB",
     skip_errors: SkipOption = False,
     threads: ThreadsOption = None,
+    executor: ExecutorOption = "none",
+    keep: KeepOption = None,
 ) -> None:
     """The d_xy spectrum of tracks in jets and elsewhere, by flavour of the jets."""
     from fastjag.analyses.jets.run import run
+    from fastjag.commands.executors import workers_of
 
+    workers = workers_of(executor, keep)
     selection = TrackSelection(jets=jets, tracks=tracks, dxy=dxy, weight=weight, radius=radius,
                                min_jet_pt=min_pt, min_track_pt=min_track_pt)  # fmt: skip
     result = run("tracks", files, out, JetsConfig(tracks=selection), step=step_of(step),
-                 skip_errors=skip_errors, threads=threads)  # fmt: skip
+                 skip_errors=skip_errors, threads=threads, workers=workers)  # fmt: skip
     _show("Tracks", result.counts)
     finish(f"{result.seconds:.2f} s; results in {out}", seconds=result.seconds, out=out)
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from cut_files import cut_files
 
 from fastjag import batch, toys
 from fastjag.analyses.common import runs
@@ -51,7 +52,7 @@ def run(config, out, workers=runs.HERE, **options):
 
 
 def test_processes(search, tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, "SIZE", 500)
+    cut_files(monkeypatch, 500)
     expected, said = run(search, tmp_path / "none")
     assert len(expected) == 5
     assert said["cutflow"]["events read"] == 4_500
@@ -61,7 +62,7 @@ def test_processes(search, tmp_path, monkeypatch):
     monkeypatch.setattr("fastjag.analyses.dimuon.prepare._pairs", None)
     assert run(search, tmp_path / "three", Workers(None, tmp_path / "keep")) == (expected, said)
     monkeypatch.undo()
-    monkeypatch.setattr(runs, "SIZE", 500)
+    cut_files(monkeypatch, 500)
     part = min((tmp_path / "keep" / "parts").iterdir())
     part.write_bytes(part.read_bytes()[:-9])
     assert run(search, tmp_path / "four", Workers(None, tmp_path / "keep")) == (expected, said)

@@ -11,11 +11,11 @@ import awkward as ak
 import numpy as np
 import pytest
 import uproot
+from cut_files import cut_files
 from diphoton_files import BARE, by_hand, rows, write
 
 import fastjag as fj
 from fastjag import batch
-from fastjag.analyses.common import runs
 from fastjag.analyses.diphoton import samples, skim
 from fastjag.analyses.diphoton.select import skim_files
 from fastjag.analyses.diphoton.selections import PRESETS, selection_of
@@ -249,7 +249,7 @@ def test_a_failing_call_keeps_what_earlier_ones_left(tmp_path, monkeypatch):
 
 def test_processes(tmp_path, monkeypatch):
     """Ranges of files, in processes and here, give the same events and sums, to the last bit."""
-    monkeypatch.setattr(runs, "SIZE", 400)
+    cut_files(monkeypatch, 130)
     paths = [tmp_path / f"{i}.root" for i in range(3)]
     for i, path in enumerate(paths):
         write(path, rows(np.random.default_rng(i), 300))

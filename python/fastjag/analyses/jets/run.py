@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from fastjag.analyses.common.runs import HERE, Workers
 from fastjag.analyses.jets import report
 from fastjag.analyses.jets.config import JetsConfig
 from fastjag.analyses.jets.reading import JetReader
@@ -31,10 +32,13 @@ def run(
     *,
     step: int | str = "50 MB",
     skip_errors: bool = False,
+    workers: Workers = HERE,
     device: str = "cpu",
     threads: int | None = None,
 ) -> Any:
     """Run a stage on files, or on a folder of tensors, and write what it finds to ``out``.
+
+    ``workers`` read the files of "tracks".
 
     Returns a :class:`~fastjag.analyses.jets.results.ShapeHistograms`, ``TrackSpectrum`` or ``Tagging``;
     of "tensors" what ``tensors.json`` holds.
@@ -50,7 +54,7 @@ def run(
             result = shapes(JetReader(source, config.selection, **options), threads=threads)
             report.write_shapes(result, directory, asdict(config.selection))
         elif stage == "tracks":
-            result = tracks(source, config.tracks, threads=threads, **options)
+            result = tracks(source, config.tracks, threads=threads, workers=workers, **options)
             report.write_tracks(result, directory)
         else:
             table = read_tensors(Path(str(source)), config.train.max_jets)

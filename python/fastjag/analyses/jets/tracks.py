@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from fastjag.analyses.common import runs
+from fastjag.analyses.common.runs import HERE, Workers
 from fastjag.analyses.jets.config import TrackSelection
 from fastjag.analyses.jets.reading import NO_TRACK
 from fastjag.analyses.jets.results import TrackSpectrum
 from fastjag.core.arrays import Array
 from fastjag.core.checks import needs
 from fastjag.histograms import histogram
-from fastjag.io import Batch, iterate
+from fastjag.io import Batch
 from fastjag.io.files import Files, ReadError
 from fastjag.jagged import Jagged
 from fastjag.neighbours import nearest
@@ -37,10 +41,11 @@ def tracks(
     *,
     step: int | str = "100 MB",
     on_error: str = "raise",
+    workers: Workers = HERE,
     progress: bool | None = None,
     threads: int | None = None,
 ) -> TrackSpectrum:
-    """Histogram |d_xy| of tracks in jets and elsewhere.
+    """Histogram |d_xy| of tracks in jets and elsewhere, of files that ``workers`` read.
 
     Tracks are the entries of the tracks' collection that have a d_xy (PFNano marks the others by
     -1) and, if there is a column ``charge``, a charge.
@@ -59,28 +64,50 @@ def tracks(
     optional = [f"{s.tracks}_charge", f"{s.tracks}_{s.dxy}Err", f"{s.jets}_hadronFlavour"]
     optional += [] if s.weight else ["genWeight"]
     started = time.perf_counter()
-    result = TrackSpectrum({}, {}, s, [], s.weight or "none")
-    batches = iterate(
-        files, columns, optional=optional, step=step, on_error=on_error, progress=progress
-    )
-    for batch in batches:
-        weights = batch.flat.get(s.weight or "genWeight")
-        if weights is not None:
-            result.weight = s.weight or "genWeight"
-        for name, (values, w) in _select(batch, s, weights, result.counts, threads).items():
-            result.histograms[name] = histogram(
-                values, axis, weights=w, out=result.histograms.get(name), threads=threads
-            )
-    result.files, result.skipped = [f for f, _ in batches.files], batches.skipped
-    if batches.n_events == 0 or not result.counts["tracks in jets"]:
-        reasons = "; ".join(x.reason for x in batches.skipped)
-        what = "the files hold no events" if batches.n_events == 0 else (
+    read = runs.read(
+        _Fill(s, axis, threads), files, columns, workers, optional=optional, step=step,
+        on_error=on_error, progress=progress,
+    )  # fmt: skip
+    read.check_events()
+    found: _Filled = read.value
+    if not found.counts["tracks in jets"]:
+        raise ValueError(
             f"no track is within {s.radius:g} of a jet: "
-            + ", ".join(f"{n:,} {name}" for name, n in result.counts.items())
-        )  # fmt: skip
-        raise ValueError(what + (f" ({reasons})" if reasons else ""))
+            + ", ".join(f"{n:,} {name}" for name, n in found.counts.items())
+            + (f" ({read.reasons})" if read.skipped else "")
+        )
+    weight = s.weight or ("genWeight" if found.weighted else "none")
+    result = TrackSpectrum(found.histograms, found.counts, s, read.files, weight, read.skipped)
     result.seconds = time.perf_counter() - started
     return result
+
+
+@dataclass
+class _Filled:
+    """Of some events; merged, of all."""
+
+    histograms: dict[str, Any]
+    counts: dict[str, int]
+    weighted: int  #: batches that had weights
+
+
+@dataclass(frozen=True)
+class _Fill:
+    """What workers do with a batch of events."""
+
+    selection: TrackSelection
+    axis: Any
+    threads: int | None
+
+    def __call__(self, batch: Batch) -> _Filled:
+        s, counts = self.selection, dict[str, int]()
+        weights = batch.flat.get(s.weight or "genWeight")
+        some = _select(batch, s, weights, counts, self.threads)
+        histograms = {
+            name: histogram(values, self.axis, weights=w, threads=self.threads)
+            for name, (values, w) in some.items()
+        }
+        return _Filled(histograms, counts, int(weights is not None))
 
 
 def _select(
