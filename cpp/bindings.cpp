@@ -1,6 +1,8 @@
 // What the modules of both devices have in common: check, cast, release the GIL, call.
 #include "bindings.hpp"
 
+#include <cmath>
+#include <cstring>
 #include <limits>
 #include <vector>
 
@@ -11,12 +13,16 @@ namespace {
 void bind_padding(py::module_& m) {
     m.def("padding", [](Array offsets, std::vector<Array> columns, Optional order, int64_t width,
                         bool standardise, std::vector<double> mean,
-                        std::vector<double> inverse_scale, double low, double high, py::array fill,
+                        std::vector<double> inverse_scale, std::vector<double> low,
+                        std::vector<double> high, double nan, py::array fill, bool wrap,
                         bool slots_inside, bool blank, Array values, Optional mask, Where where) {
         std::vector<PaddingColumn> plan;
+        auto const size = static_cast<size_t>(fill.itemsize());
         for (size_t i = 0; i < columns.size(); ++i) {
             check_layout(columns[i]);
-            plan.push_back({columns[i].data(), dtype_of(columns[i]), mean[i], inverse_scale[i]});
+            plan.push_back({columns[i].data(), dtype_of(columns[i]), mean[i], inverse_scale[i],
+                            low[i], high[i], 0});
+            std::memcpy(&plan.back().fill, static_cast<char const*>(fill.data()) + i * size, size);
         }
         auto const n_columns = static_cast<int64_t>(plan.size());
         auto run = [&](auto zero) {
@@ -29,10 +35,9 @@ void bind_padding(py::module_& m) {
             a.n_columns = n_columns;
             a.width = width;
             a.standardise = standardise;
+            a.wrap = wrap;
             a.blank = blank;
-            a.low = low;
-            a.high = high;
-            a.fill = *static_cast<Out const*>(fill.data());
+            a.nan = nan;
             a.event_stride = width * n_columns;
             a.slot_stride = slots_inside ? 1 : n_columns;  // NFK : NKF
             a.column_stride = slots_inside ? width : 1;
@@ -41,7 +46,7 @@ void bind_padding(py::module_& m) {
             a.mask = out<uint8_t>(mask);
             unlocked([&] { padding(a, place(where)); });
         };
-        bool same = !standardise;
+        bool same = !standardise && std::isnan(nan);
         for (auto const& c : columns) same = same && dtype_of(c) == dtype_of(values);
         if (!same) return visit<float, double>(values, run);
         switch (values.itemsize()) {

@@ -38,6 +38,23 @@ struct Standardise {
     }
 };
 
+// The same, and a number instead of NaN.
+template <class In, class Out>
+struct Clean : Standardise<In, Out> {
+    using Standardise<In, Out>::lanes;
+    Out nan;
+    Out one(In x) const {
+        Out const value = Standardise<In, Out>::one(x);
+        return value == value ? value : nan;
+    }
+    template <int L>
+    Vector<Out, L> many(Vector<In, L> x) const {
+        using Values = Vector<Out, L>;
+        Values const value = Standardise<In, Out>::template many<L>(x);
+        return value == value ? value : broadcast<Values>(nan);
+    }
+};
+
 template <class In, class Out>
 struct Cast {
     static constexpr int lanes =
@@ -113,26 +130,26 @@ template <int L, class Out, class Source, class Convert>
 
 // The same for a row near the content's end, or with other columns between its slots.
 template <class Out, class Source, class Convert>
-[[gnu::noinline]] void pad_slots(Source x, int64_t n, PaddingArgs<Out> const& a, Out* row,
+[[gnu::noinline]] void pad_slots(Source x, int64_t n, PaddingArgs<Out> const& a, Out* row, Out fill,
                                  Convert convert) {
     int64_t k = 0;
     for (; k < n; ++k) row[k * a.slot_stride] = convert.one(x.one(k));
-    for (; k < a.width; ++k) row[k * a.slot_stride] = a.fill;
+    for (; k < a.width; ++k) row[k * a.slot_stride] = fill;
 }
 
 // One column of events begin .. end - 1, its first slot at `out`.
 template <int L, class In, class Out, class Source, class Convert>
 void pad_rows(PaddingArgs<Out> const& a, Source const& source, Out* out, int64_t begin, int64_t end,
-              Convert convert) {
+              Out fill, Convert convert) {
     // Numbers as they are get all lengths of vectors, the rest the longest and 1.
     constexpr bool ones = std::is_same_v<Source, Ones>;
     constexpr int shorter = std::is_same_v<Source, Stored<Out>> || ones ? L / 2 : 1;
     if constexpr (L > 1)
-        if (a.width < L) return pad_rows<shorter, In>(a, source, out, begin, end, convert);
+        if (a.width < L) return pad_rows<shorter, In>(a, source, out, begin, end, fill, convert);
     int64_t const width = a.width, stride = a.event_stride;  // kept from what `out` may overwrite
     int64_t const* const offsets = a.offsets;
     bool const is_short = width <= short_row * L, blank = a.blank;
-    auto const empty = broadcast<Vector<Out, L>>(a.fill);
+    auto const empty = broadcast<Vector<Out, L>>(fill);
     // Reading a full row is fine while it stays inside the content.
     int64_t const last = offsets[a.n_events];
     int64_t const reach = ones ? last : a.slot_stride == 1 ? last - width : -1;
@@ -142,7 +159,7 @@ void pad_rows(PaddingArgs<Out> const& a, Source const& source, Out* out, int64_t
         if (start <= reach)
             pad_row<L>(source.from(start), n, width, is_short, blank, empty, out, convert);
         else
-            pad_slots(source.from(start), n, a, out, convert);
+            pad_slots(source.from(start), n, a, out, fill, convert);
     }
 }
 
@@ -150,20 +167,25 @@ template <class In, class Out>
 void pad_column(PaddingArgs<Out> const& a, int64_t column, Out* out, int64_t begin, int64_t end) {
     PaddingColumn const& c = a.columns[column];
     auto const* values = static_cast<In const*>(c.data);
+    Out fill;
+    __builtin_memcpy(&fill, &c.fill, sizeof fill);
     auto rows = [&](auto convert) {
         constexpr int lanes = decltype(convert)::lanes;
         if (a.order)
-            pad_rows<4, In>(a, Ordered<In>{values, a.order, a.offsets[0]}, out, begin, end,
+            pad_rows<4, In>(a, Ordered<In>{values, a.order, a.offsets[0]}, out, begin, end, fill,
                             convert);
         else
-            pad_rows<lanes, In>(a, Stored<In>{values}, out, begin, end, convert);
+            pad_rows<lanes, In>(a, Stored<In>{values}, out, begin, end, fill, convert);
     };
     if constexpr (std::is_floating_point_v<Out>) {
         using C = Compute<In, Out>;
-        if (a.standardise)
-            return rows(Standardise<In, Out>{static_cast<C>(c.mean),
-                                             static_cast<C>(c.inverse_scale), static_cast<C>(a.low),
-                                             static_cast<C>(a.high)});
+        Standardise<In, Out> const all{static_cast<C>(c.mean), static_cast<C>(c.inverse_scale),
+                                       static_cast<C>(c.low), static_cast<C>(c.high)};
+        bool const replaces = a.nan == a.nan;
+        // Integers have no NaN, and all of their bits only where nothing is computed.
+        if (replaces && (a.standardise || std::is_floating_point_v<In>))
+            return rows(Clean<In, Out>{all, static_cast<Out>(a.nan)});
+        if (a.standardise) return rows(all);
     }
     rows(Cast<In, Out>{});
 }
@@ -178,11 +200,65 @@ void pad_any_column(PaddingArgs<Out> const& a, int64_t column, Out* out, int64_t
     }
 }
 
+// i % n of 2 L numbers, for each n < L: which lanes of a register repeat its first n.
+template <class Index, int L>
+struct Turns {
+    Index of[L][2 * L];
+    constexpr Turns() : of{} {
+        for (int n = 1; n < L; ++n)
+            for (int i = 0; i < 2 * L; ++i) of[n][i] = static_cast<Index>(i % n);
+    }
+};
+
+// Slots n .. width - 1 of a row: slot k is slot k - n. 0 < n < width, L <= width.
+template <int L, class Out>
+void wrap_row(Out* row, int64_t n, int64_t width) {
+    using Values = Vector<Out, L>;
+    int64_t const end = width - L;
+    if constexpr (L > 1)
+        if (n < L) {  // a register holds all of the event: it is written again and again
+            using Index = Integer<sizeof(Out)>;
+            static constexpr Turns<Index, L> turns;
+            auto const first = load<Values>(row);
+            auto turned = [&](uint32_t by) {
+                return __builtin_shuffle(first, load<Vector<Index, L>>(turns.of[n] + by));
+            };
+            auto const few = static_cast<uint32_t>(n);
+            Values const again = turned(0);
+            for (int64_t k = 0; k < end; k += L - L % few) store(again, row + k);
+            return store(turned(static_cast<uint32_t>(end) % few), row + end);
+        }
+    int64_t k = n;
+    for (; k <= end; k += L) store(load<Values>(row + k - n), row + k);
+    if (end >= n) return store(load<Values>(row + end - n), row + end);
+    for (; k < width; ++k) row[k] = row[k - n];
+}
+
+// The same for a padded column of events begin .. end - 1. A pass of its own: a rare case inside
+// the loop over events takes registers from all others.
+template <int L, class Out>
+void wrap_rows(PaddingArgs<Out> const& a, Out* out, int64_t begin, int64_t end) {
+    if constexpr (L > 1)
+        if (a.width < L) return wrap_rows<L / 2>(a, out, begin, end);
+    int64_t const width = a.width, stride = a.slot_stride;
+    for (int64_t event = begin; event < end; ++event, out += a.event_stride) {
+        int64_t const n = a.offsets[event + 1] - a.offsets[event];
+        if (n == 0 || n >= width) continue;
+        if (stride == 1)
+            wrap_row<L>(out, n, width);
+        else
+            for (int64_t k = n; k < width; ++k) out[k * stride] = out[(k - n) * stride];
+    }
+}
+
 // All columns of a block of events, the first event's slots at `out`.
 template <class Out>
 void pad_columns(PaddingArgs<Out> const& a, Out* out, int64_t begin, int64_t end) {
-    for (int64_t column = 0; column < a.n_columns; ++column)
-        pad_any_column(a, column, out + column * a.column_stride, begin, end);
+    for (int64_t column = 0; column < a.n_columns; ++column) {
+        Out* const first = out + column * a.column_stride;
+        pad_any_column(a, column, first, begin, end);
+        if (a.wrap) wrap_rows<register_bytes / sizeof(Out)>(a, first, begin, end);
+    }
 }
 
 // (event, column, slot) to (event, slot, column), element by element; a known number of columns
@@ -240,7 +316,7 @@ void pad_mask(int64_t const* offsets, int64_t n_events, int64_t width, uint8_t* 
     a.n_events = n_events;
     a.width = a.event_stride = width;
     a.slot_stride = 1;
-    pad_rows<register_bytes, uint8_t>(a, Ones{}, mask + begin * width, begin, end,
+    pad_rows<register_bytes, uint8_t>(a, Ones{}, mask + begin * width, begin, end, uint8_t{0},
                                       Cast<uint8_t, uint8_t>{});
 }
 

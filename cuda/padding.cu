@@ -4,6 +4,7 @@
 // written, pads included.
 #include "fastjag/padding.hpp"
 
+#include <cstring>
 #include <type_traits>
 
 #include "fastjag/dtypes.hpp"
@@ -13,7 +14,7 @@ namespace fastjag {
 using namespace FASTJAG_ISA;
 namespace {
 
-constexpr int64_t most_columns = 96;  // of a launch: they travel as its arguments, 4 KB at most
+constexpr int64_t most_columns = 64;  // of a launch: they travel as its arguments, 4 KB at most
 constexpr int unrolled = 4;           // cells of a thread that are read at the same time
 
 struct Columns {
@@ -24,6 +25,8 @@ struct Columns {
 struct Table {
     void const* data[most_columns];
     double mean[most_columns], inverse_scale[most_columns];
+    double low[most_columns], high[most_columns];
+    uint64_t fill[most_columns];
     int dtype[most_columns];
 };
 
@@ -59,17 +62,28 @@ FASTJAG_HD Out convert(PaddingArgs<Out> const& a, Table const& table, int column
     using C = Compute<In, Out>;
     return static_cast<Out>(standardise(static_cast<C>(x), static_cast<C>(table.mean[column]),
                                         static_cast<C>(table.inverse_scale[column]),
-                                        static_cast<C>(a.low), static_cast<C>(a.high)));
+                                        static_cast<C>(table.low[column]),
+                                        static_cast<C>(table.high[column])));
 }
 
 template <class Out>
 FASTJAG_HD Out value_of(PaddingArgs<Out> const& a, Table const& table, int column, int64_t i) {
     if constexpr (std::is_floating_point_v<Out>) {
-        return visit_dtype(static_cast<DType>(table.dtype[column]),
-                           [&](auto zero) { return convert<decltype(zero)>(a, table, column, i); });
+        Out const value = visit_dtype(static_cast<DType>(table.dtype[column]), [&](auto zero) {
+            return convert<decltype(zero)>(a, table, column, i);
+        });
+        return value == value || a.nan != a.nan ? value : static_cast<Out>(a.nan);
     } else {
         return static_cast<Out const*>(table.data[column])[i];  // bits of the same size
     }
+}
+
+template <class Out>
+FASTJAG_HD Out fill_of(Table const& table, int column) {
+    uint64_t const bits = table.fill[column];  // whole: lanes read side by side
+    Out fill;
+    memcpy(&fill, &bits, sizeof fill);
+    return fill;
 }
 
 // Threads of a block take `unrolled` cells each, `near` apart, then those `far` from the last one.
@@ -82,6 +96,9 @@ __global__ void pad_cells(PaddingArgs<Out> a, Columns columns, Shape shape, Cell
         table->data[own] = c.data;
         table->mean[own] = c.mean;
         table->inverse_scale[own] = c.inverse_scale;
+        table->low[own] = c.low;
+        table->high[own] = c.high;
+        table->fill[own] = c.fill;
         table->dtype[own] = static_cast<int>(c.dtype);
     }
     __syncthreads();
@@ -100,8 +117,11 @@ __global__ void pad_cells(PaddingArgs<Out> a, Columns columns, Shape shape, Cell
             if (at.event < a.n_events) {
                 to[k] =
                     at.event * a.event_stride + slot * a.slot_stride + column[k] * a.column_stride;
-                int64_t const particle = offsets[at.event] + slot;
-                if (particle < offsets[at.event + 1]) from[k] = particle - before;
+                int64_t const start = offsets[at.event], n = offsets[at.event + 1] - start;
+                int64_t particle = slot;
+                if (a.wrap && n > 0 && n <= slot)  // both fit: 64 bits cost 8 registers
+                    particle = static_cast<uint32_t>(slot) % static_cast<uint32_t>(n);
+                if (particle < n) from[k] = start - before + particle;
             }
             advance(at, k + 1 < unrolled ? near : far, shape);
         }
@@ -113,7 +133,8 @@ __global__ void pad_cells(PaddingArgs<Out> a, Columns columns, Shape shape, Cell
         Out value[unrolled];
 #pragma unroll
         for (int k = 0; k < unrolled; ++k)
-            value[k] = from[k] >= 0 ? value_of(a, *table, column[k], from[k]) : a.fill;
+            value[k] = from[k] >= 0 ? value_of(a, *table, column[k], from[k])
+                                    : fill_of<Out>(*table, column[k]);
 #pragma unroll
         for (int k = 0; k < unrolled; ++k)
             if (to[k] >= 0) a.out[to[k]] = value[k];

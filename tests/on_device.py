@@ -15,7 +15,7 @@ from fastjag.kernels import gpu
 
 # Arguments that are written; others are read, or stay on the host.
 OUTPUTS = {("padding", "out"), ("padding", "mask"), ("pyramid_gram", "out")}
-HOST = {("padding", "mean"), ("padding", "scale"), ("padding", "fill"), ("histogram", "edges"),
+HOST = {("padding", "mean"), ("padding", "scale"), ("padding", "clip"), ("padding", "fill"), ("histogram", "edges"),
         ("histogram_cuts", "edges"), ("histogram_cuts", "cuts")}  # fmt: skip
 
 

@@ -43,8 +43,8 @@ int64_t scan_scratch(int64_t n);
 struct PaddingColumn {
     const void* data;
     DType dtype;
-    double mean;  // (x - mean) * inverse_scale, then clip to [low, high]
-    double inverse_scale;
+    double mean, inverse_scale, low, high;  // (x - mean) * inverse_scale, clipped to [low, high]
+    uint64_t fill;                          // of empty slots: its first bytes are an Out
 };
 
 // Out = float or double converts every column; Out = uint8/16/32/64 copies bits of equal size.
@@ -55,11 +55,11 @@ struct PaddingArgs {
     const int64_t* order;  // per particle: content index to read (from `order` kernel), or null
     const PaddingColumn* columns;
     int64_t n_columns;
-    int64_t width;  // slots per event
+    int64_t width;  // slots per event, with `wrap` below 2**31
     bool standardise;
-    bool blank;        // `out` holds nothing but the fill already
-    double low, high;  // clip range, infinite when unused
-    Out fill;
+    bool wrap;   // events of n < width particles repeat them: slot k holds particle k % n
+    bool blank;  // `out` holds nothing but the fill already
+    double nan;  // replaces NaN of particles; NaN: they stay (and in copied bits, always)
     int64_t event_stride, slot_stride, column_stride;  // of out, in elements
     Out* out;
     uint8_t* mask;  // (n_events, width), or null

@@ -43,6 +43,31 @@ class TestPad:
         assert_same(found.values, expected[:, :, 0])
         assert_same(found.mask, mask)
 
+    def test_wrap(self, device):
+        values, mask = muons().to(device).pad(3, mode="wrap", by="pt", fill=[-1, -2])
+        assert values.tolist() == [[[2, 20], [1, 10], [2, 20]], [[-1, -2]] * 3, [[3, 30]] * 3]
+        assert mask.tolist() == [[True, True, False], [False] * 3, [True, False, False]]
+
+    @given(
+        jagged_arrays(dtypes=["f4", "f8"], n_columns=2),
+        st.integers(1, 9),
+        st.sampled_from(["NKF", "NFK"]),
+        st.booleans(),
+    )
+    def test_wrap_of_every_row(self, device, parts, width, layout, by):
+        offsets, (values, key) = parts
+        jagged = fj.Jagged(offsets, {"x": values, "key": key}).to(device)
+        options = {"mode": "wrap", "nan": 0.0, "by": "key" if by else None, "layout": layout}
+        other = jagged[::-1].pad(width, ["x"], dtype="f8", **options)
+        found = jagged.pad(width, ["x"], dtype="f8", out=other, clip=[(-1, 2)], **options)
+        assert found.mask is other.mask
+        expected, mask = reference.padding(
+            offsets, [values], width, 0, key if by else None, clip=(-1, 2), dtype="f8",
+            mode="wrap", nan=0.0,
+        )  # fmt: skip
+        assert_same(found.values.reshape(expected.shape), expected)
+        assert_same(found.mask, mask)
+
     @pytest.mark.parametrize("columns", ["pt", ["pt"], ["pt", "n"]])
     @pytest.mark.parametrize("layout", ["NKF", "NFK"])
     def test_out_is_reused(self, device, columns, layout):

@@ -196,6 +196,16 @@ class TestLevels:
         assert_same(there.pad((first, second), "hits").mask,
                     np.asarray(to_host(there.pad((first, second), "parts").mask)))  # fmt: skip
 
+    def test_wrap_pads_one_level(self):
+        jets = made()
+        with pytest.raises(
+            ValueError, match=r'mode "wrap" pads one level, but width has 2: \(2, 3\)'
+        ):
+            jets.pad((2, 3), "hits", mode="wrap")
+        found = jets.pad(2, "v", mode="wrap", layout="NFK")
+        assert found.values.tolist()[0] == [[0, 0], [1, 1], [2, 2]]
+        assert found.values.tolist()[1] == [[3, 6], [4, 7], [5, 8]]
+
     @FEW
     @given(nested_jagged(), st.integers(1, 4))
     def test_pad_of_several_numbers(self, device, jets, width):

@@ -14,6 +14,12 @@ from fastjag.kernels import reference
 # Less than a register, several, some and a rest, and rows that follow their event's length.
 WIDTHS = st.sampled_from([1, 2, 3, 8, 16, 33, 70, 300])
 CLIPS = st.sampled_from([None, (-1.5, 2.0), (-np.inf, 0.0), (0.25, 0.25)])
+LAYOUTS = st.sampled_from(["NKF", "NFK"])
+
+
+def three(*values):
+    """One value for each of three columns."""
+    return st.lists(st.sampled_from(values), min_size=3, max_size=3)
 
 
 def padded(kernels, offsets, columns, width, *, key=None, layout="NKF", **options):
@@ -79,6 +85,85 @@ class TestPadding:
                 for c, m, s in zip(columns, mean, scale, strict=True)
             ]
         assert_same(values, np.concatenate(single, axis=2))
+
+    @given(jagged_arrays(n_columns=3, same_dtype=True), WIDTHS, LAYOUTS, three(0, 1))
+    def test_wraps_bits(self, kernels, parts, width, layout, fill):
+        offsets, columns = parts
+        values, mask = padded(
+            kernels, offsets, columns, width, mode="wrap", fill=fill, layout=layout
+        )
+        single = [
+            reference.padding(offsets, [c], width, x, mode="wrap")[0]
+            for c, x in zip(columns, fill, strict=True)
+        ]
+        assert_same(values, np.concatenate(single, axis=2))
+        assert_same(mask, reference.padding(offsets, columns, width, 0)[1])
+
+    @given(
+        jagged_arrays(n_columns=4),
+        WIDTHS,
+        st.sampled_from(FLOATS),
+        st.sampled_from([None, {"mean": [0.3, None, -20.0], "scale": [1.0, -0.7, None]}]),
+        st.one_of(st.none(), st.tuples(CLIPS, CLIPS, CLIPS)),
+        st.sampled_from([None, 0.0, -1.5, np.nan]),
+        three(0, np.nan, 5),
+        st.sampled_from(["constant", "wrap"]),
+        st.booleans(),
+        LAYOUTS,
+    )
+    def test_each_column_by_itself(
+        self, kernels, parts, width, dtype, shift, clip, nan, fill, mode, by, layout
+    ):
+        offsets, (*columns, last) = parts
+        key = last if by else None
+        values, _ = padded(
+            kernels, offsets, columns, width, key=key, mode=mode, fill=fill, clip=clip, nan=nan,
+            dtype=dtype, layout=layout, **(shift or {}),
+        )  # fmt: skip
+        with np.errstate(over="ignore", invalid="ignore"):
+            single = [
+                reference.padding(
+                    offsets, [c], width, fill[f], key,
+                    0.0 if shift is None else shift["mean"][f] or 0.0,
+                    1.0 if shift is None else shift["scale"][f] or 1.0,
+                    None if clip is None else clip[f], dtype, mode, nan,
+                )[0]
+                for f, c in enumerate(columns)
+            ]  # fmt: skip
+        assert_same(values, np.concatenate(single, axis=2))
+
+    @pytest.mark.parametrize("dtype", ["u1", "u2", "f4", "f8"])
+    @pytest.mark.parametrize("width", [1, 2, 5, 17, 64, 65, 130, 200])
+    def test_wraps_every_length(self, kernels, dtype, width):
+        """Every number of particles up to one above the width; those behind end the content."""
+        counts = np.arange(width + 2)
+        offsets = np.concatenate([[0], np.cumsum([*counts, *counts[::-1]])])
+        values = (np.arange(offsets[-1]) % 251).astype(dtype)
+        for layout in ("NKF", "NFK"):
+            for options in ({"fill": 7}, {"fill": 7, "scale": 1, "dtype": "f4"}):
+                found, _ = padded(
+                    kernels, offsets, [values, values[::-1].copy()], width, mode="wrap",
+                    layout=layout, **options,
+                )  # fmt: skip
+                sizes = np.diff(offsets)[:, None]
+                at = offsets[:-1, None] + np.arange(width) % np.maximum(sizes, 1)
+                at = np.minimum(at, len(values) - 1)
+                for f, x in enumerate((values, values[::-1])):
+                    expected = np.where(sizes > 0, x[at], x.dtype.type(7))
+                    assert_same(found[:, :, f], expected.astype(found.dtype))
+
+    def test_nan_is_replaced_in_particles_only(self, kernels):
+        column = np.array([np.nan, np.inf, 1.0])
+        options = {"fill": np.nan, "nan": 0.0}
+        values, _ = padded(kernels, np.array([0, 3]), [column], 4, **options)
+        assert_same(values[0, :, 0], np.array([0, np.inf, 1, np.nan]))
+        values, _ = padded(kernels, np.array([0, 3]), [column], 4, mean=np.inf, **options)
+        assert_same(values[0, :, 0], np.array([0, 0, -np.inf, np.nan]))
+
+    def test_integers_have_no_nan(self, kernels):
+        column = np.array([2**63 - 1, -1], "i8")
+        values, _ = padded(kernels, np.array([0, 2]), [column], 3, nan=0.5)
+        assert_same(values[0, :, 0], np.array([2**63 - 1, -1, 0]))
 
     @pytest.mark.parametrize(
         ("dtypes", "expected"),
@@ -224,12 +309,31 @@ FLOAT, INTEGER = [np.zeros(3)], [np.zeros(3, np.uint8)]
         (FLOAT, {"clip": 5}, ValueError, r"clip must be \(low, high\) .*, got 5"),
         (FLOAT, {"clip": (1, 2, 3)}, ValueError, r"clip must be \(low, high\) .*, got \(1, 2, 3\)"),
         (FLOAT, {"clip": (None, 2)}, ValueError, r"clip must be \(low, high\) .*, got \(None, 2\)"),
+        (FLOAT, {"clip": [(0, 1)] * 2}, ValueError, r"for each column \(1\) .*, got \[\(0, 1\), "),
+        (FLOAT, {"clip": [(1, 0)]}, ValueError, r"clip must be .*, got \[\(1, 0\)\]"),
+        (FLOAT, {"clip": []}, ValueError, r"clip must be .*, got \[\]"),
+        (FLOAT, {"mode": "edge"}, ValueError, "mode must be 'constant' or 'wrap', got 'edge'"),
+        (FLOAT, {"mode": "wrap", "width": 2**31}, ValueError, r"below 2\*\*31 .*, got 2147483648"),
+        (FLOAT, {"nan": "0"}, ValueError, "nan must be one number .*, got '0'"),
+        (
+            FLOAT,
+            {"nan": 1e300, "dtype": "f4"},
+            ValueError,
+            "nan must be .* float32 can hold, got 1e",
+        ),
+        (FLOAT * 2, {"fill": [0, None]}, ValueError, "fill must be one number .*, got None"),
+        (INTEGER * 2, {"fill": [0, 300]}, ValueError, "fill must be one number .*, got 300"),
         (INTEGER, {"fill": 300}, ValueError, "fill must be one number that uint8 .*, got 300"),
         (INTEGER, {"fill": 0.5}, ValueError, "fill must be one number that uint8 can hold"),
         (INTEGER, {"fill": np.nan}, ValueError, "fill must be one number that uint8 .*, got nan"),
         (INTEGER, {"fill": 2**70}, ValueError, "fill must be one number that uint8 can hold"),
         (FLOAT, {"fill": 1e300, "dtype": "f4"}, ValueError, "float32 can hold, got 1e"),
-        (FLOAT, {"fill": [1, 2]}, ValueError, r"fill must be one number .*, got \[1, 2\]"),
+        (
+            FLOAT,
+            {"fill": [1, 2]},
+            ValueError,
+            r"fill must be a number or one per column \(1\), got \[1, ",
+        ),
         (FLOAT, {"fill": None}, ValueError, "fill must be one number .*, got None"),
         (FLOAT, {"fill": "a"}, ValueError, "fill must be one number .*, got 'a'"),
         (FLOAT, {"out": [1]}, TypeError, "out must be a NumPy array, got list"),

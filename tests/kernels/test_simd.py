@@ -30,7 +30,8 @@ for dtype in ("f4", "f8", "i4", "u1", "i8"):
         digest.update(np.nan_to_num(values.astype("f8")).tobytes())
     for width in (3, 16, 50):
         for layout in ("NKF", "NFK"):
-            for options in ({}, {"mean": 1.5, "scale": 0.3, "clip": (-1, 2), "dtype": "f4"}):
+            for options in ({}, {"mean": 1.5, "scale": 0.3, "clip": (-1, 2), "dtype": "f4"},
+                            {"mode": "wrap"}, {"mode": "wrap", "scale": 0.3, "nan": 1, "fill": 2}):
                 values, mask = muons.pad(width, ["pt", "eta", "phi", "charge"], layout=layout,
                                          by="pt" if width == 3 else None, **options)
                 digest.update(np.nan_to_num(values).tobytes())

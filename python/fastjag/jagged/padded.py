@@ -15,6 +15,8 @@ from fastjag.jagged import interchange
 class Padded(NamedTuple):
     """A dense tensor and, per event and slot, whether a particle stands there.
 
+    Of events padded with ``mode="wrap"``, slots that repeat particles are false in the mask.
+
     Examples
     --------
     >>> import fastjag as fj

@@ -39,12 +39,14 @@ class DenseColumns(Conversions):
         width: int | Sequence[int],
         columns: str | Iterable[str] | None = None,
         *,
-        fill: float = 0,
+        mode: str = "constant",
+        fill: float | Sequence[float] = 0,
         by: str | Sequence[str | None] | None = None,
         layout: str = "NKF",
-        mean: float | Sequence[float] | None = None,
-        scale: float | Sequence[float] | None = None,
-        clip: tuple[float, float] | None = None,
+        mean: float | Sequence[float | None] | None = None,
+        scale: float | Sequence[float | None] | None = None,
+        clip: tuple[float, float] | Sequence[tuple[float, float] | None] | None = None,
+        nan: float | None = None,
         dtype: DTypeLike | None = None,
         out: Padded | None = None,
         threads: int | None = None,
@@ -61,15 +63,22 @@ class DenseColumns(Conversions):
             three numbers per particle gives (n_events, width, 3) or (n_events, 3, width). One column of
             lists gives (n_events, K1, K2) for lists of numbers, and (n_events, K1, K2, F) or
             (n_events, K1, F, K2) for lists with columns of their own, all of which are taken.
+        mode
+            What stands in slots behind an event's n particles: ``fill`` ("constant"), or the particles
+            again, particle i % n in slot i ("wrap"; for one level only). Events without particles have
+            the fill in both. The mask is the same in both: true for the first n slots.
         fill
-            Value of empty slots, written as it is (not standardised).
+            Value of empty slots, a number or one per column, written as it is (not standardised).
         by
             Take the particles with the largest values of this column, in descending order
             (ties in stored order, NaN last). Default: the first ones, as stored. A name, or None, for
             each level where there are several.
         mean, scale, clip
-            Write ``clip((x - mean) * (1 / scale))``, numbers or one per column, in one pass.
-            Computed in float32 where column and output are float32, else in float64; NaN stays NaN.
+            Write ``clip((x - mean) * (1 / scale))``, in one pass: numbers and a pair (low, high), or a
+            list with one of them, or None for nothing, per column. Computed in float32 where column and
+            output are float32, else in float64.
+        nan
+            Number instead of the NaN of particles, after standardisation. Default: NaN stays NaN.
         dtype
             Of the result: float32, float64, or the dtype that all columns share. Default: the
             shared one (if not standardised), else float64 where a column has 8 bytes, else
@@ -95,8 +104,8 @@ class DenseColumns(Conversions):
         if len(keys) > len(widths):
             raise ValueError(f"by names {len(keys)} levels, but width has {len(widths)}: {by!r}")
         options: dict[str, Any] = {
-            "fill": fill, "layout": layout, "mean": mean, "scale": scale, "clip": clip,
-            "dtype": dtype, "threads": threads,
+            "mode": mode, "fill": fill, "layout": layout, "mean": mean, "scale": scale, "clip": clip,
+            "nan": nan, "dtype": dtype, "threads": threads,
         }  # fmt: skip
         if len(widths) > 1:
             return self._pad_lists([*widths], columns, keys, out, options)
@@ -152,6 +161,10 @@ class DenseColumns(Conversions):
             raise TypeError(
                 f"width {tuple(widths)!r} has several levels, and takes the name of one column of "
                 f"lists, got {column!r}"
+            )
+        if options["mode"] == "wrap":
+            raise ValueError(
+                f'mode "wrap" pads one level, but width has {len(widths)}: {tuple(widths)!r}'
             )
         lists = self._column(column)
         if not is_lists(lists):

@@ -33,6 +33,8 @@ def padding(
     scale: float = 1.0,
     clip: tuple[float, float] | None = None,
     dtype: Any = None,
+    mode: str = "constant",
+    nan: float | None = None,
 ) -> tuple[Array, Array]:
     """Values of shape (n_events, width, F) and the mask (n_events, width)."""
     target = columns[0].dtype if dtype is None else np.dtype(dtype)
@@ -44,6 +46,8 @@ def padding(
             indices = indices[np.argsort(descending(key[particles]), kind="stable")]
         indices = indices[:width]
         mask[event, : len(indices)] = True
+        if mode == "wrap" and len(indices) > 0:
+            indices = np.resize(indices, width)  # repeats them
         for f, column in enumerate(columns):
             picked = column[indices]
             if mean != 0 or scale != 1 or clip is not None:
@@ -52,6 +56,9 @@ def padding(
                 picked = (picked.astype(compute) - compute(mean)) * compute(1 / scale)
                 if clip is not None:
                     picked = np.clip(picked, compute(clip[0]), compute(clip[1]))
+            picked = picked.astype(target)
+            if nan is not None:
+                picked = np.where(np.isnan(picked), target.type(nan), picked)
             values[event, : len(indices), f] = picked
     return values, mask
 
