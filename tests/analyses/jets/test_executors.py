@@ -2,7 +2,7 @@
 
 import pytest
 from cut_files import cut_files
-from jet_samples import events_file  # noqa: F401
+from jet_samples import events_file, jet_folder  # noqa: F401
 
 from fastjag import batch
 from fastjag.analyses.common.runs import Workers
