@@ -5,7 +5,7 @@ import struct
 import numpy as np
 import pytest
 
-from fastjag.io import iterate, tasks, write_events
+from fastjag.io import iterate, reader, tasks, write_events
 from fastjag.io.baskets import Baskets, Stored, list_bounds
 from fastjag.io.branch_columns import BranchColumns
 from fastjag.io.files import ReadError
@@ -295,7 +295,7 @@ class TestErrorsOfOpening:
         def interrupted(*_):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(Reader, "_find_tree", interrupted)
+        monkeypatch.setattr(reader, "find_tree", interrupted)
         with pytest.raises(KeyboardInterrupt):
             Reader(str(path), None, None)
 

@@ -13,7 +13,7 @@ from browser import PIXEL
 
 import fastjag
 from fastjag.io import write_histograms
-from fastjag.reporting.output import results_directory, write_json
+from fastjag.reporting.output import new_file, results_directory, write_json
 from fastjag.reporting.report import Report
 
 
@@ -205,3 +205,11 @@ class TestContents:
     def test_short_pages_have_none(self, tmp_path):
         assert "<nav>" not in self.page(tmp_path, ["One", "Two"])
         assert "<nav>" not in self.page(tmp_path, [])
+
+
+def test_an_error_that_is_its_own_cause_ends(tmp_path):
+    error = ValueError("x")
+    error.__cause__ = OSError("y")
+    error.__cause__.__cause__ = error
+    with pytest.raises(ValueError, match="x"), new_file(tmp_path / "a.txt"):
+        raise error

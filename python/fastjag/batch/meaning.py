@@ -25,7 +25,7 @@ _INSTALLED = tuple(
     }
 )
 #: Of classes: what Python makes itself.
-_MADE = ("__dict__", "__weakref__", "__doc__", "__module__", "_abc_impl")
+_MADE = ("__dict__", "__weakref__", "__doc__", "__module__", "__slotnames__", "_abc_impl")
 
 
 def is_installed(path: str) -> bool:

@@ -127,7 +127,9 @@ def _sync(path: Path) -> None:
 def _refusal(error: BaseException) -> WriteError | None:
     """The system's refusal to write that is behind an error, with the file where it is known."""
     cause: BaseException | None = error
-    while cause is not None:
+    seen: set[int] = set()  # an error may be its own cause
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
         if isinstance(cause, OSError) and cause.errno in _REFUSED:
             name = cause.filename
             if name is None or is_partial(Path(os.fsdecode(name)).parent):
