@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+import uproot
 from rate_samples import write_events
 from toy_samples import KINEMATICS
 from typer.testing import CliRunner
@@ -133,8 +134,9 @@ def test_what_cannot_be_read(files, tmp_path, monkeypatch):
     good = sorted(files.glob("toys*.root"))
     content = bytearray(good[0].read_bytes())
     (tmp_path / "none.root").write_text("no ROOT file")
-    at = content.index(b"Muon_pt", 2_000)  # its first basket
-    content[at + 100 : at + 3_000] = bytes(2_900)
+    with uproot.open(good[0]) as file:
+        at = int(file["Events"]["Muon_pt"].member("fBasketSeek")[0])
+    content[at : at + 40] = bytes(40)  # the key of its first basket
     (tmp_path / "bad.root").write_bytes(content)
     paths = [tmp_path / "none.root", good[1], tmp_path / "bad.root", good[2]]
     two = Workers(batch.processes(2))

@@ -153,7 +153,7 @@ class TestDemo:
         from fastjag.analyses.gammajet import toys as gammajet
 
         class Ran:
-            def __init__(self, config, out, told):
+            def __init__(self, config, out, *_, **__):
                 self.out = out
 
             def folder(self, stage):
