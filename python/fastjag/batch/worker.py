@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import time
@@ -75,6 +76,7 @@ def do(task: Task) -> Answer:
             results[i] = _one(work, task, i, piece, answer)
         except MemoryError as error:
             answer.troubles[task.first + i] = _trouble(error, "memory", sent=shipped)
+            _let_go(error)
         except OSError as error:
             answer.troubles[task.first + i] = _trouble(error, "read", sent=shipped)
         except ReusedError as error:
@@ -139,6 +141,24 @@ def _trouble(error: BaseException, kind: str, before: str = "", *, sent: bool = 
         kind, f"{before}{said if said.startswith(name) else f'{name}: {said}'}", "\n".join(lines),
         _sendable(error) if sent else error,
     )  # fmt: skip
+
+
+def _let_go(error: BaseException) -> None:
+    """Free what the functions hold in which memory ran out: smaller parts are read next.
+
+    A kept error keeps its traceback, every frame of it, and what is in their variables. Readers
+    and arrays refer to each other, so that only the garbage collector finds some of them.
+    """
+    seen: set[int] = set()
+    chain: list[BaseException | None] = [error]
+    while chain:
+        one = chain.pop()
+        if one is not None and id(one) not in seen:
+            seen.add(id(one))
+            traceback.clear_frames(one.__traceback__)
+            one.__traceback__ = None
+            chain += [one.__cause__, one.__context__]
+    gc.collect()
 
 
 def _sendable(error: BaseException) -> BaseException | None:
