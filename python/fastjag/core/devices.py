@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from types import ModuleType
 from typing import Any
@@ -125,6 +125,12 @@ def copying(copy: Callable[[Any], Any]) -> Iterator[None]:
         yield
     finally:
         _copy.reset(token)
+
+
+def current(device: str) -> AbstractContextManager[Any]:
+    """Within, "cuda" means this device: "cuda:1" is the second GPU. "cpu" and "cuda" change nothing."""
+    _, _, number = device.partition(":")
+    return cupy().cuda.Device(int(number)) if number else nullcontext()
 
 
 def to_host(array: Any) -> Any:

@@ -117,6 +117,18 @@ def cuda_module() -> Any:
     return _cuda
 
 
+def missing(device: str) -> str:
+    """Why kernels cannot run on "cuda" or "cuda:1"; "" where they can, and for "cpu"."""
+    if device == "cpu":
+        return ""
+    try:
+        cuda_module()
+        devices.cupy()
+    except (RuntimeError, ImportError) as error:
+        return str(error)
+    return ""
+
+
 def device_of(**arrays: Any) -> Cpu | Gpu:
     """The device of all these arguments (None: not given); a ValueError names those that differ."""
     given = {name: array for name, array in arrays.items() if array is not None}

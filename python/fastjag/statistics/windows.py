@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastjag import kernels
 from fastjag.core.arrays import as_float, check_length
 from fastjag.core.checks import at_least
+from fastjag.core.devices import to_host
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -119,18 +120,20 @@ class Window:
         """:meth:`count` for the events with ``score >= cut``, for each of ``cuts`` (n_cuts,).
 
         All cuts in one pass over the events; the counts have shapes (n_cuts, n_bins) and (n_cuts,).
+        Masses, scores and weights may be on a GPU, and are then counted there; the counts are the host's.
         """
         mass, score = as_float(masses, "masses"), as_float(scores, "scores")
         check_length(score, "scores", len(mass), "masses")
         given = [] if weights is None else [as_float(weights, "weights")]
         for weight in given:
             check_length(weight, "weights", len(mass), "masses")
-        bounds = np.atleast_1d(np.asarray(cuts, np.float64))
+        bounds = np.atleast_1d(np.asarray(to_host(cuts), np.float64))
         if bounds.ndim != 1 or np.isnan(bounds).any():
             raise ValueError("cuts must be numbers, one-dimensional")
-        counts, sumw, sumw2 = kernels.histogram_cuts(
+        slots = kernels.histogram_cuts(
             [mass.astype(np.float64, copy=False)], [self._fill_edges], score, bounds, weights=given
         )
+        counts, sumw, sumw2 = (to_host(sums) for sums in slots)
         if weights is None:
             return self._parts(counts[:, 0, 1:-2], None)
         return self._parts(sumw[0, :, 0, 1:-2], sumw2[0, :, 0, 1:-2])

@@ -19,6 +19,7 @@ from fastjag.analyses.dimuon.config import DimuonConfig
 from fastjag.analyses.dimuon.gallery import CAPTIONS
 from fastjag.analyses.dimuon.results import DimuonResults
 from fastjag.analyses.dimuon.run import STAGES, run
+from fastjag.analyses.dimuon.significance import significance
 
 TOML = """
 seed = 3
@@ -123,6 +124,18 @@ def test_every_stage_leaves_its_results(done):
         flows, data = (file[f"signal_region_dimu_pt_{kind}"].values() for kind in ("flows", "data"))
         assert flows.sum() == pytest.approx(results["background"]["expected"], rel=0.05)
         assert data.sum() == pytest.approx(inside.sum(), rel=0.05)
+
+
+def test_counted_on_a_gpu(done, tmp_path, emulation):
+    """The scores of data and of what the flows made, counted there: the same table, bands and null runs."""
+    folder, _ = done
+    shutil.copytree(folder / "out", tmp_path / "out")
+    config = DimuonConfig.read(folder / "search.toml")
+    significance(DimuonResults(config, tmp_path / "out", device="cuda"))
+    cpu, gpu = (json.loads((out / "significance" / "significance.json").read_text())
+                for out in (folder / "out", tmp_path / "out"))  # fmt: skip
+    assert (cpu.pop("counted_on"), gpu.pop("counted_on")) == ("cpu", "cuda")
+    assert json.dumps(gpu) == json.dumps(cpu)  # NaN, too
 
 
 def test_every_score_is_kept(done):

@@ -12,6 +12,7 @@ pytest.importorskip("pyarrow")
 from fastjag.analyses.dimuon.config import COARSE, FINE
 from fastjag.analyses.dimuon.pairs import WindowPairs
 from fastjag.analyses.dimuon.significance import ScoredPairs, bands, compute_significances, grid
+from fastjag.core.devices import on_gpu, to_gpu
 from fastjag.reporting.output import write_json
 from fastjag.statistics import Window, significance, toy_curve
 
@@ -231,3 +232,23 @@ def test_picture_of_what_p_cannot_say(found, tmp_path):
     np.testing.assert_allclose(shown, log_p(Z) / np.log(10))
     assert figure.axes[0].get_ylim()[0] < shown.min() < -440
     assert "$10^{0}$" in [text.get_text() for text in figure.axes[0].get_yticklabels()]
+
+
+class TestCountedOnTheGpu:
+    """Counts are the same to the last bit, and with them every number of the search."""
+
+    def test_equals_the_cpu(self, emulation, found):
+        classes, cpu = found
+        there = {c: replace(some, counted_on="cuda") for c, some in classes.items()}
+        assert on_gpu(there["OS"].cuts([0.5])["random"].mass)
+        gpu = compute_significances(there, CONFIG, PASSED)
+        assert json.dumps(gpu, default=repr) == json.dumps(cpu, default=repr)
+
+    def test_weights(self, emulation):
+        rng = np.random.default_rng(4)
+        mass, weights = 5 + rng.exponential(7, 500), rng.random(500)
+        cpu = WINDOW.count_cuts(mass, mass, [0.0, 9.0], weights)
+        gpu = WINDOW.count_cuts(*map(to_gpu, (mass, mass)), [0.0, 9.0], to_gpu(weights))
+        for ours, theirs in zip((*gpu[:3], *gpu[3]), (*cpu[:3], *cpu[3]), strict=True):
+            assert isinstance(ours, np.ndarray)
+            np.testing.assert_allclose(ours, theirs, rtol=1e-12)

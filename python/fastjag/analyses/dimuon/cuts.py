@@ -52,7 +52,7 @@ class Curve(NamedTuple):
 class Cuts(NamedTuple):
     """Events, what they are cut on, and where."""
 
-    mass: Floats
+    mass: Floats  #: on a GPU, like the discriminant, if they are counted there
     discriminant: Floats
     cuts: Floats
     rates: Floats  #: shares of the sidebands reached

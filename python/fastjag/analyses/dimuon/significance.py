@@ -27,6 +27,8 @@ from fastjag.analyses.dimuon.results import DimuonResults
 from fastjag.analyses.dimuon.significance_table import table_rows
 from fastjag.analyses.dimuon.verdicts import failed_checks
 from fastjag.core.checks import needs
+from fastjag.core.devices import current, to_gpu
+from fastjag.kernels.gpu import missing
 from fastjag.reporting.output import results_directory, write_json
 from fastjag.reporting.progress import progress_bar
 from fastjag.statistics import (
@@ -51,14 +53,17 @@ def significance(results: DimuonResults) -> None:
     config, names = results.config, results.config.features
     plain = results.preprocessing.without_noise  # cuts on features are on what was measured
     classes, spread = {}, {}
+    counted_on = "cpu" if missing(results.device) else results.device
     # Fits of many spectra are many small products: two threads take 2.5 times the CPU time.
-    with threadpool_limits(1, "blas"):
+    with threadpool_limits(1, "blas"), current(counted_on):
         for c in results.classes:
             pairs, values = results.preprocessed[c]
             values = plain(values)
-            classes[c] = ScoredPairs.of(pairs, names, values, results.scores(c), config.seed)
+            classes[c] = ScoredPairs.of(
+                pairs, names, values, results.scores(c), config.seed, counted_on
+            )
             again = [
-                ScoredPairs.of(pairs[rows], names, values[rows], scores, None)
+                ScoredPairs.of(pairs[rows], names, values[rows], scores, None, counted_on)
                 for rows, scores in results.bootstraps(c)
             ]
             spread[c] = bands(again, config, f"{c} pseudo-experiments", results.progress)
@@ -66,7 +71,7 @@ def significance(results: DimuonResults) -> None:
         for c, band in spread.items():
             record[c]["bands"] = band
         null = [
-            ScoredPairs.of(pairs, names, plain(values), scores, None)
+            ScoredPairs.of(pairs, names, plain(values), scores, None, counted_on)
             for pairs, values, scores in results.null_runs()
         ]
         record["null"] = bands(null, config, "null runs", results.progress)
@@ -74,7 +79,7 @@ def significance(results: DimuonResults) -> None:
         write_json(
             directory / "significance.json",
             {"degree": config.significance.degree, "window": asdict(config.window), "train_on": config.train_on,
-             **record, "seeds": {"search": config.seed, "flows": config.flow_seeds},
+             **record, "counted_on": counted_on, "seeds": {"search": config.seed, "flows": config.flow_seeds},
              "versions": versions("scipy", "torch", "zuko", "xgboost"), "config": asdict(config)},
         )  # fmt: skip
 
@@ -85,20 +90,30 @@ class ScoredPairs:
 
     pairs: WindowPairs
     discriminants: dict[str, Floats]
+    counted_on: str = "cpu"  #: where spectra behind cuts are filled: "cuda" is the current GPU
 
     @staticmethod
     def of(
-        pairs: WindowPairs, names: Sequence[str], values: Floats, scores: Floats, seed: int | None
-    ) -> ScoredPairs:
+        pairs: WindowPairs, names: Sequence[str], values: Floats, scores: Floats, seed: int | None,
+        counted_on: str = "cpu",
+    ) -> ScoredPairs:  # fmt: skip
         """Scores, the preprocessed features in ``values`` and, with a seed, random numbers."""
         discriminants = {CLASSIFIER: scores}
         discriminants |= {name: discriminant_of(name, values[:, i]) for i, name in enumerate(names)}
         if seed is not None:
             discriminants[RANDOM] = np.random.default_rng(seed).random(len(pairs))
-        return ScoredPairs(pairs, discriminants)
+        return ScoredPairs(pairs, discriminants, counted_on)
 
     def cuts(self, rates: Sequence[float]) -> dict[str, Cuts]:
-        return {name: Cuts.at(self.pairs, x, rates) for name, x in self.discriminants.items()}
+        """By discriminant; events are on the GPU where they are counted there, each mass once."""
+        found = {name: Cuts.at(self.pairs, x, rates) for name, x in self.discriminants.items()}
+        if self.counted_on == "cpu":
+            return found
+        mass = to_gpu(self.pairs.mass)
+        return {
+            name: cuts._replace(mass=mass, discriminant=to_gpu(cuts.discriminant))
+            for name, cuts in found.items()
+        }
 
 
 def grid(
