@@ -31,6 +31,7 @@ from fastjag.commands import (
     option,
     remark,
     show,
+    show_skipped,
     step_of,
     tell,
 )
@@ -101,14 +102,19 @@ def shapes(
     step: StepOption = "50 MB",
     skip_errors: SkipOption = False,
     threads: ThreadsOption = None,
+    executor: ExecutorOption = "none",
+    keep: KeepOption = None,
 ) -> None:
     """Spectra, multiplicities, girth, pTD, widths and mean images by flavour; dijet mass."""
     from fastjag.analyses.jets.run import run
+    from fastjag.commands.executors import workers_of
 
+    workers = workers_of(executor, keep)
     selection = JetSelection(jets=jets, min_pt=min_pt, max_abs_eta=max_abs_eta, gen=gen)
     result = run("shapes", files, out, JetsConfig(selection=selection), step=step_of(step),
-                 skip_errors=skip_errors, threads=threads)  # fmt: skip
+                 skip_errors=skip_errors, threads=threads, workers=workers)  # fmt: skip
     _show("Jets", result.counts)
+    show_skipped(result.skipped)
     finish(f"{result.seconds:.2f} s; results in {out}", seconds=result.seconds, out=out)
 
 
@@ -126,16 +132,21 @@ def tensors(
     images: Annotated[bool, option(TensorsConfig, "images", "--images")] = False,
     step: StepOption = "50 MB",
     skip_errors: SkipOption = False,
+    executor: ExecutorOption = "none",
+    keep: KeepOption = None,
 ) -> None:
     """Zero-padded features of the leading constituents, tracks and vertices, for training."""
     from fastjag.analyses.jets.run import run
+    from fastjag.commands.executors import workers_of
 
+    workers = workers_of(executor, keep)
     config = JetsConfig(
         selection=JetSelection(jets=jets, min_pt=min_pt, max_abs_eta=max_abs_eta),
         tensors=TensorsConfig(format=format, candidates=candidates, tracks=tracks,
                               vertices=vertices, images=images),
     )  # fmt: skip
-    written = run("tensors", files, out, config, step=step_of(step), skip_errors=skip_errors)
+    written = run("tensors", files, out, config, step=step_of(step), skip_errors=skip_errors,
+                  workers=workers)  # fmt: skip
     for skipped in written["skipped"]:
         remark("skipped", f"{skipped['file']}: {skipped['reason']}")
     finish(f"{written['jets']:,} jets, {len(written['columns'])} columns; results in {out}",
@@ -171,6 +182,7 @@ def tracks(
     result = run("tracks", files, out, JetsConfig(tracks=selection), step=step_of(step),
                  skip_errors=skip_errors, threads=threads, workers=workers)  # fmt: skip
     _show("Tracks", result.counts)
+    show_skipped(result.skipped)
     finish(f"{result.seconds:.2f} s; results in {out}", seconds=result.seconds, out=out)
 
 

@@ -1,5 +1,7 @@
 """Jets out of files: constituents, the traps of both formats, grouping into events."""
 
+from itertools import pairwise
+
 import awkward as ak
 import numpy as np
 import pytest
@@ -12,8 +14,16 @@ import fastjag as fj
 from fastjag.analyses.jets.config import JetSelection
 from fastjag.analyses.jets.features import tensor
 from fastjag.analyses.jets.observables import substructure
-from fastjag.analyses.jets.reading import JetBatch, JetReader, charge_of, regroup, whole_events
-from fastjag.io import ReadError, Source
+from fastjag.analyses.jets.reading import (
+    JetReader,
+    charge_of,
+    cut_ends,
+    join_ends,
+    regroup,
+    whole_event,
+)
+from fastjag.batch.merging import merged
+from fastjag.io import ReadError
 from fastjag.jagged import Jagged
 from fastjag.toys.jetfiles import write_rows
 
@@ -158,7 +168,7 @@ class TestJetNtuple:
         reader = JetReader(rows_file, JetSelection(min_pt=1e5))
         assert list(reader) == []
         with pytest.raises(ValueError, match="none of 700 jets passes pt > 100000 GeV"):
-            reader.check_not_empty()
+            reader.check_not_empty(0, 700, "")
 
 
 def rapidity(pt, eta, mass):
@@ -267,27 +277,32 @@ def test_charges():
 @given(st.lists(st.tuples(st.integers(1, 2), st.integers(1, 2), st.integers(0, 5)), max_size=40),
        st.integers(1, 7))  # fmt: skip
 def test_events_are_never_cut(ids, step):
-    """Jets of neighbouring rows with equal (run, lumi, event), however the batches fall."""
+    """Jets of neighbouring rows with equal (run, lumi, event), however batches fall and are merged."""
     table = np.array(ids, np.int64).reshape(-1, 3)
-    batches = []
-    for start in range(0, len(table), step):
-        part = table[start : start + step]
-        jets = {n: part[:, i] for i, n in enumerate(("run", "lumi", "event"))}
-        jets["row"] = np.arange(start, start + len(part))
-        empty = Jagged(np.zeros(len(part) + 1, int), {"pt": np.zeros(0, np.float32)})
-        batches.append(JetBatch(jets, empty, Source("f", "t", start, start + len(part))))
     expected: list[list[int]] = []
     for row, key in enumerate(ids):
         if row and key == ids[row - 1]:
             expected[-1].append(row)
         else:
             expected.append([row])
-    found = [
-        lists["row"][a:b].tolist()
-        for lists in whole_events(iter(batches))
-        for a, b in zip(lists.offsets[:-1], lists.offsets[1:], strict=True)
-    ]
-    assert found == expected
+
+    def rows(events):
+        return [events["row"][a:b].tolist() for a, b in pairwise(events.offsets.tolist())]
+
+    def cut(start):
+        part = table[start : start + step]
+        jets = {n: part[:, i] for i, n in enumerate(("run", "lumi", "event"))}
+        jets["row"] = np.arange(start, start + len(part))
+        ends, between = cut_ends(jets)
+        return ends, [] if between is None else rows(between)
+
+    def join(a, b):
+        ends, whole = join_ends(a[0], b[0])
+        return ends, [*a[1], *b[1], *(row for event in whole for row in rows(event))]
+
+    ends, found = merged([([], []), *map(cut, range(0, len(table), step))], join)
+    found = [*found, *(row for end in ends for row in rows(whole_event(end)))]
+    assert sorted(found) == expected
 
 
 def test_grouping_needs_names():

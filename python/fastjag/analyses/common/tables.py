@@ -35,7 +35,7 @@ def write_parquet(path: str | os.PathLike[str], columns: Any) -> None:
 def read_parquet(
     path: str | os.PathLike[str], columns: Iterable[str] | None = None, most: int | None = None
 ) -> dict[str, Array]:
-    """Columns by name, of the first ``most`` rows; lists of one length have two dimensions."""
+    """Columns by name, of the first ``most`` rows; lists of one length are further dimensions."""
     needs("pyarrow", "arrow")
     import pyarrow.parquet as pq
 
@@ -44,13 +44,15 @@ def read_parquet(
 
 
 def columns_of(table: Any) -> dict[str, Array]:
-    """Columns of a table of pyarrow by name; lists of one length have two dimensions."""
+    """Columns of a table of pyarrow by name; lists of one length are further dimensions."""
     arrays = {}
     for name in table.column_names:
         column = table[name].combine_chunks()
-        size = getattr(column.type, "list_size", None)
-        values = (column.flatten() if size else column).to_numpy(zero_copy_only=False)
-        arrays[name] = values.reshape(len(column), size) if size else values
+        shape = [len(column)]
+        while size := getattr(column.type, "list_size", None):
+            shape.append(size)
+            column = column.flatten()
+        arrays[name] = column.to_numpy(zero_copy_only=False).reshape(shape)
     return arrays
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 
+from fastjag.analyses.common import runs
+from fastjag.analyses.common.runs import FilesRead, Workers
 from fastjag.analyses.jets.config import JetSelection
 from fastjag.core.arrays import Array, Offsets, offsets_of
 from fastjag.core.checks import near_misses
 from fastjag.io import Batch, Skipped, Source, iterate
 from fastjag.io.files import Files, ReadError, find_files
+from fastjag.io.iteration import Batches
 from fastjag.io.reader import Reader
 from fastjag.jagged import Jagged
 from fastjag.neighbours import wrap_phi
@@ -31,6 +33,8 @@ _ROWS = ["jetPt", "jetEta", "jetPhi", "jetMass", "PF_pt", "PF_dEta", "PF_dPhi", 
 _ROW_EXTRAS = ["eventWeight", "run", "lumi", "event", "originEvent", "hadronFlav", "physFlav",
                *_SHAPES]  # fmt: skip
 _GEN = ["jetGenMatch", "genJetPt", "genJetPF_pT", "genJetPF_dR", "genJetPF_mass", "genJetPF_id"]
+#: Of a range: jets with their candidates are large, and of some files a row is one.
+SIZE = "200 MB"
 _IMPACT = {"d0": "d0", "d0Err": "d0_error", "dz": "dz", "dzErr": "dz_error"}
 
 
@@ -69,6 +73,26 @@ class JetBatch:
         )
 
 
+@dataclass(frozen=True)
+class JetFormat:
+    """How jets stand in files of a kind, on whatever machine these are read."""
+
+    name: str  #: "JetNtuple" or "PFNano"
+    selection: JetSelection
+    columns: tuple[str, ...]
+    optional: tuple[str, ...]
+
+    def jets(self, batch: Batch) -> tuple[JetBatch, int]:
+        """The jets that pass the selection, and how many were read."""
+        if self.name == "JetNtuple":
+            every = _from_rows(batch)
+        else:
+            every = _from_links(batch, self.selection.jets)
+        pt, abs_eta = every.jets["pt"], np.abs(every.jets["eta"])
+        s = self.selection
+        return every.select((pt > s.min_pt) & (abs_eta < s.max_abs_eta)), len(every)
+
+
 class JetReader:
     """Iterates :class:`JetBatch` over files, with bounded memory.
 
@@ -95,50 +119,57 @@ class JetReader:
     ) -> None:
         self.selection = selection
         self.files = find_files(files)
-        self.format = _format(*self.files[0], selection.jets)
-        self._read: Callable[[Batch], JetBatch] = _from_rows
-        if self.format == "JetNtuple":
-            if selection.jets != "AK4":
-                raise ValueError(f"{self.files[0][0]}: a JetNtuple has AK4 jets only")
-            columns, optional = _ROWS + (_GEN if selection.gen else []), list(_ROW_EXTRAS)
-        else:
-            if selection.gen:
-                raise ValueError(f"{self.files[0][0]}: gen particles are read from JetNtuples only")
-            columns, optional = _pfnano_columns(selection.jets)
-            self._read = partial(_from_links, collection=selection.jets)
-        paths = [path if tree is None else f"{path}:{tree}" for path, tree in self.files]
-        self._batches = iterate(
-            paths, columns, optional=optional, step=step, on_error=on_error, progress=progress
-        )
-        self.n_jets = 0  #: read
-        self.n_selected = 0
+        self.form = _form(*self.files[0], selection)
+        self.format = self.form.name
+        self._options: Any = {"step": step, "on_error": on_error, "progress": progress}
+        self._batches: Batches | None = None
 
     @property
     def skipped(self) -> list[Skipped]:
-        return self._batches.skipped
+        """What could not be read, of the batches so far."""
+        return [] if self._batches is None else self._batches.skipped
 
     def __iter__(self) -> Iterator[JetBatch]:
+        paths = [path if tree is None else f"{path}:{tree}" for path, tree in self.files]
+        form = self.form
+        self._batches = iterate(paths, form.columns, optional=form.optional, **self._options)
         for batch in self._batches:
-            every = self._read(batch)
-            self.n_jets += len(every)
-            pt, abs_eta = every.jets["pt"], np.abs(every.jets["eta"])
-            s = self.selection
-            selected = every.select((pt > s.min_pt) & (abs_eta < s.max_abs_eta))
-            self.n_selected += len(selected)
+            selected, _ = form.jets(batch)
             if len(selected):
                 yield selected
 
-    def check_not_empty(self) -> None:
+    def read(
+        self, function: Callable[[Batch], Any], workers: Workers, merge: Callable[[Any, Any], Any]
+    ) -> FilesRead:
+        """What a function of batches of events, such as ``form.jets`` takes, makes of all files."""
+        return runs.read(
+            function, self.files, self.form.columns, workers, size=SIZE,
+            optional=self.form.optional, merge=merge, **self._options,
+        )  # fmt: skip
+
+    def check_not_empty(self, n_selected: int, n_jets: int, reasons: str) -> None:
         """Raises ValueError, saying what was there, where no jet was selected."""
-        if self.n_selected:
+        if n_selected:
             return
-        reasons = "; ".join(s.reason for s in self.skipped)
-        what = f"none of {self.n_jets:,} jets passes pt > {self.selection.min_pt:g} GeV, |eta| < " \
-               f"{self.selection.max_abs_eta:g}" if self.n_jets else "the files hold no jets"  # fmt: skip
+        what = f"none of {n_jets:,} jets passes pt > {self.selection.min_pt:g} GeV, |eta| < " \
+               f"{self.selection.max_abs_eta:g}" if n_jets else "the files hold no jets"  # fmt: skip
         raise ValueError(what + (f" ({reasons})" if reasons else ""))
 
 
-def _format(path: str, tree: str | None, collection: str) -> str:
+def _form(path: str, tree: str | None, selection: JetSelection) -> JetFormat:
+    name = _recognised(path, tree, selection.jets)
+    if name == "JetNtuple":
+        if selection.jets != "AK4":
+            raise ValueError(f"{path}: a JetNtuple has AK4 jets only")
+        columns, optional = _ROWS + (_GEN if selection.gen else []), list(_ROW_EXTRAS)
+    else:
+        if selection.gen:
+            raise ValueError(f"{path}: gen particles are read from JetNtuples only")
+        columns, optional = _pfnano_columns(selection.jets)
+    return JetFormat(name, selection, tuple(columns), tuple(optional))
+
+
+def _recognised(path: str, tree: str | None, collection: str) -> str:
     reader = Reader(path, tree, None)
     with reader.file:
         if {"jetPt", "PF_pt"} <= set(reader.stored):
@@ -302,20 +333,37 @@ def regroup(jets: dict[str, Array]) -> Offsets:
     return np.concatenate([[0], np.flatnonzero(new) + 1, [n]])
 
 
-def whole_events(batches: Iterator[JetBatch]) -> Iterator[Jagged]:
-    """Jets as a Jagged with one list per event (columns of ``JetBatch.jets``).
+Fragment = dict[str, Array]  # columns of jets, of one event
 
-    A batch may end within an event: its jets wait for the next one, so that no event is cut.
+
+def cut_ends(jets: dict[str, Array]) -> tuple[list[Fragment], Jagged | None]:
+    """The events at both ends, which may go on in the batches before and after, and those between.
+
+    ``jets`` (columns of ``JetBatch.jets``) that are all of one event are one end.
     """
-    waiting: dict[str, Array] = {}
-    for batch in batches:
-        jets = batch.jets
-        if waiting:
-            jets = {name: np.concatenate([waiting[name], jets[name]]) for name in waiting}
-        offsets = regroup(jets)
-        last = int(offsets[-2])
-        waiting = {name: column[last:] for name, column in jets.items()}
-        if last:
-            yield Jagged(offsets[:-1], jets)
-    if waiting:
-        yield Jagged(regroup(waiting), waiting)
+    offsets = regroup(jets)
+    first, last = offsets[1:2].tolist(), offsets[-2:-1].tolist()
+    if len(offsets) < 3:
+        return [jets] if first else [], None
+    ends = [{n: c[: first[0]] for n, c in jets.items()}, {n: c[last[0] :] for n, c in jets.items()}]
+    return ends, Jagged(offsets[1:-1], jets) if len(offsets) > 3 else None
+
+
+def join_ends(before: list[Fragment], after: list[Fragment]) -> tuple[list[Fragment], list[Jagged]]:
+    """The ends of two batches, of which the second follows the first, and the events that are whole now."""
+    if not before or not after:
+        return before or after, []
+    one, other = before[-1], after[0]
+    names = ("run", "lumi", "event")
+    ends = [*before, *after]
+    if all(one[name][-1] == other[name][0] for name in names):
+        joined = {name: np.concatenate([one[name], other[name]]) for name in one}
+        ends = [*before[:-1], joined, *after[1:]]
+    if len(ends) <= 2:
+        return ends, []
+    return [ends[0], ends[-1]], [whole_event(end) for end in ends[1:-1]]
+
+
+def whole_event(jets: Fragment) -> Jagged:
+    """A Jagged of one event."""
+    return Jagged(np.array([0, len(next(iter(jets.values())))]), jets)

@@ -15,7 +15,7 @@ from fastjag.analyses.jets.observables import IMAGE_HALF_WIDTH
 from fastjag.analyses.jets.pictures.spectra import COLOURS, draw_images, draw_shapes, draw_tracks
 from fastjag.analyses.jets.pictures.tagging import draw_roc, draw_scores
 from fastjag.analyses.jets.results import ShapeHistograms, Tagging, TrackSpectrum
-from fastjag.io import write_histograms
+from fastjag.io import Skipped, write_histograms
 from fastjag.reporting.output import new_file, write_json
 from fastjag.reporting.plots import save
 from fastjag.reporting.report import Report, with_error
@@ -44,10 +44,14 @@ def write_tracks(result: TrackSpectrum, directory: Path) -> None:
     page.heading("Selection")
     page.settings(asdict(result.selection) | {"weight": result.weight})
     page.files(result.files)
-    if result.skipped:
-        page.heading("Skipped")
-        page.table(("file", "reason"), [(s.file, s.reason) for s in result.skipped])
+    _skipped(page, result.skipped)
     page.write(directory / "report.html", f"fastjag {__version__}, {result.seconds:.2f} s")
+
+
+def _skipped(page: Report, skipped: list[Skipped]) -> None:
+    if skipped:
+        page.heading("Skipped")
+        page.table(("file", "reason"), [(s.file, s.reason) for s in skipped])
 
 
 def _track_numbers(result: TrackSpectrum) -> dict[str, Any]:
@@ -92,7 +96,8 @@ def write_shapes(result: ShapeHistograms, directory: Path, settings: Mapping[str
         directory / "shapes.json",
         {"fastjag": __version__, "files": result.files, "format": result.format,
          "counts": result.counts, "means": means, "compared": result.compared,
-         "gen": result.gen, "images": result.images, "seconds": result.seconds},
+         "gen": result.gen, "images": result.images, "seconds": result.seconds,
+         "skipped": [asdict(x) for x in result.skipped]},
     )  # fmt: skip
     page = Report("Jets", f"{len(result.files)} {result.format} file(s)")
     page.table(("what", "number"), list(result.counts.items()))
@@ -120,6 +125,7 @@ def write_shapes(result: ShapeHistograms, directory: Path, settings: Mapping[str
     )
     page.heading("Files and settings")
     page.files(result.files)
+    _skipped(page, result.skipped)
     page.settings(settings)
     page.write(directory / "report.html", f"fastjag {__version__}, {result.seconds:.2f} s")
 

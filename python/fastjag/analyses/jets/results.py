@@ -31,6 +31,7 @@ class ShapeHistograms:
     gen: dict[str, float]  #: of jets with a gen jet: number, response, gen multiplicity
     files: list[str] = field(default_factory=list)
     format: str = ""
+    skipped: list[Skipped] = field(default_factory=list)
     seconds: float = 0.0
 
 

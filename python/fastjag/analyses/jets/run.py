@@ -38,7 +38,7 @@ def run(
 ) -> Any:
     """Run a stage on files, or on a folder of tensors, and write what it finds to ``out``.
 
-    ``workers`` read the files of "tracks".
+    ``workers`` read files.
 
     Returns a :class:`~fastjag.analyses.jets.results.ShapeHistograms`, ``TrackSpectrum`` or ``Tagging``;
     of "tensors" what ``tensors.json`` holds.
@@ -47,11 +47,13 @@ def run(
     on_error = "skip" if skip_errors else "raise"
     options: dict[str, Any] = {"step": step, "on_error": on_error}
     if stage == "tensors":
-        return tensors(JetReader(source, config.selection, **options), out, config.tensors)
+        reader = JetReader(source, config.selection, **options)
+        return tensors(reader, out, config.tensors, workers=workers)
     result: Any
     with results_directory(out) as directory:
         if stage == "shapes":
-            result = shapes(JetReader(source, config.selection, **options), threads=threads)
+            reader = JetReader(source, config.selection, **options)
+            result = shapes(reader, workers=workers, threads=threads)
             report.write_shapes(result, directory, asdict(config.selection))
         elif stage == "tracks":
             result = tracks(source, config.tracks, threads=threads, workers=workers, **options)

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
+from fastjag.analyses.common.runs import HERE, Workers
 from fastjag.analyses.jets.observables import images, rapidity, substructure
-from fastjag.analyses.jets.reading import JetBatch, JetReader, whole_events
+from fastjag.analyses.jets.reading import (
+    Fragment,
+    JetBatch,
+    JetFormat,
+    JetReader,
+    cut_ends,
+    join_ends,
+    whole_event,
+)
 from fastjag.analyses.jets.results import ShapeHistograms
+from fastjag.batch import merge as add_up
 from fastjag.core.arrays import Array
 from fastjag.core.checks import needs
 from fastjag.histograms import histogram
+from fastjag.io import Batch
 from fastjag.jagged import Jagged
 
 #: Flavours as samples tell them: light quark and gluon by parton, b and c by hadrons.
@@ -47,99 +59,133 @@ def flavours(batch: JetBatch) -> dict[str, Array]:
     return {name: masks[name] for name in FLAVOURS if name in masks}
 
 
-def shapes(reader: JetReader, *, threads: int | None = None) -> ShapeHistograms:
-    """Fill all histograms. Raises ValueError where no jet is selected."""
+def shapes(
+    reader: JetReader, *, workers: Workers = HERE, threads: int | None = None
+) -> ShapeHistograms:
+    """Fill all histograms, of files that ``workers`` read. Raises ValueError where no jet is selected."""
     needs("hist", "hist")
+    import hist
+
+    log = {"log": hist.axis.transform.log, "regular": None}
+    axes = {
+        name: hist.axis.Regular(n, low, high, transform=log[kind], name=name, label=label)
+        for name, (kind, n, low, high, label) in _AXES.items()
+    }
     started = time.perf_counter()
-    sums = _Sums(threads)
-    for events in whole_events(sums.named(reader)):
-        sums.add_dijets(events)
-    reader.check_not_empty()
-    result = sums.result
-    result.images = {name: image / sums.weights[name] for name, image in result.images.items()
-                     if sums.weights[name]}  # fmt: skip
-    n = result.counts["jets"]
-    for values in result.compared.values():
-        for key in values:
-            values[key] /= n
-    if matched := result.gen.get("jets"):
-        result.gen = {k: v if k == "jets" else v / matched for k, v in result.gen.items()}
-    result.files, result.format = [f for f, _ in reader.files], reader.format
+    fill = _Fill(reader.form, axes, threads)
+    read = reader.read(fill, workers, fill.merge)
+    sums: _Sums = read.value or _Sums()
+    reader.check_not_empty(sums.counts.get("jets", 0), sums.n_jets, read.reasons)
+    for end in sums.ends:
+        fill.add_dijets(sums, whole_event(end))
+    images = {name: image / sums.weights[name] for name, image in sums.images.items()
+              if sums.weights[name]}  # fmt: skip
+    n = sums.counts["jets"]
+    compared = {s: {k: v / n for k, v in values.items()} for s, values in sums.compared.items()}
+    gen = sums.gen
+    if matched := gen.get("jets"):
+        gen = {k: v if k == "jets" else v / matched for k, v in gen.items()}
+    result = ShapeHistograms({name: sums.histograms.get(name, {}) for name in _AXES}, images, compared,
+                             sums.counts, gen, read.files, reader.format, read.skipped)  # fmt: skip
     result.seconds = time.perf_counter() - started
     return result
 
 
+@dataclass
 class _Sums:
-    """Histograms, sums of images and of what is compared, of the batches so far."""
+    """Of the jets of some events; merged, of all."""
 
-    def __init__(self, threads: int | None) -> None:
-        import hist
-
-        log = {"log": hist.axis.transform.log, "regular": None}
-        self.axes = {
-            name: hist.axis.Regular(n, low, high, transform=log[kind], name=name, label=label)
-            for name, (kind, n, low, high, label) in _AXES.items()
-        }
-        self.threads = threads
-        self.result = ShapeHistograms({name: {} for name in _AXES}, {}, {}, {}, {})
-        self.weights: dict[str, float] = {}  #: of the images
-
-    def named(self, batches: Iterable[JetBatch]) -> Iterator[JetBatch]:
-        """The batches, after their jets were added; those that name their events."""
-        for batch in batches:
-            self.add(batch)
-            if all(name in batch.jets for name in ("run", "lumi", "event")):
-                yield batch
-
-    def add(self, batch: JetBatch) -> None:
-        observables = substructure(batch) | {"pt": batch.jets["pt"]}
-        pictures, w = images(batch), batch.jets["weight"].astype(np.float64)
-        totals = self.result.images
-        for flavour, mask in flavours(batch).items():
-            self.count("jets" if flavour == "all" else f"{flavour} jets", int(mask.sum()))
-            for name, values in observables.items():
-                if name in self.axes:
-                    self.fill(name, flavour, values[mask], w[mask])
-            c = batch.constituents[np.flatnonzero(mask)] if flavour != "all" else batch.constituents
-            self.fill("constituent_pt", flavour, c["pt"], np.repeat(w[mask], c.counts))
-            image = np.tensordot(w[mask], pictures[mask], 1)
-            totals[flavour] = totals.get(flavour, 0) + image
-            self.weights[flavour] = self.weights.get(flavour, 0.0) + float(w[mask].sum())
-        self.compare(batch, observables)
+    histograms: dict[str, dict[str, Any]] = field(default_factory=dict)
+    images: dict[str, Array] = field(default_factory=dict)
+    weights: dict[str, float] = field(default_factory=dict)  #: of the images
+    compared: dict[str, dict[str, float]] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    gen: dict[str, float] = field(default_factory=dict)
+    n_jets: int = 0  #: read
+    #: Jets of the events at both ends, which may go on elsewhere, and are in no count of events.
+    ends: list[Fragment] = field(default_factory=list)
 
     def count(self, name: str, n: int) -> None:
-        self.result.counts[name] = self.result.counts.get(name, 0) + n
+        self.counts[name] = self.counts.get(name, 0) + n
 
-    def fill(self, name: str, flavour: str, values: Array, weights: Array) -> None:
-        known = self.result.histograms[name]
+
+@dataclass(frozen=True)
+class _Fill:
+    """What workers do with a batch of events."""
+
+    form: JetFormat
+    axes: dict[str, Any]
+    threads: int | None
+
+    def __call__(self, events: Batch) -> _Sums:
+        batch, n = self.form.jets(events)
+        sums = _Sums(n_jets=n)
+        if len(batch) == 0:
+            return sums
+        self.add(sums, batch)
+        if all(name in batch.jets for name in ("run", "lumi", "event")):
+            sums.ends, between = cut_ends(batch.jets)
+            sums.count("events", 0)
+            if between is not None:
+                self.add_dijets(sums, between)
+        return sums
+
+    def merge(self, a: _Sums, b: _Sums) -> _Sums:
+        """The second one's events follow those of the first."""
+        ends, whole = join_ends(a.ends, b.ends)
+        both: _Sums = add_up(replace(a, ends=[]), replace(b, ends=[]))
+        both.ends = ends
+        for event in whole:
+            self.add_dijets(both, event)
+        return both
+
+    def add(self, sums: _Sums, batch: JetBatch) -> None:
+        observables = substructure(batch) | {"pt": batch.jets["pt"]}
+        pictures, w = images(batch), batch.jets["weight"].astype(np.float64)
+        for flavour, mask in flavours(batch).items():
+            sums.count("jets" if flavour == "all" else f"{flavour} jets", int(mask.sum()))
+            for name, values in observables.items():
+                if name in self.axes:
+                    self.fill(sums, name, flavour, values[mask], w[mask])
+            c = batch.constituents[np.flatnonzero(mask)] if flavour != "all" else batch.constituents
+            self.fill(sums, "constituent_pt", flavour, c["pt"], np.repeat(w[mask], c.counts))
+            sums.images[flavour] = np.tensordot(w[mask], pictures[mask], 1)
+            sums.weights[flavour] = float(w[mask].sum())
+        _compare(sums, batch, observables)
+
+    def fill(self, sums: _Sums, name: str, flavour: str, values: Array, weights: Array) -> None:
+        known = sums.histograms.setdefault(name, {})
         known[flavour] = histogram(
             values, self.axes[name], weights=weights, out=known.get(flavour), threads=self.threads
         )
 
-    def compare(self, batch: JetBatch, computed: dict[str, Array]) -> None:
-        """With shapes that the file stores, and with gen jets."""
-        for stored in [name for name in STORED if name in batch.jets]:
-            theirs, ours = batch.jets[stored].astype(np.float64), computed[STORED[stored]]
-            sums = self.result.compared.setdefault(
-                stored, {"stored": 0.0, "computed": 0.0, "difference": 0.0}
-            )
-            sums["stored"] += float(theirs.sum())
-            sums["computed"] += float(np.nansum(ours))
-            sums["difference"] += float(np.nansum(np.abs(ours - theirs)))
-        if batch.gen is not None:
-            matched = batch.jets["gen_match"]
-            response = batch.jets["pt"][matched] / batch.jets["gen_pt"][matched].astype(np.float64)
-            for name, value in (("jets", matched.sum()), ("response", response.sum()),
-                                ("gen multiplicity", batch.gen.counts.sum())):  # fmt: skip
-                self.result.gen[name] = self.result.gen.get(name, 0.0) + float(value)
-
-    def add_dijets(self, events: Jagged) -> None:
+    def add_dijets(self, sums: _Sums, events: Jagged) -> None:
         """Mass of the two leading jets of each event."""
-        self.count("events", len(events))
+        sums.count("events", len(events))
         two = events[np.flatnonzero(events.counts >= 2)]
         if len(two):
             pairs = two.pad(2, ["pt", "eta", "phi", "mass"], by="pt").values.astype(np.float64)
-            self.fill("dijet_mass", "all", dijet_mass(pairs), two["weight"][two.offsets[:-1]])
+            weights = two["weight"][two.offsets[:-1]]
+            self.fill(sums, "dijet_mass", "all", dijet_mass(pairs), weights)
+
+
+def _compare(sums: _Sums, batch: JetBatch, computed: dict[str, Array]) -> None:
+    """With shapes that the file stores, and with gen jets."""
+    for stored in [name for name in STORED if name in batch.jets]:
+        theirs, ours = batch.jets[stored].astype(np.float64), computed[STORED[stored]]
+        sums.compared[stored] = {
+            "stored": float(theirs.sum()),
+            "computed": float(np.nansum(ours)),
+            "difference": float(np.nansum(np.abs(ours - theirs))),
+        }
+    if batch.gen is not None:
+        matched = batch.jets["gen_match"]
+        response = batch.jets["pt"][matched] / batch.jets["gen_pt"][matched].astype(np.float64)
+        sums.gen = {
+            "jets": float(matched.sum()),
+            "response": float(response.sum()),
+            "gen multiplicity": float(batch.gen.counts.sum()),
+        }
 
 
 def dijet_mass(pairs: Array) -> Array:
