@@ -41,6 +41,8 @@ HOMES = {
     "ROOT": {"io.pyroot"},
     "torch": {"models", "jagged.interchange", "analyses"},
     "zuko": {"models"},
+    "onnx": {"models.onnx"},
+    "onnxruntime": {"models.onnx"},
     "xgboost": {"models"},
     "pandas": {"jagged.arrow"},
     "pyarrow": {"jagged.arrow", "analyses"},
@@ -61,7 +63,7 @@ HOMES = {
 
 HEAVY = ["awkward", "uproot", "hist", "boost_histogram", "matplotlib", "mplhep", "torch", "rich",
          "typer", "pyarrow", "h5py", "scipy", "sklearn", "xgboost", "zuko", "pandas", "vector", "numba",
-         "imblearn", "iminuit", "pythia8mc", "fastjet", "ROOT"]  # fmt: skip
+         "imblearn", "iminuit", "pythia8mc", "fastjet", "ROOT", "onnx", "onnxruntime"]  # fmt: skip
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 MAP = (ROOT / "docs" / "architecture.md").read_text()

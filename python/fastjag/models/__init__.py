@@ -13,6 +13,13 @@ Of sets of particles:
 - ``particle_tensors``: particles as torch tensors, standardised
 - ``pyramid_classifiers``: linear models and support-vector machines of the pyramid-match kernel
 
+Of padded batches, as a loader makes them:
+
+- ``padded_networks``: what such networks are given, and files of them
+- ``tagger_networks``: all of them by name, and DeepSets as one
+- ``particle_transformer``: ``ParticleTransformer``, attention with features of pairs
+- ``onnx``: networks as ONNX files, and scores of such files
+
 Densities that can be sampled:
 
 - ``flow``: ``ConditionalFlow``, p(features | context)
