@@ -25,7 +25,7 @@ LADDER = [
     {"analyses"},
     {"__init__"},
     {"batch"},
-    {"datasets", "models", "toys", "statistics", "selection"},
+    {"corrections", "datasets", "models", "toys", "statistics", "selection"},
     {"pyramid", "io"},
     {"dimuons", "neighbours"},
     {"histograms", "jagged", "schemas"},
@@ -50,6 +50,7 @@ HOMES = {
     "mplhep": {"reporting.plots", "reporting.labels"},
     "numba": {"jagged.numba_support"},
     "cloudpickle": {"batch"},
+    "correctionlib": {"corrections"},
     "cupy": {"core.devices"},
     "dask_jobqueue": {"commands.executors"},
     "distributed": {"commands.executors"},
@@ -58,10 +59,10 @@ HOMES = {
     "iminuit": {"statistics", "analyses"},
     "pythia8mc": {"analyses"},
     "fastjet": {"analyses"},
-    "scipy": {"pyramid", "models", "statistics", "analyses", "reporting.points"},
+    "scipy": {"corrections", "pyramid", "models", "statistics", "analyses", "reporting.points"},
 }
 
-HEAVY = ["awkward", "uproot", "hist", "boost_histogram", "matplotlib", "mplhep", "torch", "rich",
+HEAVY = ["awkward", "correctionlib", "uproot", "hist", "boost_histogram", "matplotlib", "mplhep", "torch", "rich",
          "typer", "pyarrow", "h5py", "scipy", "sklearn", "xgboost", "zuko", "pandas", "vector", "numba",
          "imblearn", "iminuit", "pythia8mc", "fastjet", "ROOT", "onnx", "onnxruntime"]  # fmt: skip
 

@@ -18,6 +18,7 @@ PAGES = {
     "batch": ("fastjag.batch: one function of many files, anywhere", ["fastjag.batch"]),
     "schemas": ("fastjag.schemas: formats", ["fastjag.schemas"]),
     "selection": ("fastjag.selection: which events count", ["fastjag.selection"]),
+    "corrections": ("fastjag.corrections: files of correctionlib", ["fastjag.corrections"]),
     "statistics": ("fastjag.statistics: fits and significances", ["fastjag.statistics"]),
     "models": (
         "fastjag.models: what learns",

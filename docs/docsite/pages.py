@@ -16,6 +16,8 @@ DOCS = Path(__file__).resolve().parents[1]
 ROOT = DOCS.parent
 #: Pages of the root that the site has as well.
 FROM_ROOT = ("CHANGELOG.md", "CONTRIBUTING.md")
+#: Pages of docs/ whose code is run, besides the tutorials: what it prints stands below it.
+RUN = ("corrections",)
 
 
 _FENCED = re.compile(r"(^```.*?^```$)", re.DOTALL | re.MULTILINE)
@@ -57,7 +59,8 @@ def write(folder):
         path.write_text(text)
     for name in FROM_ROOT:
         (folder / name).write_text((ROOT / name).read_text().replace("](docs/", "]("))
-    for path in sorted((folder / "tutorials").glob("*.md")):
+    run = sorted((folder / "tutorials").glob("*.md")) + [folder / f"{name}.md" for name in RUN]
+    for path in run:
         path.write_text(tutorials.with_outputs(path))
     api.write(folder / "api")
     commands.write(folder / "commands")
