@@ -45,7 +45,7 @@ HOMES = {
     "onnxruntime": {"models.onnx"},
     "xgboost": {"models"},
     "pandas": {"jagged.arrow"},
-    "pyarrow": {"jagged.arrow", "analyses"},
+    "pyarrow": {"jagged.arrow", "io.parquet", "batch.parts", "analyses"},
     "matplotlib": {"reporting.plots", "reporting.labels"},
     "mplhep": {"reporting.plots", "reporting.labels"},
     "numba": {"jagged.numba_support"},

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from fastjag.analyses.common.tables import NewParquet, parquet_columns, read_parquet, write_parquet
+from fastjag.analyses.common.tables import parquet_columns, read_parquet, write_parquet
 from fastjag.analyses.common.versions import versions
+from fastjag.io.parquet import NewParquet
 
 
 def test_parquet_comes_back(tmp_path):

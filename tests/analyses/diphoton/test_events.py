@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastjag import Jagged
-from fastjag.analyses.common.parts import join, read_part, write_parts
 from fastjag.analyses.diphoton.events import Events
+from fastjag.batch.parts import join, read_part, write_parts
 
 
 def some_events(n, seed=0):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fastjag import batch
 from fastjag.analyses.common import runs
-from fastjag.analyses.common.parts import Tables, join, parts_folder, write_parts
+from fastjag.analyses.common.parts import parts_folder
 from fastjag.analyses.common.runs import Workers
 from fastjag.analyses.common.stages import file_digest
 from fastjag.analyses.dimuon import skims
@@ -25,6 +25,7 @@ from fastjag.analyses.dimuon.observables import (
     pair_columns,
 )
 from fastjag.analyses.dimuon.results import DimuonResults
+from fastjag.batch.parts import Tables, join, write_parts
 from fastjag.core.arrays import Array
 from fastjag.core.checks import near_misses, needs
 from fastjag.io import Batch, Skipped

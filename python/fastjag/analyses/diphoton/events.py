@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from fastjag.analyses.common.tables import NewParquet, arrow_table, lists_of, read_lists
+from fastjag.analyses.common.tables import arrow_table, lists_of, read_lists
 from fastjag.core.arrays import Array, as_event_indices
+from fastjag.io.parquet import NewParquet
 from fastjag.jagged import Jagged
 from fastjag.reporting.output import new_file
 

@@ -10,13 +10,14 @@ from typing import Any
 
 from fastjag import batch
 from fastjag.analyses.common import runs
-from fastjag.analyses.common.parts import Part, parts_folder, read_part
+from fastjag.analyses.common.parts import parts_folder
 from fastjag.analyses.common.runs import Workers
 from fastjag.analyses.diphoton.events import DATA, Events
 from fastjag.analyses.diphoton.results import DiphotonResults
 from fastjag.analyses.diphoton.samples import Sample, read_samples
 from fastjag.analyses.diphoton.selections import DiphotonSelection, selection_of
 from fastjag.analyses.diphoton.skim import EVENTS, Skimmed, SkimmedRange, Skimming
+from fastjag.batch.parts import Part, read_part
 from fastjag.core.checks import at_least
 from fastjag.io.files import Files, find_files, identity
 from fastjag.io.ranges import Ranges

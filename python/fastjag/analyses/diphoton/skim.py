@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastjag.analyses.common.parts import Tables, write_parts
 from fastjag.analyses.diphoton.events import DATA, TRUTH, Events
 from fastjag.analyses.diphoton.samples import LUMINOSITY, WEIGHTS, Sample, numbers_in, weight_factor
 from fastjag.analyses.diphoton.selections import DiphotonSelection, diphoton_mass
+from fastjag.batch.parts import Tables, write_parts
 from fastjag.core.arrays import Array
 from fastjag.io.ranges import Range
 from fastjag.io.reader import Reader

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from fastjag.analyses.common import runs
-from fastjag.analyses.common.parts import Tables, join, parts_folder, write_parts
+from fastjag.analyses.common.parts import parts_folder
 from fastjag.analyses.gammajet.config import GammaJetSample, PhotonJetSelection
 from fastjag.analyses.gammajet.results import GammaJetResults
 from fastjag.analyses.gammajet.selection import columns_of, select_events
+from fastjag.batch.parts import Tables, join, write_parts
 from fastjag.core.checks import needs
 from fastjag.io import Batch
 from fastjag.reporting.output import results_directory, write_json

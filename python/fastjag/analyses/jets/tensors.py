@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fastjag import __version__
-from fastjag.analyses.common.parts import Tables, parts_folder, read_part, write_parts
+from fastjag.analyses.common.parts import parts_folder
 from fastjag.analyses.common.runs import HERE, Workers
 from fastjag.analyses.common.tables import arrow_table, columns_of, needs_of, table_writer
 from fastjag.analyses.jets.config import TensorsConfig
@@ -16,6 +16,7 @@ from fastjag.analyses.jets.features import padded_columns
 from fastjag.analyses.jets.observables import images
 from fastjag.analyses.jets.reading import JetFormat, JetReader
 from fastjag.analyses.jets.results import TENSORS, tensor_files
+from fastjag.batch.parts import Tables, read_part, write_parts
 from fastjag.core.checks import needs
 from fastjag.io import Batch
 from fastjag.reporting.output import results_directory, write_json
