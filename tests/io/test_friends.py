@@ -98,6 +98,56 @@ def test_several_files_and_friends(files):
     np.testing.assert_array_equal(second["event"], main["event"] + 1)
 
 
+@pytest.mark.parametrize("step", [7, 1000])
+def test_ranges_in_any_order(files, step):
+    """Of two files in turns, each with its own friend, entries that begin within clusters."""
+    folder, main, friend = files
+    more = {"event": main["event"], "MET_pt": -main["MET_pt"], "Jet_pt": main["Jet_pt"]}
+    write(folder / "b.root", "Events", more, sizes=(31, 89))
+    scores = {"event": main["event"], "weight": -friend["weight"]}
+    write(folder / "other.root", "Scores", scores, sizes=(119, 1))
+    a, b = str(folder / "a.root"), str(folder / "b.root")
+    pieces = [
+        (b, 60, 100),
+        (a, 0, 3),
+        (b, 0, 9),
+        (a, 118, 120),
+        (a, 45, 55),
+        (b, 100, 120),
+        (a, 5, 5),
+    ]
+    friends = (
+        f"{folder / 'other.root'}:Scores",
+        f"{folder / 'friend.root'}:Scores",
+    )  # of b, then of a
+    ranges = [Range("", file, "Events", start, stop) for file, start, stop in pieces]
+    found = list(fj.iterate(ranges=ranges, friends=[friends], step=step))
+    for file, start, stop in pieces:
+        own = [p for p in found if p.source.file == file and start <= p.source.start < stop]
+        assert sum(map(len, own)) == stop - start
+        sign = 1 if file == a else -1
+        for batch in own:
+            some = slice(batch.source.start, batch.source.stop)
+            np.testing.assert_array_equal(batch["MET_pt"], sign * main["MET_pt"][some])
+            np.testing.assert_array_equal(batch["weight"], sign * friend["weight"][some])
+            np.testing.assert_array_equal(batch.Jet.counts, main["Jet_pt"][0][some])
+            assert ("score" in batch.Jet) == (file == a)
+
+
+def test_ranges_of_friends_that_differ(files):
+    folder, main, _ = files
+    write(folder / "short.root", "S", {"x": np.arange(119.0)}, sizes=(50, 69))
+    ranges = Range("", str(folder / "a.root"), "Events", 0, 10)
+    with pytest.raises(ReadError, match=r"a.root:Events has 120 entries and its friend .*:S 119"):
+        list(fj.iterate(ranges=ranges, friends=folder / "short.root"))
+    wrong = {"event": main["event"].copy()}
+    wrong["event"][70] = 5
+    write(folder / "wrong.root", "W", wrong)
+    ranges = Range("", str(folder / "a.root"), "Events", 60, 80)
+    with pytest.raises(ReadError, match="in entry 70 first"):
+        list(fj.iterate(ranges=ranges, friends=folder / "wrong.root"))
+
+
 class TestErrors:
     def test_another_number_of_entries(self, files):
         folder, *_ = files
@@ -145,7 +195,7 @@ class TestErrors:
         with pytest.raises(ValueError, match="there are 1 files and 2 of a friend"):
             fj.iterate(folder / "a.root", friends=[[folder / "b.root", folder / "friend.root"]])
         ranges = Range("", str(folder / "a.root"), "Events", 0, 10)
-        with pytest.raises(TypeError, match="friends go with files, not with ranges"):
-            fj.iterate(ranges=ranges, friends=folder / "b.root")
+        with pytest.raises(ValueError, match="there are 1 files and 2 of a friend"):
+            fj.iterate(ranges=ranges, friends=[[folder / "b.root", folder / "friend.root"]])
         with pytest.raises(FileNotFoundError):
             list(fj.iterate(folder / "a.root", friends=folder / "nothing.root"))

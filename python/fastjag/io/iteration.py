@@ -238,7 +238,8 @@ def iterate(
     friends
         Trees with more branches of the same entries, as ``TTree::AddFriend`` has them: ``"scores.root:Scores"``,
         or a list with as many as there are friends, each what ``files`` may be. A friend has one file for
-        each of ``files``, in the same order, and as many entries in each. Lists join the collections of
+        each of ``files``, in the same order (of ``ranges``: of each file in them, in the order in which they first
+        come), and as many entries in each. Lists join the collections of
         their names (``Jet_score`` is ``batch.Jet["score"]``). A branch that two trees have must be the same
         in both; by its name it is that of the first tree.
 
@@ -276,18 +277,16 @@ def iterate(
     found = find_files(files, access) if files is not None else _files_of(wanted or ())
     return Batches(
         found, names, step, schema, on_error, prefetch, progress, tuple(dict.fromkeys(optional)),
-        access, wanted, _friends(friends, found, access, wanted is not None),
+        access, wanted, _friends(friends, found, access),
     )  # fmt: skip
 
 
 def _friends(
-    friends: Any, files: Sequence[tuple[str, str | None]], access: Access, ranges: bool
+    friends: Any, files: Sequence[tuple[str, str | None]], access: Access
 ) -> dict[tuple[str, str | None], list[tuple[str, str | None]]]:
     """The friends of each file."""
     if friends is None:
         return {}
-    if ranges:
-        raise TypeError("friends go with files, not with ranges")
     several = friends if isinstance(friends, (list, tuple)) else [friends]
     together: dict[tuple[str, str | None], list[tuple[str, str | None]]] = {f: [] for f in files}
     for friend in several:
