@@ -298,6 +298,41 @@ class TestCache:
                 assert same(fj.iterate(f"{url}/a.root", step=7000, cache=tmp_path), path)
             assert [str(w.message)[-24:] for w in told] == [" No space left on device"]
 
+    def test_a_disk_that_was_full_before(self, path, tmp_path, monkeypatch):
+        """Not even an empty file can be made: that costs a warning, no result."""
+        opened = os.open
+
+        def full(name, flags, *mode):
+            if str(name).startswith(str(tmp_path)):
+                raise OSError(28, "No space left on device")
+            return opened(name, flags, *mode)
+
+        monkeypatch.setattr(os, "open", full)
+        with (
+            http_server({"/a.root": path.read_bytes()}) as (url, _),
+            pytest.warns(UserWarning, match=rf"{tmp_path}: .*No space left on device: copies are"),
+        ):
+            assert same(fj.iterate(f"{url}/a.root", step=7000, cache=tmp_path), path)
+
+    @pytest.mark.parametrize("part", [1, 20, 39])
+    def test_a_record_that_was_cut_off(self, tmp_path, part):
+        """By a disk that was full: what other processes appended after it is found."""
+        own = store.Store(str(tmp_path), "7" * 32)
+        own.put(0, memoryview(b"first"))
+        own.close()
+        (index,) = tmp_path.glob("??/*.index")
+        with open(index, "ab") as file:
+            file.write(index.read_bytes()[:part])
+        for at in (100, 200):
+            own = store.Store(str(tmp_path), "7" * 32)
+            own.put(at, memoryview(b"later"))
+            own.close()
+        own, into = store.Store(str(tmp_path), "7" * 32), memoryview(bytearray(5))
+        for at, text in ((0, b"first"), (100, b"later"), (200, b"later")):
+            assert own.get(at, into)
+            assert bytes(into) == text
+        own.close()
+
     def test_no_folder(self, path, tmp_path):
         (tmp_path / "file").touch()
         with (

@@ -9,6 +9,8 @@
 
 from __future__ import annotations
 
+import errno
+import warnings
 from urllib.parse import urlsplit
 
 from fastjag.io.sources.access import Access
@@ -30,7 +32,7 @@ __all__ = ["Access", "Bytes", "open_remote", "open_source"]
 
 def open_source(path: str, access: Access | None = None) -> Bytes:
     """The bytes of a file, which whoever opens it closes. OSError where there is none."""
-    return open_remote(path, access or Access()) if "://" in path else LocalBytes(path)
+    return open_remote(path, access or Access.of()) if "://" in path else LocalBytes(path)
 
 
 def open_remote(path: str, access: Access) -> RemoteBytes | CachedBytes:
@@ -42,7 +44,10 @@ def open_remote(path: str, access: Access) -> RemoteBytes | CachedBytes:
         return remote
     try:
         return CachedBytes(remote, access.cache)
-    except BaseException:
+    except BaseException as error:
+        if getattr(error.__cause__, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            warnings.warn(f"{error}: copies are not kept", stacklevel=2)
+            return remote
         remote.close()
         raise
 

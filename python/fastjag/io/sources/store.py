@@ -50,10 +50,8 @@ class Store:
             os.utime(f"{place}.index")  # used last
         except OSError as error:
             raise ReadError(f"{folder}: no folder for copies (cache=): {error.strerror}") from error
-        for record in _records(self._index):
-            seek, size, checksum, own = _RECORD.unpack(record)
-            if own == _digest(record[:32], 8):
-                self._known[seek, size] = checksum
+        for seek, size, checksum in _records(self._index):
+            self._known[seek, size] = checksum
 
     def __contains__(self, piece: Piece) -> bool:
         return piece in self._known
@@ -131,12 +129,22 @@ def _sweep(folder: str) -> None:
         total -= size
 
 
-def _records(file: int) -> Iterator[bytes]:
+def _records(file: int) -> Iterator[tuple[int, int, bytes]]:
+    """(seek, size, checksum) of all records that are whole."""
     with os.fdopen(os.dup(file), "rb") as index:
         index.seek(0)
         data = index.read()
-    for start in range(0, len(data) - _RECORD.size + 1, _RECORD.size):
-        yield data[start : start + _RECORD.size]
+    start, n = 0, _RECORD.size
+    while start + n <= len(data):
+        # A disk that is full may take a part of a record: the next one begins within its length.
+        shift = next((i for i in range(n) if _is_record(data[start + i : start + i + n])), None)
+        if shift is not None:
+            yield _RECORD.unpack_from(data, start + shift)[:3]
+        start += n + (shift or 0)
+
+
+def _is_record(data: bytes) -> bool:
+    return len(data) == _RECORD.size and data[32:] == _digest(data[:32], 8)
 
 
 def _digest(data: bytes | memoryview, size: int) -> bytes:
