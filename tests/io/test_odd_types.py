@@ -18,7 +18,7 @@ from fastjag.io.reader import Reader
 from fastjag.io.sources import open_source
 from fastjag.schemas import Schema
 from fastjag.selection import Step, survivors
-from fastjag.selection.bubbling import _Alive
+from fastjag.selection.bubbling import Alive
 from fastjag.selection.columns import EntryColumns
 
 PATH = Path(__file__).parents[1] / "data" / "odd_types.root"
@@ -267,7 +267,7 @@ def test_columns_of_a_collection_share_their_offsets():
     with reader.file:
         names = ["A_x", "A_y", "n"]
         columns = EntryColumns(reader, names)
-        alive = _Alive(reader, columns, 0, N)
+        alive = Alive(reader, columns, 0, N)
         alive.cut(Step("some", ["n"], lambda events: events["n"] > 1), ["n"])
         alive.of(names)
         columns.close()

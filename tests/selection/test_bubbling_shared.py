@@ -5,7 +5,7 @@ import numpy as np
 from fastjag.io import write_events
 from fastjag.io.reader import Reader
 from fastjag.jagged import Jagged
-from fastjag.selection.bubbling import Step, _Alive
+from fastjag.selection.bubbling import Alive, Step
 from fastjag.selection.columns import EntryColumns
 
 
@@ -22,7 +22,7 @@ def test_offsets_of_a_collection_are_one_array(tmp_path):
     with reader.file:
         names = ["Photon_pt", "Photon_eta", "Photon_phi", "x"]
         columns_of = EntryColumns(reader, names)
-        alive = _Alive(reader, columns_of, 0, 300)
+        alive = Alive(reader, columns_of, 0, 300)
         alive.cut(Step("two", ["Photon_pt"], lambda e: e.Photon.counts >= 2), ["Photon_pt"])
         alive.cut(Step("eta", ["Photon_eta"], lambda e: e.Photon["eta"][e.Photon.offsets[:-1]] > 0),
                   ["Photon_eta"])  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
@@ -23,6 +23,7 @@ from fastjag.batch.reading import RANGE, Reading, Selection, Work
 from fastjag.batch.shipping import Shipped, lent, ship
 from fastjag.core.checks import at_least, one_of
 from fastjag.io.ranges import Range, Ranges
+from fastjag.io.sources.access import Access
 from fastjag.schemas import Schema
 
 
@@ -41,6 +42,8 @@ def run(
     step: int | str = "100 MB",
     schema: Schema | None = None,
     optional: Iterable[str] = (),
+    storage_options: Mapping[str, Any] | None = None,
+    cache: str | os.PathLike[str] | None = None,
     progress: bool | None = None,
 ) -> Outcome:
     """Call a function for all events of some ranges, on any executor, and add up what it returns.
@@ -85,6 +88,9 @@ def run(
         As in :func:`fastjag.iterate`. A range is read in batches of ``step``. A size in bytes is less
         on workers whose slot has too little memory for three of them (control groups, Slurm): counts are
         the same then, sums of floats to about 1e-12.
+    storage_options, cache
+        As in :func:`fastjag.iterate`, for all reading on workers, that of the function as well. Results in ``keep`` do not
+        depend on them.
     progress
         Show a bar on a terminal, or a line a minute elsewhere. Default: unless fastjag is quiet.
 
@@ -116,6 +122,7 @@ def run(
         one_of("device", device, ("cpu", "cuda"))
     if not callable(function):
         raise TypeError(f"function must be callable, got {type(function).__name__}")
+    access = Access.given(storage_options, cache)
     work = _work(function, merge, columns, step, schema, optional, device)
     folder = None if keep is None else kept.check_folder(keep)
     made = callable(executor) and not hasattr(executor, "submit")
@@ -129,7 +136,7 @@ def run(
         seen = Path(tempfile.gettempdir()) if engine.local else folder
         try:
             with nullcontext(work) if here or shipped is None else lent(shipped, seen) as given:
-                Job(given, pieces, folder, keys, outcome, merge, retries, on_error).go(
+                Job(given, pieces, folder, keys, outcome, merge, retries, on_error, access).go(
                     engine, report
                 )
         except BaseException:

@@ -15,6 +15,7 @@ import pickle
 import sys
 import tomllib
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,12 +27,13 @@ from fastjag.batch.templates import CONDOR, SLURM
 from fastjag.core.checks import n_bytes, near_misses, one_of
 from fastjag.datasets import Ranges, ranges
 from fastjag.io.root_hist import write_histograms
+from fastjag.io.sources.access import said
 from fastjag.reporting.output import new_file, results_directory, to_json, write_json, write_text
 
 #: Keys of the TOML file of a job, with their defaults; None: has to be given.
 KEYS: dict[str, Any] = {
     "function": None, "files": None, "columns": ["*"], "size": "200 MB", "step": "100 MB", "retries": 2,
-    "device": "cpu",
+    "device": "cpu", "servers": {},
 }  # fmt: skip
 _JOB, _RANGES, _RESULTS, _FAILED = "job.json", "ranges.json", "results", "failed"
 
@@ -52,7 +54,9 @@ class JobFolder:
         source = Path(toml)
         settings = _read(source)
         function = _function(settings["function"], source)  # before files are opened
-        pieces = ranges(settings["files"], size=settings["size"])
+        with _servers(source):
+            pieces = ranges(settings["files"], size=settings["size"])
+        del settings["servers"]  # may hold a password, and changes no result
         if len(pieces) == 0:
             raise ValueError(f"{source}: files hold no events")
         settings |= {"function_sha": _digest(function, settings["function"])}
@@ -103,11 +107,12 @@ class JobFolder:
         return outcome
 
     def _run(self, pieces: Ranges, executor: Any = None, progress: bool | None = None) -> Outcome:
-        return run(
-            self.function(), pieces, self.settings["columns"], executor=executor, keep=self.path / _RESULTS,
-            step=self.settings["step"], retries=self.settings["retries"], device=self.settings["device"],
-            on_error="report", progress=progress,
-        )  # fmt: skip
+        with _servers(Path(self.settings["toml"])):
+            return run(
+                self.function(), pieces, self.settings["columns"], executor=executor, keep=self.path / _RESULTS,
+                step=self.settings["step"], retries=self.settings["retries"], device=self.settings["device"],
+                on_error="report", progress=progress,
+            )  # fmt: skip
 
     def function(self) -> Callable[[Any], Any]:
         """The function of the plan; ValueError where its file has changed since."""
@@ -225,6 +230,19 @@ def _read(path: Path) -> dict[str, Any]:
     if isinstance(settings["columns"], str):
         settings["columns"] = [settings["columns"]]
     return settings | {"toml": str(path.absolute())}
+
+
+def _servers(toml: Path) -> AbstractContextManager[None]:
+    """How files on servers are read: ``storage_options`` and ``cache`` of the table ``servers`` of a job's file."""
+    given = _read(toml)["servers"] if toml.is_file() else {}
+    accepted = {"storage_options": dict, "cache": str}
+    table = isinstance(given, dict)
+    if not table or not all(isinstance(v, accepted.get(k, ())) for k, v in given.items()):
+        raise ValueError(
+            f"{toml}: servers must be a table of storage_options (a table) and cache (a folder)"
+        )
+    cache = given.get("cache")
+    return said(given.get("storage_options"), cache and toml.parent / cache)
 
 
 def _function(name: str, toml: Path) -> Callable[[Any], Any]:

@@ -18,6 +18,7 @@ from fastjag.batch.shipping import Shipped
 from fastjag.batch.worker import Answer, Task, Trouble
 from fastjag.core.checks import first_line
 from fastjag.io.ranges import Range, Ranges
+from fastjag.io.sources.access import Access
 
 #: What engines say of a worker that is gone, by the names of their classes: nobody's are imported.
 _LOST = {"KilledWorker", "WorkerLost", "WorkerLostError", "ManagerLost", "TerminatedWorkerError"}
@@ -40,10 +41,10 @@ class Job:
 
     def __init__(
         self, work: Work | Shipped, ranges: Ranges, keep: Path | None, keys: tuple[str, ...],
-        outcome: Outcome, merge: Merge, retries: int, on_error: str,
+        outcome: Outcome, merge: Merge, retries: int, on_error: str, access: Access,
     ) -> None:  # fmt: skip
         self.work, self.keep, self.keys, self.outcome = work, keep, keys, outcome
-        self.retries, self.on_error = retries, on_error
+        self.retries, self.on_error, self.access = retries, on_error, access
         self.pieces = [Assigned(piece) for piece in ranges]
         self.level = self.idle = 0
         while len(ranges) > _TASKS << self.level:
@@ -99,7 +100,7 @@ class Job:
         some = self.pieces[first : first + n]
         return Task(
             self.work, first, tuple(p.range for p in some), tuple(p.parts for p in some), self.keep,
-            self.keys[first : first + n],
+            self.keys[first : first + n], self.access,
         )  # fmt: skip
 
     def _take(self, engine: Engine, report: JobProgress) -> None:

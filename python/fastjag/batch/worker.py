@@ -18,6 +18,7 @@ from fastjag.batch.reading import ReusedError, Work
 from fastjag.batch.shipping import Shipped, pack, receive
 from fastjag.core.checks import first_line
 from fastjag.io.ranges import Range
+from fastjag.io.sources.access import Access, reading_with
 
 _LINES = 30  # of a traceback
 
@@ -32,6 +33,7 @@ class Task:
     parts: tuple[int, ...]  #: into how many each is cut, after memory ran out
     keep: Path | None = None
     keys: tuple[str, ...] = ()  #: of the results in ``keep``
+    access: Access = field(default_factory=Access)  #: what servers are told
 
 
 @dataclass
@@ -73,7 +75,8 @@ def do(task: Task) -> Answer:
     results: dict[int, Any] = {}
     for i, piece in enumerate(task.pieces):
         try:
-            results[i] = _one(work, task, i, piece, answer)
+            with reading_with(task.access):
+                results[i] = _one(work, task, i, piece, answer)
         except MemoryError as error:
             answer.troubles[task.first + i] = _trouble(error, "memory", sent=shipped)
             _let_go(error)

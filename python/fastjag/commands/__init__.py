@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 import os
 import shlex
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial, wraps
 from importlib import import_module
 from pathlib import Path
@@ -86,6 +86,26 @@ def _drawing(
     """The options of every command that draws."""
 
 
+def _reading(
+    storage_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="What servers are told, such as anon=true or profile=cms; may be repeated.",
+            rich_help_panel="Files on servers",
+        ),
+    ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that keeps what was read of files on servers, for the next time.",
+            rich_help_panel="Files on servers",
+        ),
+    ] = None,
+) -> None:
+    """The options of every command that reads ROOT files."""
+
+
 def _writing(force: ForceOption = False) -> None:
     """The option of every command that writes to ``out`` or ``path``."""
 
@@ -95,10 +115,20 @@ def options_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     return dict(inspect.signature(function, eval_str=True).parameters)
 
 
-def _complete(function: Callable[..., Any], *, draws: bool) -> Callable[..., Any]:
+def _asked(storage_option: Sequence[str] | None, cache: Path | None) -> AbstractContextManager[Any]:
+    """The block in which servers are told what these options say."""
+    if not storage_option and cache is None:
+        return nullcontext()
+    from fastjag.io.sources.access import said, storage_options_of
+
+    return said(storage_options_of(storage_option or ()), cache)
+
+
+def _complete(function: Callable[..., Any], *, draws: bool, reads: bool) -> Callable[..., Any]:
     """A command with the options of every command, that checks what it needs before it begins."""
     own, more = options_of(function), options_of(_everywhere)
     look = options_of(_drawing) if draws else {}
+    far = options_of(_reading) if reads else {}
     if writes := bool({"out", "path"} & set(own)):
         more |= options_of(_writing)
 
@@ -112,18 +142,19 @@ def _complete(function: Callable[..., Any], *, draws: bool) -> Callable[..., Any
         flags = {key: given.pop(key) or at.params.get(key, False) for key in more}
         force = flags.pop("force", False)
         label = Label(**{key: given.pop(key) for key in look})
+        servers = [given.pop(key) for key in far] or [None, None]  # nobody's record has them
         origin = Origin(name, partial(_settings, given), __version__, force) if writes else None
         said = " ".join(f"{key}={shlex.quote(str(value))}" for key, value in given.items())
         about = f"{__version__}: {name} {said}"
         with speaking(**flags, about=about), made_by(origin), labelled(label):
             extras.check(name)
-            with recorded_file(given["path"]) if "path" in own else nullcontext():
+            with _asked(*servers), recorded_file(given["path"]) if "path" in own else nullcontext():
                 function(**given)
 
     context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
     parameters = {
         key: p.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        for key, p in {"ctx": context, **own, **look, **more}.items()
+        for key, p in {"ctx": context, **own, **far, **look, **more}.items()
     }
     command.__signature__ = inspect.Signature([*parameters.values()])  # type: ignore[attr-defined]
     command.__annotations__ = {key: p.annotation for key, p in parameters.items()}
@@ -145,7 +176,9 @@ def _settings(given: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(config := given.get("config"), Path):
         from fastjag.analyses.common.config import read_toml
 
-        settings["configuration"] = plain(read_toml(config, (".toml", ".yaml", ".yml")))
+        content = dict(read_toml(config, (".toml", ".yaml", ".yml")))
+        content.pop("servers", None)
+        settings["configuration"] = plain(content)
     return settings
 
 
@@ -157,13 +190,13 @@ class App(typer.Typer):
         super().__init__(add_completion=add_completion, context_settings=help_option, **options)
 
     def command(
-        self, *args: Any, draws: bool = False, **options: Any
+        self, *args: Any, draws: bool = False, reads: bool = False, **options: Any
     ) -> Callable[[_Function], _Function]:
-        """``draws``: it has the options of the label above pictures."""
+        """``draws``: it has the options of the label above pictures; ``reads``: those of servers."""
         register = super().command(*args, **options)
 
         def decorate(function: _Function) -> _Function:
-            register(_complete(function, draws=draws))
+            register(_complete(function, draws=draws, reads=reads))
             return function
 
         return decorate

@@ -23,7 +23,7 @@ app = App(
 JobArgument = Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of a planned job.")]
 
 
-@app.command(epilog="Example: fastjag batch plan job.toml --out job --tasks 20")
+@app.command(reads=True, epilog="Example: fastjag batch plan job.toml --out job --tasks 20")
 def plan(
     toml: Annotated[Path, typer.Argument(metavar="JOB.toml", help="function, files and columns.")],
     out: Annotated[Path, typer.Option(help="Folder of the job, which all tasks see.")] = Path(
@@ -47,7 +47,7 @@ def plan(
     )
 
 
-@app.command(epilog="Example: fastjag batch work job --task 3 --of 20")
+@app.command(reads=True, epilog="Example: fastjag batch work job --task 3 --of 20")
 def work(
     folder: JobArgument,
     task: Annotated[
@@ -80,7 +80,7 @@ def status(folder: JobArgument) -> None:
     _say(outcome)
 
 
-@app.command(epilog="Example: fastjag batch merge job")
+@app.command(reads=True, epilog="Example: fastjag batch merge job")
 def merge(
     folder: JobArgument,
     partial: Annotated[bool, typer.Option("--partial", help="Add up what is there.")] = False,

@@ -29,8 +29,9 @@ app = App()
 
 
 @app.command(
+    reads=True,
     epilog="Example: fastjag convert jets.root --out h5 --format hdf5 --columns 'pfcand_*' "
-    "--columns 'track_*' --pad pfcand=100 --pad track=60"
+    "--columns 'track_*' --pad pfcand=100 --pad track=60",
 )
 def convert(
     files: FilesArgument,

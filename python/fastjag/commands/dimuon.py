@@ -33,7 +33,7 @@ def _group() -> None:
     pass
 
 
-@app.command(draws=True, epilog="Example: fastjag dimuon run search.toml --out search")
+@app.command(reads=True, draws=True, epilog="Example: fastjag dimuon run search.toml --out search")
 def run(
     config: Annotated[Path, typer.Argument(help="The configuration, TOML or YAML.")],
     out: OutOption = Path("dimuon"),

@@ -44,6 +44,7 @@ def _group() -> None:
 
 
 @app.command(
+    reads=True,
     draws=True,
     epilog="Examples: fastjag diphoton run study.toml --out study, or fastjag diphoton run --sample"
     "\n\n" + SELECTIONS,

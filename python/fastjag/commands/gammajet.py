@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 app = App(help="Jet response by balance and MPF in photon+jet events.", no_args_is_help=True)
 
 
-@app.command(draws=True, epilog="Example: fastjag gammajet run gammajet.toml --out response")
+@app.command(
+    reads=True, draws=True, epilog="Example: fastjag gammajet run gammajet.toml --out response"
+)
 def run(
     config: Annotated[Path, typer.Argument(help="The configuration (TOML).")],
     out: OutOption = Path("gammajet"),

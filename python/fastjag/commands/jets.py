@@ -74,7 +74,7 @@ def toys(
     finish(f"{jets:,} jets in {path}", jets=jets, out=path)
 
 
-@app.command(epilog="Example: fastjag jets ntuple pfnano.root jets.root --copies 10")
+@app.command(reads=True, epilog="Example: fastjag jets ntuple pfnano.root jets.root --copies 10")
 def ntuple(
     files: FilesArgument,
     path: Annotated[Path, typer.Argument(help="The JetNtuple-format file to write.")],
@@ -91,7 +91,9 @@ def ntuple(
     finish(f"{path}", out=path)
 
 
-@app.command(draws=True, epilog="Example: fastjag jets shapes jets.root --out shapes --min-pt 50")
+@app.command(
+    reads=True, draws=True, epilog="Example: fastjag jets shapes jets.root --out shapes --min-pt 50"
+)
 def shapes(
     files: FilesArgument,
     out: OutOption = Path("jet-shapes"),
@@ -118,7 +120,9 @@ def shapes(
     finish(f"{result.seconds:.2f} s; results in {out}", seconds=result.seconds, out=out)
 
 
-@app.command(epilog="Example: fastjag jets tensors jets.root --out tensors --format hdf5")
+@app.command(
+    reads=True, epilog="Example: fastjag jets tensors jets.root --out tensors --format hdf5"
+)
 def tensors(
     files: FilesArgument,
     out: OutOption = Path("jet-tensors"),
@@ -154,7 +158,9 @@ def tensors(
 
 
 @app.command(
-    draws=True, epilog="Example: fastjag jets tracks pfnano.root --out tracks --min-track-pt 1"
+    reads=True,
+    draws=True,
+    epilog="Example: fastjag jets tracks pfnano.root --out tracks --min-track-pt 1",
 )
 def tracks(
     files: FilesArgument,

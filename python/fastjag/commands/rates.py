@@ -38,6 +38,7 @@ FactorOption = Annotated[float, option(Target, "factor")]
 
 
 @app.command(
+    reads=True,
     draws=True,
     epilog="Example: fastjag rates count data/*.root --trigger HLT_Photon30EB "
     "--window 355892:16-100 --golden golden.json --out rates",

@@ -28,7 +28,9 @@ from fastjag.reporting.output import results_directory
 app = App()
 
 
-@app.command(draws=True, epilog="Example: fastjag spectrum toys.root --out results --min-pt 4")
+@app.command(
+    reads=True, draws=True, epilog="Example: fastjag spectrum toys.root --out results --min-pt 4"
+)
 def spectrum(
     files: FilesArgument,
     out: OutOption = Path("spectrum"),

@@ -57,7 +57,7 @@ def find_files(files: Files, access: Access | None = None) -> list[tuple[str, st
 def named_by(item: Any, access: Access | None = None) -> list[tuple[str, str | None]]:
     """(path, tree or None) of what one path, pattern, directory or pair means."""
     path, tree = _pair(item) if isinstance(item, tuple) else _split_tree(item)
-    return _expand(path, tree, access or Access())
+    return _expand(path, tree, access or Access.of())
 
 
 def identity(path: str) -> Hashable:

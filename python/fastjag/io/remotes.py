@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
 
@@ -18,7 +19,8 @@ def remote_state(url: str) -> dict[str, Any]:
     ReadError naming a file that cannot be reached.
     """
     try:
-        file = open_remote(url, Access())
+        # The server's word: a copy knows only what it was.
+        file = open_remote(url, replace(Access.of(), cache=None))
     except Exception as error:  # of whatever library reads from there
         error = explain(error)
         if isinstance(error, ReadError):

@@ -8,8 +8,10 @@ the end: the last mask bubbles up. When no event of a batch is left, nothing mor
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,6 +25,7 @@ from fastjag.io.files import Files, ReadError, find_files
 from fastjag.io.ranges import Range
 from fastjag.io.reader import Parts, Reader
 from fastjag.io.readers import check_range
+from fastjag.io.sources import Access
 from fastjag.jagged import Jagged
 from fastjag.jagged.shapes import gathered
 from fastjag.reporting.progress import progress_bar
@@ -113,13 +116,15 @@ def survivors(
     optional: Iterable[str] = (),
     batch_size: int = 100_000,
     schema: Schema | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+    cache: str | os.PathLike[str] | None = None,
     progress: bool | None = None,
 ) -> Survivors:
     """Events of ROOT files that pass all steps, with the columns asked for, batch by batch.
 
     Parameters
     ----------
-    files, ranges, schema, progress
+    files, ranges, schema, storage_options, cache, progress
         As in :func:`fastjag.iterate`: files, or None and ranges of entries.
     steps
         In the order in which to cut; :func:`cheapest_first` finds a good one.
@@ -172,56 +177,15 @@ def survivors(
     wanted = [output] if isinstance(output, str) else None if output is None else list(output)
     weights = [weight] if isinstance(weight, str) else list(weight)
     result = Survivors([Cut(name, 0, 0.0) for name in ("all", *(cut.name for cut in cuts))])
-    plan = _Plan(cuts, wanted, weights, list(optional), batch_size, schema)
+    access = Access.of(storage_options, cache)
+    plan = _Plan(cuts, wanted, weights, list(optional), batch_size, schema, access)
     pieces: list[tuple[str, str | None, Range | None]]
     if ranges is not None:
         pieces = [(piece.file, piece.tree, piece) for piece in ranges]
     else:
-        pieces = [(path, tree, None) for path, tree in find_files(files or [])]
+        pieces = [(path, tree, None) for path, tree in find_files(files or [], access)]
     result._batches = plan.read(pieces, result.cutflow, result.counters, result.left_out, progress)
     return result
-
-
-def cheapest_first(
-    files: Files,
-    steps: Iterable[Step],
-    *,
-    n_events: int = 10_000,
-    schema: Schema | None = None,
-) -> list[Step]:
-    """The steps by ascending cost / (1 - share that passes), which makes the work smallest.
-
-    Measured with the first events of the first file that has any: each step on all of them, so it
-    must be able to judge events that others would have rejected. ``cost`` is the bytes of its
-    columns per event, decompressed, as time would give another order every time; both numbers are
-    kept in the steps.
-    """
-    measured = list(steps)
-    for path, tree in find_files(files):
-        reader = Reader(path, tree, schema)
-        with reader.file:
-            if reader.n_entries == 0:
-                continue
-            n = min(n_events, reader.n_entries)
-            for i, step in enumerate(measured):
-                names = reader.branches(step.columns)
-                columns = EntryColumns(reader, names)
-                batch = _Alive(reader, columns, 0, n)
-                try:
-                    left = batch.cut(step, names)
-                finally:
-                    columns.close()
-                stored = reader.stored_bytes(names) / reader.n_entries
-                cost = stored or columns.counters.bytes_copied / n
-                measured[i] = replace(step, cost=cost, passed=left / n)
-            return sorted(measured, key=_rank)
-    return measured
-
-
-def _rank(step: Step) -> float:
-    if step.cost is None or step.passed is None or step.passed == 1:
-        return float("inf")
-    return step.cost / (1 - step.passed)
 
 
 @dataclass(frozen=True)
@@ -234,6 +198,7 @@ class _Plan:
     optional: list[str]
     batch_size: int
     schema: Schema | None
+    access: Access
 
     def read(
         self,
@@ -247,7 +212,7 @@ class _Plan:
         some = False  # any tree with events
         with progress_bar("selecting events", len(pieces), progress) as advance:
             for path, tree, piece in pieces:
-                reader = Reader(path, tree, self.schema)
+                reader = Reader(path, tree, self.schema, self.access)
                 with reader.file:
                     begin, end = 0, reader.n_entries
                     if piece is not None:
@@ -270,7 +235,7 @@ class _Plan:
                     try:
                         for start in range(begin, end, self.batch_size):
                             stop = min(start + self.batch_size, end)
-                            batch = _Alive(reader, columns, start, stop)
+                            batch = Alive(reader, columns, start, stop)
                             yield from self._survivors(batch, cuts, output, weights, cutflow)
                             advance((stop - start) / (end - begin))
                     finally:
@@ -289,7 +254,7 @@ class _Plan:
 
     def _survivors(
         self,
-        batch: _Alive,
+        batch: Alive,
         cuts: list[tuple[Step, list[str]]],
         output: list[str],
         weights: list[str],
@@ -307,7 +272,7 @@ class _Plan:
         yield batch.of(output)
 
 
-class _Alive:
+class Alive:
     """The events of a batch that are alive, and the columns read so far."""
 
     def __init__(self, reader: Reader, columns: EntryColumns, start: int, stop: int) -> None:

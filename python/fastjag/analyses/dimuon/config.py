@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import numpy as np
 
 from fastjag.analyses.common.config import read
+from fastjag.analyses.common.servers import Servers
 from fastjag.analyses.dimuon.observables import HARDEST_JET, OBSERVABLES, is_column
 from fastjag.core.checks import at_least, near_misses, one_of
 from fastjag.core.settings import File, Name, keys_of, known, make, setting, settings
@@ -210,6 +211,7 @@ class DimuonFile:
         "Lists of columns by name: what flows and classifiers learn.", default_factory=dict
     )
     label: Label = setting("What stands above pictures.", default=Label())
+    servers: Servers = setting("How files on servers are read.", default=Servers())
     scan: ScanSettings = setting("Scan of the whole spectrum.", default=ScanSettings())
     flow: FlowSection = setting("Flows that learn the sidebands.", default=FlowSection())
     classifier: ClassifierSection = setting(
@@ -221,7 +223,7 @@ class DimuonFile:
 
 
 #: Sections that may be given as tables, in Python too.
-_SECTIONS = {"label": Label, "scan": ScanSettings, "flow": FlowSection, "classifier": ClassifierSection,
+_SECTIONS = {"label": Label, "servers": Servers, "scan": ScanSettings, "flow": FlowSection, "classifier": ClassifierSection,
              "significance": SignificanceSettings}  # fmt: skip
 
 
@@ -242,6 +244,7 @@ class DimuonConfig:
     seed: int = 1
     train_on: Literal["OS", "SS"] = "OS"
     label: Label = field(default_factory=Label)
+    servers: Servers = field(default_factory=Servers)
     scan: ScanSettings = field(default_factory=ScanSettings)
     flow: FlowSection = field(default_factory=FlowSection)
     classifier: ClassifierSection = field(default_factory=ClassifierSection)
@@ -314,7 +317,7 @@ class DimuonConfig:
             significance=SignificanceSettings(**fits),
             **{
                 k: getattr(file, k)
-                for k in ("seed", "train_on", "label", "scan", "flow", "classifier")
+                for k in ("seed", "train_on", "label", "servers", "scan", "flow", "classifier")
             },
         )
 

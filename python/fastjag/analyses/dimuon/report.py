@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from fastjag.analyses.common.servers import recorded
 from fastjag.analyses.dimuon.gallery import CAPTIONS, RATES, draw
 from fastjag.analyses.dimuon.pictures.features import bins_for
 from fastjag.analyses.dimuon.pictures.masses import whole_edges
@@ -83,7 +84,7 @@ def _numbers(results: DimuonResults) -> dict[str, Any]:
         "name": results.config.name,
         "verdict": results.verdict,
         **results.significance,
-        "config": asdict(results.config),
+        "config": recorded(results.config),
         "seeds": {**results.significance["seeds"], "scan": results.scan["seed"]},
         "cutflow": results.json("prepare", "cutflow"),
         "scan": results.scan,

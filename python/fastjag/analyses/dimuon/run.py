@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fastjag.analyses.common.runs import HERE, Workers
+from fastjag.analyses.common.servers import recorded
 from fastjag.analyses.common.stages import Inputs, Look, Stages
 from fastjag.analyses.dimuon.check import check
 from fastjag.analyses.dimuon.classify import classify
@@ -57,14 +57,14 @@ def run(
     config.flow_settings(), config.tree_settings()
     results = DimuonResults(config, Path(out), progress, threads, device, workers)
     todo = {stage.__name__: partial(stage, results) for stage in _FUNCTIONS}
-    with labelled(config.label):
+    with config.servers.asked(), labelled(config.label):
         Stages(results.out, todo, partial(_depends_on, config), READS).run(stages, told)
     return results
 
 
 def _depends_on(config: DimuonConfig, stage: str) -> dict[str, Any]:
     """All of the configuration that a stage and those before it depend on."""
-    settings = asdict(config)
+    settings = recorded(config)
     window, asked = settings.pop("window"), settings.pop("significance")
     own: dict[str, dict[str, Any]] = {
         "prepare": {

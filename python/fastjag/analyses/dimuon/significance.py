@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fastjag.analyses.common.servers import recorded
 from fastjag.analyses.common.versions import versions
 from fastjag.analyses.dimuon.config import COARSE, DimuonConfig
 from fastjag.analyses.dimuon.cuts import (
@@ -80,7 +81,7 @@ def significance(results: DimuonResults) -> None:
             directory / "significance.json",
             {"degree": config.significance.degree, "window": asdict(config.window), "train_on": config.train_on,
              **record, "counted_on": counted_on, "seeds": {"search": config.seed, "flows": config.flow_seeds},
-             "versions": versions("scipy", "torch", "zuko", "xgboost"), "config": asdict(config)},
+             "versions": versions("scipy", "torch", "zuko", "xgboost"), "config": recorded(config)},
         )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from fastjag.analyses.common.config import read
+from fastjag.analyses.common.servers import Servers
 from fastjag.analyses.diphoton.mass_fit import SIGNALS
 from fastjag.analyses.diphoton.models import MODELS
 from fastjag.analyses.diphoton.samples import read_samples
@@ -87,6 +88,7 @@ class DiphotonConfig:
 
     name: Name = setting("Title of the report.", default="diphoton")
     label: Label = setting("What stands above pictures.", default=Label())
+    servers: Servers = setting("How files on servers are read.", default=Servers())
     seed: int = setting("Seed of all that is random.", default=1, least=0)
     classes: dict[str, tuple[File, ...]] = setting(
         "What the models tell apart, in this order, and their files: two classes or more, such as "

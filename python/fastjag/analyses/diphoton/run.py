@@ -54,7 +54,7 @@ def run(
         "train": partial(train, results, device=device, threads=threads, progress=progress),
         "report": partial(report, results),
     }
-    with labelled(config.label):
+    with config.servers.asked(), labelled(config.label):
         Stages(results.out, steps, partial(settings_of, config, device=device)).run(stages, told)
     return results
 

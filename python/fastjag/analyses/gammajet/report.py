@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from fastjag import __version__
+from fastjag.analyses.common.servers import recorded
 from fastjag.analyses.gammajet.comparison import COMPARED, compare
 from fastjag.analyses.gammajet.config import GammaJetConfig
 from fastjag.analyses.gammajet.pictures.comparison import distributions
@@ -71,7 +71,7 @@ def report(results: GammaJetResults) -> None:
                    [(n, *(t["cutflow"].get(s, 0) for s in steps)) for n, t in totals.items()])  # fmt: skip
         page.heading("Files and settings")
         page.files([f"{s.name}: {file}" for s in config.samples for file in s.files])
-        settings = asdict(config)
+        settings = recorded(config)
         page.settings({k: v for k, v in settings.items() if k != "samples"})
         page.table(("sample", "kind", "cross-section [pb]", "k-factor", "sum of weights"),
                    [(s.name, s.kind, s.cross_section, s.k_factor,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fastjag.analyses.common.runs import HERE, Workers
+from fastjag.analyses.common.servers import recorded
 from fastjag.analyses.common.stages import Inputs, Look, Stages
 from fastjag.analyses.gammajet.config import GammaJetConfig
 from fastjag.analyses.gammajet.report import report
@@ -40,14 +40,14 @@ def run(
         "response": partial(response, results),
         "report": partial(report, results),
     }
-    with labelled(config.label):
+    with config.servers.asked(), labelled(config.label):
         Stages(results.out, steps, partial(settings_of, config)).run(stages, told)
     return results
 
 
 def settings_of(config: GammaJetConfig, stage: str) -> dict[str, Any]:
     """All that a stage and those before it depend on."""
-    settings = asdict(config)
+    settings = recorded(config)
     del settings["label"]
     if stage == "select":
         settings = {k: settings[k] for k in ("samples", "selection")}

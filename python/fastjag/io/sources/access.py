@@ -8,8 +8,10 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,20 +35,30 @@ _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 class Access:
     """What a call says of servers; the rest is found in the environment."""
 
-    storage_options: Mapping[str, Any] = field(default_factory=dict)
+    storage_options: Mapping[str, Any] = field(default_factory=dict, repr=False)  # has secrets
     cache: str | None = None  #: the folder of copies
 
     @staticmethod
     def of(
+        storage_options: Mapping[str, Any] | None = None,
+        cache: str | os.PathLike[str] | None = None,
+    ) -> Access:
+        """From the arguments of a call, else what :func:`said` says; ``FASTJAG_CACHE`` where neither names a folder."""
+        given = Access.given(storage_options, cache)
+        return given if given.cache else replace(given, cache=os.environ.get("FASTJAG_CACHE"))
+
+    @staticmethod
+    def given(
         storage_options: Mapping[str, Any] | None, cache: str | os.PathLike[str] | None
     ) -> Access:
-        """From the arguments of a call; ``FASTJAG_CACHE`` where it names no folder."""
+        """As ``of``, but without the environment, which workers on other hosts have of their own."""
         if storage_options is not None and not isinstance(storage_options, Mapping):
-            raise TypeError(f"storage_options must be a dict, got {storage_options!r}")
+            raise TypeError(f"storage_options must be a dict, got {type(storage_options).__name__}")
         if cache is not None and not isinstance(cache, (str, os.PathLike)):
             raise TypeError(f"cache must be a folder, got {cache!r}")
-        folder = os.fspath(cache) if cache is not None else os.environ.get("FASTJAG_CACHE")
-        return Access(dict(storage_options or {}), folder or None)
+        outer = _said.get()
+        options = outer.storage_options if storage_options is None else storage_options
+        return Access(dict(options), outer.cache if cache is None else os.path.abspath(cache))
 
     def check(self, url: str) -> None:
         """Raises what ``options`` does, before anything is read."""
@@ -71,6 +83,60 @@ class Access:
                     f"got {type(value).__name__}"
                 )
         return {k: v for k, v in self.storage_options.items() if k in known}
+
+
+def storage_options_of(texts: Iterable[str]) -> dict[str, Any]:
+    """Options from ``KEY=VALUE``, as commands have them.
+
+    true and false are truth values, whole numbers are numbers of other file systems than ours, and
+    ``headers.NAME=VALUE`` is one of the headers. ValueError for what is no pair, and for a key that comes twice.
+    """
+    options: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        name, dot, inner = key.partition(".")
+        if not equals or not name or (dot and not inner):
+            raise ValueError(f"a storage option must read like anon=true, got {key!r}")  # no secret
+        kinds = {kind for known in OPTIONS.values() if (kind := known.get(name))}
+        if dot:
+            held = options.setdefault(name, {})
+        else:
+            held, inner = options, name
+        if inner in held or not isinstance(held, dict):
+            raise ValueError(f"the storage option {key!r} is given more than once")
+        held[inner] = _value(value, bool if bool in kinds else str if kinds else int)
+    return options
+
+
+def _value(text: str, kind: type) -> Any:
+    if kind is not str and text in ("true", "false"):
+        return text == "true"
+    return int(text) if kind is int and re.fullmatch("-?[0-9]{1,18}", text) else text
+
+
+_NOTHING = Access()
+_said: ContextVar[Access] = ContextVar("servers", default=_NOTHING)
+
+
+@contextmanager
+def reading_with(access: Access) -> Iterator[None]:
+    """What reading in the block says of servers, unless a call says it itself."""
+    token = _said.set(access)
+    try:
+        yield
+    finally:
+        _said.reset(token)
+
+
+@contextmanager
+def said(
+    storage_options: Mapping[str, Any] | None, cache: str | os.PathLike[str] | None
+) -> Iterator[None]:
+    """The same of a command or a configuration: a block around it comes first."""
+    inner, outer = Access.given(storage_options or {}, cache), _said.get()
+    options = {**inner.storage_options, **outer.storage_options}
+    with reading_with(Access(options, outer.cache or inner.cache)):
+        yield
 
 
 def find_token(given: str | None = None) -> tuple[str, str] | None:

@@ -105,7 +105,7 @@ def open_file(path: str, access: Access | None = None) -> tuple[Any, Any]:
     # The path is no text, in which uproot would look for colons.
     if "://" not in path:
         return None, uproot.open({path: None}, **options)
-    far = open_remote(path, access or Access())
+    far = open_remote(path, access or Access.of())
     try:
         return far, uproot.open({path: None}, handler=_handler(), far=far, **options)
     except BaseException:
