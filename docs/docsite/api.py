@@ -15,6 +15,7 @@ PAGES = {
     "fastjag": ("fastjag", ["fastjag"]),
     "io": ("fastjag.io: files", ["fastjag.io"]),
     "datasets": ("fastjag.datasets: files as pieces of work", ["fastjag.datasets"]),
+    "inputs": ("fastjag.inputs: what a model sees of events", ["fastjag.inputs"]),
     "batch": ("fastjag.batch: one function of many files, anywhere", ["fastjag.batch"]),
     "schemas": ("fastjag.schemas: formats", ["fastjag.schemas"]),
     "selection": ("fastjag.selection: which events count", ["fastjag.selection"]),

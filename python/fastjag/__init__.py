@@ -24,6 +24,7 @@ from fastjag.neighbours import in_cone, nearest
 
 if TYPE_CHECKING:
     from fastjag.datasets import Range, Ranges, ranges
+    from fastjag.inputs import Inputs, features, particles, ragged, weights
     from fastjag.io import Batch, iterate
     from fastjag.pyramid import PyramidMatch
     from fastjag.pyramid.nystroem import Nystroem
@@ -33,6 +34,11 @@ if TYPE_CHECKING:
 _LAZY = {
     "Batch": ("fastjag.io", "uproot", "io"),
     "iterate": ("fastjag.io", "uproot", "io"),
+    "Inputs": ("fastjag.inputs", "uproot", "io"),
+    "features": ("fastjag.inputs", "uproot", "io"),
+    "particles": ("fastjag.inputs", "uproot", "io"),
+    "ragged": ("fastjag.inputs", "uproot", "io"),
+    "weights": ("fastjag.inputs", "uproot", "io"),
     "Range": ("fastjag.datasets", "uproot", "io"),
     "Ranges": ("fastjag.datasets", "uproot", "io"),
     "ranges": ("fastjag.datasets", "uproot", "io"),
@@ -49,6 +55,7 @@ __all__ = [
     "CutHistograms",
     "Dimuons",
     "Event",
+    "Inputs",
     "Jagged",
     "Nystroem",
     "Padded",
@@ -59,6 +66,7 @@ __all__ = [
     "concatenate",
     "dimuon",
     "equal",
+    "features",
     "fit_peak",
     "get_num_threads",
     "histogram",
@@ -67,8 +75,11 @@ __all__ = [
     "iterate",
     "nearest",
     "pair_mass",
+    "particles",
+    "ragged",
     "ranges",
     "set_num_threads",
+    "weights",
 ]
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastjag.core.arrays import Array, as_event_indices
 from fastjag.core.checks import is_integer, near_misses, one_of
-from fastjag.core.devices import to_gpu, to_host
+from fastjag.core.devices import to_device_of, to_gpu, to_host
 from fastjag.core.display import NAMES, html_table, listed, numbers, short
 from fastjag.core.habits import OF_BATCH, NotAnArray, no_attribute
 from fastjag.jagged import Jagged, arrow, concatenate, interchange
@@ -168,7 +168,7 @@ class Batch(NotAnArray):
         if isinstance(key, list) and any(isinstance(one, str) for one in key):
             raise TypeError("a batch takes one name: batch[name], or read fewer columns")
         # Of one kind for all collections: a mask of events is never one of their particles.
-        rows = key if _in_one_piece(key) else as_event_indices(key, len(self), np.empty(0))
+        rows = key if _in_one_piece(key) else as_event_indices(to_host(key), len(self), np.empty(0))
         entries = self.entries[rows]
         source = self.source
         if self._entries is None and _in_one_piece(key):
@@ -176,9 +176,13 @@ class Batch(NotAnArray):
             source = replace(
                 source, start=source.start + start, stop=source.start + max(start, stop)
             )
+
+        def some(values: Any, like: Array) -> Any:
+            return values[rows if isinstance(rows, slice) else to_device_of(like, rows)]
+
         return Batch(
-            {name: particles[rows] for name, particles in self.collections.items()},
-            {name: values[rows] for name, values in self.flat.items()},
+            {name: some(jagged, jagged.offsets) for name, jagged in self.collections.items()},
+            {name: some(values, values) for name, values in self.flat.items()},
             source,
             self._names,
             entries if source is self.source else None,

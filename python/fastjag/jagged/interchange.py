@@ -257,3 +257,12 @@ def to_torch(offsets: Offsets, columns: Array | list[Array]) -> Any:
         counts = np.diff(offsets)
         lengths = {"min_seqlen": int(counts.min()), "max_seqlen": int(counts.max())}
     return torch.nested.nested_tensor_from_jagged(tensor(values), bounds, **lengths)
+
+
+def to_nested(values: Any, offsets: Any) -> Any:
+    """A nested tensor of values (n, F) and offsets, which may be torch's already, without a copy."""
+    needs("torch", "torch")
+    import torch
+
+    parts = [p if isinstance(p, torch.Tensor) else tensor(p) for p in (values, offsets)]
+    return torch.nested.nested_tensor_from_jagged(*parts)

@@ -27,6 +27,7 @@ Densities that can be sampled:
 - ``stacked_flows``: flows of several seeds, trained in one pass
 
 For all: ``weights`` (signed weights, classes of equal importance, a part for validation),
+``negative_weights`` (what becomes of them),
 ``training_device`` (where training may run), ``resumable_training`` (epochs of networks, and
 checkpoints to go on from) and ``roc`` (how well scores tell classes apart).
 """

@@ -16,10 +16,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from fastjag.core.arrays import check_length
 from fastjag.core.checks import one_of
+from fastjag.models.negative_weights import POLICIES, positive
 
 Floats = NDArray[np.float64]
-
-POLICIES = ("abs", "clip", "drop", "error")
 
 
 class TrainingSet(NamedTuple):
@@ -79,10 +78,9 @@ def training_weights(
             f"{w[event]:g}: choose what to do with them, negative='abs', 'clip' or 'drop'"
         )
     rows = np.flatnonzero(w >= 0) if negative == "drop" else np.arange(len(w))
-    codes, positive = codes[rows], w[rows]
-    positive = np.abs(positive) if negative == "abs" else np.maximum(positive, 0)
-    positive = positive * (1 / len(classes) / np.bincount(codes, positive, len(classes)))[codes]
-    return TrainingSet(rows, codes, positive / positive.mean(), classes)
+    codes, used = codes[rows], positive(w[rows], negative)
+    used = used * (1 / len(classes) / np.bincount(codes, used, len(classes)))[codes]
+    return TrainingSet(rows, codes, used / used.mean(), classes)
 
 
 def check_events(n_events: int, y: ArrayLike) -> None:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from fastjag.analyses.common.stages import Inputs, Stages
+from fastjag.analyses.common.stages import InputFiles, Stages
 from fastjag.reporting.origin import RECORD, Origin, made_by
 from fastjag.reporting.output import results_directory
 
@@ -24,7 +24,7 @@ def analysis(tmp_path):
                 (directory / "result").write_text(f"{cut} {name}")
 
         def settings(stage):
-            own = {"file": Inputs.read(str(tmp_path / file)), "cut": cut}
+            own = {"file": InputFiles.read(str(tmp_path / file)), "cut": cut}
             return own | ({"name": name} if stage == "second" else {})
 
         steps = {stage: lambda stage=stage: step(stage) for stage in ("first", "second")}

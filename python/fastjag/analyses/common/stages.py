@@ -34,7 +34,7 @@ class Stages:
     configuration that the result of a stage depends on. ``stage.json`` keeps their hash, those of
     the files that the stage left, and one of the files that the stages it reads from had left: a
     result is used again only for the same settings and inputs, and only if it is whole. Of input
-    files (:class:`Inputs`) the content counts, not the name. A command without ``--force`` does not
+    files (:class:`InputFiles`) the content counts, not the name. A command without ``--force`` does not
     replace a result of other settings.
 
     A step writes by :func:`fastjag.reporting.output.results_directory`: an earlier result stays until the new
@@ -156,19 +156,19 @@ class Stages:
 
 
 @dataclass(frozen=True)
-class Inputs:
+class InputFiles:
     """Input files among settings: what is in them counts; their names say what was asked for."""
 
     names: tuple[str, ...]
     digests: list[str] | str
 
     @staticmethod
-    def read(files: str | Iterable[str | os.PathLike[str]]) -> Inputs:
+    def read(files: str | Iterable[str | os.PathLike[str]]) -> InputFiles:
         """Of files and patterns, or of one file that is no ROOT file."""
         alone = isinstance(files, str)
         paths = [files] if isinstance(files, str) else [os.fspath(f) for f in files]
         names = (p if "://" in p else os.path.abspath(p) for p in paths)
-        return Inputs(tuple(names), file_digest(paths[0]) if alone else input_digests(paths))
+        return InputFiles(tuple(names), file_digest(paths[0]) if alone else input_digests(paths))
 
 
 @dataclass(frozen=True)
@@ -185,13 +185,13 @@ class Look:
 
 
 def _digests_of(value: Any) -> Any:
-    return value.digests if isinstance(value, Inputs) else str(value)
+    return value.digests if isinstance(value, InputFiles) else str(value)
 
 
 def _names_of(value: Any) -> Any:
     if isinstance(value, Look):
         return None  # as if it were not there
-    return value.names if isinstance(value, Inputs) else str(value)
+    return value.names if isinstance(value, InputFiles) else str(value)
 
 
 class _Marker(NamedTuple):

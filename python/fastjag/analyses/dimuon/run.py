@@ -10,7 +10,7 @@ from typing import Any
 
 from fastjag.analyses.common.runs import HERE, Workers
 from fastjag.analyses.common.servers import recorded
-from fastjag.analyses.common.stages import Inputs, Look, Stages
+from fastjag.analyses.common.stages import InputFiles, Look, Stages
 from fastjag.analyses.dimuon.check import check
 from fastjag.analyses.dimuon.classify import classify
 from fastjag.analyses.dimuon.config import DimuonConfig
@@ -81,8 +81,8 @@ def _depends_on(config: DimuonConfig, stage: str) -> dict[str, Any]:
     }  # fmt: skip
     golden = config.golden_json
     depends: dict[str, Any] = {
-        "files": Inputs.read(config.files),
-        "golden_json": golden and Inputs.read(golden),
+        "files": InputFiles.read(config.files),
+        "golden_json": golden and InputFiles.read(golden),
     }
     for name in (*READS[stage], stage):
         depends |= own.get(name, {})

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fastjag.analyses.common.runs import HERE, Workers
-from fastjag.analyses.common.stages import Inputs, Look, Stages
+from fastjag.analyses.common.stages import InputFiles, Look, Stages
 from fastjag.analyses.diphoton.config import DiphotonConfig
 from fastjag.analyses.diphoton.features import features
 from fastjag.analyses.diphoton.report import report
@@ -62,8 +62,8 @@ def run(
 def settings_of(config: DiphotonConfig, stage: str, device: str = "cpu") -> dict[str, Any]:
     """All that a stage and those before it depend on."""
     settings = config.recorded()
-    settings["files"] = {name: Inputs.read(f) for name, f in config.files.items()}
-    settings["samples"] = config.samples.table and Inputs.read(config.samples.table)
+    settings["files"] = {name: InputFiles.read(f) for name, f in config.files.items()}
+    settings["samples"] = config.samples.table and InputFiles.read(config.samples.table)
     for later, own in _FIRST_READ.items():
         if STAGES.index(stage) < STAGES.index(later):
             for key in own:

@@ -10,7 +10,7 @@ from typing import Any
 
 from fastjag.analyses.common.runs import HERE, Workers
 from fastjag.analyses.common.servers import recorded
-from fastjag.analyses.common.stages import Inputs, Look, Stages
+from fastjag.analyses.common.stages import InputFiles, Look, Stages
 from fastjag.analyses.gammajet.config import GammaJetConfig
 from fastjag.analyses.gammajet.report import report
 from fastjag.analyses.gammajet.response import response
@@ -52,5 +52,5 @@ def settings_of(config: GammaJetConfig, stage: str) -> dict[str, Any]:
     if stage == "select":
         settings = {k: settings[k] for k in ("samples", "selection")}
     for sample in settings["samples"]:
-        sample["files"] = Inputs.read(sample["files"])
+        sample["files"] = InputFiles.read(sample["files"])
     return settings | (Look.settings(config.label) if stage == "report" else {})

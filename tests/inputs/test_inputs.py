@@ -1,0 +1,349 @@
+"""Inputs as a whole: targets, weights, selections, what is saved, and means that batching does not change."""
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from inputs.some_events import batch_of
+
+import fastjag as fj
+from fastjag import toys
+from fastjag.core.devices import to_host
+from fastjag.inputs import Inputs, sampling
+from fastjag.io.ranges import Range
+
+JETS = fj.particles("Jet", ["pt"], 2)
+
+
+def events(n, seed=0, dataset="d", file="a.root", start=0):
+    """Jets of 0 to 4, a number per event, an event number, a label and a signed weight."""
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(0, 5, n)
+    columns = {
+        "pt": rng.exponential(30, counts.sum()).astype("f4"),
+        "eta": rng.normal(size=counts.sum()),
+    }
+    flat = {
+        "MET_pt": rng.exponential(20, n).astype("f4"), "event": rng.integers(0, 2**64, n, np.uint64),
+        "label": rng.integers(0, 3, n).astype("u1"), "w": rng.normal(1, 1, n),
+    }  # fmt: skip
+    return batch_of(np.cumsum([0, *counts]), columns, flat, dataset=dataset, file=file, start=start)
+
+
+class TestTarget:
+    def test_of_data_sets(self, device):
+        inputs = Inputs.of(JETS, target={"TT*": 1, "QCD_*": 0, "W": 1})
+        inputs.check_datasets(["TTbar", "QCD_HT100", "QCD_HT200"])
+        for name, code in (("TTbar", 1), ("QCD_HT100", 0), ("W", 1)):
+            found = inputs.tensors(inputs.rows(events(3, dataset=name).to(device)))["target"]
+            assert to_host(found).tolist() == [code] * 3
+            assert found.dtype == np.int64
+        assert inputs.target.n_classes == 2
+        assert Inputs.of(JETS, target=["QCD", "TT"]).target.code("TT") == 1
+
+    def test_data_sets_without_class_and_classes_without_data_set(self):
+        inputs = Inputs.of(JETS, target=["QCD", "TT"])
+        with pytest.raises(ValueError, match="no class for data set 'qcd': did you mean 'QCD'"):
+            inputs.check_datasets(["qcd", "TT"])
+        with pytest.raises(ValueError, match=r"no data set is of class 1 \('TT'\)"):
+            inputs.check_datasets(["QCD"])
+
+    def test_of_expressions(self, device):
+        batch = events(50)
+        for text, expected in (
+            ("label", batch["label"].astype(np.int64)), ("MET_pt > 20", (batch["MET_pt"] > 20).astype(np.int64)),
+            ("log(MET_pt)", np.log(batch["MET_pt"])), ("max(Jet_pt) > 20", None),
+        ):  # fmt: skip
+            inputs = Inputs.of(JETS, target=text)
+            found = to_host(inputs.tensors(inputs.rows(batch.to(device)))["target"])
+            if expected is not None:
+                assert found.dtype == expected.dtype
+                np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+    def test_classes(self, device):
+        batch = events(50)
+        inputs = Inputs.of(
+            JETS, target={"b": "label == 2", "light": "label == 0", "c": "label == 1"}
+        )
+        found = to_host(inputs.rows(batch.to(device))["target"])
+        assert found.tolist() == [{2: 0, 0: 1, 1: 2}[n] for n in batch["label"].tolist()]
+        batch.flat["label"][7] = 9
+        with pytest.raises(
+            ValueError, match=r"a.root: entry 107 is of no class of \('b', 'light', 'c'\)"
+        ):
+            inputs.rows(batch_of(batch.Jet.offsets, {"pt": batch.Jet.pt}, batch.flat, start=100))
+        both = Inputs.of(JETS, target={"a": "label >= 1", "b": "label >= 2", "c": "label == 0"})
+        with pytest.raises(ValueError, match="is of classes a and b of"):
+            both.rows(events(50))
+
+    @pytest.mark.parametrize(
+        "given_now", [5, {}, [], {"a": -1}, {"a": 1, "b": "x"}, [1, 2], {"a": 0.5}]
+    )
+    def test_refused(self, given_now):
+        with pytest.raises(ValueError, match="target must be an expression, data sets"):
+            Inputs.of(JETS, target=given_now)
+
+
+class TestWeights:
+    @pytest.mark.parametrize("negative", ["abs", "clip", "drop"])
+    def test_negative_ones(self, device, negative):
+        batch = events(200)
+        inputs = Inputs.of(JETS, weight=fj.weights("w", negative=negative), observers="w")
+        found = {n: to_host(v) for n, v in inputs.tensors(inputs.rows(batch.to(device))).items()}
+        w = batch["w"]
+        expected = {"abs": abs(w), "clip": np.maximum(w, 0), "drop": w[w >= 0]}[negative]
+        assert found["weight"].dtype == np.float32
+        np.testing.assert_allclose(found["weight"], expected, rtol=1e-6)
+        kept = w >= 0 if negative == "drop" else np.ones(200, bool)
+        np.testing.assert_array_equal(found["w"], w[kept])
+        assert found["Jet_mask"].sum() == np.minimum(batch.Jet.counts[kept], 2).sum()
+
+    def test_an_error_names_the_event(self):
+        batch = events(50, start=1000)
+        first = 1000 + int((batch["w"] < 0).argmax())
+        with pytest.raises(ValueError, match=f"a.root: entry {first} has w = -.*negative='abs'"):
+            Inputs.of(JETS, weight=fj.weights("w", negative="error")).rows(batch)
+        batch.flat["w"][3] = np.nan
+        with pytest.raises(ValueError, match="entry 1003 has w = nan: weights must be finite"):
+            Inputs.of(JETS, weight="w").rows(batch)
+
+    @pytest.mark.parametrize("negative", ["abs", "clip", "drop"])
+    def test_balanced_as_training_weights_are(self, device, negative):
+        from fastjag.models.weights import training_weights
+
+        batch = events(300)
+        inputs = Inputs.of(JETS, "label", fj.weights("w", balance=True, negative=negative))
+        assert not inputs.fitted
+        with pytest.raises(ValueError, match="nobody has fitted"):
+            inputs.tensors(inputs.rows(batch))
+        fitted = inputs.fit([batch.to(device)], events=None)
+        found = fitted.tensors(fitted.rows(batch.to(device)))["weight"]
+        expected = training_weights(batch["label"], batch["w"], negative=negative)
+        np.testing.assert_allclose(to_host(found), expected.weights, rtol=1e-6)
+
+    def test_a_class_that_the_sample_had_not(self):
+        batch = events(300)
+        few = batch[batch["label"] < 2]
+        fitted = Inputs.of(JETS, "label", fj.weights(balance=True)).fit([few])
+        with pytest.raises(ValueError, match="is of class 2, which the sample"):
+            fitted.tensors(fitted.rows(batch))
+        with pytest.raises(ValueError, match=r"class 2 has no weight in the sample of \d+ events"):
+            Inputs.of(JETS, {"a": "label == 0", "b": "label == 1", "c": "label == 2"},
+                      fj.weights(balance=True)).fit([few])  # fmt: skip
+
+    def test_balance_needs_classes(self):
+        with pytest.raises(ValueError, match="weight balances classes, but the target has none"):
+            Inputs.of(JETS, weight=fj.weights(balance=True))
+
+
+class TestSelection:
+    def test_events_and_definitions(self, device):
+        batch = events(100)
+        inputs = Inputs.of(
+            [JETS, fj.features(["ht", "met2"])], "label", "abs(w)", selection="ht > 60 and met2 > 1",
+            define={"ht": "sum(Jet_pt)", "met2": "log(met)", "met": "MET_pt"}, observers=["event", "met"],
+        )  # fmt: skip
+        assert set(inputs.columns) == {"Jet_pt", "MET_pt", "label", "w", "event"}
+        tensors = inputs.tensors(inputs.rows(batch.to(device)))
+        ht = batch.Jet.aggregate("pt", ["sum"])["sum"]
+        kept = (ht > 60) & (np.log(batch["MET_pt"]) > 1)
+        assert 0 < kept.sum() < 100
+        np.testing.assert_allclose(to_host(tensors["features"])[:, 0], ht[kept], rtol=1e-6)
+        assert to_host(tensors["event"]).tolist() == batch["event"][kept].tolist()
+        assert tensors["event"].dtype == np.uint64
+        assert len(tensors["Jet"]) == len(tensors["target"]) == kept.sum()
+
+    def test_circles(self):
+        with pytest.raises(ValueError, match="'a' is made of itself: a > b > a"):
+            Inputs.of(JETS, define={"a": "b + 1", "b": "2 * a"})
+        assert Inputs.of(JETS, define={"a": "a"}).columns == ("Jet_pt",)
+
+
+class TestFit:
+    inputs = Inputs.of(
+        [fj.particles("Jet", ["pt", "Jet_eta + MET_pt"], 2, by="pt", log=["pt"], standardise="fit"),
+         fj.ragged("Jet", ["eta"], standardise="fit", name="all"),
+         fj.features(["MET_pt", "event"], standardise={"MET_pt": "fit"})],
+        "label", fj.weights("w", balance=True), selection="MET_pt > 5",
+    )  # fmt: skip
+
+    def test_means_and_scales(self):
+        batch = events(500)
+        fitted = self.inputs.fit([batch], events=None)
+        kept = batch[batch["MET_pt"] > 5]
+        leading = np.concatenate([np.sort(jets["pt"])[::-1][:2] for jets in kept.Jet])
+        logs = np.log(leading).astype(np.float64)
+        expected = [(logs.mean(), logs.std()), (kept.Jet.eta.mean(), kept.Jet.eta.std())]
+        met = kept["MET_pt"].astype(np.float64)
+        expected.append((met.mean(), met.std()))
+        found = [g.columns[0] for g in fitted.groups]
+        np.testing.assert_allclose([(c.mean, c.scale) for c in found], expected, rtol=1e-12)
+        assert fitted.groups[2].columns[1].mean is None
+        assert fitted.fit_record.events == len(kept)
+        tensors = fitted.tensors(fitted.rows(batch))
+        np.testing.assert_allclose(tensors["features"][:, 0].std(), 1, rtol=1e-5)
+        standard = tensors["Jet"][..., 0][tensors["Jet_mask"]]
+        np.testing.assert_allclose((standard.mean(), standard.std()), (0, 1), atol=1e-5)
+
+    @settings(max_examples=25)
+    @given(
+        cuts=st.lists(st.integers(0, 300), max_size=8),
+        order=st.randoms(),
+        limit=st.sampled_from([None, 1, 90, 999]),
+    )
+    def test_batches_and_their_order_make_no_difference(self, cuts, order, limit):
+        inputs = Inputs.of(self.inputs, weight="w")  # a class may be missing in a small sample
+        batch = events(300)
+        whole = inputs.fit([batch], events=limit, seed=5)
+        bounds = sorted({0, 300, *cuts})
+        parts = [batch[a:b] for a, b in itertools.pairwise(bounds)]
+        order.shuffle(parts)
+        assert inputs.fit(parts, events=limit, seed=5) == whole
+        assert whole.fit_record.events == min(limit or 999, (batch["MET_pt"] > 5).sum())
+
+    def test_the_seed_says_which(self):
+        batch = events(300)
+        a, b, c = (self.inputs.fit([batch], events=100, seed=seed) for seed in (1, 1, 2))
+        assert a == b != c
+        assert a.groups[0].columns[0].mean != c.groups[0].columns[0].mean
+        assert a.fit_record.seed == 1
+
+    def test_a_sample_is_one_of_all(self):
+        """Means of many samples scatter as those of random ones, around the mean of all."""
+        inputs = Inputs.of(fj.features("MET_pt", standardise="fit"))
+        batch = events(2000)
+        means = [
+            inputs.fit([batch], events=100, seed=s).groups[0].columns[0].mean for s in range(60)
+        ]
+        all_of_them = batch["MET_pt"].astype(float)
+        error = all_of_them.std() / 10
+        assert abs(np.mean(means) - all_of_them.mean()) < 3.5 * error / 60**0.5
+        assert 0.7 < np.std(means) / error < 1.3
+
+    def test_numbers_that_are_not_finite(self):
+        batch = events(50)
+        batch.flat["MET_pt"][:3] = [np.nan, np.inf, 0]
+        fitted = Inputs.of(fj.features("MET_pt", log="MET_pt", standardise="fit", name="f")).fit(
+            [batch]
+        )
+        assert fitted.fit_record.not_finite == {"f.MET_pt": 3}
+        logs = np.log(batch["MET_pt"][3:]).astype(float)
+        np.testing.assert_allclose(fitted.groups[0].columns[0].mean, logs.mean(), rtol=1e-12)
+        batch.flat["MET_pt"][:] = np.nan
+        with pytest.raises(ValueError, match="column 'MET_pt' of 'f' has no finite number"):
+            Inputs.of(fj.features("MET_pt", standardise="fit", name="f")).fit([batch])
+
+    def test_one_number_has_scale_1(self):
+        batch = events(50)
+        batch.flat["MET_pt"][:] = 7
+        fitted = Inputs.of(fj.features("MET_pt", standardise="fit")).fit([batch])
+        assert (fitted.groups[0].columns[0].mean, fitted.groups[0].columns[0].scale) == (7, 1)
+
+    def test_far_from_zero(self):
+        batch = events(500)
+        batch.flat["x"] = 1e9 + np.random.default_rng(1).normal(size=500)
+        column = Inputs.of(fj.features("x", standardise="fit")).fit([batch]).groups[0].columns[0]
+        np.testing.assert_allclose(column.scale, (batch["x"] - 1e9).std(), rtol=1e-12)
+
+    def test_not_fitted(self):
+        inputs = Inputs.of(fj.particles("Jet", "pt", 2, standardise="fit"))
+        with pytest.raises(ValueError, match=r"column 'pt' of 'Jet' .*nobody has fitted"):
+            inputs.tensors(inputs.rows(events(3)))
+        with pytest.raises(ValueError, match="there are no events to fit"):
+            inputs.fit([])
+        with pytest.raises(TypeError, match=r"batches or fj.ranges\(...\), got str"):
+            inputs.fit(["a.root"])
+
+    def test_of_files(self, tmp_path):
+        for i in range(3):
+            toys.write(tmp_path / f"{i}.root", 400 + i, seed=i)
+        ranges = fj.ranges(tmp_path, 100)
+        inputs = Inputs.of(fj.particles("Muon", ["pt"], 3, standardise="fit"))
+        everything = fj.iterate(tmp_path, list(inputs.columns))
+        whole = inputs.fit(everything, events=None).groups
+        assert inputs.fit(ranges, events=None).groups == whole
+        some = inputs.fit(ranges, events=600, seed=3)
+        assert some.fit_record.events == 600
+        assert some == inputs.fit(ranges, events=600, seed=3)
+        assert some.groups[0].columns[0].mean != whole[0].columns[0].mean
+
+    @settings(max_examples=50)
+    @given(
+        sizes=st.lists(st.integers(0, 200), min_size=1, max_size=6),
+        n=st.integers(1, 400),
+        seed=st.integers(0, 9),
+    )
+    def test_pieces_of_ranges(self, sizes, n, seed):
+        starts = [7 * i for i in range(len(sizes))]
+        ranges = [
+            Range("d", f"{i}.root", "T", a, a + s)
+            for i, (a, s) in enumerate(zip(starts, sizes, strict=True))
+        ]
+        found = sampling.windows(ranges, n, seed)
+        entries = [(r.file, e) for r in found for e in range(r.start, r.stop)]
+        possible = {(r.file, e) for r in ranges for e in range(r.start, r.stop)}
+        assert len(entries) == len(set(entries)) == min(n, sum(sizes))
+        assert set(entries) <= possible
+
+
+class TestSaved:
+    def test_to_the_last_bit(self, tmp_path):
+        fitted = TestFit.inputs.fit([events(300)], events=200, seed=3)
+        fitted.save(tmp_path / "inputs.json")
+        again = Inputs.load(tmp_path / "inputs.json")
+        assert again == fitted
+        assert again.digest == fitted.digest != TestFit.inputs.digest
+        batch = events(40, seed=1)
+        for name, values in fitted.tensors(fitted.rows(batch)).items():
+            np.testing.assert_array_equal(again.tensors(again.rows(batch))[name], values)
+
+    def test_clipped_at_infinity(self, tmp_path):
+        inputs = Inputs.of(fj.features("MET_pt", clip=(0, np.inf)))
+        inputs.save(tmp_path / "a.json")
+        assert Inputs.load(tmp_path / "a.json") == inputs
+
+    def test_what_is_wrong_is_named(self, tmp_path):
+        path = tmp_path / "a.json"
+        Inputs.of(JETS).save(path)
+        content = json.loads(path.read_text())
+        for change, message in (
+            ({"format": 99}, "a.json: no inputs of format"),
+            ({"group": []}, "unknown key in .*a.json: 'group': did you mean 'groups'"),
+            ({"groups": [content["groups"][0] | {"width": -1}]}, r"groups\[0\].width must be an integer >= 1"),
+        ):  # fmt: skip
+            path.write_text(json.dumps(content | change))
+            with pytest.raises(ValueError, match=message):
+                Inputs.load(path)
+        path.write_text("{")
+        with pytest.raises(ValueError, match=r"a\.json: is no JSON file"):
+            Inputs.load(path)
+
+
+class TestMaking:
+    def test_of_what_the_loader_takes(self):
+        both = [JETS, fj.features("MET_pt")]
+        assert [g.name for g in Inputs.of(both).groups] == ["Jet", "features"]
+        assert [g.name for g in Inputs.of({"j": JETS, "e": both[1]}).groups] == ["j", "e"]
+        inputs = Inputs.of(both, target="label")
+        assert Inputs.of(inputs) is inputs
+        assert Inputs.of(inputs, weight="w").target == inputs.target
+        assert Inputs.of(inputs, weight="w").for_prediction() == Inputs.of(both)
+
+    @pytest.mark.parametrize(
+        ("call", "message"),
+        [
+            (lambda: Inputs.of([]), "groups must be a list"),
+            (lambda: Inputs.of(["Jet"]), "inputs are groups made by fj.particles"),
+            (lambda: Inputs.of([JETS, JETS]), "different names, got 'Jet' twice"),
+            (lambda: Inputs.of([JETS, fj.features("x", name="Jet_mask")]), "'Jet_mask' twice"),
+            (lambda: Inputs.of({"target": JETS}), "'target' twice"),
+            (lambda: Inputs.of(JETS, weight=5), "weight must be an expression"),
+            (lambda: Inputs.of(JETS, selection="x >"), "cannot be read"),
+        ],
+    )  # fmt: skip
+    def test_refused(self, call, message):
+        with pytest.raises((ValueError, TypeError), match=message):
+            call()
