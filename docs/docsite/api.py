@@ -25,6 +25,7 @@ PAGES = {
         "fastjag.models: what learns",
         [
             "fastjag.models.boosted_trees",
+            "fastjag.models.quantile_matrix",
             "fastjag.models.forests",
             "fastjag.models.fold_scores",
             "fastjag.models.table_classifier",

@@ -19,10 +19,10 @@ from uuid import uuid4
 import numpy as np
 
 from fastjag import __version__
-from fastjag.analyses.common.parts import parts_folder
 from fastjag.analyses.common.runs import HERE, Workers, read
 from fastjag.analyses.common.tables import FORMATS, NESTED, Lists, needs_of, table_writer
 from fastjag.batch import RANGE
+from fastjag.batch.parts import parts_folder
 from fastjag.core.arrays import Array
 from fastjag.core.checks import near_misses
 from fastjag.io import Batch, LeftOut, Range, Skipped, iterate
@@ -121,7 +121,7 @@ def convert(
     collections: dict[str, Any] = {}
     wanted = None if columns is None else tuple(columns)
     with results_directory(out, _earlier) as directory:
-        with parts_folder(workers, directory) as folder:
+        with parts_folder(workers.keep, directory) as folder:
             found = read(
                 _Convert(folder, format, wanted, tuple(pad.items()), fill, step),
                 {name: [file] for name, file in zip(names, inputs, strict=True)}, RANGE, workers,

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from fastjag.io.parquet import NewParquet
+from fastjag.reporting.locks import partial_directory
 from fastjag.reporting.output import new_file, writing
 
 _GROUP = 20_000  # rows that are written at once
+_PARTS = "parts"
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,18 @@ class Tables:
 
     def rows(self, table: str) -> int:
         return sum(part.rows for part in self.tables.get(table, ()))
+
+
+@contextmanager
+def parts_folder(keep: str | os.PathLike[str] | None, beside: Path) -> Iterator[str]:
+    """Where workers leave parts: with the results that they keep, else ``beside`` until the block ends."""
+    if keep is None:
+        with partial_directory(beside) as folder:
+            yield str(folder.absolute())
+        return
+    folder = Path(keep).absolute() / _PARTS
+    folder.mkdir(parents=True, exist_ok=True)
+    yield str(folder)
 
 
 def write_parts(folder: str, tables: Mapping[str, Any]) -> dict[str, list[Part]]:

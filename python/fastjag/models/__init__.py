@@ -3,6 +3,7 @@
 Of tables, one row per event:
 
 - ``boosted_trees``: XGBoost, ``BoostedTrees``
+- ``quantile_matrix``: XGBoost's matrices from batches
 - ``forests``: random forests, and ensembles of balanced subsets
 - ``fold_scores``: data against background by boosted trees, every event scored out of fold
 - ``table_classifier``: what ``boosted_trees`` and ``forests`` check and have in common

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import xgboost
 from numpy.typing import NDArray
 
-from fastjag.core.checks import at_least
+from fastjag.core.checks import at_least, first_line
 from fastjag.kernels import get_num_threads
 from fastjag.models.table_classifier import TableClassifier
 from fastjag.models.training_device import training_device
@@ -48,6 +49,14 @@ def train_booster(
         parameters, train, rounds, evals=evals, evals_result=evals_result, callbacks=callbacks,
         early_stopping_rounds=early_stopping_rounds, verbose_eval=False,
     )  # fmt: skip
+
+
+def read_booster(path: str | os.PathLike[str]) -> xgboost.Booster:
+    """Trees of XGBoost's own file, JSON or UBJ; ValueError naming one that holds none."""
+    try:
+        return xgboost.Booster(model_file=os.fspath(path))
+    except xgboost.core.XGBoostError as error:
+        raise ValueError(f"{path}: holds no model of XGBoost: {first_line(error)}") from None
 
 
 @dataclass(eq=False, repr=False)

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from fastjag import batch
 from fastjag.analyses.common import runs
-from fastjag.analyses.common.parts import parts_folder
 from fastjag.analyses.common.runs import Workers
 from fastjag.analyses.common.stages import file_digest
 from fastjag.analyses.dimuon import skims
@@ -25,7 +24,7 @@ from fastjag.analyses.dimuon.observables import (
     pair_columns,
 )
 from fastjag.analyses.dimuon.results import DimuonResults
-from fastjag.batch.parts import Tables, join, write_parts
+from fastjag.batch.parts import Tables, join, parts_folder, write_parts
 from fastjag.core.arrays import Array
 from fastjag.core.checks import near_misses, needs
 from fastjag.io import Batch, Skipped
@@ -76,7 +75,7 @@ def prepare(results: DimuonResults, *, step: int | str = "100 MB", on_error: str
     columns += ["Jet_pt"] if config.require_jet else []
     inputs = _Inputs(config, columns, [*OPTIONAL_BRANCHES, *triggers], on_error)
     with results_directory(results.folder("prepare")) as directory, _naming_any(config):
-        with parts_folder(results.workers, directory) as folder:
+        with parts_folder(results.workers.keep, directory) as folder:
             select = _Select(
                 config, certified, triggers, tuple(asked), folder, results.threads,
                 (tuple(columns), (*OPTIONAL_BRANCHES, *triggers)),

@@ -10,14 +10,13 @@ from typing import Any
 
 from fastjag import batch
 from fastjag.analyses.common import runs
-from fastjag.analyses.common.parts import parts_folder
 from fastjag.analyses.common.runs import Workers
 from fastjag.analyses.diphoton.events import DATA, Events
 from fastjag.analyses.diphoton.results import DiphotonResults
 from fastjag.analyses.diphoton.samples import Sample, read_samples
 from fastjag.analyses.diphoton.selections import DiphotonSelection, selection_of
 from fastjag.analyses.diphoton.skim import EVENTS, Skimmed, SkimmedRange, Skimming
-from fastjag.batch.parts import Part, read_part
+from fastjag.batch.parts import Part, parts_folder, read_part
 from fastjag.core.checks import at_least
 from fastjag.io.files import Files, find_files, identity
 from fastjag.io.ranges import Ranges
@@ -160,7 +159,7 @@ def skim_files(
         names, selection, luminosity, correct, dict(overrides or {}), batch_size, ""
     )
     skimming = _of_one_format(found, skimming)
-    with parts_folder(workers, Path(out)) as folder:
+    with parts_folder(workers.keep, Path(out)) as folder:
         read = runs.read(
             replace(skimming, folder=folder), found, batch.RANGE, workers, progress=progress
         )

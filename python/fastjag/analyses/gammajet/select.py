@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from fastjag.analyses.common import runs
-from fastjag.analyses.common.parts import parts_folder
 from fastjag.analyses.gammajet.config import GammaJetSample, PhotonJetSelection
 from fastjag.analyses.gammajet.results import GammaJetResults
 from fastjag.analyses.gammajet.selection import columns_of, select_events
-from fastjag.batch.parts import Tables, join, write_parts
+from fastjag.batch.parts import Tables, join, parts_folder, write_parts
 from fastjag.core.checks import needs
 from fastjag.io import Batch
 from fastjag.reporting.output import results_directory, write_json
@@ -25,7 +24,7 @@ def select(results: GammaJetResults, *, progress: bool | None = None) -> None:
     selection, totals = results.config.selection, {}
     needed, optional = columns_of(selection)
     with results_directory(results.folder("select")) as directory:
-        with parts_folder(results.workers, directory) as folder:
+        with parts_folder(results.workers.keep, directory) as folder:
             # One sample after the other, so that errors are those of the first that has any.
             for sample in results.config.samples:
                 read = runs.read(

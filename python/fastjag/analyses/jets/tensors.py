@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from fastjag import __version__
-from fastjag.analyses.common.parts import parts_folder
 from fastjag.analyses.common.runs import HERE, Workers
 from fastjag.analyses.common.tables import arrow_table, columns_of, needs_of, table_writer
 from fastjag.analyses.jets.config import TensorsConfig
@@ -16,7 +15,7 @@ from fastjag.analyses.jets.features import padded_columns
 from fastjag.analyses.jets.observables import images
 from fastjag.analyses.jets.reading import JetFormat, JetReader
 from fastjag.analyses.jets.results import TENSORS, tensor_files
-from fastjag.batch.parts import Tables, read_part, write_parts
+from fastjag.batch.parts import Tables, parts_folder, read_part, write_parts
 from fastjag.core.checks import needs
 from fastjag.io import Batch
 from fastjag.reporting.output import results_directory, write_json
@@ -45,7 +44,7 @@ def tensors(
         return [path.name for path in tensor_files(folder)]
 
     with results_directory(out, earlier) as directory:
-        with parts_folder(workers, directory) as folder:
+        with parts_folder(workers.keep, directory) as folder:
             read = reader.read(_Pad(reader.form, slots, config.images, folder), workers, _merge)
             found: _Padded = read.value or _Padded({}, 0, 0, {})
             reader.check_not_empty(found.n_selected, found.n_jets, read.reasons)
