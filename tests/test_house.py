@@ -25,6 +25,7 @@ LADDER = [
     {"analyses"},
     {"__init__"},
     {"batch"},
+    {"loading"},
     {"inputs"},
     {"corrections", "datasets", "models", "toys", "statistics", "selection"},
     {"pyramid", "io"},

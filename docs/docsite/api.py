@@ -17,6 +17,7 @@ PAGES = {
     "datasets": ("fastjag.datasets: files as pieces of work", ["fastjag.datasets"]),
     "inputs": ("fastjag.inputs: what a model sees of events", ["fastjag.inputs"]),
     "batch": ("fastjag.batch: one function of many files, anywhere", ["fastjag.batch"]),
+    "loading": ("fastjag.loading: batches for training", ["fastjag.loading"]),
     "schemas": ("fastjag.schemas: formats", ["fastjag.schemas"]),
     "selection": ("fastjag.selection: which events count", ["fastjag.selection"]),
     "corrections": ("fastjag.corrections: files of correctionlib", ["fastjag.corrections"]),

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fastjag.datasets import Range, Ranges, ranges
     from fastjag.inputs import Inputs, features, particles, ragged, weights
     from fastjag.io import Batch, iterate
+    from fastjag.loading import Loader, Minibatch, loader
     from fastjag.pyramid import PyramidMatch
     from fastjag.pyramid.nystroem import Nystroem
     from fastjag.statistics.peak_fit import PeakFit, fit_peak
@@ -39,6 +40,9 @@ _LAZY = {
     "particles": ("fastjag.inputs", "uproot", "io"),
     "ragged": ("fastjag.inputs", "uproot", "io"),
     "weights": ("fastjag.inputs", "uproot", "io"),
+    "Loader": ("fastjag.loading", "uproot", "io"),
+    "Minibatch": ("fastjag.loading", "uproot", "io"),
+    "loader": ("fastjag.loading", "uproot", "io"),
     "Range": ("fastjag.datasets", "uproot", "io"),
     "Ranges": ("fastjag.datasets", "uproot", "io"),
     "ranges": ("fastjag.datasets", "uproot", "io"),
@@ -57,6 +61,8 @@ __all__ = [
     "Event",
     "Inputs",
     "Jagged",
+    "Loader",
+    "Minibatch",
     "Nystroem",
     "Padded",
     "PeakFit",
@@ -73,6 +79,7 @@ __all__ = [
     "histogram_cuts",
     "in_cone",
     "iterate",
+    "loader",
     "nearest",
     "pair_mass",
     "particles",

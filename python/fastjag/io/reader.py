@@ -6,6 +6,7 @@ from collections.abc import Generator, Hashable, Iterable, Iterator, Mapping, Se
 from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from hashlib import blake2b
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -153,13 +154,18 @@ class Reader:
     ) -> Generator[Batch]:
         """Batches of a range in order; baskets that two of them share are decompressed once."""
         stop = self.n_entries if stop is None else stop
+        return self.between(names, [*range(start, stop, step), stop])
+
+    def between(
+        self, names: Sequence[str], edges: Sequence[int], threads: int | None = None
+    ) -> Generator[Batch]:
+        """As ``batches``, from each of these entries to the next."""
+        start, stop = edges[0], edges[:2][-1]
         try:
-            with closing(self._parts(names, step, start, stop)) as parts:
-                for columns in parts:
-                    n = min(step, stop - start)
-                    source = Source(self.path, self.tree_name, start, start + n)
-                    yield self._batch(columns, source)
-                    start += n
+            with closing(self._parts(names, edges, threads or get_num_threads())) as parts:
+                for start, stop in pairwise(edges):
+                    source = Source(self.path, self.tree_name, start, stop)
+                    yield self._batch(next(parts), source)
         except (ReadError, GeneratorExit):
             raise
         except Exception as error:
@@ -167,7 +173,7 @@ class Reader:
             if not isinstance(failure, ServerError):
                 for name in names:  # uproot does not say which it was
                     if self._own(self.branch(name)) is None:
-                        self.entries(name, start, min(start + step, stop))
+                        self.entries(name, start, stop)
             raise failure from error
 
     def _failure(self, error: Exception, start: int, names: Sequence[str]) -> Exception:
@@ -193,9 +199,9 @@ class Reader:
             raise self._failure(error, start, [name]) from error
 
     def _parts(
-        self, names: Sequence[str], step: int, first: int, last: int
+        self, names: Sequence[str], edges: Sequence[int], threads: int
     ) -> Generator[dict[str, Parts]]:
-        """The columns of ``step`` entries after the other."""
+        """The columns from each of these entries to the next."""
         branches = {name: self.branch(name) for name in names}
         with ExitStack() as stack:
             for name, branch in branches.items() if self.rntuple else ():
@@ -206,16 +212,13 @@ class Reader:
             rest = {name: branch for name, branch in branches.items() if name not in known}
             if known:
                 columns = stack.enter_context(
-                    self._columns(list(known.values()), get_num_threads(), first, last)
+                    self._columns(list(known.values()), threads, edges[0], edges[-1])
                 )
-            foreign = [
-                stack.enter_context(closing(layer))
-                for layer in self._foreign(rest, step, first, last)
-            ]
-            for start in range(first, last, step):
+            foreign = [stack.enter_context(closing(layer)) for layer in self._foreign(rest, edges)]
+            for start, stop in pairwise(edges):
                 parts: dict[str, Parts] = {}
                 if known:
-                    read = columns.read(start, min(start + step, last))
+                    read = columns.read(start, stop)
                     parts |= zip(known, read, strict=True)
                 for layer in foreign:
                     parts |= next(layer, {})
@@ -255,7 +258,7 @@ class Reader:
             )
 
     def _foreign(
-        self, branches: Mapping[str, Branch], step: int, start: int, stop: int
+        self, branches: Mapping[str, Branch], edges: Sequence[int]
     ) -> list[Generator[dict[str, Parts]]]:
         """Columns that uproot reads, in as few passes as there are namesakes."""
         layers: list[dict[str, Any]] = []  # uproot's object by the name of its result
@@ -266,19 +269,17 @@ class Reader:
                 if free is None:
                     layers.append(free := {})
                 free[stored.name] = stored
-        entries = {"step_size": step, "entry_start": start, "entry_stop": stop}
-        return [self._layer(layer, branches, entries) for layer in layers]
+        return [self._layer(layer, branches, edges) for layer in layers]
 
     def _layer(
-        self, layer: Mapping[str, Any], branches: Mapping[str, Branch], entries: Mapping[str, int]
+        self, layer: Mapping[str, Any], branches: Mapping[str, Branch], edges: Sequence[int]
     ) -> Generator[dict[str, Parts]]:
         own = {
             name: branch
             for name, branch in branches.items()
             if layer.get(branch.stored.name) is branch.stored
         }
-        steps = self.tree.iterate(list(layer), library="ak", how=dict, **entries)
-        for arrays in with_branches(self.tree, layer, steps):
+        for arrays in with_branches(self.tree, layer, edges):
             parts = {}
             for name, branch in own.items():
                 try:
@@ -302,6 +303,10 @@ class Reader:
             return self.stored_branch(column)
         paged: Paged = column.stored
         return self._twins.merged(paged)
+
+    def separate(self, names: Sequence[str]) -> bool:
+        """Whether several threads can read these branches at once; uproot's they cannot."""
+        return all(self._own(self.branch(name)) is not None for name in names)
 
     def _lengths(self, branch: Branch) -> Hashable:
         """Of the lists of one branch in all events: a hash, as there may be billions."""

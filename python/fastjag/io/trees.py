@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -78,19 +79,31 @@ def no_tree(error: Exception, path: str, tree: str | None) -> Exception:
 
 
 def with_branches(
-    tree: Any, branches: Mapping[str, Any], steps: Iterator[dict[str, Any]]
+    tree: Any, branches: Mapping[str, Any], edges: Sequence[int]
 ) -> Iterator[dict[str, Any]]:
     """What ``tree.iterate`` gives for the names of these branches, whatever else has the names.
 
-    uproot looks each name up in all branches, and with a dot in it lists all of them before: a second
-    for ten names of a tree of 1,500 branches. At the first step it asks its table of names instead.
+    From each of the entries ``edges`` to the next. uproot looks each name up in all branches, and with a
+    dot in it lists all of them before: a second for ten names of a tree of 1,500 branches. At the first
+    step it asks its table of names instead.
     """
-    table = dict(tree._lookup)
-    tree._lookup.update(branches)
-    try:
-        first = next(steps, None)
-    finally:
-        tree._lookup = table
-    if first is not None:
-        yield first
-        yield from steps
+    for run in _runs(edges):
+        steps = tree.iterate(list(branches), library="ak", how=dict, **run)
+        table = dict(tree._lookup)
+        tree._lookup.update(branches)
+        try:
+            first = next(steps, None)
+        finally:
+            tree._lookup = table
+        if first is not None:
+            yield first
+            yield from steps
+
+
+def _runs(edges: Sequence[int]) -> Iterator[dict[str, int]]:
+    """Of steps of one size, which is what uproot knows."""
+    sizes = [stop - start for start, stop in pairwise(edges)]
+    alike = len(set(sizes[:-1])) < 2 and sizes[-1:] <= sizes[:1]
+    for start, stop in [(edges[0], edges[-1])] if alike and sizes else pairwise(edges):
+        size = sizes[0] if alike else stop - start
+        yield {"step_size": size, "entry_start": start, "entry_stop": stop}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextvars import ContextVar
 from functools import cache
 
 from fastjag import _cpu
@@ -12,6 +13,7 @@ MOST = 4096
 
 _chosen: int | None = None
 _forked = False
+_own: ContextVar[int | None] = ContextVar("threads of kernels that this thread calls", default=None)
 
 
 def _after_fork() -> None:
@@ -72,15 +74,22 @@ def set_num_threads(n: int | None) -> None:
     _chosen = None if n is None else _positive(n, "n")
 
 
+def limited(n: int) -> None:
+    """For the kernels that this thread calls from now on: many threads call kernels side by side."""
+    _own.set(n)
+
+
 def get_num_threads(threads: int | None = None) -> int:
     """Number of threads that a kernel will use at most.
 
-    In this order: the argument, :func:`set_num_threads`, ``FASTJAG_NUM_THREADS``,
+    In this order: the argument, what this thread was ``limited`` to, :func:`set_num_threads`, ``FASTJAG_NUM_THREADS``,
     1 inside a forked worker, ``OMP_NUM_THREADS``, the cores that affinity, control groups and Slurm
     (``SLURM_CPUS_PER_TASK``) grant.
     """
     if threads is not None:
         return _positive(threads, "threads")
+    if (own := _own.get()) is not None:
+        return own
     if _chosen is not None:
         return _chosen
     if "FASTJAG_NUM_THREADS" in os.environ:

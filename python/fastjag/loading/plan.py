@@ -1,0 +1,190 @@
+"""What is read when: lanes, laps and batches of an epoch, within the memory that there is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastjag.loading.epochs import Laps, Sizes, shares
+from fastjag.loading.lanes import Lane, Run, Segment, lanes_of
+
+#: Events of a lap, if there is memory for them.
+LAP = 1 << 18
+#: Places that are read side by side, at least.
+LANES = 16
+_MOST_LANES = 256  # each holds a file open
+
+
+@dataclass(frozen=True)
+class EventCost:
+    """Bytes of an event: ``kept`` in a lap, and ``read`` from a lane."""
+
+    kept: float
+    read: float
+
+
+@dataclass(frozen=True)
+class Options:
+    """What of the arguments decides on the order of events."""
+
+    batch_size: int
+    shuffle: str | None
+    seed: int
+    streams: int
+    ranks: int
+    drop_last: bool
+    memory: int
+
+
+@dataclass(frozen=True)
+class LaneSet:
+    """Lanes and their laps; every ``step``-th batch from ``number`` on is of them."""
+
+    number: int
+    lanes: tuple[Lane, ...]
+    laps: Laps
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An epoch: its batches, and the sets of lanes that give their events."""
+
+    runs: tuple[Run, ...]
+    sizes: Sizes
+    sets: tuple[LaneSet, ...]
+    options: Options
+
+    @classmethod
+    def of(
+        cls, runs: Sequence[Run], options: Options, cost: EventCost, n_sets: int | None = None
+    ) -> Plan:
+        """``n_sets``: by default as many as data and memory are enough for; they divide the streams."""
+        n_events = sum(map(len, runs))
+        sizes = Sizes.of(n_events, options.batch_size, options.ranks, options.drop_last)
+        if options.shuffle is None:
+            whole = Lane(tuple(Segment(i, run.start, run.stop) for i, run in enumerate(runs)))
+            lap = _lap(options, cost, 1)
+            used = np.array([sizes.n_events])
+            only = LaneSet(0, (whole,), Laps(sizes.every(0, 1), used, lap))
+            return cls(tuple(runs), sizes, (only,), options)
+        wanted = _wanted_lanes(runs, options, cost)
+        n_sets = n_sets or _n_sets(n_events, runs, wanted, options, cost)
+        batches = [sizes.every(i, n_sets) for i in range(n_sets)]
+        needs = [int(own.sum()) for own in batches]
+        spare = n_events - sizes.n_events
+        given = [n + (i + 1) * spare // n_sets - i * spare // n_sets for i, n in enumerate(needs)]
+        sets = []
+        for i, lanes in enumerate(lanes_of(runs, given, wanted)):
+            used = np.array([len(lane) for lane in lanes])
+            if (
+                needs[i] < given[i]
+            ):  # what is dropped is behind the end of each lane, elsewhere next time
+                used = shares(used, np.array([0, needs[i], given[i]]))[1]
+            laps = Laps(batches[i], used, _lap(options, cost, n_sets))
+            sets.append(LaneSet(i, tuple(lanes), laps))
+        return cls(tuple(runs), sizes, tuple(sets), options)
+
+    def place(self, batch: int) -> tuple[int, int, int]:
+        """(set, lap, batch of the lap) of a batch."""
+        which, number = batch % len(self.sets), batch // len(self.sets)
+        laps = self.sets[which].laps
+        lap = laps.lap_of(number)
+        return which, lap, number - int(laps.edges[lap])
+
+    def lanes(self, which: int, epoch: int) -> list[Lane]:
+        """Of a set; in every epoch they begin elsewhere."""
+        own = self.sets[which]
+        if self.options.shuffle is None:
+            return list(own.lanes)
+        choices = self.random(epoch, which, 0).random(len(own.lanes))
+        return [
+            lane.from_edge(self.runs, float(c)) for lane, c in zip(own.lanes, choices, strict=True)
+        ]
+
+    def order(self, which: int, epoch: int, lap: int, n: int) -> NDArray[np.int64]:
+        """int64 (n,): the order of the n events of a lap."""
+        if self.options.shuffle is None:
+            return np.arange(n)
+        return self.random(epoch, which, 1 + lap).permutation(n)
+
+    def random(self, *key: int) -> np.random.Generator:
+        return np.random.default_rng([self.options.seed, *key])
+
+    def cuts(self, which: int, lap: int, n: int) -> NDArray[np.int64]:
+        """int64: where the batches of a lap begin and end, if it has n events.
+
+        Where some could not be read, batches are smaller, not fewer: ranks and workers stay in step.
+        """
+        laps = self.sets[which].laps
+        first, last = laps.edges[lap : lap + 2]
+        ends = laps.ends[first : last + 1] - laps.ends[first]
+        scaled: NDArray[np.int64] = (
+            ends * n // max(1, int(ends[-1]))
+        )  # the same where all could be read
+        return scaled
+
+    @cached_property
+    def digest(self) -> str:
+        """Of all that the order of events depends on."""
+        found = blake2b(digest_size=16)
+        for run in self.runs:
+            found.update(
+                repr((run.dataset, run.uuid or run.file, run.tree, run.start, run.stop)).encode()
+            )
+        found.update(repr(([s.lanes for s in self.sets], self.options.shuffle)).encode())
+        for own in self.sets:
+            found.update(own.laps.edges.tobytes())
+        return found.hexdigest()
+
+    def describe(self) -> dict[str, Any]:
+        """For records: all that the order of events depends on, and how much of it there is."""
+        o = self.options
+        return {
+            "n_events": sum(map(len, self.runs)), "n_batches": len(self.sizes),
+            "batch_size": o.batch_size, "shuffle": o.shuffle, "seed": o.seed, "streams": o.streams,
+            "world_size": o.ranks, "drop_last": o.drop_last, "sets": len(self.sets),
+            "lanes": len(self.sets[0].lanes), "lap": self.sets[0].laps.largest, "data": self.digest,
+        }  # fmt: skip
+
+
+def _lap(options: Options, cost: EventCost, n_sets: int) -> int:
+    """Batches of a lap: a lap is used while the next one is read."""
+    most = int(options.memory / 4 / max(1.0, cost.kept))
+    if most < options.batch_size:
+        raise ValueError(
+            f"memory={options.memory:,} bytes is not enough for batches of {options.batch_size}: an event "
+            f"takes {cost.kept:.0f}, and four times a batch have to fit"
+        )
+    return max(1, min(LAP, most // n_sets) // options.batch_size)
+
+
+def _wanted_lanes(runs: Sequence[Run], options: Options, cost: EventCost) -> int:
+    """As many as there are clusters, up to twice the files, or what memory has room for."""
+    clusters = sum(len(run.edges) - 1 for run in runs)
+    held = max(1.0, cost.read * sum(map(len, runs)) / max(1, clusters) / 2)  # the rest of a cluster
+    most = max(LANES // 4, min(_MOST_LANES, int(options.memory / 4 / held)))
+    return min(max(LANES, min(clusters, 2 * len(runs))), most)
+
+
+def _n_sets(
+    n_events: int, runs: Sequence[Run], wanted: int, options: Options, cost: EventCost
+) -> int:
+    """More sets let workers read less that is others', but each cuts the data anew."""
+    clusters = sum(len(run.edges) - 1 for run in runs)
+    held = cost.read * n_events / max(1, clusters) / 2 * wanted + 2 * LAP * cost.kept
+    best = 1
+    for n in range(1, options.streams + 1):
+        if options.streams % n:
+            continue
+        if (
+            n_events >= n * 8 * LAP and clusters >= 2 * n * wanted
+            and n * wanted <= _MOST_LANES and n * held <= options.memory / 2
+        ):  # fmt: skip
+            best = n
+    return best
