@@ -278,5 +278,5 @@ class TestTokens:
             ValueError, match=r"no storage option 'tokens' of http: did you mean 'token'"
         ):
             fj.iterate("https://h/a.root", storage_options={"tokens": "a"})
-        with pytest.raises(TypeError, match=r"storage_options must be a dict, got 'a'"):
+        with pytest.raises(TypeError, match=r"storage_options must be a dict, got str"):
             fj.iterate("https://h/a.root", storage_options="a")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import Future
-from concurrent.futures.process import ProcessPoolExecutor
 from typing import Any
 
 from fastjag.batch.processes import kill
@@ -30,7 +30,9 @@ class Engine:
     @property
     def local(self) -> bool:
         """Whether workers are known to be other processes of this machine."""
-        return isinstance(self.executor, ProcessPoolExecutor)
+        # Not imported for it: whoever made such an executor has done that.
+        module: Any = sys.modules.get("concurrent.futures.process")
+        return module is not None and isinstance(self.executor, module.ProcessPoolExecutor)
 
     def submit(self, task: Task) -> Future[Answer]:
         if self.executor is not None:
@@ -52,7 +54,7 @@ class Engine:
     def close(self, at_once: bool = False) -> None:
         if self.factory is None:
             return
-        if at_once and isinstance(self.executor, ProcessPoolExecutor):
+        if at_once and self.local:
             kill(self.executor)
         else:
             self.executor.shutdown(wait=not at_once, cancel_futures=True)

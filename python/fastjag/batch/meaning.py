@@ -11,27 +11,28 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
 
 from fastjag.core.checks import first_line
 
-_INSTALLED = tuple(
-    {
-        str(Path(path).resolve())
-        for name in ("stdlib", "platstdlib", "purelib", "platlib")
-        if (path := sysconfig.get_paths().get(name))
-    }
-)
 #: Of classes: what Python makes itself.
 _MADE = ("__dict__", "__weakref__", "__doc__", "__module__", "__slotnames__", "_abc_impl")
+
+
+@cache
+def _installed() -> tuple[str, ...]:
+    paths = sysconfig.get_paths()
+    names = ("stdlib", "platstdlib", "purelib", "platlib")
+    return tuple({str(Path(paths[name]).resolve()) for name in names if paths.get(name)})
 
 
 def is_installed(path: str) -> bool:
     """Whether a file belongs to a package that was installed, or to Python."""
     resolved = str(Path(path).resolve())
-    return resolved.startswith(_INSTALLED) or "site-packages" in resolved
+    return resolved.startswith(_installed()) or "site-packages" in resolved
 
 
 class _Digested:

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import signal
-import sys
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing.context import SpawnContext, SpawnProcess
-from typing import Any
+from typing import TYPE_CHECKING
 
-from fastjag.batch import slot
 from fastjag.core.checks import at_least
 from fastjag.kernels.threads import available
 
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_starting = threading.Lock()
+if TYPE_CHECKING:  # who works alone does not wait for multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
 
 
 def processes(
@@ -43,10 +36,14 @@ def processes(
     each = threads or max(1, cores // n)
 
     def make() -> ProcessPoolExecutor:
-        context = _Context()
+        from concurrent.futures import ProcessPoolExecutor
+
+        from fastjag.batch.spawned import Context, begin
+
+        context = Context()
         started = context.Value("i", 0)
         return ProcessPoolExecutor(
-            n, context, initializer=_begin, initargs=(os.getpid(), each, started, n, start)
+            n, context, initializer=begin, initargs=(os.getpid(), each, started, n, start)
         )
 
     return make
@@ -73,44 +70,3 @@ def kill(pool: ProcessPoolExecutor) -> None:
         process.kill()
     for process in running:
         process.join()
-
-
-class _Process(SpawnProcess):
-    def start(self) -> None:
-        # What a process is told of __main__ makes it run the user's script once more.
-        main = sys.modules["__main__"]
-        hidden: dict[str, Any] = {}
-        with _starting:
-            for name in ("__file__", "__spec__"):
-                if name in main.__dict__:
-                    hidden[name] = main.__dict__[name]
-            main.__dict__.pop("__file__", None)
-            main.__spec__ = None
-            try:
-                super().start()
-            finally:
-                main.__dict__.update(hidden)
-
-
-class _Context(SpawnContext):
-    Process = _Process
-
-
-def _begin(
-    parent: int, threads: int, started: Any, processes: int, start: Callable[[], object] | None
-) -> None:
-    # Ctrl-C reaches all processes of a terminal: the first one says so, and ends the others.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # At the parent's end, even by SIGKILL, and even while a library holds Python's lock.
-    prctl = getattr(ctypes.CDLL(None), "prctl", None)  # Linux
-    if prctl is not None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it has ended already
-        os._exit(1)
-    os.environ.setdefault("FASTJAG_NUM_THREADS", str(threads))
-    with started:  # a lock
-        number = started.value
-        started.value += 1
-    slot.join(number, processes)
-    if start is not None:
-        start()

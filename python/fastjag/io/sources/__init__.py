@@ -11,21 +11,18 @@ from __future__ import annotations
 
 import errno
 import warnings
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from fastjag.io.sources.access import Access
-from fastjag.io.sources.cached import CachedBytes
-from fastjag.io.sources.client import Client
-from fastjag.io.sources.download import WebClient
-from fastjag.io.sources.http import HttpClient
 from fastjag.io.sources.local import LocalBytes
-from fastjag.io.sources.others import FsspecClient
 from fastjag.io.sources.protocol import Bytes
-from fastjag.io.sources.remote import RemoteBytes
-from fastjag.io.sources.replicas import Replicas
-from fastjag.io.sources.s3 import open_s3
-from fastjag.io.sources.xrootd import XrootdClient
 from fastjag.io.transport import XROOTD
+
+if TYPE_CHECKING:  # who reads from disks does not wait for them
+    from fastjag.io.sources.cached import CachedBytes
+    from fastjag.io.sources.client import Client
+    from fastjag.io.sources.remote import RemoteBytes
 
 __all__ = ["Access", "Bytes", "open_remote", "open_source"]
 
@@ -37,6 +34,10 @@ def open_source(path: str, access: Access | None = None) -> Bytes:
 
 def open_remote(path: str, access: Access) -> RemoteBytes | CachedBytes:
     """A file at a URL, or at the first of several, joined by ``|``, that answers."""
+    from fastjag.io.sources.cached import CachedBytes
+    from fastjag.io.sources.remote import RemoteBytes
+    from fastjag.io.sources.replicas import Replicas
+
     clients = [_client(url, access) for url in path.split("|")]
     replicas = Replicas(path, clients)
     remote = RemoteBytes(replicas)
@@ -55,7 +56,18 @@ def open_remote(path: str, access: Access) -> RemoteBytes | CachedBytes:
 def _client(url: str, access: Access) -> Client:
     scheme = urlsplit(url).scheme
     if scheme in ("http", "https"):
+        from fastjag.io.sources.download import WebClient
+        from fastjag.io.sources.http import HttpClient
+
         return WebClient(HttpClient(url, access), access.cache)
     if scheme in XROOTD:
+        from fastjag.io.sources.xrootd import XrootdClient
+
         return XrootdClient(url, access)
-    return open_s3(url, access) if scheme == "s3" else FsspecClient(url, access)
+    if scheme == "s3":
+        from fastjag.io.sources.s3 import open_s3
+
+        return open_s3(url, access)
+    from fastjag.io.sources.others import FsspecClient
+
+    return FsspecClient(url, access)

@@ -7,11 +7,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import cache
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fastjag.io.sources import Access, open_remote
-from fastjag.io.sources.client import State
-from fastjag.io.sources.remote import TAIL
+
+if TYPE_CHECKING:
+    from fastjag.io.sources.client import State
 
 #: Metadata of files that were open before, in bytes of all of them.
 _KEPT = 64 << 20
@@ -19,6 +20,8 @@ _KEPT = 64 << 20
 _LARGEST = 16 << 20
 #: A first look at what is likely larger than uproot asks for at first.
 _LOOK = 32 << 10
+#: Of the end of a file, read at once: the list of its keys and the streamers stand there.
+_TAIL = 256 << 10
 
 
 class Far(Protocol):
@@ -76,7 +79,7 @@ def metadata(far: Far, start: int, stop: int) -> memoryview:
         return memoryview(far.state.head)[start:stop]
     if (found := _known.find(far.key, start, stop)) is not None:
         return found
-    tail = max(0, far.size - TAIL)
+    tail = max(0, far.size - _TAIL)
     if start < tail or _known.find(far.key, tail, far.size) is not None:
         end = min(far.size, max(stop, start + _LOOK))
         wanted = [(start, end - start)]

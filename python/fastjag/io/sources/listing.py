@@ -6,8 +6,6 @@ import re
 from urllib.parse import urlsplit
 
 from fastjag.io.sources.access import Access
-from fastjag.io.sources.s3 import list_keys
-from fastjag.io.sources.xrootd import list_folder
 from fastjag.io.transport import XROOTD
 
 _MOST_LEVELS = 32  # of folders below **
@@ -25,9 +23,13 @@ def expand(url: str, access: Access) -> list[str]:
     path = re.sub("/+", "/", f"/{parts.path}")
     wanted = re.compile(_regex(path), re.DOTALL)
     if parts.scheme == "s3":
+        from fastjag.io.sources.s3 import list_keys
+
         prefix = path[1 : path.index("*")]
         keys = (key for key in list_keys(url, prefix, access) if wanted.fullmatch(f"/{key}"))
         return [f"s3://{parts.netloc}/{key}" for key in sorted(keys)]
+    from fastjag.io.sources.xrootd import list_folder
+
     query = f"?{parts.query}" if parts.query else ""
     steps = path.split("/")
     first = next(i for i, step in enumerate(steps) if "*" in step)

@@ -18,8 +18,6 @@ AHEAD = 128 << 20
 _FIRST = 16 << 20  # as long as nothing was read
 #: Bytes of one request, about: later ones are on their way while its baskets are decompressed.
 _REQUEST = 4 << 20
-#: Of the end of a file, read at once: the list of its keys and the streamers stand there.
-TAIL = 256 << 10
 
 
 @dataclass
