@@ -37,6 +37,7 @@ PAGES = {
             "fastjag.models.tagger_networks",
             "fastjag.models.particle_transformer",
             "fastjag.models.onnx",
+            "fastjag.models.scorers",
             "fastjag.models.flow",
             "fastjag.models.flow_training",
             "fastjag.models.stacked_flows",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from fastjag.inputs import Inputs, features, particles, ragged, weights
     from fastjag.io import Batch, iterate
     from fastjag.loading import Loader, Minibatch, loader
+    from fastjag.prediction import Predicted, predict
     from fastjag.pyramid import PyramidMatch
     from fastjag.pyramid.nystroem import Nystroem
     from fastjag.statistics.peak_fit import PeakFit, fit_peak
@@ -48,6 +49,8 @@ _LAZY = {
     "ranges": ("fastjag.datasets", "uproot", "io"),
     "Nystroem": ("fastjag.pyramid.nystroem", "sklearn", "sklearn"),
     "PeakFit": ("fastjag.statistics.peak_fit", "iminuit scipy", "fit"),
+    "Predicted": ("fastjag.prediction", "uproot", "io"),
+    "predict": ("fastjag.prediction", "uproot", "io"),
     "PyramidMatch": ("fastjag.pyramid", "sklearn", "sklearn"),
     "fit_peak": ("fastjag.statistics.peak_fit", "iminuit scipy", "fit"),
 }
@@ -66,6 +69,7 @@ __all__ = [
     "Nystroem",
     "Padded",
     "PeakFit",
+    "Predicted",
     "PyramidMatch",
     "Range",
     "Ranges",
@@ -83,6 +87,7 @@ __all__ = [
     "nearest",
     "pair_mass",
     "particles",
+    "predict",
     "ragged",
     "ranges",
     "set_num_threads",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, closing
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fastjag.core.checks import first_line, n_bytes, needs, one_of
@@ -135,6 +135,8 @@ class Batches:
                     )
                     for batch in opened.reader.batches(opened.names, opened.step, start, stop):
                         left = stop - batch.source.stop
+                        if wanted is not None:
+                            batch.source = replace(batch.source, dataset=wanted.dataset)
                         yield batch
                         advance(len(batch) / total)
                 except Exception as error:  # a damaged file can make uproot raise anything

@@ -20,6 +20,7 @@ Of padded batches, as a loader makes them:
 - ``tagger_networks``: all of them by name, and DeepSets as one
 - ``particle_transformer``: ``ParticleTransformer``, attention with features of pairs
 - ``onnx``: networks as ONNX files, and scores of such files
+- ``scorers``: scores of any model, block by block
 
 Densities that can be sampled:
 

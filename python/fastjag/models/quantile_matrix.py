@@ -11,9 +11,6 @@ import xgboost
 from fastjag.core.arrays import Array
 from fastjag.core.checks import at_least
 
-#: What XGBoost does not take in names of columns, and what stands for it.
-_NAMES = str.maketrans({"[": "(", "]": ")", "<": "less than"})
-
 
 class TableBatch(NamedTuple):
     """Some rows of a table."""
@@ -39,7 +36,7 @@ def quantile_matrix(
     batches
         Gives the same batches in every call: XGBoost looks at them for quantiles first, and then for the bins.
     names
-        Of the F columns.
+        Of the F columns, without [, ] and <.
     max_bin
         Bins per column, of which a number takes one byte up to 256. Training has to be told the same number.
     ref
@@ -57,17 +54,12 @@ def quantile_matrix(
         raise ValueError(
             f"bins on disk (cache) need XGBoost 3.0 or newer, this is {xgboost.__version__}"
         )
-    iterator = _Batches(batches, column_names(names), cache)
+    iterator = _Batches(batches, list(names), cache)
     kind = xgboost.QuantileDMatrix if cache is None else xgboost.ExtMemQuantileDMatrix
     try:
         return kind(iterator, max_bin=max_bin, ref=ref, nthread=threads)
     finally:
         iterator.close()
-
-
-def column_names(names: Sequence[str]) -> list[str]:
-    """Names as XGBoost takes them."""
-    return [name.translate(_NAMES) for name in names]
 
 
 class _Batches(xgboost.DataIter):  # type: ignore[misc]
