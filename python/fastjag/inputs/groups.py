@@ -138,6 +138,8 @@ class InputGroup:
             )  # fmt: skip
             mask = {f"{self.name}_mask": padded.mask} if self.mask else {}
             return {self.name: padded.values, **mask}
+        if self.kind == "features" and options["mean"] is None and self.nan is None:
+            return {self.name: rows.astype(np.float32, copy=False)}
         if self.kind == "features":
             columns = {
                 name: namespace(rows).ascontiguousarray(rows[:, i]) for i, name in enumerate(names)

@@ -15,12 +15,13 @@ import numpy as np
 
 from fastjag.core.arrays import Array
 from fastjag.core.settings import make, setting, settings
+from fastjag.inputs import weaver
 from fastjag.inputs.expressions import Expression, expression
 from fastjag.inputs.groups import InputGroup
 from fastjag.inputs.sampling import EVENTS, Fitted, fitted_groups, sample
 from fastjag.inputs.targets import TrainingTarget
 from fastjag.inputs.values import EventNames, of_events
-from fastjag.inputs.weighting import Weighting
+from fastjag.inputs.weighting import CELL, Weighting
 from fastjag.io import Batch
 from fastjag.reporting.output import write_json
 
@@ -53,6 +54,9 @@ class Inputs:
         "EventNames of expressions that others use", default_factory=dict
     )
     selection: str | None = setting("Only events for which this is true", default=None, none=False)
+    prediction_selection: str | None = setting(
+        "The selection of :meth:`for_prediction`", default=None, none=False
+    )
     observers: tuple[str, ...] = setting(
         "Numbers of the event that go along", default=(), empty=True
     )
@@ -63,11 +67,12 @@ class Inputs:
     def check(self) -> None:
         for text in self.define.values():
             expression(text)
-        if self.selection is not None:
-            expression(self.selection)
+        for text in (self.selection, self.prediction_selection, *self.observers):
+            if text is not None:
+                expression(text)
         self._check_names()
         _ = self._made  # an error for a circle
-        if self.weight is not None and self.weight.balance and not self._has_classes:
+        if self.weight is not None and self.weight.needs_classes and not self._has_classes:
             raise ValueError("weight balances classes, but the target has none")
 
     def _check_names(self) -> None:
@@ -76,7 +81,7 @@ class Inputs:
             names.append(group.name)
             names += [f"{group.name}_mask"] * (group.kind == "particles" and group.mask)
             names += [f"{group.name}_offsets"] * (group.kind == "ragged")
-        names += [*self.observers, "target", "weight"]
+        names += [*self.observers, "target", "weight", CELL]
         twice = [name for name in names if names.count(name) > 1]
         if twice:
             raise ValueError(
@@ -107,7 +112,8 @@ class Inputs:
         Parameters
         ----------
         given
-            Groups, or Inputs, whose target and weight are replaced where these are given.
+            Groups; the path of a YAML file of weaver-core (docs/inputs.md says what of it is known); or Inputs.
+            Target, weight and all else of the last two are replaced where these are given.
         target
             See :meth:`fastjag.inputs.TrainingTarget.of`: an expression, data sets, or classes.
         weight
@@ -129,6 +135,9 @@ class Inputs:
             }  # fmt: skip
             given_now = {name: value for name, value in changes.items() if value is not None}
             return replace(given, **given_now) if given_now else given
+        if isinstance(given, (str, os.PathLike)):
+            return cls.of(cls(**weaver.read(given)), target, weight, define=define, selection=selection,
+                          observers=observers)  # fmt: skip
         if isinstance(given, Mapping):
             groups = [replace(_group(g), name=str(name)) for name, g in given.items()]
         elif isinstance(given, InputGroup):
@@ -227,7 +236,7 @@ class Inputs:
             kept = _of_events(EventNames(events, self._made), self.selection)
             events = events[kept != 0]
         if self.weight is not None and self.weight.negative == "drop":
-            events = events[self.weight.rows(EventNames(events, self._made)) >= 0]
+            events = events[self.weight.signed(EventNames(events, self._made)) >= 0]
         return events
 
     def rows_of(self, survivors: Batch) -> dict[str, Any]:
@@ -237,7 +246,7 @@ class Inputs:
         if self.target is not None:
             found["target"] = self.target.rows(names)
         if self.weight is not None:
-            found["weight"] = self.weight.rows(names)
+            found |= self.weight.rows(names, found.get("target"))
         return found | {text: _of_events(names, text) for text in self.observers}
 
     def tensors(
@@ -255,7 +264,7 @@ class Inputs:
             target = rows["target"]
             found["target"] = target.astype(np.float32) if target.dtype.kind == "f" else target
         if self.weight is not None:
-            found["weight"] = self.weight.weights(rows["weight"], rows.get("target"))
+            found["weight"] = self.weight.weights(rows)
         return found | {text: rows[text] for text in self.observers}
 
     # ---- fitted --------------------------------------------------------------------------------
@@ -283,14 +292,18 @@ class Inputs:
         weight = self.weight
         if weight is not None:
             n_classes = None if self.target is None else self.target.n_classes
-            weight = weight.fit(rows["weight"], rows.get("target"), n_classes)
+            weight = weight.fit(rows, n_classes)
         return replace(
             self, groups=groups, weight=weight, fit_record=replace(record, not_finite=counts)
         )
 
     def for_prediction(self) -> Inputs:
-        """The same without target and weight, whose branches data may not have."""
-        return replace(self, target=None, weight=None)
+        """The same without target and weight, whose branches data may not have.
+
+        With ``prediction_selection``, if there is one, in place of ``selection``.
+        """
+        selection = self.selection if self.prediction_selection is None else self.prediction_selection
+        return replace(self, target=None, weight=None, selection=selection, prediction_selection=None)
 
     # ---- saved ---------------------------------------------------------------------------------
 
