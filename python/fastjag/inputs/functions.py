@@ -166,7 +166,7 @@ def of_vector(kind: str, coordinates: tuple[Any, ...], asked: str) -> Any:
         if asked == "phi":
             return np.arctan2(py, px)
         if asked == "mass":
-            return _root(energy * energy - (pt * pt + pz * pz))
+            return _root(energy * energy - (px * px + py * py + pz * pz))
         return np.hypot(pt, pz)
     pt, eta, phi = given["pt"], given["eta"], given["phi"]
     if asked in ("px", "py"):

@@ -67,9 +67,9 @@ class Inputs:
     def check(self) -> None:
         for text in self.define.values():
             expression(text)
-        for text in (self.selection, self.prediction_selection, *self.observers):
-            if text is not None:
-                expression(text)
+        for one in (self.selection, self.prediction_selection, *self.observers):
+            if one is not None:
+                expression(one)
         self._check_names()
         _ = self._made  # an error for a circle
         if self.weight is not None and self.weight.needs_classes and not self._has_classes:
@@ -302,8 +302,12 @@ class Inputs:
 
         With ``prediction_selection``, if there is one, in place of ``selection``.
         """
-        selection = self.selection if self.prediction_selection is None else self.prediction_selection
-        return replace(self, target=None, weight=None, selection=selection, prediction_selection=None)
+        selection = (
+            self.selection if self.prediction_selection is None else self.prediction_selection
+        )
+        return replace(
+            self, target=None, weight=None, selection=selection, prediction_selection=None
+        )
 
     # ---- saved ---------------------------------------------------------------------------------
 

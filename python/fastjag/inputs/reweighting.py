@@ -116,7 +116,7 @@ class Reweighting:
         inside = cells >= 0
         n = max(n_classes or 0, len(self.classes), int(cells.max(initial=-1)) // self.n_bins + 1)
         contents = np.bincount(cells[inside], weights[inside], n * self.n_bins)
-        histograms = contents.reshape(n, self.n_bins)
+        histograms = contents.astype(np.float64).reshape(n, self.n_bins)
         for code, histogram in enumerate(histograms):
             if not (histogram > 0).any():
                 raise ValueError(

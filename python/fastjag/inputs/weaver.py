@@ -51,7 +51,9 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
 def from_content(content: Any) -> dict[str, Any]:
     """Of what the YAML file holds."""
     if not isinstance(content, Mapping):
-        raise ValueError(f"must be a table with the keys inputs and labels, got {content!r:.80}")
+        raise ValueError(  # noqa: TRY004
+            f"must be a table with the keys inputs and labels, got {content!s:.80}"
+        )
     for key, value in content.items():
         if key in REFUSED and value:
             raise ValueError(f"{key} is not supported: {REFUSED[key]}")
@@ -65,8 +67,11 @@ def from_content(content: Any) -> dict[str, Any]:
         "target": _target(content.get("labels")),
         "weight": _weighting(content.get("weights")),
         "selection": selection,
-        "prediction_selection": _text(content.get("test_time_selection"), "test_time_selection") or selection,
-        "observers": tuple(_text(name, "observers") or "" for name in content.get("observers") or ()),
+        "prediction_selection": _text(content.get("test_time_selection"), "test_time_selection")
+        or selection,
+        "observers": tuple(
+            _text(name, "observers") or "" for name in content.get("observers") or ()
+        ),
     }
 
 
@@ -78,7 +83,7 @@ def _text(value: Any, key: str) -> str | None:
     if value is None or value == "":
         return None
     if not isinstance(value, (str, int, float)):
-        raise ValueError(f"{key} must be an expression, got {value!r}")
+        raise ValueError(f"{key} must be an expression, got {value!r}")  # noqa: TRY004
     text = str(value).strip()
     _told(key, lambda: expression(text))
     return text
@@ -96,7 +101,7 @@ def _table(value: Any, key: str, accepted: Sequence[str] | None = None) -> Mappi
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise ValueError(f"{key} must be a table, got {value!r}")
+        raise ValueError(f"{key} must be a table, got {value!r}")  # noqa: TRY004
     for name in value:
         if accepted is not None and name not in accepted:
             raise ValueError(f"unknown key {name!r} in {key}: {near_misses(str(name), accepted)}")
@@ -129,7 +134,9 @@ def _preprocess(value: Any) -> Mapping[str, Any]:
 # ---- inputs ----------------------------------------------------------------------------------------
 
 
-def _groups(value: Any, params: Mapping[str, Any], define: Mapping[str, str]) -> tuple[InputGroup, ...]:
+def _groups(
+    value: Any, params: Mapping[str, Any], define: Mapping[str, str]
+) -> tuple[InputGroup, ...]:
     table = _table(value, "inputs")
     if not table:
         raise ValueError("inputs must name at least one group")
@@ -143,10 +150,14 @@ def _group(name: str, value: Any, params: Mapping[str, Any]) -> InputGroup:
     if not isinstance(variables, (list, tuple)) or not variables:
         raise ValueError(f"{key}.vars must be a list of variables, got {variables!r}")
     length, mode = table.get("length"), str(table.get("pad_mode", "constant")).lower()
-    if length is not None and (not isinstance(length, int) or isinstance(length, bool) or length < 1):
+    if length is not None and (
+        not isinstance(length, int) or isinstance(length, bool) or length < 1
+    ):
         raise ValueError(f"{key}.length must be an integer >= 1 or null, got {length!r}")
     if mode not in ("constant", "wrap"):
-        raise ValueError(f"{key}.pad_mode must be 'constant' or 'wrap', got {table.get('pad_mode')!r}")
+        raise ValueError(
+            f"{key}.pad_mode must be 'constant' or 'wrap', got {table.get('pad_mode')!r}"
+        )
     if name.endswith("_mask") and mode != "constant":
         raise ValueError(f"{key}.pad_mode must be 'constant' for a mask, got {mode!r}")
     columns = tuple(_column(f"{key}.vars", one, params, mode) for one in variables)
@@ -164,7 +175,9 @@ def _column(key: str, value: Any, params: Mapping[str, Any], mode: str) -> Input
     numbers: dict[str, Any] = {"center": None, "scale": 1, "min": -5, "max": 5, "pad": 0}
     given = list(value) if isinstance(value, (list, tuple)) else [value]
     if not given or not isinstance(given[0], str) or len(given) > 6:
-        raise ValueError(f"{key}: a variable is name or [name, center, scale, min, max, pad], got {value!r}")
+        raise ValueError(
+            f"{key}: a variable is name or [name, center, scale, min, max, pad], got {value!r}"
+        )
     name = given[0]
     numbers |= dict(zip(numbers, given[1:], strict=False))
     if name in params:
@@ -173,7 +186,9 @@ def _column(key: str, value: Any, params: Mapping[str, Any], mode: str) -> Input
         own["pad"] = own.pop("pad_value", 0)
         numbers |= {k: v for k, v in own.items() if k in numbers}
     if numbers["center"] == "auto":
-        raise ValueError(f"{key}: center 'auto' of {name!r} is not supported: give a number or null")
+        raise ValueError(
+            f"{key}: center 'auto' of {name!r} is not supported: give a number or null"
+        )
     for what, number in numbers.items():
         if (number is not None or what != "center") and (
             isinstance(number, bool) or not isinstance(number, (int, float))
@@ -186,7 +201,9 @@ def _column(key: str, value: Any, params: Mapping[str, Any], mode: str) -> Input
         standard = {
             "mean": numbers["center"], "scale": 1 / numbers["scale"], "clip": (numbers["min"], numbers["max"])
         }  # fmt: skip
-    fill = 0.0 if mode == "wrap" else numbers["pad"]  # as weaver has it, for events without particles
+    fill = (
+        0.0 if mode == "wrap" else numbers["pad"]
+    )  # as weaver has it, for events without particles
     return _told(key, lambda: InputColumn(name=name, expression=name, fill=fill, **standard))
 
 
@@ -200,13 +217,21 @@ def _target(value: Any) -> TrainingTarget:
         if not isinstance(labels, (list, tuple)) or not labels:
             raise ValueError(f"labels.value must be a list of labels, got {labels!r}")
         texts = [_text(text, "labels.value") or "" for text in labels]
-        return _told("labels.value", lambda: TrainingTarget(kind="classes", names=tuple(texts), titles=tuple(texts)))
+        return _told(
+            "labels.value",
+            lambda: TrainingTarget(kind="classes", names=tuple(texts), titles=tuple(texts)),
+        )
     if kind != "custom":
         raise ValueError(f"labels.type must be 'simple' or 'custom', got {kind!r}")
-    named = {str(n): _text(t, f"labels.value.{n}") or "" for n, t in _table(labels, "labels.value").items()}
+    named = {
+        str(n): _text(t, f"labels.value.{n}") or ""
+        for n, t in _table(labels, "labels.value").items()
+    }
     return _told(
         "labels.value",
-        lambda: TrainingTarget(kind="expressions", names=tuple(named.values()), titles=tuple(named)),
+        lambda: TrainingTarget(
+            kind="expressions", names=tuple(named.values()), titles=tuple(named)
+        ),
     )
 
 
@@ -222,7 +247,9 @@ def _weighting(value: Any) -> Weighting | None:
     if table.get("use_precomputed_weights"):
         branches = table.get("weight_branches")
         if not isinstance(branches, (list, tuple)) or not branches:
-            raise ValueError(f"weights.weight_branches must be a list of branches, got {branches!r}")
+            raise ValueError(
+                f"weights.weight_branches must be a list of branches, got {branches!r}"
+            )
         texts = [_text(text, "weights.weight_branches") for text in branches]
         return Weighting(expression=" * ".join(f"({text})" for text in texts))
     variables = _table(table.get("reweight_vars"), "weights.reweight_vars")

@@ -194,8 +194,6 @@ def weights(
             method=method, outside=outside,  # type: ignore[arg-type]
         )  # fmt: skip
     return Weighting(
-        expression=expression,
-        balance=balance,
-        negative=negative,
-        reweight=histograms,  # type: ignore[arg-type]
-    )
+        expression=expression, balance=balance, reweight=histograms,
+        negative=negative,  # type: ignore[arg-type]
+    )  # fmt: skip
