@@ -36,6 +36,7 @@ PAGES = {
             "fastjag.models.padded_networks",
             "fastjag.models.tagger_networks",
             "fastjag.models.particle_transformer",
+            "fastjag.models.batch_training",
             "fastjag.models.onnx",
             "fastjag.models.scorers",
             "fastjag.models.flow",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -9,7 +10,7 @@ from typing import Any
 
 from fastjag.core.checks import at_least, is_integer, n_bytes, one_of
 from fastjag.datasets import Ranges, ranges
-from fastjag.inputs import Inputs
+from fastjag.inputs import InputGroup, Inputs
 from fastjag.io.files import Files
 from fastjag.io.ranges import Skipped
 from fastjag.io.sources import Access
@@ -20,6 +21,7 @@ from fastjag.loading.minibatch import Minibatch
 from fastjag.loading.plan import EventCost, Options, Plan
 from fastjag.loading.pools import SMALL, ModelInputs
 from fastjag.loading.reading import Share, read_epoch
+from fastjag.loading.tables import ROWS, fit_batches, quantile_matrix_of
 
 
 class Loader:
@@ -90,6 +92,67 @@ class Loader:
     def epoch(self) -> int:
         """Of the last batch that was given, from 0; of the next one after the last of an epoch."""
         return self._epoch
+
+    # ---- models that are no networks ----------------------------------------------------------
+
+    def xgboost(
+        self,
+        *,
+        max_bin: int = 256,
+        ref: Any = None,
+        cache: str | os.PathLike[str] | None = None,
+    ) -> Any:
+        """All events as XGBoost's QuantileDMatrix, of bins alone: the table is never in memory.
+
+        Files are read several times: XGBoost looks for quantiles first, and for bins then. The columns are those of
+        :func:`fastjag.inputs.tables.table_names`; empty slots are missing values; "target" is the label.
+
+        Parameters
+        ----------
+        max_bin
+            Bins per column, of which a number takes one byte up to 256. Training has to be told the same number.
+        ref
+            The matrix of the training, whose bins that of a validation has to have.
+        cache
+            Beginning of the names of files: bins stay on disk (ExtMemQuantileDMatrix of XGBoost 3.0 and newer).
+
+        Raises ValueError for ragged groups, and what reading raises.
+
+        Examples
+        --------
+        >>> import fastjag as fj
+        >>> import xgboost
+        >>> _ = fj.toys.write("toys.root", 3000, seed=1)
+        >>> muons = fj.particles("Muon", ["pt", "eta"], width=2, by="pt")
+        >>> matrix = fj.loader("toys.root", muons, target="MET_pt > 30").xgboost(max_bin=64)
+        >>> (matrix.num_row(), matrix.num_col())
+        (3000, 4)
+        """
+        return quantile_matrix_of(lambda: self._once(0), self._known(), max_bin, ref, cache)
+
+    def partial_fit(self, model: Any, *, epochs: int = 1, rows: int = ROWS) -> int:
+        """Let a model of scikit-learn's kind learn from all events by ``model.partial_fit``.
+
+        It is called with ``rows`` events at a time: a table, or a dict of Jagged where the inputs have ragged groups, as
+        :class:`fastjag.models.pyramid_classifiers.PyramidLinear` takes them, whose cells are those of the first call.
+        Returns how many events it has seen. Raises ValueError where the target does not say how many classes there are.
+        """
+        seen = 0
+        for epoch in range(at_least("epochs", epochs, 1)):
+            with closing(self._once(epoch)) as batches:
+                seen += fit_batches(model, batches, self._known(), first=not epoch, rows=rows)
+        return seen
+
+    def _known(self) -> Inputs:
+        """The inputs, whose columns have names."""
+        given: Any = self.inputs
+        if not isinstance(given, Inputs):
+            raise TypeError(f"a table needs inputs of fj.Inputs, got {type(given).__name__}")
+        return given
+
+    def _once(self, epoch: int) -> Generator[Minibatch]:
+        """The batches of an epoch, wherever loops are."""
+        return self._read(epoch, Share(self._options["rank"], self.plan.options.ranks))
 
     # ---- state ------------------------------------------------------------------------------
 
@@ -232,7 +295,7 @@ def loader(
 
 def _inputs(given: Any, target: Any, weight: Any, found: Ranges, seed: int) -> Any:
     """Fitted inputs; whatever has their methods will do."""
-    if not isinstance(given, Inputs) and hasattr(given, "tensors"):
+    if not isinstance(given, (Inputs, InputGroup)) and hasattr(given, "tensors"):
         return given
     inputs = Inputs.of(given, target, weight)
     inputs.check_datasets(found.datasets)

@@ -19,6 +19,7 @@ Of padded batches, as a loader makes them:
 - ``padded_networks``: what such networks are given, and files of them
 - ``tagger_networks``: all of them by name, and DeepSets as one
 - ``particle_transformer``: ``ParticleTransformer``, attention with features of pairs
+- ``batch_training``: their training on batches as they come
 - ``onnx``: networks as ONNX files, and scores of such files
 - ``scorers``: scores of any model, block by block
 
