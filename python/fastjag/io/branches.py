@@ -10,9 +10,15 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any
 
+from fastjag.core.arrays import Offsets
 from fastjag.core.checks import first_line, near_misses
 from fastjag.io.baskets import Stored
-from fastjag.jagged.interchange import is_text
+from fastjag.jagged import Jagged
+from fastjag.jagged.columns import Column
+from fastjag.jagged.interchange import awkward_column, is_text
+
+#: Offsets of lists, or None for one number per event, and the values: a Jagged of lists in lists.
+Parts = tuple[Offsets | None, Column]
 
 
 @dataclass(frozen=True)
@@ -320,3 +326,11 @@ def stored_baskets(branch: Any, pick: Sequence[str] = ()) -> Stored | None:
     return Stored(
         branch.name, kind.from_dtype, seeks, sizes, entries, counter, header, leaf, native
     )
+
+
+def column_of(array: Any, branch: Branch, name: str) -> Parts:
+    """Of awkward's array."""
+    for field in branch.pick:
+        array = array[field]
+    offsets, values = awkward_column(array, name)
+    return offsets, Jagged._made(values) if isinstance(values, tuple) else values

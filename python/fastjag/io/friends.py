@@ -86,6 +86,11 @@ class Befriended:
         per_byte = sum(1 / reader.entries_per_step(own, step) for reader, own in self._used())
         return max(1, int(1 / per_byte))
 
+    def announce(self, _: Sequence[str], start: int, stop: int) -> None:
+        """As of a reader."""
+        for reader, own in self._used():
+            reader.announce(own, start, stop)
+
     def batches(self, _: Sequence[str], step: int, start: int, stop: int) -> Generator[Batch]:
         """Batches of all trees, each as one."""
         with ExitStack() as stack:

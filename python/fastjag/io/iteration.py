@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, closing
 from copy import copy
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 from fastjag.core.checks import first_line, n_bytes, needs, one_of
@@ -18,7 +20,7 @@ from fastjag.io.files import Files, ReadError, find_files
 from fastjag.io.friends import Befriended
 from fastjag.io.ranges import Range, Skipped
 from fastjag.io.reader import Reader
-from fastjag.io.readers import Opened, Readers, check_range
+from fastjag.io.readers import AHEAD, Opened, Readers, changes, check_range
 from fastjag.io.sources import Access
 from fastjag.io.transport import explain
 from fastjag.reporting.progress import progress_bar
@@ -108,16 +110,19 @@ class Batches:
         missing: ReadError | None = None  # of a tree without events
         some = False  # any tree with events
         # Ranges of a file need not follow one another.
-        readers = Readers(self._open, 0 if self.ranges is None else _OPEN)
-        pieces: Iterable[tuple[str, str | None] | Range]
-        pieces = self.files if self.ranges is None else self.ranges
+        readers = Readers(self._reader, self._ask, 0 if self.ranges is None else _OPEN)
+        trees = self.files if self.ranges is None else [(r.file, r.tree) for r in self.ranges]
+        pieces = self.ranges or [None] * len(trees)
+        others = deque(changes(trees) if self.prefetch else ())
         with closing(readers):
-            for piece in pieces:
-                wanted = piece if isinstance(piece, Range) else None
-                path, tree = (piece.file, piece.tree) if isinstance(piece, Range) else piece
+            for i, (wanted, (path, tree)) in enumerate(zip(pieces, trees, strict=True)):
                 left = None if wanted is None else len(wanted)
                 try:
                     opened = readers.get(path, tree)
+                    if others and others[0] == i:
+                        others.popleft()
+                        for k in islice(others, AHEAD):
+                            readers.ahead(*trees[k], pieces[k])
                     start, stop = 0, opened.reader.n_entries
                     if wanted is not None:
                         check_range(opened.reader, wanted)
@@ -152,9 +157,8 @@ class Batches:
         if missing is not None and not some and self.on_error == "raise":
             raise missing
 
-    def _open(self, path: str, tree: str | None) -> Opened:
-        """A tree, and the branches of it that are asked for."""
-        reader = self._reader(path, tree)
+    def _ask(self, reader: Reader | Befriended, listed: bool) -> Opened:
+        """A tree, and the branches of it that are asked for; those left out are ``listed`` once."""
         opened = Opened(reader, [])
         try:
             opened.names = reader.branches(self.columns)
@@ -162,11 +166,13 @@ class Batches:
         except ReadError as error:
             opened.missing = error
         except BaseException:
-            reader.close()
+            if listed:
+                reader.close()
             raise
         finally:
-            self.left_out += [b for b in reader.left_out if b not in self._reported]
-            self._reported.update(reader.left_out)  # a tree may be opened again
+            if listed:
+                self.left_out += [b for b in reader.left_out if b not in self._reported]
+                self._reported.update(reader.left_out)  # a tree may be opened again
         return opened
 
     def _reader(self, path: str, tree: str | None) -> Reader | Befriended:

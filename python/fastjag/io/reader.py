@@ -11,13 +11,22 @@ from typing import Any
 
 import numpy as np
 
-from fastjag.core.arrays import Array, Offsets
+from fastjag.core.arrays import Array
 from fastjag.core.checks import first_line, n_bytes
 from fastjag.io import rntuple, transport
 from fastjag.io.baskets import Stored
 from fastjag.io.batches import Batch, Place, Source
 from fastjag.io.branch_columns import BranchColumns
-from fastjag.io.branches import Branch, LeftOut, Names, Unfit, stored_baskets, tree_branches
+from fastjag.io.branches import (
+    Branch,
+    LeftOut,
+    Names,
+    Parts,
+    Unfit,
+    column_of,
+    stored_baskets,
+    tree_branches,
+)
 from fastjag.io.errors import ReadError, ServerError
 from fastjag.io.fields import fields
 from fastjag.io.groups import Groups
@@ -28,15 +37,11 @@ from fastjag.io.trees import find_tree, is_rntuple, no_tree, open_root, open_tre
 from fastjag.io.twins import Lengths, Twins
 from fastjag.jagged import Jagged
 from fastjag.jagged.columns import Column
-from fastjag.jagged.interchange import awkward_column
 from fastjag.jagged.shapes import scaled
 from fastjag.kernels.threads import get_num_threads
 from fastjag.schemas import NANOAOD, SCHEMAS, Schema
 
 _HEAD = 80  # bytes of a ROOT file, which have its UUID
-
-#: Offsets of lists, or None for one number per event, and the values: a Jagged of lists in lists.
-Parts = tuple[Offsets | None, Column]
 
 
 class Reader:
@@ -194,7 +199,7 @@ class Reader:
             if columns is not None:
                 return columns.read(start, stop)[0]
             array = branch.stored.array(entry_start=start, entry_stop=stop, library="ak")
-            return _column(array, branch, name)
+            return column_of(array, branch, name)
         except Exception as error:
             raise self._failure(error, start, [name]) from error
 
@@ -225,6 +230,15 @@ class Reader:
                 if gone := [name for name in names if name not in parts]:
                     raise ValueError(f"{gone[0]} ends there, the tree at {self.n_entries}")
                 yield {name: parts[name] for name in names}
+
+    def announce(self, names: Sequence[str], start: int, stop: int) -> None:
+        """Begin to fetch the first of what ``batches`` will read of a file on a server."""
+        for name in names:
+            if self.branch(name).is_list:
+                self.place(name)  # which may need lengths of lists
+        own = (self._own(self.branch(name)) for name in names)
+        with self._columns([stored for stored in own if stored], 1, start, stop):
+            pass
 
     @contextmanager
     def _columns(
@@ -283,7 +297,7 @@ class Reader:
             parts = {}
             for name, branch in own.items():
                 try:
-                    parts[name] = _column(arrays[branch.stored.name], branch, name)
+                    parts[name] = column_of(arrays[branch.stored.name], branch, name)
                 except TypeError as error:
                     raise ReadError(f"{self.path}:{self.tree_name}: {error}") from None
             yield parts
@@ -323,8 +337,7 @@ class Reader:
         if lengths is not None:  # the values nobody needs
             with self._columns([lengths], 1) as columns:
                 for start in range(0, self.n_entries, 1_000_000):
-                    stop = min(start + 1_000_000, self.n_entries)
-                    ((_, counts),) = columns.read(start, stop)
+                    ((_, counts),) = columns.read(start, min(start + 1_000_000, self.n_entries))
                     digest.update(counts.astype(np.int64).tobytes())
             return digest.digest()
         size = self.stored_bytes([branch.name])
@@ -385,11 +398,3 @@ class Reader:
             name: Jagged(offsets, columns) for name, (offsets, columns, _) in groups.items()
         }
         return collections, flat, names
-
-
-def _column(array: Any, branch: Branch, name: str) -> Parts:
-    """Of awkward's array."""
-    for field in branch.pick:
-        array = array[field]
-    offsets, values = awkward_column(array, name)
-    return offsets, Jagged._made(values) if isinstance(values, tuple) else values

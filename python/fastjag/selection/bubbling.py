@@ -19,11 +19,11 @@ from numpy.typing import ArrayLike
 from fastjag.core.arrays import Array, Offsets, as_column, as_mask, offsets_of
 from fastjag.core.checks import at_least, first_line, needs
 from fastjag.io.batches import Batch, Place, Source
-from fastjag.io.branches import LeftOut
+from fastjag.io.branches import LeftOut, Parts
 from fastjag.io.exclusive import Exclusive
 from fastjag.io.files import Files, ReadError, find_files
 from fastjag.io.ranges import Range
-from fastjag.io.reader import Parts, Reader
+from fastjag.io.reader import Reader
 from fastjag.io.readers import check_range
 from fastjag.io.sources import Access
 from fastjag.jagged import Jagged

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from fastjag import kernels
 from fastjag.core.arrays import Array, Offsets, offsets_of
 from fastjag.io.baskets import Baskets, Stored, offset_table, wrong_basket
-from fastjag.io.branches import Branch
+from fastjag.io.branches import Branch, Parts
 from fastjag.io.page_columns import PageColumns
 from fastjag.io.pages import Paged
-from fastjag.io.reader import Parts, Reader
+from fastjag.io.reader import Reader
 from fastjag.io.sources import Bytes
 from fastjag.jagged.columns import Column
 from fastjag.jagged.joining import join
