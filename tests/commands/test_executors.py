@@ -9,10 +9,13 @@ import time
 import pytest
 from batch.jobs import SERIAL, same, sums
 from slurm_server import slurm
+from typer.testing import CliRunner
 
-from fastjag import batch
+from fastjag import batch, toys
+from fastjag.__main__ import app
+from fastjag.analyses.common.runs import Workers, WorkersSection
 from fastjag.batch import RANGE
-from fastjag.commands.executors import executor_of
+from fastjag.commands.executors import executor_of, workers_of
 
 PIECES = batch.simulated(10_000, 270)
 
@@ -157,3 +160,61 @@ class TestSlurm:
         assert cancelled
         assert outcome.complete
         same(outcome.value, batch.run(sums, pieces, RANGE).value)
+
+
+SEARCH = """
+[workers]
+executor = "{executor}"
+keep = "kept"
+[input]
+files = ["toys.root"]
+[window_definitions.upsilon]
+SB_left = 5
+SR_left = 9
+SR_right = 10.6
+SB_right = 16
+[feature_sets]
+one = ["dimu_pt"]
+"""
+
+
+class TestConfigurations:
+    """[workers] says the same as options, which are stronger."""
+
+    def test_files_beside_the_configuration(self, tmp_path):
+        section = WorkersSection(executor="slurm:options.toml", keep=str(tmp_path / "keep"))
+        with pytest.raises(FileNotFoundError, match=f"{tmp_path}/options.toml: no such file"):
+            workers_of(None, None, None, section, tmp_path)
+        workers = workers_of("none", None, "cuda", section, tmp_path)
+        assert workers == Workers(None, tmp_path / "keep", "cuda")
+        assert workers_of(None, None, "cpu", WorkersSection(), tmp_path) == Workers()
+        with pytest.raises(ValueError, match="device must be"):
+            workers_of(None, None, "tpu")
+
+    def test_a_search(self, tmp_path, monkeypatch):
+        """Its result is that of another executor: nothing is run again, and --executor comes first."""
+        monkeypatch.chdir(tmp_path)
+        toys.write("toys.root", 1_500, seed=1)
+        config = tmp_path / "search.toml"
+
+        def run(executor, *options):
+            config.write_text(SEARCH.format(executor=executor))
+            command = [
+                "--json",
+                "dimuon",
+                "run",
+                config,
+                "--out",
+                "out",
+                "--until",
+                "prepare",
+                *options,
+            ]
+            return CliRunner().invoke(app, [str(a) for a in command])
+
+        assert "--executor accepts none" in str(run("spark:2").exception)
+        assert run("spark:2", "--executor", "processes:1").exit_code == 0
+        assert len(list((tmp_path / "kept").glob("*/*.result"))) == 1
+        again = run("none")
+        assert again.exit_code == 0
+        assert "prepare: is there" in again.output

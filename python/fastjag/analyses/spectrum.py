@@ -15,6 +15,7 @@ from fastjag import __version__
 from fastjag.analyses import spectrum_fits
 from fastjag.analyses.common.runs import HERE, Workers, read
 from fastjag.core.checks import needs, real
+from fastjag.core.devices import namespace
 from fastjag.dimuons import dimuon
 from fastjag.histograms import histogram
 from fastjag.io import Batch, Skipped, write_histograms
@@ -184,7 +185,7 @@ def _select(batch: Batch, cuts: MuonSelection, cutflow: dict[str, int]) -> Jagge
         muons = muons[np.flatnonzero(event_flags(batch, cuts.trigger))]
         _count(cutflow, f"pass {cuts.trigger}", len(muons))
     _count(cutflow, "at least two muons", int(np.count_nonzero(muons.counts >= 2)))
-    mask = np.ones(muons.n_particles, bool)
+    mask = namespace(muons["pt"]).ones(muons.n_particles, bool)
     if cuts.min_pt > 0:
         mask &= muons["pt"] > cuts.min_pt
     if np.isfinite(cuts.max_abs_eta):

@@ -34,7 +34,8 @@ from fastjag.reporting.origin import Origin, made_by
 from fastjag.reporting.output import recorded_file
 
 __all__ = [
-    "App", "DeviceOption", "ExecutorOption", "FilesArgument", "KeepOption", "OutOption", "SkipOption", "StepOption",
+    "App", "ConfiguredExecutorOption", "DeviceOption", "ExecutorOption", "FilesArgument", "KeepOption", "OutOption",
+    "ReadDeviceOption", "SkipOption", "StepOption",
     "ThreadsOption", "add_config", "console", "finish", "option", "remark", "show", "show_skipped",
     "step_of", "tell", "text", "warn",
 ]  # fmt: skip
@@ -220,6 +221,14 @@ ExecutorOption = Annotated[
         help="Where files are read: none (here), processes:N, dask:ADDRESS or slurm:OPTIONS.toml."
     ),
 ]
+#: Of commands whose configuration may say it.
+ConfiguredExecutorOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Where files are read: none (here), processes:N, dask:ADDRESS or slurm:OPTIONS.toml. "
+        "Default: workers.executor of the configuration, or none."
+    ),
+]
 KeepOption = Annotated[
     Path | None,
     typer.Option(
@@ -240,6 +249,9 @@ def _device(text: str) -> str:
 
 DeviceOption = Annotated[
     str, typer.Option(callback=_device, help="cpu, cuda or cuda:N, where models are trained.")
+]
+ReadDeviceOption = Annotated[
+    str, typer.Option(help="cpu or cuda, where events are worked on: a GPU of each worker.")
 ]
 
 

@@ -9,6 +9,7 @@ import typer
 
 from fastjag.commands import (
     App,
+    ConfiguredExecutorOption,
     DeviceOption,
     ExecutorOption,
     KeepOption,
@@ -43,7 +44,7 @@ def run(
             help="Last stage: prepare, scan, flow, samples, check, classify, significance, report."
         ),
     ] = "report",
-    executor: ExecutorOption = "none",
+    executor: ConfiguredExecutorOption = None,
     keep: KeepOption = None,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
@@ -56,7 +57,10 @@ def run(
     from fastjag.core.checks import one_of
 
     stages = STAGES[: STAGES.index(one_of("until", until, STAGES)) + 1]
-    settings, workers = DimuonConfig.read(config), workers_of(executor, keep)
+    settings = DimuonConfig.read(config)
+    # Of several GPUs, reading takes the first.
+    reading = "cuda" if device == "cuda" else None
+    workers = workers_of(executor, keep, reading, settings.workers, config.parent)
     results = run_stages(
         settings, out, stages, threads=threads, device=device, workers=workers, told=tell
     )
@@ -111,9 +115,12 @@ def importance(
     from fastjag.analyses.dimuon.run import run as run_stages
     from fastjag.analyses.dimuon.verdicts import picture_title
     from fastjag.analyses.importance.report import report
+    from fastjag.commands.executors import workers_of
     from fastjag.reporting.labels import labelled
 
-    results = run_stages(DimuonConfig.read(config), out, ["check"], threads=threads, told=tell)
+    settings = DimuonConfig.read(config)
+    workers = workers_of(None, None, None, settings.workers, config.parent)
+    results = run_stages(settings, out, ["check"], threads=threads, workers=workers, told=tell)
     result = importances(results)
     title = picture_title("importance", results.checks())
     with labelled(results.config.label):

@@ -9,8 +9,8 @@ import typer
 
 from fastjag.commands import (
     App,
+    ConfiguredExecutorOption,
     DeviceOption,
-    ExecutorOption,
     KeepOption,
     OutOption,
     ThreadsOption,
@@ -60,7 +60,7 @@ def run(
     until: Annotated[
         str, typer.Option(help="Last stage: select, features, train or report.")
     ] = "report",
-    executor: ExecutorOption = "processes",
+    executor: ConfiguredExecutorOption = None,
     keep: KeepOption = None,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
@@ -74,10 +74,13 @@ def run(
 
     one_of("until", until, STAGES)
     # As many as there are threads, but not more than files.
-    usual = executor == "processes"
-    workers = workers_of("none" if usual else executor, keep)
+    settings = _config(config, sample)
+    usual = (executor or settings.workers.executor or "processes") == "processes"
+    workers = workers_of(
+        "none" if usual else executor, keep, None, settings.workers, (config or out).parent
+    )
     results = run_stages(
-        _config(config, sample), out, [until], device=device, threads=threads,
+        settings, out, [until], device=device, threads=threads,
         processes=get_num_threads(threads) if usual else 1, workers=workers, told=tell,
     )  # fmt: skip
     if until == "report":

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from fastjag import batch
-from fastjag.analyses.common.runs import Workers
-from fastjag.core.checks import needs
+from fastjag.analyses.common.runs import Workers, WorkersSection
+from fastjag.core.checks import needs, one_of
 
 ACCEPTED = "none, processes, processes:N, dask:ADDRESS and slurm:OPTIONS.toml"
 
@@ -62,9 +62,30 @@ def _slurm_options(path: Path) -> dict[str, Any]:
     return options
 
 
-def workers_of(executor: str | None, keep: Path | None) -> Workers:
-    """What the options ``--executor`` and ``--keep`` say."""
-    return Workers(executor_of(executor), keep)
+def workers_of(
+    executor: str | None,
+    keep: Path | None,
+    device: str | None = None,
+    section: WorkersSection | None = None,
+    folder: Path | None = None,
+) -> Workers:
+    """What the options ``--executor``, ``--keep`` and ``--device`` say, else a section of a configuration.
+
+    ``folder`` is that of the configuration, where files that it names are.
+    """
+    if section is not None:
+        executor = executor or _beside(section.executor, folder)
+        keep = keep or (None if section.keep is None else Path(section.keep))
+    if device is not None:
+        one_of("device", device, ("cpu", "cuda"))
+    return Workers(executor_of(executor), keep, None if device == "cpu" else device)
+
+
+def _beside(executor: str | None, folder: Path | None) -> str | None:
+    """The executor of a configuration: its file is in the folder of that."""
+    kind, _, rest = (executor or "").partition(":")
+    is_file = kind == "slurm" or (kind == "dask" and rest.endswith(".json"))
+    return f"{kind}:{folder / rest}" if folder and rest and is_file else executor
 
 
 class Dask(Executor):

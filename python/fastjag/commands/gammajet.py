@@ -10,6 +10,7 @@ from rich.table import Table
 
 from fastjag.commands import (
     App,
+    ConfiguredExecutorOption,
     ExecutorOption,
     KeepOption,
     OutOption,
@@ -33,7 +34,7 @@ def run(
     config: Annotated[Path, typer.Argument(help="The configuration (TOML).")],
     out: OutOption = Path("gammajet"),
     until: Annotated[str, typer.Option(help="Last stage: select, response or report.")] = "report",
-    executor: ExecutorOption = "none",
+    executor: ConfiguredExecutorOption = None,
     keep: KeepOption = None,
 ) -> None:
     """All stages up to one; those whose results are there already are not run again."""
@@ -44,8 +45,9 @@ def run(
     from fastjag.core.checks import one_of
 
     one_of("until", until, STAGES)
-    workers = workers_of(executor, keep)
-    results = run_stages(GammaJetConfig.read(config), out, [until], workers=workers, told=tell)
+    settings = GammaJetConfig.read(config)
+    workers = workers_of(executor, keep, None, settings.workers, config.parent)
+    results = run_stages(settings, out, [until], workers=workers, told=tell)
     if until == "report":
         _print_responses(results)
     finish(f"results in {results.folder(until)}", out=results.folder(until))

@@ -23,6 +23,7 @@ from fastjag.commands import (
     FilesArgument,
     KeepOption,
     OutOption,
+    ReadDeviceOption,
     SkipOption,
     StepOption,
     ThreadsOption,
@@ -177,12 +178,13 @@ def tracks(
     threads: ThreadsOption = None,
     executor: ExecutorOption = "none",
     keep: KeepOption = None,
+    device: ReadDeviceOption = "cpu",
 ) -> None:
     """The d_xy spectrum of tracks in jets and elsewhere, by flavour of the jets."""
     from fastjag.analyses.jets.run import run
     from fastjag.commands.executors import workers_of
 
-    workers = workers_of(executor, keep)
+    workers = workers_of(executor, keep, device)
     selection = TrackSelection(jets=jets, tracks=tracks, dxy=dxy, weight=weight, radius=radius,
                                min_jet_pt=min_pt, min_track_pt=min_track_pt)  # fmt: skip
     result = run("tracks", files, out, JetsConfig(tracks=selection), step=step_of(step),

@@ -14,6 +14,7 @@ from fastjag.commands import (
     FilesArgument,
     KeepOption,
     OutOption,
+    ReadDeviceOption,
     SkipOption,
     StepOption,
     ThreadsOption,
@@ -64,13 +65,14 @@ def spectrum(
     threads: ThreadsOption = None,
     executor: ExecutorOption = "none",
     keep: KeepOption = None,
+    device: ReadDeviceOption = "cpu",
 ) -> None:
     """Dimuon mass spectrum: picture, histograms (ROOT), summary (JSON) and report (HTML)."""
     from fastjag.analyses import spectrum as job
     from fastjag.analyses import spectrum_fits
     from fastjag.commands.executors import workers_of
 
-    workers = workers_of(executor, keep)
+    workers = workers_of(executor, keep, device)
     # Now: hours later is late for "cannot be written".
     with results_directory(out, job.earlier_pictures) as directory:
         result = job.spectrum(

@@ -11,14 +11,14 @@ from fastjag.io.files import ReadError
 
 
 def as_flags(values: Array, name: str, where: object) -> NDArray[np.bool_]:
-    """A column of trigger bits or identifications as booleans, shape (n,).
+    """A column of trigger bits or identifications as booleans, shape (n,), where they are.
 
     Integers are accepted where all of them are 0 or 1, as some formats store bits so. Anything else
     is a number, of which "not 0" would be an accidental cut: ReadError names the branch (``name``)
     and ``where`` it is, the source of a batch.
     """
     if values.dtype == np.bool_:
-        return np.asarray(values)
+        return values
     if values.dtype.kind not in "iu":
         raise ReadError(f"{where}: {name} is no bit: {values.dtype}")
     wrong = (values < 0) | (values > 1)
@@ -28,7 +28,8 @@ def as_flags(values: Array, name: str, where: object) -> NDArray[np.bool_]:
             f"{where}: {name} is no bit: {values.dtype} "
             + (f"up to {high}" if low >= 0 else f"from {low} to {high}")
         )
-    return np.asarray(values != 0)
+    flags: NDArray[np.bool_] = values != 0
+    return flags
 
 
 def event_flags(batch: Batch, name: str) -> NDArray[np.bool_]:

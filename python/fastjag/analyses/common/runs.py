@@ -10,6 +10,7 @@ from typing import Any
 
 from fastjag import batch
 from fastjag.batch import BatchError, Failed
+from fastjag.core.settings import File, setting, settings
 from fastjag.datasets import ranges
 from fastjag.io import Skipped
 from fastjag.io.files import Files, find_files
@@ -22,13 +23,29 @@ _RETRIES = 2  # of a range on another worker; what fails here would fail again
 
 @dataclass(frozen=True)
 class Workers:
-    """Who works through the files of an analysis. No result depends on it.
+    """Who works through the files of an analysis. No result depends on it, but for the rounding of a GPU.
 
-    ``executor`` and ``keep`` are those of :func:`fastjag.batch.run`.
+    ``executor``, ``keep`` and ``device`` are those of :func:`fastjag.batch.run`.
     """
 
     executor: Any = None
     keep: str | os.PathLike[str] | None = None
+    device: str | None = None
+
+
+@settings
+class WorkersSection:
+    """Who works through the files, in a configuration. No result depends on it."""
+
+    executor: str | None = setting(
+        "Where files are read: `none` (here), `processes:N`, `dask:ADDRESS` or `slurm:OPTIONS.toml`; by default "
+        "that of the command.",
+        default=None, none=False, least=1,
+    )  # fmt: skip
+    keep: File | None = setting(
+        "Folder for results of finished pieces of work: the same command goes on from there.",
+        default=None,
+    )
 
 
 #: One file after the other, here.
@@ -105,7 +122,7 @@ def run(
         outcome = batch.run(
             function, planned, columns, executor=workers.executor, keep=workers.keep,
             retries=0 if workers.executor is None else _RETRIES,
-            on_error="report" if on_error == "skip" else "raise", **reading,
+            on_error="report" if on_error == "skip" else "raise", device=workers.device, **reading,
         )  # fmt: skip
     except BatchError as error:
         outcome = error.outcome

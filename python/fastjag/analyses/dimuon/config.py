@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import numpy as np
 
 from fastjag.analyses.common.config import read
+from fastjag.analyses.common.runs import WorkersSection
 from fastjag.analyses.common.servers import Servers
 from fastjag.analyses.dimuon.observables import HARDEST_JET, OBSERVABLES, is_column
 from fastjag.core.checks import at_least, near_misses, one_of
@@ -212,6 +213,10 @@ class DimuonFile:
     )
     label: Label = setting("What stands above pictures.", default=Label())
     servers: Servers = setting("How files on servers are read.", default=Servers())
+    workers: WorkersSection = setting(
+        "Who works through the files; options of the command are stronger.",
+        default=WorkersSection(),
+    )
     scan: ScanSettings = setting("Scan of the whole spectrum.", default=ScanSettings())
     flow: FlowSection = setting("Flows that learn the sidebands.", default=FlowSection())
     classifier: ClassifierSection = setting(
@@ -223,7 +228,7 @@ class DimuonFile:
 
 
 #: Sections that may be given as tables, in Python too.
-_SECTIONS = {"label": Label, "servers": Servers, "scan": ScanSettings, "flow": FlowSection, "classifier": ClassifierSection,
+_SECTIONS = {"label": Label, "servers": Servers, "workers": WorkersSection, "scan": ScanSettings, "flow": FlowSection, "classifier": ClassifierSection,
              "significance": SignificanceSettings}  # fmt: skip
 
 
@@ -245,6 +250,7 @@ class DimuonConfig:
     train_on: Literal["OS", "SS"] = "OS"
     label: Label = field(default_factory=Label)
     servers: Servers = field(default_factory=Servers)
+    workers: WorkersSection = field(default_factory=WorkersSection)
     scan: ScanSettings = field(default_factory=ScanSettings)
     flow: FlowSection = field(default_factory=FlowSection)
     classifier: ClassifierSection = field(default_factory=ClassifierSection)
@@ -317,7 +323,16 @@ class DimuonConfig:
             significance=SignificanceSettings(**fits),
             **{
                 k: getattr(file, k)
-                for k in ("seed", "train_on", "label", "servers", "scan", "flow", "classifier")
+                for k in (
+                    "seed",
+                    "train_on",
+                    "label",
+                    "servers",
+                    "workers",
+                    "scan",
+                    "flow",
+                    "classifier",
+                )
             },
         )
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from fastjag.core.arrays import Array
 from fastjag.core.checks import one_of
+from fastjag.core.devices import namespace
 from fastjag.dimuons import dimuon
 from fastjag.jagged import Jagged
 
@@ -103,14 +104,14 @@ def pair_columns(
         threads=threads,
     )  # fmt: skip
     good = np.isfinite(pairs.mass) & (pairs.pt > 0)
-    event = pairs.event[good]
+    xp, event = namespace(good), pairs.event[good]
     legs = [pairs.first[good], pairs.second[good]]
     columns: dict[str, Array] = {"event": event}
     columns |= {name: pairs[field][good] for name, field in PAIR.items()}
     for name, branch in MUON.items():
         for i, leg in enumerate(legs):
             columns[f"mu{i}_{name}"] = (
-                muons[branch][leg] if branch in muons else np.full(len(leg), np.nan, np.float32)
+                muons[branch][leg] if branch in muons else xp.full(len(leg), np.nan, np.float32)
             )
     passing = muons.with_columns(passing=mask)
     columns["n_muons"] = passing.aggregate("passing", ["sum"])["sum"][event].astype(np.int32)
@@ -121,14 +122,15 @@ def pair_columns(
 def _jet_columns(
     jets: Jagged | None, event: Array, columns: Mapping[str, Array], hardest: str
 ) -> dict[str, Array]:
-    n_jets = np.zeros(len(event), np.int64) if jets is None else jets.counts[event]
+    xp = namespace(event)
+    n_jets = xp.zeros(len(event), np.int64) if jets is None else jets.counts[event]
     has_jet = n_jets > 0
     result: dict[str, Any] = {"n_jets": n_jets.astype(np.int32)}
     leading = None if jets is None or (hardest == "pt" and "pt" not in jets) else jets[event]
     if leading is not None and hardest == "pt":
         leading = leading.sort("pt")
     for name, branch in JET.items():
-        values = np.full(len(event), np.nan, np.float32)
+        values = xp.full(len(event), np.nan, np.float32)
         if leading is not None and branch in leading:
             values[has_jet] = leading[branch][leading.offsets[:-1][has_jet]]
         result[f"hardest_jet_{name}"] = values

@@ -27,6 +27,7 @@ from fastjag.analyses.dimuon.results import DimuonResults
 from fastjag.batch.parts import Tables, join, parts_folder, write_parts
 from fastjag.core.arrays import Array
 from fastjag.core.checks import near_misses, needs
+from fastjag.core.devices import namespace, to_host
 from fastjag.io import Batch, Skipped
 from fastjag.io.files import ReadError, find_files
 from fastjag.io.ranges import Range, Ranges
@@ -134,7 +135,8 @@ class _Select:
         cutflow: dict[str, int] = {}
         rows = _pairs(given, self.config, self.certified, self.triggers, cutflow, self.threads)
         absent = {b for b in self.asked if b not in there}
-        return _Prepared(write_parts(self.folder, dict(rows)), cutflow, absent, there)
+        tables = {name: {c: to_host(v) for c, v in some.items()} for name, some in rows}
+        return _Prepared(write_parts(self.folder, tables), cutflow, absent, there)
 
 
 @contextmanager
@@ -239,10 +241,11 @@ def _pairs(
     if "Muon" not in batch.collections:
         raise ReadError(f"{batch.source}: Muon_pt and the other muon branches are not jagged")
     muons, jets = batch.Muon, batch.collections.get("Jet")
-    good = np.ones(muons.n_particles, bool)
+    xp = namespace(muons["pt"])
+    good = xp.ones(muons.n_particles, bool)
     if config.muon_id != ANY:
         good = as_flags(muons[config.muon_id], f"Muon_{config.muon_id}", batch.source)
-    keep = np.ones(len(batch), bool)
+    keep = xp.ones(len(batch), bool)
 
     def cut(name: str, passing: Array) -> None:
         keep[:] &= passing
@@ -250,7 +253,8 @@ def _pairs(
 
     cut("events read", keep)
     if certified is not None:
-        cut("certified", certified(*map(batch.event_branch, ("run", "luminosityBlock"))))
+        sections = (to_host(batch.event_branch(name)) for name in ("run", "luminosityBlock"))
+        cut("certified", xp.asarray(certified(*sections)))
     n_good = muons.with_columns(good=good).aggregate("good", ["sum"])["sum"]
     cut("two muons" if config.muon_id == ANY else f"two {config.muon_id} muons", n_good >= 2)
     if config.require_jet and jets is not None:
@@ -263,11 +267,11 @@ def _pairs(
     columns = {name: values[inside] for name, values in columns.items()}
     charge, event = charge[inside], event[inside]
     for trigger in triggers:
-        columns[trigger] = np.zeros(len(event), bool)
+        columns[trigger] = xp.zeros(len(event), bool)
         if trigger in batch.flat:
             columns[trigger] = event_flags(batch, trigger)[event]
     passes = passing_cuts(config, columns)
-    passing, not_isolation = np.ones(len(event), bool), np.ones(len(event), bool)
+    passing, not_isolation = xp.ones(len(event), bool), xp.ones(len(event), bool)
     for (name, step), passed in passes.items():
         passing &= passed
         if "iso" not in name:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from fastjag.analyses.common.config import read
+from fastjag.analyses.common.runs import WorkersSection
 from fastjag.analyses.common.servers import Servers
 from fastjag.analyses.diphoton.mass_fit import SIGNALS
 from fastjag.analyses.diphoton.models import MODELS
@@ -89,6 +90,10 @@ class DiphotonConfig:
     name: Name = setting("Title of the report.", default="diphoton")
     label: Label = setting("What stands above pictures.", default=Label())
     servers: Servers = setting("How files on servers are read.", default=Servers())
+    workers: WorkersSection = setting(
+        "Who works through the files; options of the command are stronger.",
+        default=WorkersSection(),
+    )
     seed: int = setting("Seed of all that is random.", default=1, least=0)
     classes: dict[str, tuple[File, ...]] = setting(
         "What the models tell apart, in this order, and their files: two classes or more, such as "

@@ -6,6 +6,7 @@ import os
 from itertools import pairwise
 
 from fastjag.analyses.common.config import read
+from fastjag.analyses.common.runs import WorkersSection
 from fastjag.analyses.common.servers import Servers
 from fastjag.analyses.gammajet import jetid
 from fastjag.analyses.gammajet.stitching import KINDS
@@ -101,6 +102,10 @@ class GammaJetConfig:
     name: Name = setting("Title of the report.", default="photon+jet")
     label: Label = setting("What stands above pictures.", default=Label())
     servers: Servers = setting("How files on servers are read.", default=Servers())
+    workers: WorkersSection = setting(
+        "Who works through the files; options of the command are stronger.",
+        default=WorkersSection(),
+    )
     samples: tuple[GammaJetSample, ...] = setting("Files of data and simulation.")
     selection: PhotonJetSelection = setting("Cuts on events.", default=PhotonJetSelection())
     luminosity: float = setting(

@@ -48,7 +48,7 @@ def run(
 def settings_of(config: GammaJetConfig, stage: str) -> dict[str, Any]:
     """All that a stage and those before it depend on."""
     settings = recorded(config)
-    del settings["label"]
+    del settings["label"], settings["workers"]
     if stage == "select":
         settings = {k: settings[k] for k in ("samples", "selection")}
     for sample in settings["samples"]:

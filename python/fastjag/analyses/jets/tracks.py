@@ -15,6 +15,7 @@ from fastjag.analyses.jets.reading import NO_TRACK
 from fastjag.analyses.jets.results import TrackSpectrum
 from fastjag.core.arrays import Array
 from fastjag.core.checks import needs
+from fastjag.core.devices import namespace
 from fastjag.histograms import histogram
 from fastjag.io import Batch
 from fastjag.io.files import Files, ReadError
@@ -133,14 +134,16 @@ def _select(
     tracks = tracks[["eta", "phi", s.dxy]].keep(good, threads=threads)
     jet = in_jets(jets, tracks, s.radius, threads)
     values = np.abs(tracks[s.dxy])
-    of_event = np.ones(len(batch), np.float32) if weights is None else weights
-    w = np.repeat(of_event, tracks.counts)
+    of_event = namespace(dxy).ones(len(batch), np.float32) if weights is None else weights
+    # As np.repeat(of_event, tracks.counts), which CuPy cannot.
+    number = namespace(dxy).arange(tracks.n_particles)
+    w = of_event[np.searchsorted(tracks.offsets[1:], number, side="right")]
     near = jet >= 0
     chosen = {"in jets": near, "elsewhere": ~near}
     if "hadronFlavour" in jets:
         # The last one is what index -1 points to: tracks that are near to none.
-        flavours = np.append(np.abs(jets["hadronFlavour"].astype(np.int32)), np.int32(-1))
-        flavour = flavours[jet]
+        stored = np.abs(jets["hadronFlavour"].astype(np.int32))
+        flavour = np.append(stored, namespace(stored).full(1, -1, np.int32))[jet]
         chosen |= {"in b jets": flavour == 5, "in c jets": flavour == 4,
                    "in light jets": near & (flavour != 5) & (flavour != 4)}  # fmt: skip
     counts["tracks"] = counts.get("tracks", 0) + len(values)
