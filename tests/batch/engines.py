@@ -2,7 +2,7 @@
 
 import random
 import threading
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 
 class KilledWorker(Exception):
@@ -12,12 +12,14 @@ class KilledWorker(Exception):
 class Chaos(Executor):
     """Runs tasks one after the other, in an order of its own, some of them twice; loses some workers.
 
-    ``loses`` and ``twice`` are chances of a task. What is lost never says so to the function.
+    ``loses``, ``twice`` and ``late`` are chances of a task. What is lost never says so to the function. What is slow
+    is given to another worker, and ends ``late``: when its result has been there for long.
     """
 
-    def __init__(self, seed, loses=0.0, twice=0.0, workers=16):
+    def __init__(self, seed, loses=0.0, twice=0.0, late=0.0, workers=16):
         self.random = random.Random(seed)
-        self.loses, self.twice, self._max_workers = loses, twice, workers
+        self.loses, self.twice, self.late, self._max_workers = loses, twice, late, workers
+        self.slow = []
         self.waiting, self.ran, self.lost = [], 0, 0
         self.lock = threading.Lock()
         self.wakened = threading.Condition(self.lock)
@@ -52,9 +54,27 @@ class Chaos(Executor):
             for _ in range(2 if self.random.random() < self.twice else 1):
                 result = function(*args)
                 self.ran += 1
+            if self.random.random() < self.late:
+                self.slow.append((function, args))
+            if self.slow and self.random.random() < self.late:
+                function, args = self.slow.pop()
+                function(*args)
+                self.ran += 1
             future.set_result(result)
 
     def shutdown(self, wait=True, *, cancel_futures=False):
         with self.wakened:
             self.ended = True
             self.wakened.notify()
+
+
+class AsThreads(ThreadPoolExecutor):
+    """An executor for threads of this process, that another engine drives: functions are not sent, and can count."""
+
+    def __init__(self, engine):
+        super().__init__(1)
+        self.engine = engine
+        self._max_workers = 8
+
+    def submit(self, function, /, *args):
+        return self.engine.submit(function, *args)
