@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from fastjag import batch, toys
 from fastjag.__main__ import app
-from fastjag.analyses.common.runs import Workers, WorkersSection
+from fastjag.analyses.common.runs import Workers
+from fastjag.analyses.common.workers import WorkersSection
 from fastjag.batch import RANGE
 from fastjag.commands.executors import executor_of, workers_of
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from fastjag import batch
-from fastjag.analyses.common.runs import Workers, WorkersSection
+from fastjag.analyses.common.runs import Workers
+from fastjag.analyses.common.workers import WorkersSection
 from fastjag.core.checks import needs, one_of
 
 ACCEPTED = "none, processes, processes:N, dask:ADDRESS and slurm:OPTIONS.toml"

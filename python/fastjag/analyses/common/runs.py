@@ -10,7 +10,6 @@ from typing import Any
 
 from fastjag import batch
 from fastjag.batch import BatchError, Failed
-from fastjag.core.settings import File, setting, settings
 from fastjag.datasets import ranges
 from fastjag.io import Skipped
 from fastjag.io.files import Files, find_files
@@ -31,21 +30,6 @@ class Workers:
     executor: Any = None
     keep: str | os.PathLike[str] | None = None
     device: str | None = None
-
-
-@settings
-class WorkersSection:
-    """Who works through the files, in a configuration. No result depends on it."""
-
-    executor: str | None = setting(
-        "Where files are read: `none` (here), `processes:N`, `dask:ADDRESS` or `slurm:OPTIONS.toml`; by default "
-        "that of the command.",
-        default=None, none=False, least=1,
-    )  # fmt: skip
-    keep: File | None = setting(
-        "Folder for results of finished pieces of work: the same command goes on from there.",
-        default=None,
-    )
 
 
 #: One file after the other, here.

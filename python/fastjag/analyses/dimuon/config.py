@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import numpy as np
 
 from fastjag.analyses.common.config import read
-from fastjag.analyses.common.runs import WorkersSection
 from fastjag.analyses.common.servers import Servers
+from fastjag.analyses.common.workers import WorkersSection
 from fastjag.analyses.dimuon.observables import HARDEST_JET, OBSERVABLES, is_column
 from fastjag.core.checks import at_least, near_misses, one_of
 from fastjag.core.settings import File, Name, keys_of, known, make, setting, settings

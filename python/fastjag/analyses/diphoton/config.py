@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from fastjag.analyses.common.config import read
-from fastjag.analyses.common.runs import WorkersSection
 from fastjag.analyses.common.servers import Servers
+from fastjag.analyses.common.workers import WorkersSection
 from fastjag.analyses.diphoton.mass_fit import SIGNALS
 from fastjag.analyses.diphoton.models import MODELS
 from fastjag.analyses.diphoton.samples import read_samples

@@ -6,8 +6,8 @@ import os
 from itertools import pairwise
 
 from fastjag.analyses.common.config import read
-from fastjag.analyses.common.runs import WorkersSection
 from fastjag.analyses.common.servers import Servers
+from fastjag.analyses.common.workers import WorkersSection
 from fastjag.analyses.gammajet import jetid
 from fastjag.analyses.gammajet.stitching import KINDS
 from fastjag.core.settings import File, Name, setting, settings
