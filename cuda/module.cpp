@@ -71,6 +71,7 @@ PYBIND11_MODULE(FASTJAG_MODULE, m, py::mod_gil_not_used()) {
     m.def("problem", &problem);
     m.attr("runtime") = CUDART_VERSION;
     fastjag::bind_kernels(m);
+    fastjag::bind_page_rows(m);
     m.def("scan_scratch", &fastjag::scan_scratch);
     m.def("scan", [](fastjag::Array values, fastjag::Array scratch, fastjag::Where where) {
         fastjag::ScanArgs const a{values.size(), fastjag::out<int64_t>(values),

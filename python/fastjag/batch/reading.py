@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from fastjag.batch import slot
-from fastjag.batch.device import OnDevice, on_device, on_host
+from fastjag.batch.device import OnDevice, on_host
 from fastjag.batch.merging import NOTHING, Merge, counted_twice
 from fastjag.batch.merging import merge as add_up
 from fastjag.io import iterate
@@ -61,7 +61,7 @@ class Reading:
             yield from self._survivors(piece, self.columns)
         else:
             with closing(self._batches(piece)) as batches:
-                yield from batches if self.device is None else on_device(batches)
+                yield from batches
 
     def _batches(self, piece: Range) -> Generator[Any]:
         with closing(self._read(piece)) as batches:
@@ -73,7 +73,7 @@ class Reading:
     def _read(self, piece: Range) -> Any:
         return iterate(
             columns=self.columns, ranges=[piece], step=slot.step(self.step), schema=self.schema,
-            optional=self.optional, progress=False,
+            optional=self.optional, progress=False, device=self.device or "cpu",
         )  # fmt: skip
 
     def _survivors(self, piece: Range, selection: Selection) -> Iterator[Any]:

@@ -11,27 +11,31 @@ from fastjag.core import devices
 from fastjag.core.arrays import Array
 
 T = TypeVar("T")
+M = TypeVar("M")
 
 _ALIGNED = 256  # bytes
 
 
-def copied_ahead(given: Iterable[T], move: Callable[[T], T]) -> Generator[T]:
-    """``move(one)`` of each, the next one on its way while the caller works with one.
+def copied_ahead(
+    given: Iterable[T], move: Callable[[T], M], then: Callable[[M], Any] = lambda moved: moved
+) -> Generator[Any]:
+    """``then(move(one))`` of each, the next one on its way while the caller works with one.
 
-    ``move`` copies NumPy arrays by :func:`fastjag.core.devices.to_gpu`, and does nothing else on the GPU. What is given out
+    ``move`` copies NumPy arrays by :func:`fastjag.core.devices.to_gpu`, and does nothing else on the GPU;
+    ``then`` works with the copies, on the caller's stream. What is given out
     is complete for all that the caller's current stream does from then on. Two are on the GPU at a
     time, if the caller lets go of each before it asks for the next.
     """
     copier = _Copier()
-    ahead: list[tuple[T, Any]] = []
+    ahead: list[tuple[M, Any]] = []
     try:
         for one in given:
             ahead.append(copier.start(move, one))
             del one  # its values are in pinned memory
             if len(ahead) > 1:
-                yield copier.finish(*ahead.pop(0))
-        for one, copied in ahead:
-            yield copier.finish(one, copied)
+                yield then(copier.finish(*ahead.pop(0)))
+        while ahead:
+            yield then(copier.finish(*ahead.pop(0)))
     finally:
         copier.end()
 
@@ -43,7 +47,7 @@ class _Copier:
         self._stream = devices.cupy().cuda.Stream(non_blocking=True)
         self._buffers = [_Pinned(), _Pinned()]
 
-    def start(self, move: Callable[[T], T], one: T) -> tuple[T, Any]:
+    def start(self, move: Callable[[T], M], one: T) -> tuple[M, Any]:
         """What will be there, and the event of its being there."""
         self._buffers.reverse()
         self._buffers[0].reuse()
@@ -61,7 +65,7 @@ class _Copier:
             new.set(pinned, stream=self._stream)
         return new
 
-    def finish(self, moved: T, copied: Any) -> T:
+    def finish(self, moved: M, copied: Any) -> M:
         devices.cupy().cuda.get_current_stream().wait_event(copied)
         return moved
 

@@ -67,6 +67,18 @@ class Baskets:
 
     def read(self, stored: Stored, basket: int) -> tuple[memoryview, int, int]:
         """(content, where its values end, length of the key, from which ROOT counts offsets)."""
+        body, n_object, stop, n_key = self.packed_body(stored, basket)
+        if len(body) != n_object:
+            self.unpacked = at_least(self.unpacked, n_object)
+            try:
+                unpack(body, self.unpacked[:n_object])
+            except ValueError as error:
+                raise ValueError(f"basket {basket} of {stored.name}: {error}") from None
+            body = self.unpacked[:n_object]
+        return body, stop, n_key
+
+    def packed_body(self, stored: Stored, basket: int) -> tuple[memoryview, int, int, int]:
+        """(content as it is stored, its size, where its values end, length of the key)."""
         size, seek = stored.sizes[basket], stored.seeks[basket]
         self.packed = packed = at_least(self.packed, size)[:size]
         try:
@@ -81,15 +93,7 @@ class Baskets:
         stop = _LAST.unpack_from(packed, n_key - 5)[0] - n_key
         if not 0 <= stop <= n_object:
             raise ValueError(f"a basket of {stored.name} has {stop} bytes of values")
-        body = packed[n_key:]
-        if len(body) != n_object:
-            self.unpacked = at_least(self.unpacked, n_object)
-            try:
-                unpack(body, self.unpacked[:n_object])
-            except ValueError as error:
-                raise ValueError(f"basket {basket} of {stored.name}: {error}") from None
-            body = self.unpacked[:n_object]
-        return body, stop, n_key
+        return packed[n_key:], n_object, stop, n_key
 
 
 def list_bounds(

@@ -191,10 +191,13 @@ class Batch(NotAnArray):
     # ---- in other shapes --------------------------------------------------------------------
 
     def to(self, device: str) -> Batch:
-        """The same events on "cuda" (CuPy's current GPU) or "cpu", as :meth:`Jagged.to`."""
+        """The same events on "cuda" (CuPy's current GPU) or "cpu", as :meth:`Jagged.to`.
+
+        Text stays on the CPU: CuPy has none.
+        """
         move = to_gpu if one_of("device", device, ("cpu", "cuda")) == "cuda" else to_host
         collections = {name: jagged.to(device) for name, jagged in self.collections.items()}
-        flat = {name: move(values) for name, values in self.flat.items()}
+        flat = {n: v if v.dtype == object else move(v) for n, v in self.flat.items()}
         return Batch(collections, flat, self.source, self._names, self._entries)
 
     def to_awkward(self) -> Any:

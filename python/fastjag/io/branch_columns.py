@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import partial
 from operator import itemgetter
 from typing import Any, ClassVar, NamedTuple
@@ -34,7 +34,7 @@ class _Left(NamedTuple):
     content: Any
 
 
-class _Column(ABC):
+class BranchColumn(ABC):
     """One branch in a range of entries."""
 
     ITEMS: ClassVar[str]
@@ -113,7 +113,7 @@ class _Column(ABC):
         return range(first, bisect_left(entries, self.stop, lo=first))
 
 
-class _Numbers(_Column):
+class Numbers(BranchColumn):
     """Of a branch with a fixed number of values per entry, or with a counter."""
 
     ITEMS = "values"
@@ -132,6 +132,10 @@ class _Numbers(_Column):
         return None, out
 
     def _prepare(self, baskets: range) -> None:
+        self._find_places(baskets)
+        self.out: Array = np.empty((self.places[-1], *self.stored.shape), self.stored.native)
+
+    def _find_places(self, baskets: range) -> None:
         entries = self.stored.entries[baskets.start : baskets.stop + 1] if baskets else [self.start]
         inside = np.clip(entries, self.start, self.stop)
         if self.offsets is not None:
@@ -139,7 +143,6 @@ class _Numbers(_Column):
         # Where in the range the values of each basket begin, and the last ones end.
         self.places: list[int] = (inside - inside[0]).tolist()
         self.number = baskets.start
-        self.out: Array = np.empty((self.places[-1], *self.stored.shape), self.stored.native)
 
     def _content(self, basket: int, unpacked: Baskets) -> Array:
         body, stop, _ = unpacked.read(self.stored, basket)
@@ -157,8 +160,11 @@ class _Numbers(_Column):
                 f"basket {basket} of {self.stored.name} has {n} values for entries "
                 f"{first} to {end}, which is not what their lengths add up to"
             )
-        np.copyto(self.out[place:stop], content[before:done])
+        self._copy(content[before:done], place, stop)
         return content[done:]
+
+    def _copy(self, values: Array, place: int, stop: int) -> None:
+        np.copyto(self.out[place:stop], values)
 
     def _values(self, start: int, stop: int) -> int:
         """How many the entries from start to stop have."""
@@ -167,7 +173,7 @@ class _Numbers(_Column):
         return int(self.offsets[stop - self.base] - self.offsets[start - self.base])
 
 
-class _Lists(_Column):
+class _Lists(BranchColumn):
     """Of a std::vector branch: nothing but its baskets knows the lengths."""
 
     ITEMS = "lists"
@@ -201,6 +207,11 @@ class _Lists(_Column):
         return counts[high:], values[done:]
 
 
+def column_of(stored: Stored) -> BranchColumn:
+    """Of the kind that a branch is."""
+    return (_Lists if stored.header else Numbers)(stored)
+
+
 class BranchColumns:
     """Several branches of one tree, read together, range by range.
 
@@ -211,12 +222,12 @@ class BranchColumns:
 
     def __init__(
         self, source: Bytes, branches: Sequence[Stored], threads: int, start: int = 0,
-        stop: int | None = None,
+        stop: int | None = None, kind: Callable[[Stored], BranchColumn] = column_of,
     ) -> None:  # fmt: skip
         self.source, self._stop = source, stop
         counters = {_key(b.counter): b.counter for b in branches if b.counter}
-        self.counters = {key: _Numbers(b) for key, b in counters.items()}
-        self.columns = [(_Lists if b.header else _Numbers)(b) for b in branches]
+        self.counters = {key: Numbers(b) for key, b in counters.items()}
+        self.columns = [kind(branch) for branch in branches]
         # Decompression, reading and NumPy's copies release the GIL.
         self.tasks = Tasks(threads, lambda: Baskets(source), "fastjag-baskets")
         self._next = start
@@ -276,7 +287,7 @@ class BranchColumns:
         self.source.expect([(seek, size) for _, seek, size in sorted(pieces, key=itemgetter(0))])
 
 
-def _pieces(column: _Column, baskets: Sequence[int]) -> Iterator[partial[None]]:
+def _pieces(column: BranchColumn, baskets: Sequence[int]) -> Iterator[partial[None]]:
     """Work of about one size: runs of baskets."""
     run: list[int] = []
     size = 0
@@ -290,7 +301,7 @@ def _pieces(column: _Column, baskets: Sequence[int]) -> Iterator[partial[None]]:
         yield partial(_take, column, run)
 
 
-def _take(column: _Column, baskets: Sequence[int], unpacked: Baskets) -> None:
+def _take(column: BranchColumn, baskets: Sequence[int], unpacked: Baskets) -> None:
     for basket in baskets:
         column.take(basket, unpacked)
 

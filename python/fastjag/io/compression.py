@@ -23,12 +23,12 @@ _BLOCK = 9  # bytes of header of a compressed block
 def unpack(data: memoryview, out: memoryview) -> None:
     """Decompress all blocks of ``data``; they must fill ``out``."""
     done = 0
-    for kind, block, size in _blocks(data, len(out)):
+    for kind, block, size in blocks(data, len(out)):
         _fill(_decoder(kind), block, out[done : done + size])
         done += size
 
 
-def _blocks(data: memoryview, size: int) -> Iterator[tuple[bytes, memoryview, int]]:
+def blocks(data: memoryview, size: int) -> Iterator[tuple[bytes, memoryview, int]]:
     """(algorithm, content, decompressed size) of those that make up ``size`` bytes."""
     at = done = 0
     while done < size:
@@ -91,6 +91,6 @@ def _for_uproot(
     out = np.empty(uncompressed_bytes, np.uint8)
     unpack(data, out.data)
     if block_info is not None:
-        for kind, block, size in _blocks(data, uncompressed_bytes):
+        for kind, block, size in blocks(data, uncompressed_bytes):
             block_info.append((_decoder(kind).codec.upper(), len(block), size))
     return type(chunk).wrap(chunk.source, out)

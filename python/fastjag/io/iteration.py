@@ -12,17 +12,22 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
+from fastjag.core.ahead import copied_ahead
 from fastjag.core.checks import first_line, n_bytes, needs, one_of
+from fastjag.core.devices import cupy
 from fastjag.io.batches import Batch
 from fastjag.io.branches import LeftOut
 from fastjag.io.exclusive import Exclusive
 from fastjag.io.files import Files, ReadError, find_files
 from fastjag.io.friends import Befriended
+from fastjag.io.gpu_blocks import has_nvcomp
+from fastjag.io.gpu_columns import Waiting
 from fastjag.io.ranges import Range, Skipped
 from fastjag.io.reader import Reader
 from fastjag.io.readers import AHEAD, Opened, Readers, changes, check_range
 from fastjag.io.sources import Access
 from fastjag.io.transport import explain
+from fastjag.kernels import cuda_module
 from fastjag.reporting.progress import progress_bar
 from fastjag.schemas import Schema
 
@@ -45,6 +50,7 @@ class Batches:
     on_error: str
     prefetch: bool
     progress: bool | None
+    device: str = "cpu"
     optional: tuple[str, ...] = ()
     access: Access = field(default_factory=Access, repr=False)
     ranges: tuple[Range, ...] | None = None
@@ -78,8 +84,32 @@ class Batches:
     def _start(self) -> Generator[Batch]:
         if self._iterator is None:
             # Of a copy: in a cycle with this object, it would outlive a loop that is left early.
-            self._iterator = copy(self)._run()
+            itself = copy(self)
+            self._iterator = itself._run() if self.device == "cpu" else itself._on_gpu()
         return self._iterator
+
+    def _on_gpu(self) -> Generator[Batch]:
+        """Copied to the GPU ahead; what waits for it is decompressed and decoded there."""
+        with ExitStack() as stack:
+            batches = stack.enter_context(closing(self._run()))
+            there = stack.enter_context(closing(copied_ahead(batches, _moved, self._decoded)))
+            yield from (batch for batch in there if batch is not None)
+
+    def _decoded(self, batch: Batch | Waiting) -> Batch | None:
+        """The batch on the GPU; None where it is damaged, and left out."""
+        if isinstance(batch, Batch):
+            return batch
+        try:
+            return batch.decoded()
+        except ValueError as error:
+            source = batch.source
+            failure = ReadError(
+                f"{source.file}:{source.tree}: entries {source.start} to {source.stop} cannot be read: {error}"
+            )
+            if self.on_error == "raise":
+                raise failure from error
+            self.skipped.append(Skipped(source.file, len(batch), str(failure)))
+            return None
 
     def _run(self) -> Generator[Batch]:
         with ExitStack() as stack:
@@ -138,7 +168,7 @@ class Batches:
                     opened.step = opened.step or opened.reader.entries_per_step(
                         opened.names, self.step
                     )
-                    for batch in opened.reader.batches(opened.names, opened.step, start, stop):
+                    for batch in self._batches(opened, start, stop):
                         left = stop - batch.source.stop
                         if wanted is not None:
                             batch.source = replace(batch.source, dataset=wanted.dataset)
@@ -156,6 +186,13 @@ class Batches:
                     readers.trim()
         if missing is not None and not some and self.on_error == "raise":
             raise missing
+
+    def _batches(self, opened: Opened, start: int, stop: int) -> Generator[Any]:
+        reader, step = opened.reader, opened.step
+        assert step is not None
+        if self.device == "cuda" and has_nvcomp() and isinstance(reader, Reader):
+            return reader.between(opened.names, [*range(start, stop, step), stop], for_gpu=True)
+        return reader.batches(opened.names, step, start, stop)
 
     def _ask(self, reader: Reader | Befriended, listed: bool) -> Opened:
         """A tree, and the branches of it that are asked for; those left out are ``listed`` once."""
@@ -201,6 +238,7 @@ def iterate(
     cache: str | os.PathLike[str] | None = None,
     ranges: Range | Iterable[Range] | None = None,
     friends: Files | Iterable[Files] | None = None,
+    device: str = "cpu",
 ) -> Batches:
     """Read ROOT files batch by batch, TTree or RNTuple, with bounded memory.
 
@@ -250,6 +288,9 @@ def iterate(
         come), and as many entries in each. Lists join the collections of
         their names (``Jet_score`` is ``batch.Jet["score"]``). A branch that two trees have must be the same
         in both; by its name it is that of the first tree.
+    device
+        "cuda" gives batches on CuPy's current GPU: the next one is copied while this one is used. Where nvCOMP is
+        installed (extra ``nvcomp``), numbers go there as they are packed, and are decompressed and decoded there.
 
     Yields
     ------
@@ -270,6 +311,9 @@ def iterate(
     if (files is None) == (ranges is None):
         raise TypeError("give files or ranges" + ", not both" * (files is not None))
     one_of("on_error", on_error, ("raise", "skip"))
+    if one_of("device", device, ("cpu", "cuda")) == "cuda":
+        cuda_module()  # says what is missing
+        cupy()
     if isinstance(step, str):
         n_bytes(step)
     elif isinstance(step, bool) or int(step) != step or step < 1:
@@ -284,9 +328,13 @@ def iterate(
     wanted = None if ranges is None else _as_ranges(ranges)
     found = find_files(files, access) if files is not None else _files_of(wanted or ())
     return Batches(
-        found, names, step, schema, on_error, prefetch, progress, tuple(dict.fromkeys(optional)),
+        found, names, step, schema, on_error, prefetch, progress, device, tuple(dict.fromkeys(optional)),
         access, wanted, _friends(friends, found, access),
     )  # fmt: skip
+
+
+def _moved(batch: Batch | Waiting) -> Batch | Waiting:
+    return batch.to("cuda") if isinstance(batch, Batch) else batch.moved()
 
 
 def _friends(

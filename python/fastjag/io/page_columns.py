@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -28,19 +28,19 @@ from fastjag.jagged.shapes import PLAIN
 _PIECE = 1 << 17  # bytes in the file: small pages are not worth a task each
 
 
-class _Range:
+class ColumnRange:
     """One column in a range of its elements."""
 
     def __init__(self, column: Column) -> None:
         self.column = column
-        self.left: tuple[int, Array] | None = None  # a page that reaches beyond the range
+        self.left: tuple[int, Any] | None = None  # a page that reaches beyond the range
         self.end: tuple[int, int] | None = None  # where the last list of the range ends
         self.begin(0, 0)
 
     def begin(self, start: int, stop: int) -> list[int]:
         """Make room for a range, and take what is known; returns the pages to ``take``."""
         self.start, self.stop = start, stop
-        self.out: Array = np.empty(max(0, stop - start), self.column.dtype)
+        self.out = self._room()
         pieces = self.column.covering(start, stop)
         if not pieces:
             return []
@@ -49,6 +49,9 @@ class _Range:
             return list(pieces)
         self._put(*left)
         return [piece for piece in pieces if piece != left[0]]
+
+    def _room(self) -> Array:
+        return np.empty(max(0, self.stop - self.start), self.column.dtype)
 
     def take(self, pieces: Sequence[int], reader: PageReader) -> None:
         """Read these pages; in any thread."""
@@ -78,7 +81,7 @@ class _Range:
             self.left = number, values
 
 
-class _Lists(_Range):
+class _Lists(ColumnRange):
     """The ends of lists of one column."""
 
     def begin(self, start: int, stop: int) -> list[int]:
@@ -122,6 +125,11 @@ class _Lists(_Range):
                 )
 
 
+def range_of(column: Column) -> ColumnRange:
+    """Of the kind that a column is."""
+    return ColumnRange(column) if column.bases is None else _Lists(column)
+
+
 class PageColumns:
     """Several branches of one RNTuple, read together, range by range.
 
@@ -132,16 +140,12 @@ class PageColumns:
 
     def __init__(
         self, source: Bytes, branches: Sequence[Paged], threads: int, start: int = 0,
-        stop: int | None = None,
+        stop: int | None = None, kind: Callable[[Column], ColumnRange] = range_of,
     ) -> None:  # fmt: skip
         self.source, self.branches, self._stop = source, branches, stop
         columns = [column for branch in branches for column in (*branch.levels, branch.values)]
         #: Columns that several branches share are read once.
-        self.ranges = {
-            column: _Range(column) if column.bases is None else _Lists(column)
-            for column in columns
-            if column is not None
-        }
+        self.ranges = {column: kind(column) for column in columns if column is not None}
         self.tasks = Tasks(threads, lambda: PageReader(source), "fastjag-pages")
         self._shared = Counter(branch.values for branch in branches)
         self._pages = sorted(

@@ -16,6 +16,7 @@ import numpy as np
 from fastjag import kernels
 from fastjag.core.arrays import Array
 from fastjag.io.compression import unpack
+from fastjag.io.gpu_blocks import Content, content_of
 from fastjag.io.rntuple import SUM, Page, holds
 from fastjag.io.sources import Bytes
 from fastjag.io.tasks import at_least
@@ -142,8 +143,29 @@ class PageReader:
             threads=1,
         )  # fmt: skip
 
+    def content(self, column: Column, page: Page, size: int) -> Content:
+        """A page as it is stored, for a GPU to decompress: ``size`` bytes of values."""
+        where = f"a page of {column.name!r} at byte {page.seek}"
+        try:
+            return content_of(where, self._body(column, page, size), size)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from None
+
     def _content(self, column: Column, page: Page, size: int) -> memoryview:
         """The bytes of a page, decompressed: ``size`` of them."""
+        body = self._body(column, page, size)
+        if len(body) == size:
+            return body
+        self.unpacked = at_least(self.unpacked, size)
+        try:
+            unpack(body, self.unpacked[:size])
+        except ValueError as error:
+            where = f"a page of {column.name!r} at byte {page.seek}"
+            raise ValueError(f"{where}: {error}") from None
+        return self.unpacked[:size]
+
+    def _body(self, column: Column, page: Page, size: int) -> memoryview:
+        """The bytes of a page as it is stored, not longer than decompressed."""
         stored = page.size + SUM * page.checked
         self.packed = at_least(self.packed, stored)
         packed = self.packed[:stored]
@@ -154,17 +176,9 @@ class PageReader:
             raise ValueError(f"the file ends within {where}") from None
         if page.checked and not holds(packed):
             raise ValueError(f"the checksum of {where} is wrong")
-        body = packed[: page.size]
-        if page.size == size:
-            return body
         if page.size > size:
             raise ValueError(f"{where} has {page.size} bytes, for {size} of values")
-        self.unpacked = at_least(self.unpacked, size)
-        try:
-            unpack(body, self.unpacked[:size])
-        except ValueError as error:
-            raise ValueError(f"{where}: {error}") from None
-        return self.unpacked[:size]
+        return packed[: page.size]
 
 
 def runs(column: Column, pieces: Sequence[int], size: int) -> Iterator[list[int]]:

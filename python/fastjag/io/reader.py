@@ -13,7 +13,7 @@ import numpy as np
 
 from fastjag.core.arrays import Array
 from fastjag.core.checks import first_line, n_bytes
-from fastjag.io import rntuple, transport
+from fastjag.io import gpu_columns, rntuple, transport
 from fastjag.io.baskets import Stored
 from fastjag.io.batches import Batch, Place, Source
 from fastjag.io.branch_columns import BranchColumns
@@ -155,22 +155,28 @@ class Reader:
         return sum(sizes) if all(sizes) else 0
 
     def batches(
-        self, names: Sequence[str], step: int, start: int = 0, stop: int | None = None
-    ) -> Generator[Batch]:
-        """Batches of a range in order; baskets that two of them share are decompressed once."""
+        self, names: Sequence[str], step: int, start: int = 0, stop: int | None = None,
+        for_gpu: bool = False,
+    ) -> Generator[Any]:  # fmt: skip
+        """Batches of a range in order; baskets that two of them share are decompressed once.
+
+        ``for_gpu``: what waits for the GPU to decompress and decode them.
+        """
         stop = self.n_entries if stop is None else stop
-        return self.between(names, [*range(start, stop, step), stop])
+        return self.between(names, [*range(start, stop, step), stop], for_gpu=for_gpu)
 
     def between(
-        self, names: Sequence[str], edges: Sequence[int], threads: int | None = None
-    ) -> Generator[Batch]:
+        self, names: Sequence[str], edges: Sequence[int], threads: int | None = None,
+        for_gpu: bool = False,
+    ) -> Generator[Any]:  # fmt: skip
         """As ``batches``, from each of these entries to the next."""
+        make = partial(gpu_columns.waiting, self) if for_gpu else self.batch
         start, stop = edges[0], edges[:2][-1]
         try:
-            with closing(self._parts(names, edges, threads or get_num_threads())) as parts:
+            with closing(self._parts(names, edges, threads or get_num_threads(), for_gpu)) as parts:
                 for start, stop in pairwise(edges):
                     source = Source(self.path, self.tree_name, start, stop)
-                    yield self._batch(next(parts), source)
+                    yield make(next(parts), source)
         except (ReadError, GeneratorExit):
             raise
         except Exception as error:
@@ -204,7 +210,7 @@ class Reader:
             raise self._failure(error, start, [name]) from error
 
     def _parts(
-        self, names: Sequence[str], edges: Sequence[int], threads: int
+        self, names: Sequence[str], edges: Sequence[int], threads: int, for_gpu: bool = False
     ) -> Generator[dict[str, Parts]]:
         """The columns from each of these entries to the next."""
         branches = {name: self.branch(name) for name in names}
@@ -217,7 +223,7 @@ class Reader:
             rest = {name: branch for name, branch in branches.items() if name not in known}
             if known:
                 columns = stack.enter_context(
-                    self._columns(list(known.values()), threads, edges[0], edges[-1])
+                    self._columns(list(known.values()), threads, edges[0], edges[-1], for_gpu)
                 )
             foreign = [stack.enter_context(closing(layer)) for layer in self._foreign(rest, edges)]
             for start, stop in pairwise(edges):
@@ -242,12 +248,18 @@ class Reader:
 
     @contextmanager
     def _columns(
-        self, branches: Sequence[Any], threads: int, start: int = 0, stop: int | None = None
-    ) -> Iterator[BranchColumns | PageColumns]:
-        kind = PageColumns if self.rntuple else BranchColumns
+        self, branches: Sequence[Any], threads: int, start: int = 0, stop: int | None = None,
+        for_gpu: bool = False,
+    ) -> Iterator[BranchColumns | PageColumns]:  # fmt: skip
+        kind: Any = PageColumns if self.rntuple else BranchColumns
+        more: tuple[Any, ...] = ()
+        if for_gpu:
+            more = (
+                gpu_columns.page_range(branches) if self.rntuple else gpu_columns.branch_column,
+            )
         with (
             self.bytes() as source,
-            closing(kind(source, branches, threads, start, stop)) as columns,
+            closing(kind(source, branches, threads, start, stop, *more)) as columns,
         ):
             yield columns
 
@@ -357,7 +369,7 @@ class Reader:
         for start, stop in ranges:
             yield self.entries(branch.name, start, stop)[0]
 
-    def _batch(self, arrays: Mapping[str, Parts], source: Source) -> Batch:
+    def batch(self, arrays: Mapping[str, Parts], source: Source) -> Batch:
         parts: dict[str, Parts] = {}
         for name, (offsets, values) in arrays.items():
             n = len(values if offsets is None else offsets[1:])

@@ -13,7 +13,7 @@ from fastjag.kernels.histogram import histogram
 from fastjag.kernels.histogram_cuts import histogram_cuts
 from fastjag.kernels.nearest import in_cone, nearest
 from fastjag.kernels.padding import padding
-from fastjag.kernels.pages import page_bytes, pages
+from fastjag.kernels.pages import adler32, page_bytes, page_rows, pages
 from fastjag.kernels.pyramid import (
     Coordinate,
     Features,
@@ -36,6 +36,7 @@ __all__ = [
     "Features",
     "Index",
     "Tree",
+    "adler32",
     "aggregate",
     "build_info",
     "compact",
@@ -51,6 +52,7 @@ __all__ = [
     "order",
     "padding",
     "page_bytes",
+    "page_rows",
     "pages",
     "pair_mass",
     "pyramid_codes",

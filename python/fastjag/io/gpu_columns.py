@@ -1,0 +1,276 @@
+"""Columns whose numbers a GPU decompresses and decodes: baskets and pages wait for it as they are.
+
+The CPU reads the lengths of lists, since they say how large everything is, and all that is not plain numbers.
+A basket or page that two steps share is decoded in both: steps of at least a cluster read each once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastjag import kernels
+from fastjag.core.arrays import Array
+from fastjag.core.devices import zeros
+from fastjag.io.baskets import Baskets, Stored
+from fastjag.io.batches import Batch, Place, Source
+from fastjag.io.branch_columns import BranchColumn, Numbers, column_of
+from fastjag.io.gpu_blocks import Content, Staged, content_of
+from fastjag.io.page_columns import ColumnRange, range_of
+from fastjag.io.pages import Column, Paged, PageReader, Piece
+from fastjag.jagged import Jagged
+from fastjag.jagged.shapes import scaled
+
+
+class Coding(NamedTuple):
+    """How numbers are stored: arguments of ``kernels.page_rows``."""
+
+    encoding: str
+    bits: int
+    low: float = 0.0
+    high: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Some numbers of a basket or page, and their place in their column."""
+
+    content: Content
+    coding: Coding
+    n: int  #: numbers in the content
+    first: int
+    count: int
+    to: int
+
+
+@dataclass(frozen=True, eq=False)
+class Packed:
+    """The values of a column that wait for the GPU."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    parts: Sequence[Part]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def reshape(self, *shape: int) -> Packed:
+        return replace(self, shape=shape)
+
+    def copy(self) -> Packed:
+        return self
+
+    def unpacked(self, data: Any, places: Mapping[int, int]) -> Any:
+        """The values, on the GPU; ``data`` has the contents at ``places``."""
+        out = zeros(math.prod(self.shape), self.dtype)
+        rows: dict[Coding, list[list[int]]] = {}
+        for part in self.parts:
+            row = [places[id(part.content)], part.n, part.first, part.count, part.to]
+            rows.setdefault(part.coding, []).append(row)
+        for coding, some in rows.items():
+            kernels.page_rows(
+                data, np.array(some, np.int64), coding.encoding, coding.bits, out,
+                low=coding.low, high=coding.high,
+            )  # fmt: skip
+        return out.reshape(self.shape)
+
+
+class _Values:
+    """Values of a basket that follow one another; slices are taken as of an array."""
+
+    def __init__(self, content: Content, begin: int, stop: int) -> None:
+        self.content, self.begin, self.stop = content, begin, stop
+
+    def __len__(self) -> int:
+        return self.stop - self.begin
+
+    def __getitem__(self, part: slice) -> _Values:
+        begin, stop, _ = part.indices(len(self))
+        return _Values(self.content, self.begin + begin, self.begin + max(begin, stop))
+
+
+class _PackedNumbers(Numbers):
+    """Of a branch whose baskets the GPU decodes."""
+
+    def __init__(self, stored: Stored, coding: Coding) -> None:
+        super().__init__(stored)
+        self.coding = coding
+        self.parts: list[Part] = []
+        self.inner = math.prod(stored.shape)  # numbers in a value
+
+    def take(self, basket: int, unpacked: Baskets) -> None:
+        BranchColumn.take(self, basket, unpacked)
+
+    def end(self) -> tuple[None, Any]:
+        return None, Packed(self.stored.native, (self.places[-1], *self.stored.shape), self.parts)
+
+    def _prepare(self, baskets: range) -> None:
+        self._find_places(baskets)
+        self.parts = []
+
+    def _content(self, basket: int, unpacked: Baskets) -> Any:
+        stored = self.stored
+        body, size, stop, _ = unpacked.packed_body(stored, basket)
+        if stop % stored.dtype.itemsize:
+            raise ValueError(f"a basket of {stored.name} has {stop} bytes of values")
+        what = f"basket {basket} of {stored.name}"
+        return _Values(_content(what, body, size), 0, stop // stored.dtype.itemsize)
+
+    def _copy(self, values: Any, place: int, stop: int) -> None:
+        if stop > place:
+            first, count = values.begin * self.inner, (stop - place) * self.inner
+            numbers = values.stop * self.inner
+            self.parts.append(
+                Part(values.content, self.coding, numbers, first, count, place * self.inner)
+            )
+
+
+class _PackedRange(ColumnRange):
+    """Of a column whose pages the GPU decodes."""
+
+    def begin(self, start: int, stop: int) -> list[int]:
+        self.parts: list[Part] = []
+        return super().begin(start, stop)
+
+    def take(self, pieces: Sequence[int], reader: PageReader) -> None:
+        for number in pieces:
+            self._put(number, self._content(self.column.pieces[number], reader))
+
+    def _content(self, piece: Piece, reader: PageReader) -> Any:
+        column, coding = self.column, piece.coding
+        if piece.page is None:  # of a column that was added later: zeros, which is what is there
+            return None
+        if np.dtype(coding.dtype) == column.dtype:
+            content = reader.content(column, piece.page, kernels.page_bytes(piece.n, coding.bits))
+            return content, Coding(coding.encoding, coding.bits, coding.low, coding.high)
+        values: Array = np.empty(piece.n, column.dtype)  # another representation than most have
+        reader.read(column, piece, values)
+        plain = Content("", memoryview(values.tobytes()), None, values.nbytes)
+        return plain, Coding("plain", 8 * column.dtype.itemsize)
+
+    def _room(self) -> Array:
+        return np.empty(0, self.column.dtype)
+
+    def _put(self, number: int, content: Any) -> None:
+        piece = self.column.pieces[number]
+        low, high = max(piece.first, self.start), min(piece.stop, self.stop)
+        if content is not None and high > low:
+            stored, coding = content
+            first, to = low - piece.first, low - self.start
+            self.parts.append(Part(stored, coding, piece.n, first, high - low, to))
+        if piece.stop > self.stop:
+            self.left = number, content
+
+    def values(self) -> Any:
+        return Packed(self.column.dtype, (max(0, self.stop - self.start),), self.parts)
+
+
+def branch_column(stored: Stored) -> BranchColumn:
+    """For the GPU where it can decode it, else for the CPU."""
+    dtype = stored.dtype.base
+    plain = stored.leaf is None and not stored.header and dtype.kind in "biuf"
+    if not plain or dtype.itemsize > 8 or stored.native != dtype.newbyteorder("="):
+        return column_of(stored)
+    return _PackedNumbers(stored, Coding("swapped", 8 * dtype.itemsize))
+
+
+def page_range(branches: Sequence[Paged]) -> Callable[[Column], ColumnRange]:
+    """For the GPU where all branches of a column are plain numbers, else for the CPU."""
+    others = {b.values for b in branches if b.text or len(b.levels) > 1}
+
+    def kind(column: Column) -> ColumnRange:
+        if column in others or column.bases is not None:
+            return range_of(column)
+        return _PackedRange(column)
+
+    return kind
+
+
+def waiting(reader: Any, arrays: Mapping[str, Any], source: Source) -> Waiting:
+    """What a reader has read of a step, as a batch on its way."""
+    packed = {name: values for name, (_, values) in arrays.items() if isinstance(values, Packed)}
+    lists = {name: offsets for name, (offsets, _) in arrays.items() if offsets is not None}
+    # Empty columns stand for those that wait: lengths are checked as they always are.
+    known = {
+        name: (lists[name], np.empty(int(lists[name][-1]), bool)) if name in packed else parts
+        for name, parts in arrays.items()
+        if name in lists or name not in packed
+    }
+    batch = reader.batch(known, source)
+    columns = {}
+    order: dict[str | None, list[str]] = {
+        name: list(jagged._columns) for name, jagged in batch.collections.items()
+    }
+    order[None] = [name for name in arrays if name not in lists]
+    for name, values in packed.items():
+        place = reader.place(name) if name in lists else None
+        if place is not None:
+            del batch.collections[place[0]]._columns[place[1]]
+        columns[name] = place, reader.schema.scale(reader.branch(name).name), values
+    return Waiting(batch, columns, order)
+
+
+class Waiting:
+    """A batch whose columns are on their way to the GPU."""
+
+    def __init__(
+        self, batch: Batch, columns: Mapping[str, tuple[Place | None, float, Packed]],
+        order: Mapping[str | None, Sequence[str]],
+    ) -> None:  # fmt: skip
+        self.batch, self._columns = batch, columns
+        self._order = order  #: of the columns of each collection, and of event branches
+        contents = {
+            id(part.content): part.content
+            for *_, packed in columns.values()
+            for part in packed.parts
+        }
+        self._staged = Staged(list(contents.values()))
+
+    @property
+    def source(self) -> Source:
+        return self.batch.source
+
+    @source.setter
+    def source(self, source: Source) -> None:
+        self.batch.source = source
+
+    def __len__(self) -> int:
+        return len(self.batch)
+
+    def moved(self) -> Waiting:
+        """All bytes on the GPU, or on the way to it."""
+        self.batch = self.batch.to("cuda")
+        self._staged.moved()
+        return self
+
+    def decoded(self) -> Batch:
+        """The batch, on the GPU."""
+        data = self._staged.decoded()
+        found: dict[str | None, dict[str, Any]] = {
+            name: dict(jagged._columns) for name, jagged in self.batch.collections.items()
+        }
+        found[None] = dict(self.batch.flat)
+        for name, (place, scale, packed) in self._columns.items():
+            values = packed.unpacked(data, self._staged.places)
+            if scale != 1.0:
+                values = scaled(values, scale)
+            collection, column = place or (None, name)
+            found[collection][column] = values
+        made = {c: {name: found[c][name] for name in names} for c, names in self._order.items()}
+        flat = made.pop(None)
+        collections = {
+            name: Jagged._of(jagged._offsets, made[name])
+            for name, jagged in self.batch.collections.items()
+        }
+        return Batch(collections, flat, self.batch.source, self.batch._names)
+
+
+def _content(what: str, body: memoryview, size: int) -> Content:
+    try:
+        return content_of(what, body, size)
+    except ValueError as error:
+        raise ValueError(f"{what}: {error}") from None
