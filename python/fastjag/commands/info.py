@@ -11,6 +11,7 @@ from fastjag import __version__, kernels
 from fastjag.commands import App, show, tell
 from fastjag.core import extras
 from fastjag.io import decoders
+from fastjag.io.gpu_blocks import has_nvcomp
 
 app = App()
 
@@ -26,6 +27,7 @@ def info() -> None:
         table.add_row(name, str(value))
     table.add_row("threads", str(threads))
     table.add_row("CUDA", cuda)
+    table.add_row("nvCOMP", "there" if has_nvcomp() else "not installed (for files to a GPU)")
     codecs = _codecs()
     for decoder in codecs:
         faster = f"; {decoder.lacks} is faster" if decoder.lacks else ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -21,22 +21,13 @@ from fastjag.io.batches import Batch, Place, Source
 from fastjag.io.branch_columns import BranchColumn, Numbers, column_of
 from fastjag.io.gpu_blocks import Content, Staged, content_of
 from fastjag.io.page_columns import ColumnRange, range_of
-from fastjag.io.pages import Column, Paged, PageReader, Piece
+from fastjag.io.pages import Coding, Column, Paged, PageReader, Piece
 from fastjag.jagged import Jagged
 from fastjag.jagged.shapes import scaled
 
 
-class Coding(NamedTuple):
-    """How numbers are stored: arguments of ``kernels.page_rows``."""
-
-    encoding: str
-    bits: int
-    low: float = 0.0
-    high: float = 0.0
-
-
 @dataclass(frozen=True, eq=False)
-class Part:
+class Slice:
     """Some numbers of a basket or page, and their place in their column."""
 
     content: Content
@@ -53,7 +44,7 @@ class Packed:
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
-    parts: Sequence[Part]
+    parts: Sequence[Slice]
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -99,7 +90,7 @@ class _PackedNumbers(Numbers):
     def __init__(self, stored: Stored, coding: Coding) -> None:
         super().__init__(stored)
         self.coding = coding
-        self.parts: list[Part] = []
+        self.parts: list[Slice] = []
         self.inner = math.prod(stored.shape)  # numbers in a value
 
     def take(self, basket: int, unpacked: Baskets) -> None:
@@ -125,7 +116,7 @@ class _PackedNumbers(Numbers):
             first, count = values.begin * self.inner, (stop - place) * self.inner
             numbers = values.stop * self.inner
             self.parts.append(
-                Part(values.content, self.coding, numbers, first, count, place * self.inner)
+                Slice(values.content, self.coding, numbers, first, count, place * self.inner)
             )
 
 
@@ -133,7 +124,7 @@ class _PackedRange(ColumnRange):
     """Of a column whose pages the GPU decodes."""
 
     def begin(self, start: int, stop: int) -> list[int]:
-        self.parts: list[Part] = []
+        self.parts: list[Slice] = []
         return super().begin(start, stop)
 
     def take(self, pieces: Sequence[int], reader: PageReader) -> None:
@@ -146,11 +137,11 @@ class _PackedRange(ColumnRange):
             return None
         if np.dtype(coding.dtype) == column.dtype:
             content = reader.content(column, piece.page, kernels.page_bytes(piece.n, coding.bits))
-            return content, Coding(coding.encoding, coding.bits, coding.low, coding.high)
+            return content, coding
         values: Array = np.empty(piece.n, column.dtype)  # another representation than most have
         reader.read(column, piece, values)
         plain = Content("", memoryview(values.tobytes()), None, values.nbytes)
-        return plain, Coding("plain", 8 * column.dtype.itemsize)
+        return plain, Coding("plain", 8 * column.dtype.itemsize, column.dtype.str)
 
     def _room(self) -> Array:
         return np.empty(0, self.column.dtype)
@@ -161,7 +152,7 @@ class _PackedRange(ColumnRange):
         if content is not None and high > low:
             stored, coding = content
             first, to = low - piece.first, low - self.start
-            self.parts.append(Part(stored, coding, piece.n, first, high - low, to))
+            self.parts.append(Slice(stored, coding, piece.n, first, high - low, to))
         if piece.stop > self.stop:
             self.left = number, content
 
@@ -175,7 +166,7 @@ def branch_column(stored: Stored) -> BranchColumn:
     plain = stored.leaf is None and not stored.header and dtype.kind in "biuf"
     if not plain or dtype.itemsize > 8 or stored.native != dtype.newbyteorder("="):
         return column_of(stored)
-    return _PackedNumbers(stored, Coding("swapped", 8 * dtype.itemsize))
+    return _PackedNumbers(stored, Coding("swapped", 8 * dtype.itemsize, dtype.str))
 
 
 def page_range(branches: Sequence[Paged]) -> Callable[[Column], ColumnRange]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Hashable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from hashlib import blake2b
 from itertools import pairwise
@@ -13,7 +13,7 @@ import numpy as np
 
 from fastjag.core.arrays import Array
 from fastjag.core.checks import first_line, n_bytes
-from fastjag.io import gpu_columns, rntuple, transport
+from fastjag.io import gpu_columns, rntuple, transport, trees
 from fastjag.io.baskets import Stored
 from fastjag.io.batches import Batch, Place, Source
 from fastjag.io.branch_columns import BranchColumns
@@ -33,15 +33,12 @@ from fastjag.io.groups import Groups
 from fastjag.io.page_columns import PageColumns
 from fastjag.io.pages import Paged
 from fastjag.io.sources import Access, Bytes, open_source
-from fastjag.io.trees import find_tree, is_rntuple, no_tree, open_root, open_tree, with_branches
 from fastjag.io.twins import Lengths, Twins
 from fastjag.jagged import Jagged
 from fastjag.jagged.columns import Column
 from fastjag.jagged.shapes import scaled
 from fastjag.kernels.threads import get_num_threads
 from fastjag.schemas import NANOAOD, SCHEMAS, Schema
-
-_HEAD = 80  # bytes of a ROOT file, which have its UUID
 
 
 class Reader:
@@ -51,13 +48,13 @@ class Reader:
         self, path: str, tree: str | None, schema: Schema | None, access: Access | None = None
     ) -> None:
         self.path = path
-        self._far, self.file = open_root(path, access)
+        self._far, self.file = trees.open_root(path, access)
         try:
-            self.tree_name, key = find_tree(self.file, path, tree, schema)
+            self.tree_name, key = trees.find_tree(self.file, path, tree, schema)
             by_tree = {s.tree: s for s in SCHEMAS}
             self.schema = schema or by_tree.get(self.tree_name, NANOAOD)
-            self.tree = open_tree(self.file, f"{path}:{self.tree_name}", key)
-            self.rntuple = is_rntuple(self.tree)
+            self.tree = trees.open_tree(self.file, f"{path}:{self.tree_name}", key)
+            self.rntuple = trees.is_rntuple(self.tree)
             if self.rntuple:
                 clusters = rntuple.check_envelopes(self.tree, f"{path}:{self.tree_name}")
                 branches, self.n_entries = fields(self.tree, clusters), clusters.firsts[-1]
@@ -76,7 +73,7 @@ class Reader:
             self.file.close()
             if isinstance(error, ReadError) or not isinstance(error, Exception):
                 raise
-            raise no_tree(error, path, tree) from error
+            raise trees.no_tree(error, path, tree) from error
 
     def close(self) -> None:
         """Close the file."""
@@ -155,22 +152,18 @@ class Reader:
         return sum(sizes) if all(sizes) else 0
 
     def batches(
-        self, names: Sequence[str], step: int, start: int = 0, stop: int | None = None,
-        for_gpu: bool = False,
-    ) -> Generator[Any]:  # fmt: skip
-        """Batches of a range in order; baskets that two of them share are decompressed once.
-
-        ``for_gpu``: what waits for the GPU to decompress and decode them.
-        """
+        self, names: Sequence[str], step: int, start: int = 0, stop: int | None = None
+    ) -> Generator[Batch]:
+        """Batches of a range in order; baskets that two of them share are decompressed once."""
         stop = self.n_entries if stop is None else stop
-        return self.between(names, [*range(start, stop, step), stop], for_gpu=for_gpu)
+        return self.between(names, [*range(start, stop, step), stop])
 
     def between(
         self, names: Sequence[str], edges: Sequence[int], threads: int | None = None,
         for_gpu: bool = False,
-    ) -> Generator[Any]:  # fmt: skip
-        """As ``batches``, from each of these entries to the next."""
-        make = partial(gpu_columns.waiting, self) if for_gpu else self.batch
+    ) -> Generator[Batch]:  # fmt: skip
+        """As ``batches``, from each of these entries to the next; for a GPU to decode, or whole."""
+        make: Any = partial(gpu_columns.waiting, self) if for_gpu else self.batch
         start, stop = edges[0], edges[:2][-1]
         try:
             with closing(self._parts(names, edges, threads or get_num_threads(), for_gpu)) as parts:
@@ -270,18 +263,8 @@ class Reader:
             yield self._far
             return
         with closing(open_source(self.path)) as source:
-            self._check_same(source)
+            trees.check_same(self.path, self.file.file.uuid, source)
             yield source
-
-    def _check_same(self, source: Bytes) -> None:
-        """ReadError where another file has taken the place of the one whose metadata are known."""
-        head = bytearray(_HEAD)
-        with suppress(EOFError):
-            source.read(0, memoryview(head))
-        if self.file.file.uuid.bytes not in head:
-            raise ReadError(
-                f"{self.path}: is another file than when it was opened (its UUID differs)"
-            )
 
     def _foreign(
         self, branches: Mapping[str, Branch], edges: Sequence[int]
@@ -305,7 +288,7 @@ class Reader:
             for name, branch in branches.items()
             if layer.get(branch.stored.name) is branch.stored
         }
-        for arrays in with_branches(self.tree, layer, edges):
+        for arrays in trees.with_branches(self.tree, layer, edges):
             parts = {}
             for name, branch in own.items():
                 try:

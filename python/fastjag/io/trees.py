@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ from fastjag.core.checks import first_line, near_misses
 from fastjag.io import rntuple, transport
 from fastjag.io.compression import bound_uproot
 from fastjag.io.files import ReadError
-from fastjag.io.sources import Access
+from fastjag.io.sources import Access, Bytes
 from fastjag.io.sources.for_uproot import open_file
 from fastjag.schemas import SCHEMAS, Schema
+
+_HEAD = 80  # bytes of a ROOT file, which have its UUID
 
 _TREES = ("TTree", "ROOT::RNTuple", "TNtuple", "TNtupleD", "ROOT::Experimental::RNTuple")
 
@@ -107,3 +110,12 @@ def _runs(edges: Sequence[int]) -> Iterator[dict[str, int]]:
     for start, stop in [(edges[0], edges[-1])] if alike and sizes else pairwise(edges):
         size = sizes[0] if alike else stop - start
         yield {"step_size": size, "entry_start": start, "entry_stop": stop}
+
+
+def check_same(path: str, uuid: Any, source: Bytes) -> None:
+    """ReadError where another file has taken the place of the one whose metadata are known."""
+    head = bytearray(_HEAD)
+    with suppress(EOFError):
+        source.read(0, memoryview(head))
+    if uuid.bytes not in head:
+        raise ReadError(f"{path}: is another file than when it was opened (its UUID differs)")
