@@ -20,8 +20,8 @@ from fastjag.io.branches import LeftOut
 from fastjag.io.exclusive import Exclusive
 from fastjag.io.files import Files, ReadError, find_files
 from fastjag.io.friends import Befriended
+from fastjag.io.gpu_batches import Waiting
 from fastjag.io.gpu_blocks import has_nvcomp
-from fastjag.io.gpu_columns import Waiting
 from fastjag.io.ranges import Range, Skipped
 from fastjag.io.reader import Reader
 from fastjag.io.readers import AHEAD, Opened, Readers, changes, check_range

@@ -13,7 +13,7 @@ import numpy as np
 
 from fastjag.core.arrays import Array
 from fastjag.core.checks import first_line, n_bytes
-from fastjag.io import gpu_columns, rntuple, transport, trees
+from fastjag.io import gpu_batches, gpu_columns, rntuple, transport, trees
 from fastjag.io.baskets import Stored
 from fastjag.io.batches import Batch, Place, Source
 from fastjag.io.branch_columns import BranchColumns
@@ -163,7 +163,7 @@ class Reader:
         for_gpu: bool = False,
     ) -> Generator[Batch]:  # fmt: skip
         """As ``batches``, from each of these entries to the next; for a GPU to decode, or whole."""
-        make: Any = partial(gpu_columns.waiting, self) if for_gpu else self.batch
+        make: Any = partial(gpu_batches.waiting, self) if for_gpu else self.batch
         start, stop = edges[0], edges[:2][-1]
         try:
             with closing(self._parts(names, edges, threads or get_num_threads(), for_gpu)) as parts:
