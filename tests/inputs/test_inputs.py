@@ -264,28 +264,69 @@ class TestFit:
         inputs = Inputs.of(fj.particles("Muon", ["pt"], 3, standardise="fit"))
         everything = fj.iterate(tmp_path, list(inputs.columns))
         whole = inputs.fit(everything, events=None).groups
-        assert inputs.fit(ranges, events=None).groups == whole
+        again = inputs.fit(ranges, events=None).groups[0].columns[0]
+        np.testing.assert_allclose(again.mean, whole[0].columns[0].mean, rtol=1e-12)
         some = inputs.fit(ranges, events=600, seed=3)
         assert some.fit_record.events == 600
         assert some == inputs.fit(ranges, events=600, seed=3)
         assert some.groups[0].columns[0].mean != whole[0].columns[0].mean
+
+    def test_what_is_read_between_pieces_does_not_count(self, tmp_path, monkeypatch):
+        toys.write(tmp_path / "a.root", 1000, seed=1)
+        ranges = fj.ranges(tmp_path / "a.root", 100)
+        parts = [*ranges[:3], *ranges[6:]]  # what is between is of somebody else
+        ranges = type(ranges)(parts)
+        inputs = Inputs.of(fj.features("MET_pt", standardise="fit"))
+        pieces = sampling.windows(ranges, 100, 4)
+        assert len(sampling.spans(pieces)) == 1 < len(pieces)
+        some = inputs.fit(ranges, events=100, seed=4)
+        assert some.fit_record.events == 100
+        monkeypatch.setattr(sampling, "GAP", -1)
+        assert sampling.spans(pieces) == pieces
+        assert inputs.fit(ranges, events=100, seed=4) == some
+
+    def test_small_data_sets_are_seen_and_count_as_they_are(self, tmp_path):
+        """A tenth of the events is of class 1: each of the sample counts for as many as it stands for."""
+        files = {"large": tmp_path / "large.root", "small": tmp_path / "small.root"}
+        toys.write(files["large"], 3600, seed=1)
+        toys.write(files["small"], 400, seed=2)
+        ranges = fj.ranges({name: [str(path)] for name, path in files.items()}, 400)
+        inputs = Inputs.of(
+            fj.features(["MET_pt"], standardise="fit"),
+            {"large": 0, "small": 1},
+            fj.weights(balance=True),
+        )
+        whole = inputs.fit(ranges, events=None)
+        np.testing.assert_allclose(whole.weight.factors, (4000 / 3600 / 2, 4000 / 400 / 2))
+        samples = [inputs.fit(ranges, events=800, seed=seed) for seed in range(8)]
+        for some in samples:
+            assert some.fit_record.events <= 800
+            np.testing.assert_allclose(some.weight.factors, whole.weight.factors, rtol=1e-9)
+        means = [some.groups[0].columns[0].mean for some in samples]
+        column = whole.groups[0].columns[0]
+        assert abs(np.mean(means) - column.mean) < 3 * column.scale / (8 * 700) ** 0.5
 
     @settings(max_examples=50)
     @given(
         sizes=st.lists(st.integers(0, 200), min_size=1, max_size=6),
         n=st.integers(1, 400),
         seed=st.integers(0, 9),
+        n_sets=st.integers(1, 3),
     )
-    def test_pieces_of_ranges(self, sizes, n, seed):
+    def test_pieces_of_ranges(self, sizes, n, seed, n_sets):
         starts = [7 * i for i in range(len(sizes))]
         ranges = [
-            Range("d", f"{i}.root", "T", a, a + s)
+            Range(f"d{i % n_sets}", f"{i}.root", "T", a, a + s)
             for i, (a, s) in enumerate(zip(starts, sizes, strict=True))
         ]
         found = sampling.windows(ranges, n, seed)
-        entries = [(r.file, e) for r in found for e in range(r.start, r.stop)]
-        possible = {(r.file, e) for r in ranges for e in range(r.start, r.stop)}
-        assert len(entries) == len(set(entries)) == min(n, sum(sizes))
+        entries = [(r.dataset, r.file, e) for r in found for e in range(r.start, r.stop)]
+        possible = {(r.dataset, r.file, e) for r in ranges for e in range(r.start, r.stop)}
+        some = {r.dataset for r in ranges if len(r)}
+        assert {name for name, _, _ in entries} == some
+        assert len(entries) == len(set(entries)) <= max(min(n, sum(sizes)), len(some))
+        if n_sets == 1 or sum(sizes) <= n:
+            assert len(entries) == min(n, sum(sizes))
         assert set(entries) <= possible
 
 

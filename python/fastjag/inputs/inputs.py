@@ -269,7 +269,10 @@ class Inputs:
 
     # ---- fitted --------------------------------------------------------------------------------
 
-    def fit(self, batches: Any, *, events: int | None = EVENTS, seed: int = 0) -> Inputs:
+    def fit(
+        self, batches: Any, *, events: int | None = EVENTS, seed: int = 0,
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> Inputs:  # fmt: skip
         """Inputs with means, scales and factors of a sample of these events; others stay as they are.
 
         Mean and standard deviation (of the population) in float64 are of the particles that the model sees, each
@@ -279,23 +282,25 @@ class Inputs:
         Parameters
         ----------
         batches
-            Batches, or :class:`fastjag.Ranges`, of which pieces are read in equal distances.
+            Batches, or :class:`fastjag.Ranges`, of which pieces are read in equal distances. Of small data sets more
+            is read than their share, and each event counts for as many as it stands for.
         events
             How many events the sample has at most; None: all.
         seed
             Which events these are; recorded.
+        storage_options
+            For ranges of files on servers, as in :func:`fastjag.iterate`.
         """
         if self.fitted:
             return self
-        rows, record = sample(self, batches, events, seed)
-        groups, counts = fitted_groups(self.groups, rows)
+        chosen = sample(self, batches, events, seed, {"storage_options": storage_options})
+        groups, counts = fitted_groups(self.groups, chosen)
         weight = self.weight
         if weight is not None:
             n_classes = None if self.target is None else self.target.n_classes
-            weight = weight.fit(rows, n_classes)
-        return replace(
-            self, groups=groups, weight=weight, fit_record=replace(record, not_finite=counts)
-        )
+            weight = weight.fit(chosen.rows, chosen.importance, n_classes)
+        record = replace(chosen.record, not_finite=counts)
+        return replace(self, groups=groups, weight=weight, fit_record=record)
 
     def for_prediction(self) -> Inputs:
         """The same without target and weight, whose branches data may not have.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from zlib import crc32
 
 import numpy as np
@@ -23,8 +23,12 @@ EVENTS = (
     50_000  # of a sample: means of columns of one number per event have an error of 0.004 scales
 )
 WINDOWS = 64  # pieces of which a sample of files is read
+GAP = 50_000  # entries between pieces that are read, too: they may be of one cluster, which is decompressed once
 
 Hashes = NDArray[np.uint64]
+Floats = NDArray[np.float64]
+
+_IMPORTANCE = " importance"
 
 
 class Sampled(Protocol):
@@ -48,23 +52,80 @@ class Fitted:
     )
 
 
+class FitSample(NamedTuple):
+    """Rows of some events, and of how many events each is a sample, relative to others."""
+
+    rows: dict[str, Any]
+    importance: Floats  #: (n_events,), 1 on average
+    record: Fitted
+
+
 def sample(
-    inputs: Sampled, batches: Any, events: int | None, seed: int
-) -> tuple[dict[str, Any], Fitted]:
-    """Rows of the events whose hashes are lowest, in the order of hashes."""
+    inputs: Sampled, batches: Any, events: int | None, seed: int, access: Mapping[str, Any]
+) -> FitSample:
+    """Rows of the events whose hashes are lowest, or of pieces of ranges, in the order of hashes."""
     limit = None if events is None else at_least("events", events, 1)
     at_least("seed", seed, 0)
-    pool = _Pool(limit)
-    for batch in _batches(inputs, batches, limit, seed):
+    pool, of_dataset = _Pool(limit), dict[str, float]()
+    wanted: list[Range] | None = None
+    if isinstance(batches, (Range, Ranges)):
+        from fastjag.io import iterate
+
+        ranges = [batches] if isinstance(batches, Range) else list(batches)
+        wanted = ranges if limit is None else windows(ranges, limit, seed)
+        whole, part = _per_dataset(ranges), _per_dataset(wanted)
+        of_dataset = {name: whole[name] / n for name, n in part.items()}
+        batches = iterate(
+            ranges=spans(wanted), columns=list(inputs.columns), progress=False, **access
+        )
+    for batch in batches:
         if not isinstance(batch, Batch):
             raise TypeError(f"fit takes batches or fj.ranges(...), got {type(batch).__name__}")
-        left = inputs.survivors(batch)
+        left = inputs.survivors(_within(batch, wanted))
         hashes = _hashes(left, seed)
         chosen = np.flatnonzero(hashes <= pool.bound)
         if len(chosen):
-            pool.add(hashes[chosen], _on_host(inputs.rows_of(left[chosen])))
+            rows = _on_host(inputs.rows_of(left[chosen]))
+            importance = of_dataset.get(batch.source.dataset, 1.0)
+            pool.add(hashes[chosen], {**rows, _IMPORTANCE: np.full(len(chosen), importance)})
     hashes, rows = pool.finished()
-    return rows, Fitted(events=len(hashes), asked=limit, seed=seed)
+    importance = rows.pop(_IMPORTANCE)
+    record = Fitted(events=len(hashes), asked=limit, seed=seed)
+    return FitSample(rows, importance / importance.mean(), record)
+
+
+def spans(pieces: Sequence[Range]) -> list[Range]:
+    """Pieces with what is between those that are near one another in a file."""
+    found: list[Range] = []
+    for piece in pieces:
+        last = found[-1] if found else None
+        near = last is not None and 0 <= piece.start - last.stop <= GAP
+        if last is not None and near and replace(piece, start=last.start, stop=last.stop) == last:
+            found[-1] = replace(last, stop=piece.stop)
+        else:
+            found.append(piece)
+    return found
+
+
+def _within(batch: Batch, pieces: Sequence[Range] | None) -> Batch:
+    """The events of a batch that are in the pieces; all of them, where there are none."""
+    if pieces is None:
+        return batch
+    source, entries = batch.source, batch.entries
+    chosen = np.zeros(len(batch), np.bool_)
+    for piece in pieces:
+        if (piece.file, piece.tree, piece.dataset) == (source.file, source.tree, source.dataset):
+            chosen |= (entries >= piece.start) & (entries < piece.stop)
+    return batch if chosen.all() else batch[chosen]
+
+
+def _per_dataset(ranges: Iterable[Range]) -> dict[str, int]:
+    """Events of each data set."""
+    found: dict[str, int] = {}
+    for one in ranges:
+        if len(one):
+            found[one.dataset] = found.get(one.dataset, 0) + len(one)
+    return found
 
 
 class _Pool:
@@ -96,28 +157,32 @@ def _on_host(rows: Mapping[str, Any]) -> dict[str, Any]:
     return {n: v.to("cpu") if isinstance(v, Jagged) else to_host(v) for n, v in rows.items()}
 
 
-def _batches(inputs: Sampled, batches: Any, limit: int | None, seed: int) -> Iterable[Batch]:
-    if not isinstance(batches, (Range, Ranges)):
-        return batches  # type: ignore[no-any-return]
-    from fastjag.io import iterate
-
-    ranges = [batches] if isinstance(batches, Range) else list(batches)
-    wanted = ranges if limit is None else windows(ranges, limit, seed)
-    return iterate(ranges=wanted, columns=list(inputs.columns), progress=False)
-
-
 def windows(ranges: Sequence[Range], n_events: int, seed: int) -> list[Range]:
-    """Pieces of ranges with ``n_events`` together, in equal distances over all of their entries.
+    """Pieces of ranges with ``n_events`` together, of each data set in equal distances over its entries.
 
-    The seed says where the first one begins. All ranges, where these have no more entries.
+    A quarter of the events is shared evenly by the data sets, so that small ones are seen, too, and the others in
+    proportion. The seed says where the first piece of each begins.
     """
-    stops = np.cumsum([0, *map(len, ranges)])
-    total = int(stops[-1])
+    sizes = _per_dataset(ranges)
+    total, n = sum(sizes.values()), len(sizes)
     if total <= n_events:
         return list(ranges)
-    pieces = min(WINDOWS, n_events)
+    even = n_events // (4 * n)
+    rng = np.random.default_rng(seed)
+    found: list[Range] = []
+    for dataset, size in sizes.items():
+        wanted = min(size, max(1, even + (n_events - n * even) * size // total))
+        pieces = min(wanted, max(WINDOWS // 8, WINDOWS * size // total))
+        own = [one for one in ranges if one.dataset == dataset]
+        found += _spread(own, size, wanted, pieces, rng.random())
+    return found
+
+
+def _spread(
+    ranges: list[Range], total: int, n_events: int, pieces: int, first: float
+) -> list[Range]:
+    stops = np.cumsum([0, *map(len, ranges)])
     before = np.arange(pieces + 1) * n_events // pieces  # events of the pieces before
-    first = np.random.default_rng(seed).random()
     skipped = ((np.arange(pieces) + first) * (total - n_events) / pieces).astype(np.int64)
     starts, sizes = before[:-1] + skipped, np.diff(before)
     found: list[Range] = []
@@ -156,7 +221,7 @@ def _mixed(x: Hashes) -> Hashes:
 
 
 def fitted_groups(
-    groups: Iterable[InputGroup], rows: Mapping[str, Any]
+    groups: Iterable[InputGroup], sample: FitSample
 ) -> tuple[tuple[InputGroup, ...], dict[str, int]]:
     """Groups with means and scales of these rows, and how many numbers were not finite."""
     found: list[InputGroup] = []
@@ -165,42 +230,42 @@ def fitted_groups(
         if group.fitted:
             found.append(group)
             continue
-        columns = []
-        for column, values in zip(group.columns, _seen(group, rows[group.name]), strict=True):
-            if not column.fit or column.mean is not None:
-                columns.append(column)
-                continue
-            finite = values[np.isfinite(values)]
-            if not len(finite):
+        columns = list(group.columns)
+        for i, (values, importance) in _seen(group, sample):
+            column, finite = columns[i], np.isfinite(values)
+            if not finite.any():
                 raise ValueError(
                     f"column {column.name!r} of {group.name!r} has no finite number in the sample: it cannot "
                     "be standardised"
                 )
-            if len(finite) < len(values):
-                left_out[f"{group.name}.{column.name}"] = len(values) - len(finite)
-            mean, scale = _moments(finite)
-            columns.append(replace(column, mean=mean, scale=scale))
+            if not finite.all():
+                left_out[f"{group.name}.{column.name}"] = int((~finite).sum())
+            mean, scale = _moments(values[finite], importance[finite])
+            columns[i] = replace(column, mean=mean, scale=scale)
         found.append(replace(group, columns=tuple(columns)))
     return tuple(found), left_out
 
 
-def _seen(group: InputGroup, rows: Any) -> Iterator[NDArray[np.float64]]:
-    """Every column's numbers, of the particles that get a slot."""
-    if group.kind == "features":
-        yield from np.asarray(rows, np.float64).T
-        return
-    for column in group.columns:
-        if group.kind == "ragged":
-            yield rows[column.name].astype(np.float64)
+def _seen(group: InputGroup, sample: FitSample) -> Iterator[tuple[int, tuple[Floats, Floats]]]:
+    """The numbers of columns that are to be fitted, of the particles that get a slot, and their importance."""
+    rows: Any = sample.rows[group.name]
+    for i, column in enumerate(group.columns):
+        if not column.fit or column.mean is not None:
             continue
-        by = ORDER if group.by is not None else None
-        padded = rows.pad(group.width, column.name, by=by, dtype=np.float64)
-        yield padded.values[padded.mask]
+        if group.kind == "features":
+            yield i, (np.asarray(rows[:, i], np.float64), sample.importance)
+        elif group.kind == "ragged":
+            yield i, (rows[column.name].astype(np.float64), rows.broadcast(sample.importance))
+        else:
+            by = ORDER if group.by is not None else None
+            padded = rows.pad(group.width, column.name, by=by, dtype=np.float64)
+            repeated = np.repeat(sample.importance, padded.mask.sum(axis=1))
+            yield i, (padded.values[padded.mask], repeated)
 
 
-def _moments(values: NDArray[np.float64]) -> tuple[float, float]:
+def _moments(values: Floats, importance: Floats) -> tuple[float, float]:
     """Mean and standard deviation of the population; 1 where that is 0."""
-    mean = float(values.mean())
-    mean += float((values - mean).mean())  # what rounding left
-    scale = float(np.sqrt(np.mean((values - mean) ** 2)))
+    mean = float(np.average(values, weights=importance))
+    mean += float(np.average(values - mean, weights=importance))  # what rounding left
+    scale = float(np.sqrt(np.average((values - mean) ** 2, weights=importance)))
     return mean, scale if scale > 0 else 1.0

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastjag.core.arrays import Array
 from fastjag.core.devices import namespace, to_device_of, to_host
@@ -15,6 +16,8 @@ from fastjag.inputs.expressions import Expression, expression
 from fastjag.inputs.reweighting import Reweighting
 from fastjag.inputs.values import EventNames, of_events
 from fastjag.models.negative_weights import positive
+
+Floats = NDArray[np.float64]
 
 #: Rows of the bins that events are in.
 CELL = "weight_cell"
@@ -112,11 +115,14 @@ class Weighting:
         as_float: Array = found.astype(np.float32)
         return as_float
 
-    def fit(self, rows: Mapping[str, Any], n_classes: int | None) -> Weighting:
-        """With factors by which classes have the same sum of weights, and the mean weight is 1."""
+    def fit(self, rows: Mapping[str, Any], importance: Floats, n_classes: int | None) -> Weighting:
+        """With factors by which classes have the same sum of weights, and the mean weight is 1.
+
+        ``importance``, 1 on average, says for how many events each of the sample stands.
+        """
         if self.fitted:
             return self
-        used = to_host(positive(rows["weight"], self.negative))
+        used = to_host(positive(rows["weight"], self.negative)) * importance
         if self.reweight is not None:
             return replace(self, reweight=self.reweight.fit(to_host(rows[CELL]), used, n_classes))
         codes = to_host(_codes(rows["target"]))
