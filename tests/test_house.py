@@ -42,7 +42,7 @@ HOMES = {
     "awkward": {"io", "jagged.interchange"},
     "uproot": {"io"},
     "ROOT": {"io.pyroot"},
-    "torch": {"models", "jagged.interchange", "analyses"},
+    "torch": {"models", "jagged.interchange", "loading.torch_data", "analyses"},
     "zuko": {"models"},
     "onnx": {"models.onnx"},
     "onnxruntime": {"models.onnx"},

@@ -209,3 +209,8 @@ def test_ranges_are_a_sequence():
     assert repr(all_) == "<Ranges: 4 ranges of 20 events in 1 file, 1 dataset>"
     assert fj.iterate(ranges=Ranges([])).n_events == 0
     assert list(fj.iterate(ranges=Ranges([]))) == []
+
+
+def test_batches_of_ranges_know_their_data_set(file):
+    (batch,) = fj.iterate(ranges=Range("signal", str(file), "Events", 5, 9), columns=["x"])
+    assert batch.source.dataset == "signal"

@@ -204,8 +204,8 @@ class FileLaps:
 class Threads:
     """Pieces of work side by side, on as many threads as kernels have."""
 
-    def __init__(self) -> None:
-        n = get_num_threads()
+    def __init__(self, threads: int | None = None) -> None:
+        n = get_num_threads(threads)
         self._pool = ThreadPoolExecutor(n, "fastjag-load", limited, (1,)) if n > 1 else None
 
     def do(self, work: Sequence[Callable[[], Any]]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
-from fastjag.core.checks import at_least, is_integer, n_bytes, one_of
+from fastjag.core.checks import at_least, is_integer, n_bytes, needs, one_of
 from fastjag.datasets import Ranges, ranges
 from fastjag.inputs import InputGroup, Inputs
 from fastjag.io.files import Files
@@ -40,44 +40,72 @@ class Loader:
     ) -> None:
         self.inputs, self.plan = inputs, plan
         self.skipped: list[Skipped] = list(skipped)
+        self.device = "cpu"
         self._options = dict(options)
         self._epoch = self._done = 0
         self._resumed = False
 
     def __iter__(self) -> Iterator[Minibatch]:
-        return self._loop(self._next_epoch(), Share(self._options["rank"], self.plan.options.ranks))
-
-    def _next_epoch(self) -> int:
-        """Where a loop begins: where the last state was, or with an epoch of its own."""
-        if not self._resumed and self._done:
+        if (
+            not self._resumed and self._done
+        ):  # a loop that was left: an epoch of its own for the next one
             self._epoch, self._done = self._epoch + 1, 0
         self._resumed = False
-        return self._epoch
+        return self._loop(self._epoch, self.share(0, 1, self._done))
 
     def _loop(self, epoch: int, share: Share) -> Generator[Minibatch]:
-        epochs, done = self._options["epochs"], self._done
-        end = None if epochs is None else (epoch // epochs + 1) * epochs
+        with closing(self.batches(epoch, self.last_epoch(epoch), share, None)) as batches:
+            for batch, position in batches:
+                self._epoch, self._done = position
+                yield batch
+                del batch
+        self._epoch, self._done = self._epoch + 1, 0
+
+    def batches(
+        self, epoch: int, end: int | None, share: Share, threads: int | None
+    ) -> Generator[tuple[Minibatch, tuple[int, int]]]:
+        """Batches of a share until an epoch, and where the loop is after each: epoch, batches of it."""
+        done = share.done
         while end is None or epoch < end:
-            with closing(self._read(epoch, Share(share.first, share.step, done))) as batches:
+            with closing(self._read(epoch, share._replace(done=done), threads)) as batches:
                 for batch in batches:
                     done += 1
-                    self._epoch, self._done = epoch, done
-                    yield batch
+                    yield batch, (epoch, done)
                     del batch
             epoch, done = epoch + 1, 0
-            self._epoch, self._done = epoch, 0
 
-    def _read(self, epoch: int, share: Share) -> Generator[Minibatch]:
+    def share(self, worker: int, workers: int, done: int) -> Share:
+        """Batches of a worker of this rank."""
+        ranks = self.plan.options.ranks
+        return Share(self._options["rank"] + ranks * worker, ranks * workers, done)
+
+    def last_epoch(self, epoch: int) -> int | None:
+        """Before which epoch a loop ends that begins in this one."""
+        epochs = self._options["epochs"]
+        return None if epochs is None else int((epoch // epochs + 1) * epochs)
+
+    def _read(self, epoch: int, share: Share, threads: int | None) -> Generator[Minibatch]:
         files = OpenFiles(
             self.plan.runs, self.inputs.columns, self._options["access"], self._options["on_error"]
         )
         files.skipped = self.skipped
         with (
             closing(files),
-            closing(read_epoch(self.plan, self.inputs, files, epoch, share)) as picked,
+            closing(read_epoch(self.plan, self.inputs, files, epoch, share, threads)) as picked,
         ):
             for number, n_events, values, _ in picked:
                 yield Minibatch(dict(values), epoch, number, n_events)
+
+    def torch(self) -> Any:
+        """A ``torch.utils.data.IterableDataset`` of the same batches, as dicts of torch tensors.
+
+        For ``DataLoader(loader.torch(), batch_size=None, num_workers=4)``, or torchdata's StatefulDataLoader. Ranks
+        times workers have to divide the streams. ``state_dict``, ``load_state_dict`` and ``set_epoch`` are its own.
+        """
+        needs("torch", "torch")
+        from fastjag.loading.torch_data import TorchBatches
+
+        return TorchBatches(self)
 
     def __len__(self) -> int:
         """Batches of a loop on this rank; of an epoch where there is no end of these."""
@@ -175,6 +203,17 @@ class Loader:
             )
         self._epoch, self._done = int(state["epoch"]), int(state["batch"])
         self._resumed = True
+
+    def check_state(self, state: Mapping[str, Any]) -> None:
+        """ValueError where a state is of other data or options."""
+        own, given = self.plan.describe(), state["plan"]
+        different = [
+            f"{k} {given.get(k)!r}, not {v!r}" for k, v in own.items() if given.get(k) != v
+        ]
+        if different:
+            raise ValueError(
+                "the state is of a loader of other data or options: " + "; ".join(different)
+            )
 
     def set_epoch(self, epoch: int) -> None:
         """The next loop begins with the first batch of this epoch."""

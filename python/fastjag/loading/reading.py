@@ -5,7 +5,6 @@ from __future__ import annotations
 import queue
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,8 +29,7 @@ class Picked(NamedTuple):
     padded: bool
 
 
-@dataclass(frozen=True)
-class Share:
+class Share(NamedTuple):
     """Batches ``first``, ``first + step`` and so on of an epoch: those of a rank or worker."""
 
     first: int
@@ -50,7 +48,12 @@ class _Lap(NamedTuple):
 
 
 def read_epoch(
-    plan: Plan, inputs: ModelInputs, files: OpenFiles, epoch: int, share: Share
+    plan: Plan,
+    inputs: ModelInputs,
+    files: OpenFiles,
+    epoch: int,
+    share: Share,
+    threads: int | None = None,
 ) -> Generator[Picked]:
     """The batches of a share, read from files; threads read and pick them ahead."""
     with ExitStack() as stack:
@@ -62,7 +65,7 @@ def read_epoch(
         for _ in range(2 * len(used)):
             free.put(Pool(inputs, capacity))
         laps = Behind(
-            _filled(plan, inputs, files, epoch, keys, free), len(keys) + 1, "fastjag-laps"
+            _filled(plan, inputs, files, epoch, keys, free, threads), len(keys) + 1, "fastjag-laps"
         )
         stack.callback(laps.close)
         stack.callback(free.put, None)  # before the thread is waited for
@@ -93,12 +96,13 @@ def _filled(
     epoch: int,
     keys: list[tuple[int, int]],
     free: queue.SimpleQueue[Pool | None],
+    n_threads: int | None,
 ) -> Generator[_Lap]:
     wanted: dict[int, list[int]] = {}
     for which, lap in keys:
         wanted.setdefault(which, []).append(lap)
     with ExitStack() as stack:
-        threads = stack.enter_context(closing(Threads()))
+        threads = stack.enter_context(closing(Threads(n_threads)))
         readers = {}
         for which, own in wanted.items():
             lanes = plan.lanes(which, epoch)
