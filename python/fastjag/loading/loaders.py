@@ -1,25 +1,19 @@
-"""fj.loader: batches for training out of ROOT files."""
+"""The class Loader: batches for training, epoch after epoch."""
 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
-from fastjag.core.checks import at_least, is_integer, n_bytes, needs, one_of
-from fastjag.datasets import Ranges, ranges
-from fastjag.inputs import InputGroup, Inputs
-from fastjag.io.files import Files
+from fastjag.core.checks import at_least, needs
+from fastjag.inputs import Inputs
 from fastjag.io.ranges import Skipped
-from fastjag.io.sources import Access
-from fastjag.loading.epochs import divides
 from fastjag.loading.files import OpenFiles
-from fastjag.loading.lanes import Run, runs_of
 from fastjag.loading.minibatch import Minibatch
-from fastjag.loading.plan import EventCost, Options, Plan
-from fastjag.loading.pools import SMALL, ModelInputs
+from fastjag.loading.plan import Plan
+from fastjag.loading.pools import ModelInputs
 from fastjag.loading.reading import Share, read_epoch
 from fastjag.loading.tables import ROWS, fit_batches, quantile_matrix_of
 
@@ -46,9 +40,7 @@ class Loader:
         self._resumed = False
 
     def __iter__(self) -> Iterator[Minibatch]:
-        if (
-            not self._resumed and self._done
-        ):  # a loop that was left: an epoch of its own for the next one
+        if not self._resumed and self._done:  # one that was left: the next is of another epoch
             self._epoch, self._done = self._epoch + 1, 0
         self._resumed = False
         return self._loop(self._epoch, self.share(0, 1, self._done))
@@ -84,7 +76,7 @@ class Loader:
         epochs = self._options["epochs"]
         return None if epochs is None else int((epoch // epochs + 1) * epochs)
 
-    def _read(self, epoch: int, share: Share, threads: int | None) -> Generator[Minibatch]:
+    def _read(self, epoch: int, share: Share, threads: int | None = None) -> Generator[Minibatch]:
         files = OpenFiles(
             self.plan.runs, self.inputs.columns, self._options["access"], self._options["on_error"]
         )
@@ -180,7 +172,7 @@ class Loader:
 
     def _once(self, epoch: int) -> Generator[Minibatch]:
         """The batches of an epoch, wherever loops are."""
-        return self._read(epoch, Share(self._options["rank"], self.plan.options.ranks))
+        return self._read(epoch, self.share(0, 1, 0))
 
     # ---- state ------------------------------------------------------------------------------
 
@@ -193,14 +185,7 @@ class Loader:
 
         Raises ValueError naming what of data, options or ranks is not as it was.
         """
-        own, given = self.plan.describe(), state["plan"]
-        different = [
-            f"{k} {given.get(k)!r}, not {v!r}" for k, v in own.items() if given.get(k) != v
-        ]
-        if different:
-            raise ValueError(
-                "the state is of a loader of other data or options: " + "; ".join(different)
-            )
+        self.check_state(state)
         self._epoch, self._done = int(state["epoch"]), int(state["batch"])
         self._resumed = True
 
@@ -233,140 +218,3 @@ class Loader:
             f"<Loader: {self.n_events:,} events of {len({r.file for r in self.plan.runs})} files in "
             f"{p['n_batches']:,} batches of {p['batch_size']}, shuffle {p['shuffle']!r}, seed {p['seed']}>"
         )
-
-
-def loader(
-    datasets: Files | Mapping[str, Any] | Ranges,
-    inputs: Any,
-    target: Any = None,
-    weight: Any = None,
-    *,
-    batch_size: int = 1024,
-    shuffle: str | None = "buffer",
-    seed: int = 0,
-    epochs: int | None = 1,
-    memory: int | str = "2 GB",
-    streams: int = 12,
-    rank: int | None = None,
-    world_size: int | None = None,
-    drop_last: bool = False,
-    on_error: str = "raise",
-    storage_options: Mapping[str, Any] | None = None,
-) -> Loader:
-    """Batches for training straight from ROOT files: shuffled, padded, in bounded memory.
-
-    Threads read, decompress, pad and shuffle while the model trains. docs/loading.md says how.
-
-    Parameters
-    ----------
-    datasets
-        What :func:`fastjag.ranges` takes: files, patterns, ``{dataset: files}``, filesets; or ranges,
-        some of which are a validation sample: ``ranges[:40]``.
-    inputs, target, weight
-        What the model sees: groups of particles, features, labels, weights, or a whole ``Inputs``.
-    batch_size
-        Events of a batch, on each rank.
-    shuffle
-        "buffer": places all over the data are read side by side into a pool, which is permuted. None: the
-        order of files and entries.
-    seed
-        Of the order; with the same data and options it is the same whatever threads and workers.
-    epochs
-        Of one loop; None: without end.
-    memory
-        Bytes that the loader may take, such as "2 GB".
-    streams
-        Batch i is of stream i mod ``streams``, and each rank and worker has some of the streams: their
-        number has to divide it.
-    rank, world_size
-        This process among those that train together; default: those of ``torch.distributed``, if it is
-        initialised, else 0 of 1. Every event is in one batch of one rank, and all ranks have as many
-        batches: the last of each share evenly what is left.
-    drop_last
-        Leave out what does not fill a batch on every rank.
-    on_error
-        "raise", or "skip": leave out what cannot be read, and list it in ``.skipped``. Batches of a lap
-        are then smaller, and as many as before.
-    storage_options
-        For files on servers, as in :func:`fastjag.iterate`.
-
-    Yields
-    ------
-    Minibatch
-        Tensors by name.
-
-    Raises
-    ------
-    ValueError, TypeError
-        Naming the argument that cannot be.
-    FileNotFoundError, ReadError
-        Naming file, tree and branch that cannot be read.
-    """
-    at_least("batch_size", batch_size, 1)
-    at_least("streams", streams, 1)
-    one_of("on_error", on_error, ("raise", "skip"))
-    if shuffle is not None:
-        one_of("shuffle", shuffle, ("buffer",))
-    if not is_integer(seed) or seed < 0:
-        raise ValueError(f"seed must be an integer of 0 or more, got {seed!r}")
-    if epochs is not None:
-        at_least("epochs", epochs, 1)
-    size = n_bytes(memory) if isinstance(memory, str) else at_least("memory", memory, 1)
-    own_rank, ranks = _ranks(rank, world_size)
-    divides(streams, ranks=ranks)
-    access = Access.of(storage_options, None)
-    found = ranges(datasets, 1, storage_options=storage_options, on_error=on_error)
-    runs = runs_of(found)
-    if not runs:
-        raise ValueError(
-            "there are no events: "
-            + (f"{found.skipped[0].reason}" if found.skipped else f"{found!r}")
-        )
-    seen = _inputs(inputs, target, weight, found, int(seed))
-    options = Options(int(batch_size), shuffle, int(seed), int(streams), ranks, drop_last, size)
-    cost = _cost(runs, seen, access)
-    plan = Plan.of(runs, options, cost)
-    return Loader(
-        seen, plan, {"rank": own_rank, "epochs": epochs, "access": access, "on_error": on_error},
-        found.skipped,
-    )  # fmt: skip
-
-
-def _inputs(given: Any, target: Any, weight: Any, found: Ranges, seed: int) -> Any:
-    """Fitted inputs; whatever has their methods will do."""
-    if not isinstance(given, (Inputs, InputGroup)) and hasattr(given, "tensors"):
-        return given
-    inputs = Inputs.of(given, target, weight)
-    inputs.check_datasets(found.datasets)
-    return inputs.fit(found, seed=seed)
-
-
-def _ranks(rank: int | None, world_size: int | None) -> tuple[int, int]:
-    """This rank, and how many there are."""
-    if (rank is None) != (world_size is None):
-        raise ValueError(
-            f"give rank and world_size, or none of them, got {rank!r} and {world_size!r}"
-        )
-    if rank is not None and world_size is not None:
-        at_least("world_size", world_size, 1)
-        if not is_integer(rank) or not 0 <= rank < world_size:
-            raise ValueError(f"rank must be one of 0 to {world_size - 1}, got {rank!r}")
-        return int(rank), int(world_size)
-    distributed = getattr(
-        sys.modules.get("torch"), "distributed", None
-    )  # asked, if somebody has it
-    if distributed is not None and distributed.is_available() and distributed.is_initialized():
-        return int(distributed.get_rank()), int(distributed.get_world_size())
-    return 0, 1
-
-
-def _cost(runs: Sequence[Run], inputs: ModelInputs, access: Access) -> EventCost:
-    """Bytes of an event; the first file of each data set is opened, and has to have the columns."""
-    firsts = {run.dataset: run for run in reversed(runs)}
-    worst = 0.0
-    files = OpenFiles(runs, inputs.columns, access, "raise")
-    with closing(files):
-        for run in firsts.values():
-            worst = max(worst, files.bytes_per_event(run))
-    kept = inputs.dense_bytes if inputs.dense_bytes <= SMALL else 2 * worst
-    return EventCost(kept, worst)
