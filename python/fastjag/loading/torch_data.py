@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from multiprocessing.reduction import ForkingPickler
+from typing import Any
 
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
@@ -12,9 +14,6 @@ from torch.utils.data import IterableDataset, get_worker_info
 from fastjag.core.checks import at_least
 from fastjag.core.devices import on_gpu
 from fastjag.loading.epochs import divides
-
-if TYPE_CHECKING:
-    from fastjag.loading.loaders import Loader
 
 
 class TorchBatches(IterableDataset):  # type: ignore[misc]
@@ -25,7 +24,7 @@ class TorchBatches(IterableDataset):  # type: ignore[misc]
     epoch, also with new workers. ``state_dict`` is for torchdata's StatefulDataLoader, or for a loop over this.
     """
 
-    def __init__(self, loader: Loader) -> None:
+    def __init__(self, loader: Any) -> None:  # a Loader, which makes these
         self.loader = loader
         # Processes that are forked or spawned later see and change the same numbers.
         self._epochs = torch.zeros(loader.plan.options.streams, dtype=torch.int64).share_memory_()
@@ -34,7 +33,7 @@ class TorchBatches(IterableDataset):  # type: ignore[misc]
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         info = get_worker_info()
-        worker, workers = (0, 1) if info is None else (info.id, info.num_workers)
+        worker, workers = (None, 1) if info is None else (info.id, info.num_workers)
         loader = self.loader
         divides(loader.plan.options.streams, ranks=loader.plan.options.ranks, workers=workers)
         if info is not None and loader.device == "cuda":
@@ -44,21 +43,23 @@ class TorchBatches(IterableDataset):  # type: ignore[misc]
             )
         # Begun here, not at the first batch: the state before it is asked for, too.
         if not self._resumed:
-            self._epoch, self._done = int(self._epochs[worker]), 0
+            self._epoch, self._done = int(self._epochs[worker or 0]), 0
         self._resumed = False
         end = loader.last_epoch(self._epoch)
-        self._epochs[worker] = self._epoch + 1 if end is None else end
-        return self._loop(self._epoch, end, worker, workers, None if info is None else 1)
+        self._epochs[worker or 0] = self._epoch + 1 if end is None else end
+        return self._loop(self._epoch, end, worker, workers)
 
     def _loop(
-        self, epoch: int, end: int | None, worker: int, workers: int, threads: int | None
+        self, epoch: int, end: int | None, worker: int | None, workers: int
     ) -> Generator[dict[str, Any]]:
-        share = self.loader.share(worker, workers, self._done)
+        share = self.loader.share(worker or 0, workers, self._done)
+        threads = None if worker is None else 1
         with closing(self.loader.batches(epoch, end, share, threads)) as batches:
             for batch, position in batches:
                 self._epoch, self._done = position
-                yield {name: _tensor(values) for name, values in batch.items()}
-                del batch
+                tensors = {name: _tensor(values) for name, values in batch.items()}
+                yield tensors if worker is None else _Sent(tensors)
+                del batch, tensors
 
     def __len__(self) -> int:
         """Batches of a loop on this rank, of all workers together."""
@@ -85,6 +86,26 @@ class TorchBatches(IterableDataset):  # type: ignore[misc]
         self.loader.check_state(state)
         self._epoch, self._done = int(state["epoch"]), int(state["batch"])
         self._resumed = True
+
+
+class _Sent(dict[str, Any]):
+    """Tensors on their way out of a worker; who gets them has a plain dict."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _received, (os.getpid(), bytes(ForkingPickler.dumps(dict(self))))
+
+    def __copy__(self) -> _Sent:
+        return _Sent(self)
+
+
+def _received(pid: int, sent: bytes) -> Any:
+    """What a worker sent; torch fetches the memory of tensors from it, and says nothing else if it is gone."""
+    try:
+        return ForkingPickler.loads(sent)
+    except (OSError, EOFError) as error:
+        raise RuntimeError(
+            f"DataLoader worker (pid {pid}) has ended, and the tensors that it sent are gone: {error}"
+        ) from error
 
 
 def _tensor(values: Any) -> Any:
