@@ -80,7 +80,7 @@ cuda: $(VENV)/.test $(VENV)/.cuda
 gpu: $(VENV)/.test
 	$(PIP) $$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["cuda"])')
 	$(MAKE) -j2 -C tests/cuda_emulation PYTHON=$(CURDIR)/$(BIN)/python
-	SITE= PYTHON=$(CURDIR)/$(BIN)/python bash benchmarks/gpu_node.sh tests sanitize bench
+	SITE= PYTHON=$(CURDIR)/$(BIN)/python bash benchmarks/gpu_node.sh tests sanitize bench study ncu
 
 # Defects put into the CUDA kernels, one at a time, that the emulation has to find: half an hour.
 mutants: $(VENV)/.test

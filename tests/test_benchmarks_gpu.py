@@ -10,10 +10,12 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
+import fastjag as fj
 from fastjag.kernels import gpu as kernels_device
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
+import bench_awkward_study
 import bench_gpu
 import gpu_jobs
 import gpu_peers
@@ -23,6 +25,31 @@ import static_gpu
 @pytest.mark.usefixtures("emulation")
 def test_all_jobs_equal_the_cpu():
     assert bench_gpu.compare(400) == []
+
+
+@pytest.mark.usefixtures("emulation")
+@pytest.mark.parametrize("version", bench_awkward_study.OURS)
+def test_the_study_equals_awkward(version):
+    here = bench_awkward_study.events(300)
+    expected = bench_awkward_study.awkward({k: v.to_awkward() for k, v in here.items()})
+    assert sum(len(masses) for masses in expected.values()) > 50
+    given = {name: particles.to("cuda") for name, particles in here.items()}
+    bench_awkward_study.check(bench_awkward_study.OURS[version](given), expected)
+
+
+@pytest.mark.usefixtures("emulation")
+def test_every_launch_is_timed(monkeypatch):
+    """A second for each event that is recorded: a launch lies between two of them."""
+    clock = iter(range(1000))
+    monkeypatch.setattr(bench_gpu, "recorded", lambda: next(clock))
+    module = kernels_device.cuda_module()
+    jagged = fj.Jagged.from_counts([2, 3], {"pt": np.arange(5.0)}).to("cuda")
+    with bench_gpu.watched() as watch:
+        jagged.aggregate("pt", ["sum"])
+    assert watch.spans == [(0, 1)]
+    assert kernels_device.cuda_module() is module
+    watch.problem()
+    assert len(watch.spans) == 1
 
 
 def test_a_difference_is_named():
@@ -57,7 +84,9 @@ class TestMeasuring:
 
     @pytest.fixture
     def measured(self, emulation, monkeypatch, tmp_path):
-        monkeypatch.setattr(bench_gpu, "milliseconds", lambda call, rounds: [call() and 1.0])
+        monkeypatch.setattr(
+            bench_gpu, "milliseconds", lambda call, rounds, kernels=False: [call() and 1.0]
+        )
         monkeypatch.setattr(gpu_jobs, "JOBS", gpu_jobs.JOBS[:2])
         peers = {gpu_jobs.JOBS[0].work: {}}
         monkeypatch.setattr(gpu_peers, "PEERS", peers)

@@ -55,7 +55,16 @@ def test_all_is_well(node):
     assert (done.returncode, summary) == (0, ["build: passed; well", "bench: passed; well"])
 
 
+def test_what_is_counted(node):
+    """Nsight Compute, where it is installed: it runs every job."""
+    _, summary = node("study", "ncu", nvidia_smi=GPU, stub_python="echo well")
+    expected = "ncu: passed; ncu (Nsight Compute) is not installed: nothing was counted"
+    assert summary == ["study: passed; well", expected]
+    done, summary = node("ncu", nvidia_smi=GPU, stub_python="echo well", ncu='shift 7; "$@"')
+    assert (done.returncode, summary) == (0, ["ncu: passed; well"])
+
+
 def test_a_stage_that_there_is_not(node):
     done, _ = node("bnech", nvidia_smi=GPU)
     assert done.returncode == 2
-    assert "unknown stage bnech: build, tests, sanitize, bench" in done.stderr
+    assert "unknown stage bnech: build, tests, sanitize, bench, study, ncu" in done.stderr
