@@ -111,6 +111,71 @@ def ten_columns():
     return [race(*standardised, close), race(*innermost, same)]
 
 
+def wrapped():
+    """A tagger's inputs: particles again in empty slots, each column with bounds of its own, NaN to 0."""
+    jagged = rows(20_000, 40, 17)
+    width, names, offsets = 128, list(jagged.columns), jagged.offsets.copy()
+    rng = np.random.default_rng(2)
+    columns = {
+        n: np.where(rng.random(len(jagged[n])) < 0.001, np.float32(np.nan), jagged[n])
+        for n in names
+    }
+    jagged = fj.Jagged(offsets, columns)
+    some = np.arange(17) % 3 > 0  # of the others, weaver knows no bounds
+    mean = [0.1 * i if s else None for i, s in enumerate(some)]
+    scale = [0.5 + 0.1 * i if s else None for i, s in enumerate(some)]
+    clip = [(-1.0 - 0.1 * i, 2.0) if s else None for i, s in enumerate(some)]
+    options = {
+        "mode": "wrap",
+        "layout": "NFK",
+        "mean": mean,
+        "scale": scale,
+        "clip": clip,
+        "nan": 0,
+    }
+
+    def ours(out=None):
+        return jagged.pad(width, **options, out=out)
+
+    array = jagged.to_awkward()
+    slots = np.arange(width)
+
+    def by_awkward():
+        out = np.zeros((len(jagged), len(names), width), np.float32)
+        counts = ak.to_numpy(ak.num(array))
+        filled = counts > 0
+        places = (slots % np.maximum(counts, 1)[:, None] + offsets[:-1, None])[filled]
+        for i, name in enumerate(names):
+            x = ak.to_numpy(ak.flatten(array[name]))
+            if some[i]:
+                inverse = np.float32(1 / scale[i])
+                x = np.clip((x - np.float32(mean[i])) * inverse, *map(np.float32, clip[i]))
+            out[filled, i] = np.nan_to_num(x, nan=0)[places]
+        return out
+
+    reused = ours()
+    dense, copy = reused.values.copy(), np.empty_like(reused.values)
+    table = {
+        "array": array,
+        "names": names,
+        "mean": mean,
+        "scale": scale,
+        "clip": clip,
+        "width": width,
+    }
+    work, candidates = peers.present(
+        "standardise, clip and wrap 17 columns to (N, 17, 128)",
+        {
+            "fastjag": lambda: ours().values,
+            "fastjag, out=": lambda: ours(reused).values,
+            "memcpy of the result": lambda: np.copyto(copy, dense) or copy,
+            "weaver-core": peers.WEAVER and (lambda: peers.wrap_weaver(**table)),
+            "awkward and NumPy": by_awkward,
+        },
+    )
+    return race(work, candidates, close)
+
+
 def run() -> list[Race]:
     muons = toy_muons()
     array = muons.to_awkward()
@@ -119,6 +184,7 @@ def run() -> list[Race]:
         one_column(400_000, 6, 16),
         one_column(100_000, 40, 128),
         *ten_columns(),
+        wrapped(),
         race(
             "pad 3 columns to (N, 4, 3)",
             {

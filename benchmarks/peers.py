@@ -20,6 +20,7 @@ if find_spec("torch"):
 FBGEMM = torch is not None and find_spec("fbgemm_gpu") is not None
 if FBGEMM:
     import fbgemm_gpu  # noqa: F401  registers torch.ops.fbgemm
+WEAVER = bool(numba and find_spec("weaver"))
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -86,6 +87,20 @@ def standardise_rows(content, starts, offsets, mean, scale, low, high, out):
             for k in range(n):
                 x = (content[starts[c] + first + k] - mean[c]) * scale[c]
                 out[i, c, k] = min(max(x, low), high)
+
+
+def wrap_weaver(array, names, mean, scale, clip, width):
+    """weaver-core's own function for the inputs of a model."""
+    from weaver.utils.data.tools import _fused_pad_and_stack
+
+    parameters = {
+        name: {
+            "length": width, "pad_mode": "wrap", "center": m, "scale": 1 if s is None else 1 / s,
+            "min": -5 if c is None else c[0], "max": 5 if c is None else c[1], "pad_value": 0,
+        }
+        for name, m, s, c in zip(names, mean, scale, clip, strict=True)
+    }  # fmt: skip
+    return _fused_pad_and_stack(array, names, parameters)
 
 
 # ---- dimuon ----------------------------------------------------------------------------------

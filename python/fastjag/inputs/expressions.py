@@ -65,7 +65,7 @@ class Expression:
             ):  # log(0) is -inf, and what becomes of it is said elsewhere
                 return self._run(names)
         except (ValueError, TypeError, OverflowError) as error:
-            if self.is_name or str(error).startswith("expression "):
+            if str(error).startswith("expression "):
                 raise
             raise type(error)(f"expression {self.text!r}: {error}") from None
 

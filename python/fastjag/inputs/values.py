@@ -73,7 +73,7 @@ class EventNames:
             raise KeyError(f"no branch {name!r} was read: {near_misses(name, known)}")
         collection, column = self._places[name]
         particles = self.events.collections[collection]
-        values = particles[column]
+        values = particles._columns[column]
         if is_lists(values) or values.ndim > 1:
             raise TypeError(
                 f"branch {name!r} holds {described(values)} for each particle, and expressions take "
