@@ -1,5 +1,6 @@
 """What two results are together, and that the order of merging is fixed."""
 
+import functools
 from collections import Counter
 from dataclasses import dataclass
 
@@ -69,9 +70,43 @@ class TestMerge:
         most = np.array([200, 1], np.uint8)
         assert batch.merge(most, most).tolist() == [400, 2]
         assert batch.merge(np.int32(2**31 - 1), np.int32(1)) == 2**31
-        assert batch.merge(np.float32([1]), np.float32([2])).dtype == np.float32
         with pytest.raises(TypeError, match="arrays of bool and bool"):
             batch.merge(np.array([True]), np.array([True]))
+
+    @given(
+        st.lists(st.tuples(st.integers(-(2**63), 2**64 - 1), st.booleans()), min_size=2, max_size=9)
+    )
+    def test_integers_are_exact(self, numbers):
+        """Of any mixture of types; NumPy makes float64 of int64 and uint64, and wraps what is too large."""
+
+        def made(number, as_array):
+            kind = np.uint64 if number >= 2**63 else np.int64
+            return np.array([number], kind) if as_array else kind(number)
+
+        total = numbers[0][0]
+        merged = made(total, True)
+        for number, as_array in numbers[1:]:
+            total += number
+            one = np.array([number], made(number, as_array).dtype)
+            if not -(2**63) <= total < 2**64:
+                with pytest.raises(OverflowError, match=r"results\['n'\] add up .* beyond 64 bits"):
+                    batch.merge({"n": merged}, {"n": one})
+                return
+            if as_array:
+                merged = batch.merge(merged, one)
+            else:
+                merged = np.array([batch.merge(merged[0], made(number, False))])
+            assert merged.dtype.kind in "iu"
+            assert int(merged[0]) == total
+
+    def test_floats_are_summed_as_float64(self):
+        many = [np.float32(2**24), *[np.float32(1)] * 10]
+        for values in (many, [np.array([x]) for x in many]):
+            total = functools.reduce(batch.merge, values)
+            assert total == 2**24 + 10
+            assert total.dtype == np.float64
+        assert batch.merge(np.float32(2**24), 1) == 2**24 + 1
+        assert batch.merge(np.complex64(2**24), np.complex64(1)) == 2**24 + 1
 
     def test_jagged_are_joined(self):
         muons = fj.Jagged([0, 2], {"pt": [1.0, 2.0]})

@@ -18,17 +18,20 @@ NOTHING: Any = None
 
 Merge = Callable[[Any, Any], Any]
 
+_WIDE: dict[str, Any] = {"f": np.float64, "c": np.complex128}
+
 
 def merge(a: Any, b: Any) -> Any:
     """Two results as one; neither is changed.
 
-    Histograms (``hist.Hist``, with their NaN), numbers and arrays of one shape are added, ``Counter`` and dicts
-    key by key (a key that one alone has is taken as it is), dataclasses and tuples of one length part by
-    part. Lists are joined, so that paths of files that were written stay a list; sets are united;
+    Histograms (``hist.Hist``, with their NaN), numbers and arrays of one shape are added: integers of NumPy exactly,
+    as int64 or uint64, its floats as float64. ``Counter`` and dicts are added key by key (a key that one alone has
+    is taken as it is), dataclasses and tuples of one length part by part. Lists are joined, so that paths of files that were written stay a list; sets are united;
     Jagged, batches and pairs are joined by :func:`fastjag.concatenate`. ``None`` adds nothing. Texts and bools must
     be equal.
 
-    Raises TypeError naming the place within the results, such as ``["mass"]``, and the two types.
+    Raises TypeError naming the place within the results, such as ``["mass"]``, and the two types; OverflowError
+    for integers of NumPy beyond 64 bits.
 
     Examples
     --------
@@ -85,7 +88,7 @@ def _merge(a: Any, b: Any, where: str) -> Any:
 
 
 def _sum(a: Any, b: Any, x: Array, y: Array, where: str) -> Any:
-    """Numbers or arrays; narrow integers as int64, which counts do not overflow."""
+    """Numbers or arrays, in 64 bits: narrow ones would lose counts, and float32 the small terms of a sum."""
     if isinstance(a, np.ma.MaskedArray) or isinstance(b, np.ma.MaskedArray):
         raise TypeError(
             f"results{where} are masked arrays, whose sum is not known where one is masked"
@@ -94,12 +97,29 @@ def _sum(a: Any, b: Any, x: Array, y: Array, where: str) -> Any:
         raise TypeError(
             f"results{where} are arrays of {x.dtype} and {y.dtype}, which cannot be added"
         )
-    if np.ndim(a) == 0 and not isinstance(a, np.integer) and not isinstance(b, np.integer):
-        return a + b
+    if not isinstance(a, (np.generic, np.ndarray)) and not isinstance(b, (np.generic, np.ndarray)):
+        return a + b  # Python's own
     both = np.result_type(x, y)
-    if both.kind in "iu":
-        both = np.result_type(both, np.int64 if both.kind == "i" else np.uint64)
-    return np.add(x, y, dtype=both)
+    if x.dtype.kind in "iu" and y.dtype.kind in "iu":
+        return _exact(x, y, where)
+    return np.add(x, y, dtype=np.result_type(both, _WIDE.get(both.kind, both)))
+
+
+def _exact(x: Array, y: Array, where: str) -> Any:
+    """Integers as int64, or uint64 where both are unsigned or no int64 holds them; never a float64, never wrapped."""
+    if x.dtype.kind == y.dtype.kind:
+        kind: Any = np.int64 if x.dtype.kind == "i" else np.uint64
+        total = np.add(x, y, dtype=kind)
+        over = total < x if kind is np.uint64 else ((x ^ total) & (y ^ total)) < 0
+        if not np.any(over):
+            return total
+    exact = x.astype(object) + y.astype(object)
+    for kind in (np.int64, np.uint64):
+        try:
+            return np.asarray(exact, dtype=kind)[()]
+        except OverflowError:
+            continue
+    raise OverflowError(f"results{where} add up to integers beyond 64 bits")
 
 
 def _merge_mappings(a: Mapping[Any, Any], b: Mapping[Any, Any], where: str) -> Any:
