@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -136,9 +136,9 @@ def run(
         seen = Path(tempfile.gettempdir()) if engine.local else folder
         try:
             with nullcontext(work) if here or shipped is None else lent(shipped, seen) as given:
-                Job(given, pieces, folder, keys, outcome, merge, retries, on_error, access).go(
-                    engine, report
-                )
+                job = Job(given, pieces, folder, keys, outcome, merge, retries, on_error, access)
+                with nullcontext() if engine.executor is not None else closing(job.read_ahead()):
+                    job.go(engine, report)
         except BaseException:
             engine.close(at_once=True)
             raise

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Future
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from fastjag.batch.ahead import Ahead
 from fastjag.batch.engine import Engine
+from fastjag.batch.kept import has
 from fastjag.batch.merging import NOTHING, Merge, MergeTree
 from fastjag.batch.outcome import BatchError, Failed, Outcome
 from fastjag.batch.progress import JobProgress
@@ -45,6 +48,7 @@ class Job:
     ) -> None:  # fmt: skip
         self.work, self.keep, self.keys, self.outcome = work, keep, keys, outcome
         self.retries, self.on_error, self.access = retries, on_error, access
+        self.ahead: Ahead | None = None
         self.pieces = [Assigned(piece) for piece in ranges]
         self.level = self.idle = 0
         while len(ranges) > _TASKS << self.level:
@@ -100,8 +104,25 @@ class Job:
         some = self.pieces[first : first + n]
         return Task(
             self.work, first, tuple(p.range for p in some), tuple(p.parts for p in some), self.keep,
-            self.keys[first : first + n], self.access,
+            self.keys[first : first + n], self.access, self.ahead,
         )  # fmt: skip
+
+    def read_ahead(self) -> Ahead:
+        """For tasks that follow one another in this thread."""
+        index = {id(piece.range): i for i, piece in enumerate(self.pieces)}
+
+        def upcoming(piece: Range) -> Iterator[Range]:
+            for i in range(
+                index[id(piece)] if id(piece) in index else len(self.pieces), len(self.pieces)
+            ):
+                one = self.pieces[i]
+                there = self.keep is not None and has(self.keep, self.keys[i])
+                if one.parts > 1 or self.outcome.done[i] or (there and one.range is not piece):
+                    return
+                yield one.range
+
+        self.ahead = Ahead(upcoming)
+        return self.ahead
 
     def _take(self, engine: Engine, report: JobProgress) -> None:
         """Wait for a task, and see what became of it."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from fastjag.batch import slot
+from fastjag.batch.ahead import Ahead
 from fastjag.batch.device import OnDevice, on_host
 from fastjag.batch.merging import NOTHING, Merge, counted_twice
 from fastjag.batch.merging import merge as add_up
@@ -53,26 +54,28 @@ class Reading:
     optional: tuple[str, ...]
     device: str | None
 
-    def given(self, piece: Range) -> Generator[Any]:
+    def given(self, piece: Range, ahead: Ahead | None = None) -> Generator[Any]:
         """What the function is called with, one after the other."""
         if self.columns is RANGE:
             yield piece
         elif isinstance(self.columns, Selection):
             yield from self._survivors(piece, self.columns)
         else:
-            with closing(self._batches(piece)) as batches:
+            with closing(self._batches(piece, ahead)) as batches:
                 yield from batches
 
-    def _batches(self, piece: Range) -> Generator[Any]:
-        with closing(self._read(piece)) as batches:
+    def _batches(self, piece: Range, ahead: Ahead | None) -> Generator[Any]:
+        given = self.read([piece]) if ahead is None else ahead.batches(piece, self.read)
+        with closing(given) as batches:
             for batch in batches:
                 batch.source = replace(batch.source, dataset=piece.dataset)
                 yield batch
                 del batch
 
-    def _read(self, piece: Range) -> Any:
+    def read(self, pieces: Sequence[Range]) -> Any:
+        """The batches of ranges, as they are in the files."""
         return iterate(
-            columns=self.columns, ranges=[piece], step=slot.step(self.step), schema=self.schema,
+            columns=self.columns, ranges=pieces, step=slot.step(self.step), schema=self.schema,
             optional=self.optional, progress=False, device=self.device or "cpu",
         )  # fmt: skip
 
@@ -103,11 +106,11 @@ class Work:
     def device(self) -> str | None:
         return self.reading.device
 
-    def result(self, pieces: Iterable[Range]) -> Any:
+    def result(self, pieces: Iterable[Range], ahead: Ahead | None = None) -> Any:
         """Of ranges, one batch after the other."""
         total = NOTHING
         for piece in pieces:
-            with closing(self.reading.given(piece)) as given:
+            with closing(self.reading.given(piece, ahead)) as given:
                 for events in given:
                     value = self.function(events)
                     del events  # before the next one comes

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fastjag.batch import kept, slot
+from fastjag.batch.ahead import Ahead
 from fastjag.batch.merging import MergeTree
 from fastjag.batch.pieces import halves
 from fastjag.batch.reading import ReusedError, Work
@@ -34,6 +35,7 @@ class Task:
     keep: Path | None = None
     keys: tuple[str, ...] = ()  #: of the results in ``keep``
     access: Access = field(default_factory=Access)  #: what servers are told
+    ahead: Ahead | None = None  #: where one task follows the other in this thread
 
 
 @dataclass
@@ -104,9 +106,9 @@ def do(task: Task) -> Answer:
 
 def _one(work: Work, task: Task, i: int, piece: Range, answer: Answer) -> Any:
     """The result of a range, from ``keep`` if it is there."""
-    state = ""
+    state, ahead = "", task.ahead
     if task.keep is not None:
-        state = kept.state_of(piece.file)
+        state = kept.state_of(piece.file) if ahead is None else ahead.state_of(piece)
         found = kept.load(task.keep, task.keys[i], state)
         if found is not None:
             known = _unpack(found)
@@ -114,7 +116,7 @@ def _one(work: Work, task: Task, i: int, piece: Range, answer: Answer) -> Any:
                 answer.kept += 1
                 return known
             kept.remove(task.keep, task.keys[i])
-    result = work.result(halves(piece, task.parts[i]))
+    result = work.result([piece] if task.parts[i] == 1 else halves(piece, task.parts[i]), ahead)
     if task.keep is not None:
         content = pack(result)
         try:
