@@ -76,8 +76,9 @@ class Reader:
             raise trees.no_tree(error, path, tree) from error
 
     def close(self) -> None:
-        """Close the file."""
-        self.file.close()
+        """Close the file, of which nothing can be read any more."""
+        trees.release(self.file, self.tree)
+        vars(self.groups).clear()  # they know this reader
 
     def branches(self, columns: Sequence[str] | None) -> list[str]:
         """Names of the branches asked for; patterns take what arrays can hold.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -79,6 +79,29 @@ def no_tree(error: Exception, path: str, tree: str | None) -> Exception:
     where = f"{path}:{tree}" if tree else path
     unreadable = ReadError(f"{where}: no readable tree: {first_line(error)}")
     return transport.explain(error, unreadable)
+
+
+def release(file: Any, tree: Any) -> None:
+    """Close a file, and free what uproot knows of its tree: all parts of that point at one another.
+
+    Python looks for such parts now and then; until it does, metadata of many files that were closed fill memory.
+    """
+    import uproot
+
+    if not vars(file):  # closed before
+        return
+    file.close()
+    vars(file).clear()
+    todo = [tree]
+    while todo:
+        part = todo.pop()
+        content: Iterable[Any] = ()
+        if isinstance(part, uproot.model.Model):
+            content = list(vars(part).values())
+            vars(part).clear()
+        elif isinstance(part, (list, tuple, dict)):
+            content = part.values() if isinstance(part, dict) else part
+        todo += [one for one in content if isinstance(one, (uproot.model.Model, list, tuple, dict))]
 
 
 def with_branches(

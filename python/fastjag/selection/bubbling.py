@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -213,7 +214,7 @@ class _Plan:
         with progress_bar("selecting events", len(pieces), progress) as advance:
             for path, tree, piece in pieces:
                 reader = Reader(path, tree, self.schema, self.access)
-                with reader.file:
+                with closing(reader):
                     begin, end = 0, reader.n_entries
                     if piece is not None:
                         check_range(reader, piece)

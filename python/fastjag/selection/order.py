@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -34,7 +35,7 @@ def cheapest_first(
     measured, access = list(steps), Access.of(storage_options, cache)
     for path, tree in find_files(files, access):
         reader = Reader(path, tree, schema, access)
-        with reader.file:
+        with closing(reader):
             if reader.n_entries == 0:
                 continue
             n = min(n_events, reader.n_entries)

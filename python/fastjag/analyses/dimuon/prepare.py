@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -216,7 +216,7 @@ class _Inputs:
         if not self._root:
             return []
         reader = Reader(*self._root[0], None)
-        with reader.file:
+        with closing(reader):
             return [name for name in reader.stored if name.startswith("HLT_")]
 
     def _named(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -208,7 +209,7 @@ def _of_one_format(
     for label, files in found.items():
         for path, tree in files:
             reader = Reader(path, tree, None)
-            with reader.file:
+            with closing(reader):
                 other = known.setdefault((identity(path), reader.tree_name), (path, label))
                 if other != (path, label):
                     raise ValueError(

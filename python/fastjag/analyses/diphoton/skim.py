@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,7 +66,7 @@ class Skimming:
         label, factor = piece.dataset, 1.0
         if label != DATA:
             reader = Reader(piece.file, piece.tree, None)
-            with reader.file:
+            with closing(reader):
                 factor = self.factor_of(reader, label) if reader.n_entries else 0.0
         weights = self.weights(label, self.schema, piece.file)
         chosen = survivors(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,7 +64,7 @@ def count(
     events: _Counts | None = found.value
     if events is None:  # a skim that kept nothing: its sections count 0
         file = found.ranges.files[0]
-        with (reader := Reader(file.path, file.tree, None)).file:
+        with closing(Reader(file.path, file.tree, None)) as reader:
             names = tuple(reader.branches(patterns))
         events = _Counts("", names, np.zeros(0, np.int64), np.zeros((0, 1 + len(names)), np.int64))
     # The events of all files have been read: what cannot be opened has no such tree.
