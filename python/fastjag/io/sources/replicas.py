@@ -13,7 +13,6 @@ from fastjag.io.sources.client import Client, State, Transient
 from fastjag.io.transport import stall_timeout
 
 T = TypeVar("T")
-
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0  # seconds
 _ATTEMPTS = 3  # where another replica is left
 
