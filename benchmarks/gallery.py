@@ -28,6 +28,7 @@ REPORTS = {
     "gammajet": (("gammajet demo --out demo",), "demo/report"),
     "jets": (("jets demo --out demo-jets",), "demo-jets"),
     "rates": (("rates demo --out demo-rates",), "demo-rates"),
+    "train": (("train demo --out demo-train",), "demo-train/tagger/report"),
     "importance": (("importance demo --out demo-importance",), "demo-importance"),
 }
 #: Pictures that look like others: of further ranges and categories.

@@ -172,7 +172,7 @@ HELP = (
     "diphoton", "diphoton run", "diphoton importance", "gammajet", "gammajet run", "gammajet demo",
     "simulate", "simulate diphoton", "importance", "importance run", "importance demo", "rates",
     "rates count", "rates fit", "rates demo", "jets", "jets toys", "jets ntuple", "jets shapes",
-    "jets tensors", "jets tracks", "jets train", "jets demo",
+    "jets tensors", "jets tracks", "jets train", "jets demo", "train", "train run", "train demo",
 )  # fmt: skip
 GOLDEN = json.dumps({"1": [[1, 100000]]})
 
@@ -222,6 +222,11 @@ JOBS: dict[str, list[Step]] = {
     "simulate": [
         "simulate diphoton --out all --events 40 --seed 1 --workers 1",
         "simulate diphoton --out some --events 60 --seed 2 --workers 2 --classes ggH125_gamgam,yy",
+    ],
+    "train": [
+        "train demo --out demo --events 2000 --seed 1 --epochs 2",
+        "train run demo/tagger.toml --out again --until split",
+        "train demo --out trees --events 2000 --seed 1 --model XGBoost",
     ],
     "gammajet": [
         "gammajet demo --out demo --events 6000 --seed 1",

@@ -18,7 +18,9 @@ TUTORIALS = sorted((DOCS / "tutorials").glob("*.md"))
 
 class TestPages:
     # `make docs` runs the tutorials.
-    @pytest.mark.parametrize("name", ["batch", "coming-from", "corrections", "index", "inputs"])
+    @pytest.mark.parametrize(
+        "name", ["batch", "coming-from", "corrections", "index", "inputs", "training"]
+    )
     def test_code_runs(self, name, tmp_path, monkeypatch):
         path = DOCS / f"{name}.md"
         monkeypatch.chdir(tmp_path)

@@ -15,6 +15,7 @@ import gallery
 
 SHOWN = {
     "diphoton": [*events.CAPTIONS, *masses.CAPTIONS, *comparison.CAPTIONS],
+    "train": ["roc", "scores", "calibration", "training"],
     "gammajet": ["closure0", "alpha", "comparison", "stitching"],
     "jets": ["shapes", "images", "tracks",
              *(f"tagger-{t}_{p}" for t in ("b", "quark") for p in ("roc", "scores"))],

@@ -226,9 +226,9 @@ ANALYSES = sorted(p.parent for p in (PACKAGE / "analyses").glob("*/run.py"))
 class TestAnalyses:
     """All analyses follow one plan; docs/architecture.md says which."""
 
-    def test_there_are_six(self):
+    def test_there_are_seven(self):
         names = [p.name for p in ANALYSES]
-        assert names == ["dimuon", "diphoton", "gammajet", "importance", "jets", "rates"]
+        assert names == ["dimuon", "diphoton", "gammajet", "importance", "jets", "rates", "train"]
 
     @pytest.mark.parametrize("folder", ANALYSES, ids=lambda p: p.name)
     def test_modules(self, folder):

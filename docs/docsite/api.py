@@ -64,6 +64,7 @@ PAGES = {
             "dimuon": (),
             "diphoton": (),
             "gammajet": (),
+            "train": ("performance",),
             "jets": ("reading", "observables", "features"),
             "rates": ("count", "rates", "fit", "tables"),
             "importance": ("comparison", "methods", "taylor"),

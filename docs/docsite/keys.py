@@ -13,6 +13,7 @@ KINDS = {
     "jets": "JetsConfig",
     "rates": "RatesConfig",
     "importance": "ImportanceConfig",
+    "train": "TaggerConfig",
 }
 
 

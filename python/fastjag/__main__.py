@@ -36,7 +36,7 @@ from fastjag.core.later import load_later
 
 #: In the order of the help; each is the module of its name in ``fastjag.commands``.
 COMMANDS = ("spectrum", "convert", "toys", "info", "dimuon", "jets", "gammajet", "diphoton",
-            "simulate", "importance", "rates", "batch")  # fmt: skip
+            "simulate", "importance", "rates", "train", "batch")  # fmt: skip
 
 
 class _Commands(typer.core.TyperGroup):

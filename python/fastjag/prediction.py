@@ -67,7 +67,7 @@ def predict(
     inputs
         What the model sees: :class:`fastjag.inputs.Inputs` that are fitted, or the path of their JSON. Targets and weights are not asked for.
     out
-        The Parquet file. Its columns are "dataset", "file" and "entry" of each event, ``columns``, and the scores:
+        The Parquet file. Its columns are "dataset", "file" and "entry" of each event, ``columns``, observers of the inputs, and the scores:
         "score" for one per event, else "score_CLASS". Rows are in the order of the data sets, files and entries.
     columns
         Branches with one value per event that go along in their own dtype. Default: run, luminosityBlock and event, as far as the
@@ -176,6 +176,7 @@ class _Scoring:
             "file": pa.repeat(pa.scalar(seen.source.file), n),
             "entry": seen.entries,
             **{name: seen.event_branch(name) for name in there},
+            **{name: tensors[name] for name in self.inputs.observers},
             **named,
         }
         parts = write_parts(self.folder, {_ROWS: columns})

@@ -15,6 +15,7 @@ from fastjag.analyses.gammajet.config import GammaJetConfig
 from fastjag.analyses.importance.config import ImportanceConfig
 from fastjag.analyses.jets.config import JetsConfig
 from fastjag.analyses.rates.config import RatesConfig
+from fastjag.analyses.train.config import TaggerConfig
 from fastjag.commands import option
 from fastjag.core.settings import setting, settings
 
@@ -28,6 +29,7 @@ from fastjag.core.settings import setting, settings
         ("importance", ImportanceConfig),
         ("jets", JetsConfig),
         ("rates", RatesConfig),
+        ("train", TaggerConfig),
     ],
 )
 def test_show(name, kind):
@@ -41,7 +43,12 @@ def test_show(name, kind):
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("importance", ImportanceConfig), ("jets", JetsConfig), ("rates", RatesConfig)],
+    [
+        ("importance", ImportanceConfig),
+        ("jets", JetsConfig),
+        ("rates", RatesConfig),
+        ("train", TaggerConfig),
+    ],
 )
 def test_documented(name, kind):
     page = Path(__file__).parents[2] / "docs" / f"{name}.md"

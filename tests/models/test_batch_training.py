@@ -11,7 +11,7 @@ from fastjag.models.batch_training import train_network
 from fastjag.models.roc import area_error, roc_curve
 from fastjag.models.tagger_networks import DeepSetsNetwork
 
-N = 3000
+N = 2000
 
 
 @pytest.fixture(autouse=True)

@@ -23,6 +23,7 @@ COMMANDS = {
     "gammajet": "gammajet",
     "rates": "rates",
     "importance": "importance",
+    "train": "train",
     "simulate": "simulate",
     "batch": "cli",
 }

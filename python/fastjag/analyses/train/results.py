@@ -1,0 +1,94 @@
+"""What the stages left: the only thing that later stages, the report and the terminal see of them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastjag.analyses.common.runs import HERE, Workers
+from fastjag.analyses.common.tables import read_parquet
+from fastjag.analyses.train.config import TaggerConfig
+from fastjag.core.arrays import Array
+from fastjag.datasets import ranges
+from fastjag.inputs import Inputs
+from fastjag.io.ranges import Ranges
+
+#: Parts of the events.
+PARTS = ("training", "validation", "test")
+
+
+@dataclass(frozen=True)
+class ScoredEvents:
+    """Scores of events that the model has not seen."""
+
+    scores: Array  #: (n, n_classes), float64
+    target: Array  #: (n,) number of the class
+    weight: Array  #: (n,) signed physics weights
+
+
+@dataclass(frozen=True)
+class TaggerResults:
+    """A configuration, and the directory in which every stage has one of its own."""
+
+    config: TaggerConfig
+    out: Path
+    workers: Workers = HERE  #: who scores events
+
+    def folder(self, stage: str) -> Path:
+        return self.out / stage
+
+    def ranges(self, part: str) -> Ranges:
+        """Events of "training", "validation" or "test"."""
+        return ranges(str(self.folder("split") / f"{part}.json"))
+
+    def events(self) -> dict[str, dict[str, int]]:
+        """How many events of each data set each part has, before the selection."""
+        return self._json("split", "events.json")
+
+    @property
+    def model(self) -> Path:
+        """The exported tagger: ONNX, or XGBoost's JSON."""
+        ending = "json" if self.config.model == "XGBoost" else "onnx"
+        return self.folder("train") / f"tagger.{ending}"
+
+    def inputs(self) -> Inputs:
+        """What the model sees, fitted."""
+        return Inputs.load(self.folder("train") / "inputs.json")
+
+    def training(self) -> dict[str, Any]:
+        """Losses by epoch or round, the best one, and what all of it depends on."""
+        return self._json("train", "training.json")
+
+    def test(self) -> ScoredEvents:
+        """Scores, classes and weights of the test events."""
+        columns = read_parquet(self.folder("score") / "scores.parquet")
+        names = self.config.class_names
+        scores = np.stack([columns[f"score_{name}"] for name in names], axis=1).astype(np.float64)
+        if self.config.classes:
+            true = np.stack([columns[text] != 0 for text in self.config.classes.values()], axis=1)
+            several = true.sum(axis=1) != 1
+            if several.any():
+                raise ValueError(
+                    f"{columns['file'][several.argmax()]}: entry {columns['entry'][several.argmax()]} is of "
+                    f"{int(true[several.argmax()].sum())} classes, one is needed"
+                )
+            target = true.argmax(axis=1)
+        else:
+            code = {d.name: names.index(d.of_class or d.name) for d in self.config.datasets}
+            found, which = np.unique(columns["dataset"].astype(str), return_inverse=True)
+            target = np.array([code[name] for name in found.tolist()])[which]
+        weight = self.config.inputs.weight
+        signed = np.ones(len(target)) if weight is None else columns[weight].astype(np.float64)
+        return ScoredEvents(scores, target, signed)
+
+    def summary(self) -> dict[str, Any]:
+        """``results.json``: the sentence, areas, curves, calibration and settings."""
+        return self._json("report", "results.json")
+
+    def _json(self, stage: str, name: str) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads((self.folder(stage) / name).read_text())
+        return content
