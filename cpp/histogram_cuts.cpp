@@ -6,8 +6,10 @@
 namespace fastjag::FASTJAG_ISA {
 namespace {
 
-constexpr int64_t block = 1024;
-constexpr int64_t most = HistogramCutsArgs::most_weights;
+constexpr int64_t block = HistogramCutsArgs::block;
+constexpr int64_t most = HistogramCutsArgs::tile;
+constexpr int64_t most_sorted =
+    block / 2;  // cells: with fewer entries in each, sorting does not pay
 
 // Calls use(values) with entries first + index[i] of a column (index null: first + i), in a row.
 template <class T, class Use>
@@ -57,12 +59,96 @@ void count(int32_t const* cells, int64_t n, StridedColumn const& column, int64_t
     for (; i < n; ++i) add(i);
 }
 
-void add_replicas(int32_t const* cells, int64_t n, double const* weights, double* sums) {
+// Replicas of weights lie in tiles of `most`, [tile][entry][lane], with zeros where there are none.
+struct Tiles {
+    double* data;
+    int64_t n;  // tiles
+};
+
+// A row of a tile is one line of the cache.
+double* aligned(void* scratch) {
+    auto const at = reinterpret_cast<uintptr_t>(scratch);
+    return reinterpret_cast<double*>((at + 63) / 64 * 64);
+}
+
+void fill_tiles(HistogramCutsArgs const& a, int64_t first, int32_t const* index, int64_t n,
+                Tiles tiles) {
+    alignas(64) double columns[most][block];
+    for (int64_t tile = 0; tile < tiles.n; ++tile) {
+        for (int64_t k = 0; k < most; ++k) {
+            int64_t const which = most * tile + k;
+            if (which < a.n_weights)
+                each_value(a.weights[which], first, index, n, [&, k](auto const* w) {
+                    for (int64_t i = 0; i < n; ++i) columns[k][i] = static_cast<double>(w[i]);
+                });
+            else
+                for (int64_t i = 0; i < n; ++i) columns[k][i] = 0;
+        }
+        double* out = tiles.data + tile * most * block;
+        for (int64_t i = 0; i < n; ++i)
+            for (int64_t k = 0; k < most; ++k) out[most * i + k] = columns[k][i];
+    }
+}
+
+// Adds the entries of one cell in some tiles to its sums, of w and of w^2: in registers, which a
+// cell that entries come to at random would leave and enter for each of them.
+template <int64_t n_tiles>
+void add_run(int16_t const* order, int64_t n, double const* weights, double* sums) {
+    using V = Lanes<double>;
+    constexpr int64_t parts = most / lanes;
+    V first[n_tiles * parts] = {}, second[n_tiles * parts] = {};
     for (int64_t i = 0; i < n; ++i) {
-        double* cell = sums + 2 * most * int64_t{cells[i]};
-        double const* w = weights + most * i;
-        for (int64_t k = 0; k < most; ++k) cell[k] += w[k];
-        for (int64_t k = 0; k < most; ++k) cell[most + k] += w[k] * w[k];
+        double const* w = weights + most * order[i];
+#pragma GCC unroll 16
+        for (int64_t t = 0; t < n_tiles * parts; ++t) {
+            V const x = load<V>(w + t / parts * most * block + t % parts * lanes);
+            first[t] += x;
+            second[t] += x * x;
+        }
+    }
+#pragma GCC unroll 16
+    for (int64_t t = 0; t < n_tiles * parts; ++t) {
+        double* own = sums + 2 * most * (t / parts) + t % parts * lanes;
+        store(load<V>(own) + first[t], own);
+        store(load<V>(own + most) + second[t], own + most);
+    }
+}
+
+// As many tiles at a time as registers hold.
+constexpr int64_t group = lanes / 2;
+
+void add_tiles(int32_t const* cells, int64_t n, int64_t n_cells, Tiles tiles, double* sums) {
+    int64_t const size = 2 * most * tiles.n;  // of a cell
+    if (n < 2 * n_cells) {
+        for (int64_t i = 0; i < n; ++i) {
+            auto const one = static_cast<int16_t>(i);
+            for (int64_t t = 0; t < tiles.n; ++t)
+                add_run<1>(&one, 1, tiles.data + t * most * block,
+                           sums + size * cells[i] + 2 * most * t);
+        }
+        return;
+    }
+    // Entries in the order of their cells.
+    alignas(64) int16_t order[block], end[most_sorted + 1];
+    for (int64_t c = 0; c <= n_cells; ++c) end[c] = 0;
+    for (int64_t i = 0; i < n; ++i) ++end[cells[i] + 1];
+    for (int64_t c = 0; c < n_cells; ++c) end[c + 1] = static_cast<int16_t>(end[c + 1] + end[c]);
+    for (int64_t i = 0; i < n; ++i) order[end[cells[i]]++] = static_cast<int16_t>(i);
+    for (int64_t t = 0; t < tiles.n; t += group) {
+        bool const whole = t + group <= tiles.n;
+        double const* weights = tiles.data + t * most * block;
+        int64_t begin = 0;
+        for (int64_t c = 0; c < n_cells; ++c) {
+            int64_t const m = end[c] - begin;
+            if (m == 0) continue;
+            double* own = sums + size * c + 2 * most * t;
+            if (whole)
+                add_run<group>(order + begin, m, weights, own);
+            else
+                for (int64_t k = 0; k < tiles.n - t; ++k)
+                    add_run<1>(order + begin, m, weights + k * most * block, own + 2 * most * k);
+            begin = end[c];
+        }
     }
 }
 
@@ -73,8 +159,9 @@ void histogram_cuts_range(HistogramCutsArgs const& a, int64_t begin, int64_t end
     auto const stride = static_cast<int32_t>(a.n_slots);
     bool const one = a.counts && a.n_weights == 1;
     alignas(64) int32_t passed[block], index[block], rows[block], cells[block];
-    alignas(64) double weights[most * block];
-    for (int64_t k = 0; k < most * block; ++k) weights[k] = 0;  // lanes without a replica
+    alignas(64) double weights[2 * block];  // and their squares, of a single weight
+    int64_t const n_tiles = (a.n_weights + most - 1) / most;
+    Tiles const tiles{aligned(a.scratch) + part * n_tiles * most * block, n_tiles};
     for (int64_t first = begin; first < end; first += block) {
         int64_t const n = smaller(block, end - first);
         slots_in(a.scores, a.cuts, first, nullptr, n, passed);
@@ -86,18 +173,16 @@ void histogram_cuts_range(HistogramCutsArgs const& a, int64_t begin, int64_t end
         }
         if (m == 0) continue;
         int32_t const* chosen = m == n ? nullptr : index;
-        for (int64_t k = 0; k < a.n_weights; ++k)
-            each_value(a.weights[k], first, chosen, m, [&, k](auto const* w) {
+        if (one)
+            each_value(a.weights[0], first, chosen, m, [&](auto const* w) {
                 for (int64_t i = 0; i < m; ++i) {
                     auto const x = static_cast<double>(w[i]);
-                    if (one) {
-                        weights[2 * i] = x;
-                        weights[2 * i + 1] = x * x;
-                    } else {
-                        weights[most * i + k] = x;
-                    }
+                    weights[2 * i] = x;
+                    weights[2 * i + 1] = x * x;
                 }
             });
+        else
+            fill_tiles(a, first, chosen, m, tiles);
         for (int64_t f = 0; f < a.n_features; ++f) {
             slots_in(a.features[f], a.axes[f], first, chosen, m, cells);
             for (int64_t i = 0; i < m; ++i) cells[i] += rows[i];
@@ -108,7 +193,8 @@ void histogram_cuts_range(HistogramCutsArgs const& a, int64_t begin, int64_t end
             else if (a.counts)
                 count<false>(cells, m, a.features[f], first + block, a.counts + own, nullptr,
                              nullptr);
-            if (a.n_weights && !one) add_replicas(cells, m, weights, a.sums + 2 * most * own);
+            if (a.n_weights && !one)
+                add_tiles(cells, m, cells_of_feature, tiles, a.sums + 2 * most * n_tiles * own);
         }
     }
 }

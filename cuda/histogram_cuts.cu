@@ -21,7 +21,7 @@ struct Entries {
     int64_t first, n_features, all_features;  // of this launch, of the call
     StridedColumn features[most_features];
     HistogramAxis axes[most_features];
-    StridedColumn weights[HistogramCutsArgs::most_weights];
+    StridedColumn weights[HistogramCutsArgs::tile];
     bool weighted;
     int64_t n_slots_of_class;
     int64_t n_slots;  // of a feature, all classes
@@ -98,7 +98,7 @@ void histogram_cuts(HistogramCutsArgs const& a, Stream stream) {
         if (a.n_weights) launch_sums(entries, a.n_weights * n * entries.blocks, stream);
     }
     if (a.n_weights == 0) return;
-    int64_t const lanes = a.counts && a.n_weights == 1 ? 1 : HistogramCutsArgs::most_weights;
+    int64_t const lanes = a.counts && a.n_weights == 1 ? 1 : HistogramCutsArgs::tile;
     FASTJAG_LAUNCH(finish, blocks_for(a.n_weights * slots, block_threads), block_threads, 0, stream,
                    entries.sums, slots, a.n_weights, lanes, a.sums);
 }

@@ -30,7 +30,7 @@ LADDER = [
     {"inputs"},
     {"corrections", "datasets", "models", "toys", "statistics", "selection"},
     {"pyramid", "io"},
-    {"dimuons", "neighbours"},
+    {"dimuons", "neighbours", "variations"},
     {"histograms", "jagged", "schemas"},
     {"kernels", "reporting"},
     {"core", "_cpu"},

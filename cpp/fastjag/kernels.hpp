@@ -379,7 +379,7 @@ struct StridedColumn {
 };
 
 struct HistogramCutsArgs {
-    static constexpr int64_t most_weights = 8;
+    static constexpr int64_t tile = 8, block = 1024;
     int64_t n_events;  // less than 2^32
     StridedColumn scores;
     HistogramAxis cuts;  // edges: the cuts, ascending; class c has the scores in slot c + 1
@@ -387,12 +387,12 @@ struct HistogramCutsArgs {
     const HistogramAxis* axes;  // one for each feature
     int64_t n_features;
     const StridedColumn* weights;
-    int64_t n_weights;  // up to most_weights replicas at a time
+    int64_t n_weights;  // any number of replicas; on a GPU up to a tile of them
     int64_t n_slots;    // at least n_bins + 3 of every axis
     uint32_t* counts;   // zeros (threads, n_features, n_cuts, n_slots), or null
-    // The same of 8 w and 8 w^2, or of pairs (w, w^2) for a single weight together with counts.
+    // The same of tiles of 8 w and 8 w^2, or of pairs (w, w^2) for one weight with counts.
     double* sums;
-    void* scratch;  // on a GPU: zeros, histogram_scratch(n_weights * n_features * n_cuts * n_slots)
+    void* scratch;  // (threads, tiles, block, tile); on a GPU zeros, histogram_scratch(slots)
 };
 void histogram_cuts(HistogramCutsArgs const&, Threads);
 void histogram_cuts(HistogramCutsArgs const&, Stream);

@@ -43,6 +43,7 @@ PAGES = {
             "fastjag.models.flow_training",
             "fastjag.models.stacked_flows",
             "fastjag.models.weights",
+            "fastjag.models.cells",
             "fastjag.models.roc",
             "fastjag.models.training_device",
         ],

@@ -21,6 +21,7 @@ from fastjag.histograms import CutHistograms, histogram, histogram_cuts
 from fastjag.jagged import Event, Jagged, Padded, concatenate, equal
 from fastjag.kernels import get_num_threads, set_num_threads
 from fastjag.neighbours import in_cone, nearest
+from fastjag.variations import Variations
 
 if TYPE_CHECKING:
     from fastjag.datasets import Range, Ranges, ranges
@@ -73,6 +74,7 @@ __all__ = [
     "PyramidMatch",
     "Range",
     "Ranges",
+    "Variations",
     "concatenate",
     "dimuon",
     "equal",

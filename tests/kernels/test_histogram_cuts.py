@@ -267,8 +267,35 @@ class TestCutHistograms:
                 found = fj.histogram_cuts([a], (9, -2, 2), b, [0.0, 1.0], replicas)
                 assert_same(found.slot_counts, expected.slot_counts)
                 for r in range(replicas.ndim):
-                    sums = found.slot_sumw if replicas.ndim == 1 else found.slot_sumw[min(r, 1)]
-                    assert_same(sums, expected.slot_sumw)
+                    if replicas.ndim == 1:
+                        assert_same(found.slot_sumw, expected.slot_sumw)
+                    else:  # replicas are added up in another order
+                        np.testing.assert_allclose(
+                            found.slot_sumw[r], expected.slot_sumw, rtol=1e-12, atol=1e-12
+                        )
+
+    @pytest.mark.parametrize("n_replicas", [2, 7, 9, 31, 33, 104])
+    @pytest.mark.parametrize(("n_bins", "n_cuts"), [(6, 1), (6, 4), (700, 1)])
+    def test_many_replicas(self, n_replicas, n_bins, n_cuts):
+        """Blocks with many entries in a cell and with few, and tiles that are not full."""
+        rng = np.random.default_rng(n_replicas)
+        n = 3000
+        features = [rng.normal(size=n).astype(dtype) for dtype in FLOATS]
+        scores, cuts = rng.random(n), np.linspace(0, 0.9, n_cuts)
+        weights = rng.normal(1, 1, (n_replicas, n))
+        weights[n_replicas // 2] = weights[n_replicas // 2].astype("f4")
+        found = fj.histogram_cuts(features, (n_bins, -2, 2), scores, cuts, weights, threads=2)
+        edges = np.concatenate([[-np.inf], np.linspace(-2, 2, n_bins + 1), [np.inf]])
+        for replica in range(n_replicas):
+            for c, cut in enumerate(cuts):
+                passing = scores >= cut
+                for f, x in enumerate(features):
+                    for power, sums in ((1, found.slot_sumw), (2, found.slot_sumw2)):
+                        w = weights[replica, passing] ** power
+                        expected, _ = np.histogram(x[passing].astype("f8"), edges, weights=w)
+                        np.testing.assert_allclose(
+                            sums[replica, c, f, :-1], expected, rtol=1e-12, atol=1e-11
+                        )
 
     @pytest.mark.parametrize(
         "edges",

@@ -6,14 +6,17 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fastjag import __version__
-from fastjag.analyses import spectrum_fits
+from fastjag.analyses import spectrum_fits, spectrum_variations
+from fastjag.analyses.common import variations
 from fastjag.analyses.common.runs import HERE, Workers, read
+from fastjag.analyses.common.variations import VariationSettings
 from fastjag.core.checks import needs, real
 from fastjag.core.devices import namespace
 from fastjag.dimuons import dimuon
@@ -83,6 +86,8 @@ class Spectrum:
     seconds: float = 0.0
     #: window: its fit, or the reason why there is none
     fits: dict[spectrum_fits.FitWindow, Any] = field(default_factory=dict)
+    #: of "opposite" and "same", with an axis "variation" in front; empty without variations
+    varied: dict[str, Any] = field(default_factory=dict)
 
 
 def spectrum(
@@ -96,12 +101,16 @@ def spectrum(
     progress: bool | None = None,
     threads: int | None = None,
     fits: Sequence[str] = (),
+    variations: Sequence[VariationSettings] = (),
     workers: Workers = HERE,
 ) -> Spectrum:
     """Histogram the dimuon mass of NanoAOD-like files on a logarithmic axis [GeV].
 
     ``fits`` are peaks to fit, in opposite-sign pairs: "J/psi", "Upsilon" (its three states), or a
     window such as "2.9:3.3" (:mod:`fastjag.analyses.spectrum_fits`).
+
+    ``variations`` (:func:`fastjag.analyses.common.variations.read_variations`) are evaluated besides, from the
+    same files: ``varied`` has their histograms.
 
     ``workers`` work through ranges of the files; no number depends on them. With ``on_error="skip"``, a file that
     cannot be opened and a range that cannot be read are left out as a whole, and listed in ``skipped``.
@@ -118,7 +127,9 @@ def spectrum(
     peaks = tuple(spectrum_fits.fit_windows(fits, mass_range))
     started = time.perf_counter()
     result = read(
-        _Fill(selection, bins, low, high, peaks, threads), files, selection.branches(), workers, step=step,
+        _Fill(selection, bins, low, high, peaks, threads, tuple(variations)), files,
+        list(dict.fromkeys([*selection.branches(), *(b for v in variations for b in v.branches)])),
+        workers, step=step,
         on_error=on_error, progress=progress,
     )  # fmt: skip
     result.check_events()
@@ -126,7 +137,7 @@ def spectrum(
     return Spectrum(
         filled.opposite, filled.same, filled.cutflow, filled.windows, selection, result.files,
         result.skipped, time.perf_counter() - started,
-        {p: spectrum_fits.fit(p, h) for p, h in filled.near.items()},
+        {p: spectrum_fits.fit(p, h) for p, h in filled.near.items()}, filled.varied or {},
     )  # fmt: skip
 
 
@@ -139,6 +150,7 @@ class _Filled:
     near: dict[spectrum_fits.FitWindow, Any]  #: opposite-sign pairs, in finer bins
     cutflow: dict[str, int]
     windows: dict[str, dict[str, int]]
+    varied: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -151,6 +163,7 @@ class _Fill:
     high: float
     peaks: tuple[spectrum_fits.FitWindow, ...]
     threads: int | None
+    variations: tuple[VariationSettings, ...] = ()
 
     def __call__(self, batch: Batch) -> _Filled:
         import hist
@@ -169,7 +182,21 @@ class _Fill:
         near = {p: histogram(masses["opposite"], (spectrum_fits.BINS, p.low, p.high), threads=self.threads)
                 for p in self.peaks}  # fmt: skip
         opposite, same = (histogram(own, axis, threads=self.threads) for own in masses.values())
-        return _Filled(opposite, same, near, cutflow, windows)
+        varied = None
+        if self.variations:
+            select = partial(_selected, batch, self.selection)
+            varied = spectrum_variations.varied(batch, select, axis, self.variations, self.threads)
+        return _Filled(opposite, same, near, cutflow, windows, varied)
+
+
+def _selected(batch: Batch, cuts: MuonSelection, muons: Jagged) -> Any:
+    """Which muons :func:`_select` keeps, of all events."""
+    mask = _passing(batch, cuts, muons)
+    if cuts.trigger:
+        mask = mask & muons.broadcast(event_flags(batch, cuts.trigger))
+    if cuts.exactly_two:
+        mask = mask & muons.broadcast(muons.keep(mask).counts == 2)
+    return mask
 
 
 def _count(cutflow: dict[str, int], step: str, n: int) -> None:
@@ -185,13 +212,7 @@ def _select(batch: Batch, cuts: MuonSelection, cutflow: dict[str, int]) -> Jagge
         muons = muons[np.flatnonzero(event_flags(batch, cuts.trigger))]
         _count(cutflow, f"pass {cuts.trigger}", len(muons))
     _count(cutflow, "at least two muons", int(np.count_nonzero(muons.counts >= 2)))
-    mask = namespace(muons["pt"]).ones(muons.n_particles, bool)
-    if cuts.min_pt > 0:
-        mask &= muons["pt"] > cuts.min_pt
-    if np.isfinite(cuts.max_abs_eta):
-        mask &= np.abs(muons["eta"]) < cuts.max_abs_eta
-    if cuts.muon_id:
-        mask &= as_flags(muons[cuts.muon_id], f"Muon_{cuts.muon_id}", batch.source)
+    mask = _passing(batch, cuts, muons)
     if not mask.all():
         muons = muons.keep(mask)
     _count(cutflow, "at least two selected muons", int(np.count_nonzero(muons.counts >= 2)))
@@ -199,6 +220,18 @@ def _select(batch: Batch, cuts: MuonSelection, cutflow: dict[str, int]) -> Jagge
         muons = muons[np.flatnonzero(muons.counts == 2)]
         _count(cutflow, "exactly two selected muons", len(muons))
     return muons
+
+
+def _passing(batch: Batch, cuts: MuonSelection, muons: Jagged) -> Any:
+    """Which muons pass the cuts on muons."""
+    mask = namespace(muons["pt"]).ones(muons.n_particles, bool)
+    if cuts.min_pt > 0:
+        mask &= muons["pt"] > cuts.min_pt
+    if np.isfinite(cuts.max_abs_eta):
+        mask &= np.abs(muons["eta"]) < cuts.max_abs_eta
+    if cuts.muon_id:
+        mask &= as_flags(muons[cuts.muon_id], f"Muon_{cuts.muon_id}", batch.source)
+    return mask
 
 
 def mass_spectrum(opposite: Any, same: Any, title: str) -> Any:
@@ -251,6 +284,9 @@ def write(result: Spectrum, out: str | os.PathLike[str], pictures: bool = True) 
             picture = mass_spectrum(result.opposite, result.same, f"{n:,} events")
             save(picture, directory / "spectrum.png", directory / "spectrum.pdf")
         histograms = {"opposite_sign": result.opposite, "same_sign": result.same}
+        for sign, h in result.varied.items():
+            for name in list(h.axes[0])[1:]:
+                histograms[f"{sign}_sign_{name.replace(' ', '_')}"] = h[name, :]
         write_histograms(directory / "spectrum.root", histograms)
         if pictures:
             spectrum_fits.draw(result.fits, directory)
@@ -280,7 +316,8 @@ def _summary(result: Spectrum, pictures: bool) -> dict[str, Any]:
         "same_sign": result.same.values(flow=True),
         "nan": {"opposite": result.opposite.metadata["nan"], "same": result.same.metadata["nan"]},
         "seconds": result.seconds,
-    } | ({"fits": spectrum_fits.summary(result.fits, pictures)} if result.fits else {})  # fmt: skip
+    } | ({"fits": spectrum_fits.summary(result.fits, pictures)} if result.fits else {}) | (
+        {"variations": variations.summary(result.varied)} if result.varied else {})  # fmt: skip
 
 
 def _report(result: Spectrum, picture: Path | None) -> Report:
@@ -297,6 +334,8 @@ def _report(result: Spectrum, picture: Path | None) -> Report:
     )  # fmt: skip
     if result.fits:
         spectrum_fits.section(result.fits, picture and picture.parent, report)
+    if result.varied:
+        spectrum_variations.section(result.varied, WINDOWS, report)
     report.heading("Selection")
     report.settings(asdict(result.selection))
     report.heading("Files")

@@ -57,6 +57,12 @@ def spectrum(
             metavar="PEAK", help="Fit J/psi, Upsilon or a window such as 2.9:3.3; may be repeated."
         ),
     ] = None,
+    variations: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.toml", help="Variations of scales and weights: docs/spectrum.md."
+        ),
+    ] = None,
     no_pictures: Annotated[
         bool, typer.Option("--no-pictures", help="Leave out the pictures.")
     ] = False,
@@ -70,8 +76,10 @@ def spectrum(
     """Dimuon mass spectrum: picture, histograms (ROOT), summary (JSON) and report (HTML)."""
     from fastjag.analyses import spectrum as job
     from fastjag.analyses import spectrum_fits
+    from fastjag.analyses.common.variations import read_variations
     from fastjag.commands.executors import workers_of
 
+    varied = read_variations(variations) if variations else ()
     workers = workers_of(executor, keep, device)
     # Now: hours later is late for "cannot be written".
     with results_directory(out, job.earlier_pictures) as directory:
@@ -84,6 +92,7 @@ def spectrum(
             on_error="skip" if skip_errors else "raise",
             threads=threads,
             fits=fit or (),
+            variations=varied,
             workers=workers,
         )
         job.write(result, directory, pictures=not no_pictures)

@@ -12,7 +12,9 @@ from fastjag.kernels.gpu import device_of
 from fastjag.kernels.histogram import CHUNK, GRAIN, Axis, scratch_of
 from fastjag.kernels.threads import get_num_threads
 
-LANES = 8  # replicas that the kernel fills at a time
+LANES = 8  # replicas in a tile; on a GPU, that the kernel fills at a time
+BLOCK = 1024  # entries of a tile
+CACHE = 2**22  # bytes of sums that stay near the processor
 
 
 def histogram_cuts(
@@ -45,16 +47,23 @@ def histogram_cuts(
     score_axis = Axis.of(ascending, n).on(device)
     counts = device.zeros(shape, np.int64)
     sums = device.zeros((2, len(weights), *shape))
+    at_once = LANES
+    if device.is_cpu:  # as many tiles as stay in the cache
+        at_once *= max(1, CACHE // (16 * LANES * int(np.prod(shape))))
     for first in range(0, n, CHUNK):
         chunk = slice(first, first + CHUNK)
-        for replica in range(0, max(1, len(weights)), LANES):
-            some = [w[chunk] for w in weights[replica : replica + LANES]]
-            lanes = 1 if replica == 0 and len(some) == 1 else LANES
+        for replica in range(0, max(1, len(weights)), at_once):
+            some = [w[chunk] for w in weights[replica : replica + at_once]]
+            one = replica == 0 and len(some) == 1
+            tiles = -(-len(some) // LANES)
             counted = device.zeros((n_threads, *shape), np.uint32) if replica == 0 else None
-            summed = device.zeros((n_threads, *shape, 2, lanes)) if some else None
-            scratch = None
+            size = (2, 1) if one else (tiles, 2, LANES)
+            summed = device.zeros((n_threads, *shape, *size)) if some else None
+            scratch: Array | None = None
             if some and not device.is_cpu:
                 scratch = scratch_of(device, len(some) * int(np.prod(shape)))
+            elif some and not one:  # and what it takes to begin on a line of the cache
+                scratch = np.empty(64 * (n_threads * tiles * BLOCK * LANES // 8 + 1), np.uint8)
             device.kernels.histogram_cuts(
                 scores[chunk], score_axis, [c[chunk] for c in columns], axes, some, n_slots,
                 counted, summed, scratch, device.where(n_threads),
@@ -62,8 +71,10 @@ def histogram_cuts(
             if counted is not None:
                 counts += counted.sum(axis=0, dtype=np.int64)
             if summed is not None:
-                total = np.moveaxis(summed.sum(axis=0), (-2, -1), (0, 1))
-                sums[:, replica : replica + LANES] += total[:, : len(some)]
+                total = summed.sum(axis=0).reshape(*shape, -1, 2, size[-1])
+                total = np.moveaxis(total, (-2, -3, -1), (0, 1, 2))  # (2, tiles, lanes, ...)
+                total = total.reshape(2, -1, *shape)
+                sums[:, replica : replica + at_once] += total[:, : len(some)]
     for row, e in enumerate(edges):  # overflow and NaN go to the end, behind the longest axis
         own = len(e)
         for a in (counts, sums):

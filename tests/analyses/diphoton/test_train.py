@@ -177,6 +177,19 @@ class TestComparison:
         for name in options["models"]:
             np.testing.assert_array_equal(a.probabilities[name], b.probabilities[name])
 
+    def test_negative_weights_among_their_neighbours(self):
+        sample = events(300, seed=2, shares=(0.2,) * 5, negative=0.2)
+        found = {
+            negative: compare(sample, table(sample), models=["balanced forest"], folds=2, fast=True,
+                              threads=1, negative=negative, progress=False)
+            for negative in ("abs", "resample")
+        }  # fmt: skip
+        assert found["resample"].numbers["settings"]["negative"] == "resample"
+        a, b = (found[n].probabilities["balanced forest"] for n in ("abs", "resample"))
+        assert not np.array_equal(a, b)
+        # What they are judged by keeps its signs.
+        assert found["abs"].numbers["expected"] == found["resample"].numbers["expected"]
+
     def test_wrong_input(self):
         sample = events(200, seed=3, shares=(0.2,) * 5)
         features = table(sample)

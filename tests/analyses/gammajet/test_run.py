@@ -41,6 +41,8 @@ class TestMeasurement:
         assert page.count("data:image/png;base64,") == 5
         assert results["warnings"] == []
         assert "bad fit" not in page
+        for words in ("Variations of the simulated response", "photon scale up", "Decomposition"):
+            assert words in page
 
     def test_simulation_is_worth_its_cross_section(self, measured):
         config = GammaJetConfig.read(measured / "gammajet.toml")

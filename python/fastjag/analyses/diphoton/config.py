@@ -17,7 +17,7 @@ from fastjag.core.checks import near_misses
 from fastjag.core.settings import File, Name, setting, settings
 from fastjag.reporting.labels import Label
 
-_POLICIES = ("abs", "clip", "drop", "error")
+_POLICIES = ("abs", "resample", "clip", "drop", "error")
 
 
 @settings

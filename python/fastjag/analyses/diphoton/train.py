@@ -89,8 +89,10 @@ def compare(
     models
         Some of ``MODELS``.
     negative
-        Policy for negative weights in training (:func:`fastjag.models.weights.training_weights`);
-        evaluation takes the signed weights.
+        Policy for negative weights in training (:func:`fastjag.models.weights.training_weights`), or
+        "resample": they are shared out among the nearest events of their class, by all columns of
+        ``aggregates`` (:func:`fastjag.models.cells.resample_cells`), in each fold by itself. Evaluation
+        takes the signed weights.
     fast
         Fewer trees, rounds, epochs and support vectors, for demonstrations.
     device
@@ -119,13 +121,20 @@ def compare(
         raise ValueError(f"aggregates have {len(table)} events, but there are {len(events)}")
     seen = {"table": table, "sets": sets, "events": framed}
     compared = estimators(
-        framed, sets, negative=negative, fast=fast, seed=seed, device=device, threads=threads
+        framed,
+        sets,
+        negative="error" if negative == "resample" else negative,
+        fast=fast,
+        seed=seed,
+        device=device,
+        threads=threads,
     )
+    learned = _weights_of_folds(events, table, fold, negative)
     results = {}
     with progress_bar("models x folds", len(models) * folds, progress) as advance:
         for name in models:
             kind, model = compared[name]
-            results[name] = _in_folds(name, model, seen[kind], events, fold, seed, advance)
+            results[name] = _in_folds(name, model, seen[kind], events, fold, seed, advance, learned)
     return ModelComparison(
         _numbers(events, results, fold, tuple(aggregates))
         | {
@@ -149,11 +158,12 @@ class _Result:
 
 
 def _in_folds(
-    name: str, recipe: Any, seen: Any, events: Events, fold: Labels, seed: int, advance: Any
-) -> _Result:
+    name: str, recipe: Any, seen: Any, events: Events, fold: Labels, seed: int, advance: Any,
+    learned: Sequence[Floats],
+) -> _Result:  # fmt: skip
     from sklearn.base import clone
 
-    label, weight = events.flat["label"], np.asarray(events.flat["weight"], np.float64)
+    label = events.flat["label"]
     y = np.array(events.classes)[label]
     # Bars do not nest.
     quiet = {"progress": False} if name in ("DeepSets", "pyramid linear") else {}
@@ -163,7 +173,7 @@ def _in_folds(
         model, known, unseen = clone(recipe), _rows(seen, others), _rows(seen, own)
         with _measure() as cost:
             try:
-                model.fit(known, y[others], weight[others], **quiet)
+                model.fit(known, y[others], learned[i], **quiet)
             except ValueError as error:
                 raise ValueError(f"{name}, fold {i}: {error}") from error
         result.costs["training"].append(cost)
@@ -177,6 +187,20 @@ def _in_folds(
             result.gains.append(model.feature_importances_)
         advance(1)
     return result
+
+
+def _weights_of_folds(events: Events, table: Floats, fold: Labels, negative: str) -> list[Floats]:
+    """Weights to learn with, of the events that each fold learns from."""
+    weight = np.asarray(events.flat["weight"], np.float64)
+    parts = [np.flatnonzero(fold != i) for i in range(int(fold.max()) + 1)]
+    if negative != "resample":
+        return [weight[others] for others in parts]
+    from fastjag.models.cells import resample_cells
+
+    label = np.array(events.classes)[events.flat["label"]]
+    return [
+        resample_cells(table[others], weight[others], label[others]).weights for others in parts
+    ]
 
 
 def _rows(seen: Any, rows: Labels) -> Any:

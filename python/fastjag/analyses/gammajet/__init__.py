@@ -13,6 +13,7 @@ run             the stages, and what each of them depends on
 results         what the stages left, for whoever reads it
 select          stage: files to a row per event that passes (selection: the cuts, jetid: tight jets)
 response        stage: means in bins and their limit alpha -> 0 (profiles), cores (gaussian_core)
+decomposition   the response by the parts of MPF (HDM), and bands by variations
 report          stage: the page, results.json and pictures/
 stitching       which events of overlapping simulated samples count
 comparison      distributions of data and simulation, and how well they agree

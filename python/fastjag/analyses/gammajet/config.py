@@ -20,6 +20,9 @@ ALPHA_EDGES = (0.0, 0.10, 0.15, 0.20, 0.30, 0.50, 1.00)
 
 _RISING = "be two or more rising numbers"
 
+#: Working points of the pile-up identification: which bit of ``Jet_puId`` each sets.
+PUID_BITS = {"loose": 4, "medium": 2, "tight": 1}
+PILEUP_IDS = ("none", *PUID_BITS)
 #: Against electrons that look like photons: a column of photons, and what it is for good ones.
 VETOES = {"electronVeto": True, "pixelSeed": False}
 
@@ -73,6 +76,11 @@ class PhotonJetSelection:
     second_jet_pt: float = setting(
         "Softer jets do not count for alpha [GeV].", default=15.0, least=0
     )
+    second_jet_puid: str = setting(
+        "Pile-up identification of the second jet below 50 GeV, by `Jet_puId`; `none` for PUPPI jets, "
+        "which have none and need none.",
+        default="none", one_of=PILEUP_IDS,
+    )  # fmt: skip
     min_delta_phi: float = setting(
         "Angle of photon and leading jet above this [rad]; 2.7 is usual for the response.",
         default=0.0, least=0,
@@ -125,6 +133,19 @@ class GammaJetConfig:
     eta_ranges: tuple[tuple[float, float], ...] = setting(
         "Ranges in |eta| of the jet.", default=((0.0, 1.305), (0.0, 2.5)),
         must="be pairs [low, high]",
+    )  # fmt: skip
+
+    unclustered_response: float = setting(
+        "Response of what is in no jet, relative to the truth, which the decomposition (HDM) assumes.",
+        default=0.92, above=0,
+    )  # fmt: skip
+    photon_scale: float = setting(
+        "Relative error of the photon's scale, for a band of the simulated response; 0: none.",
+        default=0.0, least=0, below=0.5,
+    )  # fmt: skip
+    parton_shower: bool = setting(
+        "Bands of the renormalisation scale of initial- and final-state radiation, by `PSWeight`.",
+        default=False,
     )  # fmt: skip
 
     @classmethod

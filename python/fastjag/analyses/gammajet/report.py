@@ -50,6 +50,16 @@ def report(results: GammaJetResults) -> None:
              "Mean response in bins of alpha, all photons, with the lines that give the response at "
              "alpha = 0.")  # fmt: skip
         page.table(*response_table(measured))
+        page.heading("Decomposition of the recoil")
+        page.text(f"MPF in parts along the photon: the leading jet, other jets, and what is in no jet, "
+                  f"whose response is taken as {config.unclustered_response:g}.")  # fmt: skip
+        page.table(*hdm_table(measured["hdm"]))
+        if "bands" in measured:
+            page.heading("Variations of the simulated response")
+            page.text("Shifts of the mean for alpha < "
+                      f"{config.max_alpha:g}, up and down; the band adds the larger one of each source in "
+                      "quadrature.")  # fmt: skip
+            page.table(*bands_table(measured["bands"]))
         compared = {}
         if len(rows) == 2:
             page.heading("Data and simulation")
@@ -168,6 +178,33 @@ def response_table(measured: Mapping[str, Any]) -> tuple[tuple[str, ...], list[t
                      _rounded(core["mean"], core["error"]),
                      _rounded(line["intercept"], line["error"]),
                      _rounded(line["slope"], line["slope_error"]), "; ".join(said)))  # fmt: skip
+    return columns, rows
+
+
+def hdm_table(
+    measured: Mapping[str, Any],
+) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    columns = ("sample", "|eta|", "photon pt [GeV]", "events", "response", "leading jet", "other jets",
+               "unclustered")  # fmt: skip
+    rows = [
+        (name, "{:g}-{:g}".format(*part["eta"]), f"{b['low']:g}-{b['high']:g}", b["entries"],
+         _rounded(b["mean"], b["error"]), *(f"{b[k]:.4f}" for k in ("lead", "others", "unclustered")))
+        for name, parts in measured.items() for part in parts for b in part["bins"]
+        if b["mean"] is not None
+    ]  # fmt: skip
+    return columns, rows
+
+
+def bands_table(
+    bands: list[Mapping[str, Any]],
+) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    names = list(bands[0]["bins"][0]["shifts"])
+    columns = ("|eta|", "estimator", "photon pt [GeV]", "mean", *names, "band")
+    rows = [
+        ("{:g}-{:g}".format(*part["eta"]), part["estimator"], f"{b['low']:g}-{b['high']:g}",
+         f"{b['mean']:.4f}", *(f"{b['shifts'][n]:+.4f}" for n in names), f"{b['band']:.4f}")
+        for part in bands for b in part["bins"] if b["band"] is not None
+    ]  # fmt: skip
     return columns, rows
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastjag.analyses.gammajet.config import GammaJetConfig
+from fastjag.analyses.gammajet.decomposition import bands, hdm
 from fastjag.analyses.gammajet.gaussian_core import core
 from fastjag.analyses.gammajet.profiles import extrapolate, profile
 from fastjag.analyses.gammajet.results import GammaJetResults
@@ -28,6 +29,11 @@ def response(results: GammaJetResults) -> None:
             raise ValueError(f"no event of {name} passes the selection: {results.totals()}")
         if content:
             measured[name] = measure(content, config)
+            measured.setdefault("hdm", {})[name] = hdm(content, config)
+    if "simulation" in measured and results.variations():
+        varied = {name: measure(results.rows(data=False, variation=name), config)
+                  for name in results.variations()}  # fmt: skip
+        measured["bands"] = bands(measured["simulation"], varied)
     if {"gjets", "qcd"} <= {sample.kind for sample in config.samples}:
         simulated = rows["simulation"]
         measured["continuity"] = continuity(simulated["delta_r"], simulated["weight"])._asdict()

@@ -12,8 +12,11 @@ import numpy as np
 from fastjag.analyses.common.runs import HERE, Workers
 from fastjag.analyses.common.tables import read_parquet
 from fastjag.analyses.gammajet.config import GammaJetConfig
+from fastjag.analyses.gammajet.selection import SHOWER
 from fastjag.analyses.gammajet.stitching import stitched
 from fastjag.core.arrays import Array
+
+PHOTON_SCALE = "photon scale"
 
 
 @dataclass(frozen=True)
@@ -31,17 +34,20 @@ class GammaJetResults:
         """Cutflow and sum of weights of every sample."""
         return self._json("select", "totals.json")
 
-    def rows(self, *, data: bool) -> dict[str, Array]:
+    def rows(self, *, data: bool, variation: str | None = None) -> dict[str, Array]:
         """Selected events of data or simulation, stitched; ``weight`` in events at the luminosity.
 
-        Rows of simulation have ``sample``, an index into the configuration's samples, too.
+        Rows of simulation have ``sample``, an index into the configuration's samples, too. Those of a
+        ``variation`` are events selected with other photons, or weighted for another shower.
         """
         totals = self.totals()
         parts: list[dict[str, Array]] = []
         for i, sample in enumerate(self.config.samples):
             if (sample.kind == "data") != data:
                 continue
-            columns = read_parquet(self.folder("select") / f"{sample.name}.parquet")
+            moved = variation is not None and variation.startswith(PHOTON_SCALE)
+            own = f".{variation.replace(' ', '-')}" if moved and variation is not None else ""
+            columns = read_parquet(self.folder("select") / f"{sample.name}{own}.parquet")
             columns = {c: v[stitched(sample.kind, columns["delta_r"])] for c, v in columns.items()}
             norm = 1.0
             if not data:
@@ -49,9 +55,20 @@ class GammaJetResults:
                 sum_w = sample.sum_of_weights or totals[sample.name]["sum_of_weights"]
                 norm = self.config.luminosity * sample.cross_section * sample.k_factor / sum_w
             columns["weight"] = columns["gen_weight"] * norm
+            if variation is not None and not moved:
+                # The same cross-section: what changes is the shape.
+                whole = totals[sample.name]
+                ratio = whole["sum_of_weights"] / whole["varied_sums"][variation]
+                columns["weight"] = columns["weight"] * columns[variation] * ratio
             columns["sample"] = np.full(len(columns["weight"]), i)
             parts.append(columns)
         return {c: np.concatenate([p[c] for p in parts]) for c in parts[0]} if parts else {}
+
+    def variations(self) -> list[str]:
+        """Names of the variations of simulation that the configuration asks for."""
+        moved = [f"{PHOTON_SCALE} {side}" for side in ("up", "down")]
+        asked = moved if self.config.photon_scale > 0 else []
+        return [*asked, *(SHOWER if self.config.parton_shower else ())]
 
     def responses(self) -> dict[str, Any]:
         """Of "data" and "simulation" (:func:`fastjag.analyses.gammajet.response.measure`)."""

@@ -18,6 +18,8 @@ from fastjag.analyses.gammajet.results import GammaJetResults
 from fastjag.analyses.gammajet.select import select
 from fastjag.reporting.labels import labelled
 
+#: Keys that the first stage depends on.
+_SELECT = ("samples", "selection", "photon_scale", "parton_shower")
 STAGES = ("select", "response", "report")
 
 
@@ -50,7 +52,7 @@ def settings_of(config: GammaJetConfig, stage: str) -> dict[str, Any]:
     settings = recorded(config)
     del settings["label"], settings["workers"]
     if stage == "select":
-        settings = {k: settings[k] for k in ("samples", "selection")}
+        settings = {k: settings[k] for k in _SELECT}
     for sample in settings["samples"]:
         sample["files"] = InputFiles.read(sample["files"])
     return settings | (Look.settings(config.label) if stage == "report" else {})

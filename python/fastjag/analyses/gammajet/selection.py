@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
 from fastjag.analyses.gammajet import jetid
-from fastjag.analyses.gammajet.config import VETOES, PhotonJetSelection
+from fastjag.analyses.gammajet.config import PUID_BITS, VETOES, PhotonJetSelection
 from fastjag.analyses.gammajet.stitching import photon_parton_delta_r
 from fastjag.core.arrays import Array
 from fastjag.core.checks import near_misses
@@ -32,7 +34,7 @@ COLUMNS = (
 )  # fmt: skip
 OPTIONAL = (
     *MET_FILTERS, "Photon_cutBased", "Photon_cutBasedBitmap", "Muon_looseId", "genWeight",
-    *jetid.COLUMNS,
+    *jetid.COLUMNS, "Jet_puId", "PSWeight",
     "GenPart_pt", "GenPart_eta", "GenPart_phi", "GenPart_pdgId", "GenPart_status",
     "GenPart_statusFlags", "LHEPart_eta", "LHEPart_phi", "LHEPart_pdgId", "LHEPart_status",
 )  # fmt: skip
@@ -47,7 +49,12 @@ def columns_of(selection: PhotonJetSelection) -> tuple[list[str], list[str]]:
 
 
 def select_events(
-    batch: Batch, selection: PhotonJetSelection, cutflow: dict[str, int]
+    batch: Batch,
+    selection: PhotonJetSelection,
+    cutflow: dict[str, int],
+    *,
+    photon_factor: float = 1.0,
+    extra: Mapping[str, Array] = {},
 ) -> dict[str, Array]:
     """One row per event that passes, and the numbers of events after each step in ``cutflow``.
 
@@ -58,6 +65,11 @@ def select_events(
     * balance: pt(jet) / pt(photon),
     * MPF (missing projection fraction): 1 + MET . pt(photon) / pt(photon)^2, transverse vectors,
     * alpha: pt(second jet) / pt(photon).
+
+    ``mpf_lead`` and ``mpf_others`` are the parts of MPF that the leading jet and all other jets above
+    ``second_jet_pt`` have along the photon (:mod:`fastjag.analyses.gammajet.decomposition`). With
+    ``photon_factor`` all photons have so much more pt, and the missing momentum what balances it.
+    ``extra`` are columns of all events, of which rows get theirs.
 
     Of the jets, the photon's own one (``Photon_jetIdx``) is left out. Exactly one photon is tight,
     ``Photon_cutBased`` 3 or, in old files, bit 2 of ``Photon_cutBasedBitmap``, and passes the veto
@@ -81,6 +93,8 @@ def select_events(
     filters = [event_flags(batch, f) for f in MET_FILTERS if f in batch.flat]
     cut("MET filters", np.logical_and.reduce(filters) if filters else None)
     photons = batch.Photon
+    if photon_factor != 1.0:
+        photons = photons.with_columns(pt=photons["pt"] * photons["pt"].dtype.type(photon_factor))
     good = (
         _tight_photons(photons, batch, selection.photon_veto)
         & (photons["pt"] > selection.photon_pt)
@@ -114,15 +128,27 @@ def select_events(
         (jets["slot"] != np.repeat(leading["slot"][first], jets.counts))
         & (jets["pt"] > selection.second_jet_pt)
     )
+    others = others.keep(_pileup_free(others, selection.second_jet_puid, batch))
     second = others.aggregate("pt", ["max"])["max"]
     row["jet2_pt"] = np.where(others.counts > 0, second, 0.0).astype(np.float64)
     row["delta_phi"] = delta_phi(row["photon_phi"], row["jet_phi"])
     met = [batch[f"{selection.met}_{c}"][keep].astype(np.float64) for c in ("pt", "phi")]
+    if photon_factor != 1.0:
+        met = _without(met, row["photon_pt"] * (1 - 1 / photon_factor), row["photon_phi"])
+    row["mpf_lead"] = -row["jet_pt"] * np.cos(row["jet_phi"] - row["photon_phi"]) / row["photon_pt"]
+    along = others["pt"].astype(np.float64) * np.cos(
+        others["phi"].astype(np.float64) - np.repeat(row["photon_phi"], others.counts)
+    )
+    row["mpf_others"] = (
+        -np.bincount(np.repeat(np.arange(len(others)), others.counts), along, len(others))
+        / row["photon_pt"]
+    )
     row |= responses(row["photon_pt"], row["photon_phi"], row["jet_pt"], row["jet2_pt"], *met)
     if "genWeight" in batch.flat:
         row["gen_weight"] = batch["genWeight"][keep].astype(np.float64)
     else:
         row["gen_weight"] = np.ones(len(row["jet_pt"]))
+    row |= {name: np.asarray(values[keep], np.float64) for name, values in extra.items()}
     row["delta_r"] = photon_parton_delta_r(batch, keep)
     apart = np.abs(row["delta_phi"]) > selection.min_delta_phi
     if selection.min_delta_phi > 0:
@@ -142,6 +168,52 @@ def responses(
         "mpf": 1 + met_pt * np.cos(met_phi - photon_phi) / photon_pt,
         "alpha": jet2_pt / photon_pt,
     }
+
+
+#: Variations of the shower, in the order of ``PSWeight``: scales of alpha_s by 2 or 1/2.
+SHOWER = ("ISR up", "FSR up", "ISR down", "FSR down")
+
+
+def shower_weights(batch: Batch) -> dict[str, Floats]:
+    """Weights of events, relative to nominal, for the scales of initial- and final-state radiation.
+
+    Of ``PSWeight``, four in every event: ISR by 2, FSR by 2, ISR by 1/2, FSR by 1/2. Raises ReadError where
+    the file has none, or another number.
+    """
+    if "PSWeight" not in batch.collections:
+        raise ReadError(
+            f"{batch.source}: no branch PSWeight with lists, which parton_shower = true needs"
+        )
+    weights: Jagged = batch.collections["PSWeight"]
+    if not (weights.counts == 4).all():
+        raise ReadError(
+            f"{batch.source}: PSWeight must have 4 numbers in every event, for ISR and FSR"
+        )
+    values = weights[weights.columns[0]].astype(np.float64).reshape(len(weights), 4)
+    return dict(zip(SHOWER, values.T, strict=True))
+
+
+def _without(met: list[Floats], pt: Floats, phi: Floats) -> list[Floats]:
+    """Missing momentum, pt and phi, after a particle got more momentum."""
+    x = met[0] * np.cos(met[1]) - pt * np.cos(phi)
+    y = met[0] * np.sin(met[1]) - pt * np.sin(phi)
+    return [np.hypot(x, y), np.arctan2(y, x)]
+
+
+#: Jets above this pt [GeV] are from the collision that counts: the identification was not trained there.
+PUID_BELOW = 50.0
+
+
+def _pileup_free(jets: Jagged, working_point: str, batch: Batch) -> NDArray[np.bool_]:
+    """Jets that pass a working point of the pile-up identification, or are too hard for it."""
+    if working_point == "none":
+        return np.ones(jets.n_particles, bool)
+    if "puId" not in jets:
+        raise ReadError(
+            f"{batch.source}: no branch Jet_puId: PUPPI jets have none, set second_jet_puid = 'none'"
+        )
+    passes = (jets["puId"].astype(np.int64) & PUID_BITS[working_point]) > 0
+    return np.asarray(passes | (jets["pt"] >= PUID_BELOW))
 
 
 def _tight_photons(photons: Jagged, batch: Batch, veto: str) -> NDArray[np.bool_]:

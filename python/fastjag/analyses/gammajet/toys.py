@@ -62,6 +62,8 @@ def draw(
         "jet2_pt": second, "met_pt": met_pt, "met_phi": (met_phi + np.pi) % (2 * np.pi) - np.pi,
         "cosine": cosine, "delta_phi": np.full(n, np.pi), "gen_weight": np.ones(n),
     }  # fmt: skip
+    row["mpf_lead"] = leading / photon_pt
+    row["mpf_others"] = cosine * second / photon_pt
     row["delta_r"] = rng.triangular(0.0, 3.0, 3.5, n)
     return row | responses(
         photon_pt, photon_phi, row["jet_pt"], row["jet2_pt"], met_pt, row["met_phi"]
@@ -150,6 +152,10 @@ def _nanoaod(rows: dict[str, Floats], *, simulated: bool, first: int) -> dict[st
             "statusFlags": np.ones(n, np.int32),
         }
         events["genWeight"] = f4(rows["gen_weight"])
+        # Harder radiation: more of what the second jet takes, as a weight of the event.
+        alpha = rows["alpha"]
+        shower = np.stack([1 + alpha, 1 + alpha / 2, 1 - alpha, 1 - alpha / 2], 1)
+        events["PSWeight"] = Jagged(4 * one, {"w": f4(shower.reshape(-1))}).to_awkward()["w"]
         events["GenPart"] = Jagged(one, {**photon, **integers})
         events["LHEPart"] = Jagged(
             one,
@@ -174,6 +180,8 @@ name = "toys"
 luminosity = 1000.0  # 1/pb
 pt_edges = [200, 230, 300, 400, 600, 1000]
 alpha_edges = [0, 0.1, 0.15, 0.2, 0.3, 0.4]
+photon_scale = 0.005
+parton_shower = true
 
 [selection]
 min_delta_phi = 2.7

@@ -59,6 +59,9 @@ def closure(measured: Mapping[str, Any], eta: list[float]) -> Any:
             shown = [b for own in points.values() for b in own.values()] or bins
             top.set(xscale="log", ylabel=f"{_LABEL[estimator]} response",
                     xlim=(0.97 * min(b["low"] for b in shown), 1.03 * max(b["high"] for b in shown)))  # fmt: skip
+            for part in measured.get("bands", ()):
+                if part["eta"] == eta and part["estimator"] == estimator:
+                    _draw_band(top, part["bins"])
             for name in names:
                 _draw_response(top, list(points[name].values()), name)
             top.axhline(1, color="0.6", lw=1, ls=":")
@@ -73,6 +76,16 @@ def closure(measured: Mapping[str, Any], eta: list[float]) -> Any:
             _plain_numbers(below, [b["low"] for b in shown] + [b["high"] for b in shown])
             fig.align_ylabels([top, below])
     return fig
+
+
+def _draw_band(ax: Any, bins: Sequence[Mapping[str, Any]]) -> None:
+    """Shifts of the simulated mean by all variations."""
+    known = [b for b in bins if b["band"] is not None]
+    for k, b in enumerate(known):
+        ax.fill_between(
+            [b["low"], b["high"]], b["mean"] - b["band"], b["mean"] + b["band"], color=RED,
+            alpha=0.15, hatch="//", lw=0, label="variations" if k == 0 else None,
+        )  # fmt: skip
 
 
 def _draw_response(ax: Any, bins: Sequence[Mapping[str, Any]], name: str) -> None:
