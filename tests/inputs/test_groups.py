@@ -14,6 +14,7 @@ import fastjag as fj
 from fastjag.core.devices import to_host
 from fastjag.inputs import Inputs, join, nested, pick
 
+JETS = fj.particles("Jet", "pt", 2)
 OPTIONS = st.fixed_dictionaries(
     {
         "log": st.sampled_from([(), ("pt",), ("pt", "eta")]),
@@ -113,6 +114,20 @@ class TestParticles:
         again = inputs.tensors(inputs.rows(batch[:1]), first)
         assert np.shares_memory(again["Jet"], first["Jet"]) if device == "cpu" else True
         assert to_host(again["Jet"]).tolist() == [[[1.0], [0.0]]]
+
+    def test_types_that_differ_from_file_to_file(self):
+        inputs = Inputs.of(JETS, target="x", observers="y")
+        first = batch_of(
+            [0, 0], {"pt": np.empty(0)}, {"x": np.ones(1, "i4"), "y": np.ones(1, "u8")}
+        )
+        tensors = inputs.tensors(inputs.rows(first))
+        for name, message in (
+            ("x", "'target' is float32 .* and int64"),
+            ("y", "'y' is float64 .* uint64"),
+        ):
+            other = batch_of([0, 0], {"pt": np.empty(0)}, first.flat | {name: np.ones(1)})
+            with pytest.raises(TypeError, match=message):
+                inputs.tensors(inputs.rows(other), tensors)
 
     def test_numbers_of_the_event_go_with_each_particle(self, device):
         batch = batch_of(

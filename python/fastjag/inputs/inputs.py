@@ -255,7 +255,8 @@ class Inputs:
         """Tensors of rows: padded, standardised and clipped; "target" and float32 "weight".
 
         ``out`` are tensors of an earlier call for as many events or more, whose memory is written again where it
-        can be.
+        can be. Raises TypeError where their dtypes differ: files may have branches of one name as integers and as
+        floats.
         """
         found: dict[str, Array] = {}
         for group in self.groups:
@@ -265,13 +266,20 @@ class Inputs:
             found["target"] = target.astype(np.float32) if target.dtype.kind == "f" else target
         if self.weight is not None:
             found["weight"] = self.weight.weights(rows)
-        return found | {text: rows[text] for text in self.observers}
+        found |= {text: rows[text] for text in self.observers}
+        for name, values in found.items():
+            if out is not None and name in out and out[name].dtype != values.dtype:
+                raise TypeError(
+                    f"{name!r} is {values.dtype} in these events and {out[name].dtype} in others: branches of one "
+                    "name have different types, which an expression such as 1.0 * x makes alike"
+                )
+        return found
 
     # ---- fitted --------------------------------------------------------------------------------
 
     def fit(
         self, batches: Any, *, events: int | None = EVENTS, seed: int = 0,
-        storage_options: Mapping[str, Any] | None = None,
+        storage_options: Mapping[str, Any] | None = None, on_error: str = "raise",
     ) -> Inputs:  # fmt: skip
         """Inputs with means, scales and factors of a sample of these events; others stay as they are.
 
@@ -288,12 +296,13 @@ class Inputs:
             How many events the sample has at most; None: all.
         seed
             Which events these are; recorded.
-        storage_options
-            For ranges of files on servers, as in :func:`fastjag.iterate`.
+        storage_options, on_error
+            For ranges, as in :func:`fastjag.iterate`.
         """
         if self.fitted:
             return self
-        chosen = sample(self, batches, events, seed, {"storage_options": storage_options})
+        reading = {"storage_options": storage_options, "on_error": on_error}
+        chosen = sample(self, batches, events, seed, reading)
         groups, counts = fitted_groups(self.groups, chosen)
         weight = self.weight
         if weight is not None:

@@ -28,7 +28,7 @@ GAP = 50_000  # entries between pieces that are read, too: they may be of one cl
 Hashes = NDArray[np.uint64]
 Floats = NDArray[np.float64]
 
-_IMPORTANCE = " importance"
+_DATASET = " dataset"
 
 
 class Sampled(Protocol):
@@ -61,62 +61,38 @@ class FitSample(NamedTuple):
 
 
 def sample(
-    inputs: Sampled, batches: Any, events: int | None, seed: int, access: Mapping[str, Any]
+    inputs: Sampled, batches: Any, events: int | None, seed: int, reading: Mapping[str, Any]
 ) -> FitSample:
     """Rows of the events whose hashes are lowest, or of pieces of ranges, in the order of hashes."""
     limit = None if events is None else at_least("events", events, 1)
     at_least("seed", seed, 0)
-    pool, of_dataset = _Pool(limit), dict[str, float]()
-    wanted: list[Range] | None = None
+    pool, wanted, whole = _Pool(limit), None, dict[str, int]()
     if isinstance(batches, (Range, Ranges)):
         from fastjag.io import iterate
 
         ranges = [batches] if isinstance(batches, Range) else list(batches)
-        wanted = ranges if limit is None else windows(ranges, limit, seed)
-        whole, part = _per_dataset(ranges), _per_dataset(wanted)
-        of_dataset = {name: whole[name] / n for name, n in part.items()}
-        batches = iterate(
-            ranges=spans(wanted), columns=list(inputs.columns), progress=False, **access
-        )
+        wanted, whole = windows(ranges, limit, seed), _per_dataset(ranges)
+        columns = list(inputs.columns)
+        batches = iterate(ranges=spans(wanted), columns=columns, progress=False, **reading)
+    read: dict[str, int] = {}
     for batch in batches:
         if not isinstance(batch, Batch):
             raise TypeError(f"fit takes batches or fj.ranges(...), got {type(batch).__name__}")
-        left = inputs.survivors(_within(batch, wanted))
+        there = _within(batch, wanted)
+        dataset = batch.source.dataset
+        read[dataset] = read.get(dataset, 0) + len(there)
+        left = inputs.survivors(there)
         hashes = _hashes(left, seed)
         chosen = np.flatnonzero(hashes <= pool.bound)
         if len(chosen):
             rows = _on_host(inputs.rows_of(left[chosen]))
-            importance = of_dataset.get(batch.source.dataset, 1.0)
-            pool.add(hashes[chosen], {**rows, _IMPORTANCE: np.full(len(chosen), importance)})
+            code = np.full(len(chosen), [*read].index(dataset))
+            pool.add(hashes[chosen], {**rows, _DATASET: code})
     hashes, rows = pool.finished()
-    importance = rows.pop(_IMPORTANCE)
+    stands_for = np.array([whole.get(name, n) / max(n, 1) for name, n in read.items()])
+    importance = stands_for[rows.pop(_DATASET)]
     record = Fitted(events=len(hashes), asked=limit, seed=seed)
     return FitSample(rows, importance / importance.mean(), record)
-
-
-def spans(pieces: Sequence[Range]) -> list[Range]:
-    """Pieces with what is between those that are near one another in a file."""
-    found: list[Range] = []
-    for piece in pieces:
-        last = found[-1] if found else None
-        near = last is not None and 0 <= piece.start - last.stop <= GAP
-        if last is not None and near and replace(piece, start=last.start, stop=last.stop) == last:
-            found[-1] = replace(last, stop=piece.stop)
-        else:
-            found.append(piece)
-    return found
-
-
-def _within(batch: Batch, pieces: Sequence[Range] | None) -> Batch:
-    """The events of a batch that are in the pieces; all of them, where there are none."""
-    if pieces is None:
-        return batch
-    source, entries = batch.source, batch.entries
-    chosen = np.zeros(len(batch), np.bool_)
-    for piece in pieces:
-        if (piece.file, piece.tree, piece.dataset) == (source.file, source.tree, source.dataset):
-            chosen |= (entries >= piece.start) & (entries < piece.stop)
-    return batch if chosen.all() else batch[chosen]
 
 
 def _per_dataset(ranges: Iterable[Range]) -> dict[str, int]:
@@ -157,15 +133,40 @@ def _on_host(rows: Mapping[str, Any]) -> dict[str, Any]:
     return {n: v.to("cpu") if isinstance(v, Jagged) else to_host(v) for n, v in rows.items()}
 
 
-def windows(ranges: Sequence[Range], n_events: int, seed: int) -> list[Range]:
-    """Pieces of ranges with ``n_events`` together, of each data set in equal distances over its entries.
+def spans(pieces: Sequence[Range]) -> list[Range]:
+    """Pieces with what is between those that are near one another in a file."""
+    found: list[Range] = []
+    for piece in pieces:
+        last = found[-1] if found else None
+        near = last is not None and 0 <= piece.start - last.stop <= GAP
+        if last is not None and near and replace(piece, start=last.start, stop=last.stop) == last:
+            found[-1] = replace(last, stop=piece.stop)
+        else:
+            found.append(piece)
+    return found
+
+
+def _within(batch: Batch, pieces: Sequence[Range] | None) -> Batch:
+    """The events of a batch that are in the pieces; all of them, where there are none."""
+    if pieces is None:
+        return batch
+    source, entries = batch.source, batch.entries
+    chosen = np.zeros(len(batch), np.bool_)
+    for piece in pieces:
+        if (piece.file, piece.tree, piece.dataset) == (source.file, source.tree, source.dataset):
+            chosen |= (entries >= piece.start) & (entries < piece.stop)
+    return batch if chosen.all() else batch[chosen]
+
+
+def windows(ranges: Sequence[Range], n_events: int | None, seed: int) -> list[Range]:
+    """Pieces of ranges with ``n_events`` together (None: all), of each data set in equal distances over its entries.
 
     A quarter of the events is shared evenly by the data sets, so that small ones are seen, too, and the others in
     proportion. The seed says where the first piece of each begins.
     """
     sizes = _per_dataset(ranges)
     total, n = sum(sizes.values()), len(sizes)
-    if total <= n_events:
+    if n_events is None or total <= n_events:
         return list(ranges)
     even = n_events // (4 * n)
     rng = np.random.default_rng(seed)

@@ -48,7 +48,9 @@ def loader(
         What :func:`fastjag.ranges` takes: files, patterns, ``{dataset: files}``, filesets; or ranges,
         some of which are a validation sample: ``ranges[:40]``.
     inputs, target, weight
-        What the model sees: groups of particles, features, labels, weights, or a whole ``Inputs``.
+        What the model sees: groups of particles, features, labels, weights, or a whole ``Inputs``, whose
+        means and scales are fitted to a sample of the events, if they are not yet. Events that its
+        ``selection`` leaves out, or that negative weights drop, make batches smaller, not fewer.
     batch_size
         Events of a batch, on each rank.
     shuffle
@@ -107,7 +109,8 @@ def loader(
             "there are no events: "
             + (f"{found.skipped[0].reason}" if found.skipped else f"{found!r}")
         )
-    seen = _inputs(inputs, target, weight, found, int(seed))
+    reading = {"storage_options": storage_options, "on_error": on_error}
+    seen = _inputs(inputs, target, weight, found, int(seed), reading)
     options = Options(int(batch_size), shuffle, int(seed), int(streams), ranks, drop_last, size)
     cost = _cost(runs, seen, access)
     plan = Plan.of(runs, options, cost)
@@ -117,13 +120,15 @@ def loader(
     )  # fmt: skip
 
 
-def _inputs(given: Any, target: Any, weight: Any, found: Ranges, seed: int) -> Any:
+def _inputs(
+    given: Any, target: Any, weight: Any, found: Ranges, seed: int, reading: Mapping[str, Any]
+) -> Any:
     """Fitted inputs; whatever has their methods will do."""
     if not isinstance(given, (Inputs, InputGroup)) and hasattr(given, "tensors"):
         return given
     inputs = Inputs.of(given, target, weight)
     inputs.check_datasets(found.datasets)
-    return inputs.fit(found, seed=seed)
+    return inputs.fit(found, seed=seed, **reading)
 
 
 def _ranks(rank: int | None, world_size: int | None) -> tuple[int, int]:
