@@ -20,6 +20,21 @@ def batch_of(offsets, columns, flat=None, collection="Jet", dataset="d", file="a
     return fj.Batch({collection: jagged}, dict(flat or {}), source)
 
 
+def events(n, seed=0, dataset="d", file="a.root", start=0):
+    """Jets of 0 to 4, a number per event, an event number, a label and a signed weight."""
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(0, 5, n)
+    columns = {
+        "pt": rng.exponential(30, counts.sum()).astype("f4"),
+        "eta": rng.normal(size=counts.sum()),
+    }
+    flat = {
+        "MET_pt": rng.exponential(20, n).astype("f4"), "event": rng.integers(0, 2**64, n, np.uint64),
+        "label": rng.integers(0, 3, n).astype("u1"), "w": rng.normal(1, 1, n),
+    }  # fmt: skip
+    return batch_of(np.cumsum([0, *counts]), columns, flat, dataset=dataset, file=file, start=start)
+
+
 @st.composite
 def batches(draw, dtypes=("f4", "f8"), huge=300):
     """Jets with three columns, and three numbers of the event: NaN, infinities, no and many particles."""

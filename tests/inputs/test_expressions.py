@@ -10,6 +10,7 @@ from inputs.some_events import batch_of, batches, evaluated
 
 from fastjag.core.devices import to_host
 from fastjag.inputs import expression
+from fastjag.inputs.functions import FUNCTIONS
 from fastjag.inputs.values import EventNames
 
 LEAVES = st.sampled_from(
@@ -117,10 +118,35 @@ class TestNumbers:
 
     def test_integers_never_wrap_around(self):
         batch = batch_of([0, 1], {"n": np.array([250], "u1")}, {"q": np.array([-128], "i1")})
-        assert value(batch, "Jet_n + Jet_n").array.tolist() == [500.0]
-        assert value(batch, "Jet_n - 251").array.tolist() == [-1.0]
+        assert value(batch, "Jet_n + Jet_n").array.tolist() == [500]
+        assert value(batch, "Jet_n - 251").array.tolist() == [-1]
+        assert value(batch, "Jet_n * q").array.tolist() == [-32000]
         assert value(batch, "-q").array.tolist() == value(batch, "abs(q)").array.tolist() == [128.0]
         assert value(batch, "Jet_n * 2 > 300").array.tolist() == [True]
+
+    def test_classes_of_integers_are_integers(self, device):
+        flat = {"top": np.array([True, False, False]), "w": np.array([0, 1, 0], "u1")}
+        batch = batch_of([0] * 4, {"pt": np.empty(0)}, flat)
+        for text in (
+            "2 * top + w",
+            "3 - 1 - where(top, 0, where(w == 1, 1, 2))",
+            "where(top, w + 2, w)",
+        ):
+            found = to_host(value(batch, text, device).array)
+            assert found.dtype == np.int64
+            assert found.tolist() == [2, 1, 0]
+
+    def test_integers_beyond_64_bits(self):
+        batch = batch_of(
+            [0, 0],
+            {"pt": np.empty(0)},
+            {"n": np.array([2**40]), "event": np.array([2**64 - 1], np.uint64)},
+        )
+        assert value(batch, "n * n").array.tolist() == [2.0**80]
+        assert value(batch, "n * 1000 - 1").array.tolist() == [2**40 * 1000 - 1]
+        assert value(batch, "event + 1").array.tolist() == [2.0**64]
+        assert value(batch, "0 * n + 2 ** 3 * 100000000000000000000").array.tolist() == [8e20]
+        assert value(batch, "n * 100000000000000000000 * 0").array.tolist() == [0]
 
     def test_events_are_counted_exactly(self):
         numbers = np.array([2**64 - 1, 2**64 - 2, 5], np.uint64)
@@ -166,6 +192,33 @@ class TestNumbers:
         assert value(batch, "cov[1] + cov[-1]").array.tolist() == [5.0]
         with pytest.raises(ValueError, match=r"cov\[3\]: cov has 3 numbers per event"):
             value(batch, "cov[3]")
+
+
+class TestFunctions:
+    @pytest.mark.parametrize("name", FUNCTIONS)
+    def test_as_numpy_has_them(self, device, name):
+        batch = batch_of(
+            [0, 3, 5], {"a": [0.25, -2.0, np.nan, 0.5, 7.0], "b": [1.0, 0.5, 2.0, -0.0, 2.0]}
+        )
+        of = {"abs": "absolute", "fabs": "absolute", "atan2": "arctan2"}
+        if name == "delta_phi":
+            return  # a test of its own
+        numpy = getattr(np, of.get(name, name))
+        a, b = (np.asarray(batch.Jet[n]) for n in "ab")
+        given = {1: [a], 2: [a, b], 3: [a > 0.3, a, b]}[FUNCTIONS[name].arguments]
+        text = {1: "Jet_a", 2: "Jet_a, Jet_b", 3: "Jet_a > 0.3, Jet_a, Jet_b"}[len(given)]
+        with np.errstate(all="ignore"):
+            expected = numpy(*given)
+        for prefix in ("", "np."):
+            found = to_host(value(batch, f"{prefix}{name}({text})", device).array)
+            assert found.dtype == expected.dtype
+            np.testing.assert_allclose(found, expected, rtol=1e-15)
+
+    def test_truth_values_stay_what_they_are(self):
+        batch = batch_of([0, 2], {"a": [1.0, 2.0]})
+        assert value(batch, "where(Jet_a > 1, Jet_a < 5, False)").array.tolist() == [False, True]
+        assert value(batch, "where(Jet_a > 1, Jet_a < 5, False)").array.dtype == bool
+        assert value(batch, "where(Jet_a > 1, True, 0.5)").array.tolist() == [0.5, 1.0]
 
 
 class TestNames:

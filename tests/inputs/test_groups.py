@@ -141,6 +141,32 @@ class TestParticles:
         assert found.tolist() == [[[2, 2, 1], [1, 2, 0.5]], [[0] * 3] * 2, [[3, 3, 1], [0] * 3]]
 
 
+class TestNames:
+    def test_a_name_alone_is_a_column_of_the_collection(self):
+        names = ["pt", "Jet_pt", "Jet.pt", "JetPuppi_pt", "`MET_pt`", "2 * pt", "`Jet/pt`"]
+        found = [column.expression for column in fj.particles("Jet", names, 2, by="eta").columns]
+        assert found == [
+            "Jet_pt",
+            "Jet_pt",
+            "Jet.pt",
+            "Jet_JetPuppi_pt",
+            "`MET_pt`",
+            "2 * pt",
+            "`Jet/pt`",
+        ]
+        assert fj.particles("Jet", "pt", 2, by="eta").by == "Jet_eta"
+        assert [column.expression for column in fj.features(["pt", "Jet_n"]).columns] == [
+            "pt",
+            "Jet_n",
+        ]
+
+    def test_of_tensors(self):
+        assert fj.particles("Jet", "pt", 2).name == "Jet"
+        assert fj.ragged("Jet", "pt", name="j").name == "j"
+        assert fj.features("x").name == "features"
+        assert fj.features("x").columns[0].fill == 0
+
+
 class TestFeatures:
     @settings(max_examples=40)
     @given(batch=batches(dtypes=("f4",), huge=40), options=OPTIONS)

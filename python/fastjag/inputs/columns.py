@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -62,7 +63,7 @@ def columns_of(
     log: str | Iterable[str],
     standardise: Any,
     clip: Any,
-    fill: Any = 0.0,
+    fill: Any = None,
 ) -> tuple[InputColumn, ...]:
     """Columns as they are given to :func:`fastjag.particles`; a ValueError names option and column."""
     names = [given] if isinstance(given, str) else list(given)
@@ -87,7 +88,8 @@ def columns_of(
 
 def full(name: str, prefix: str | None) -> str:
     """``pt`` of Jet is ``Jet_pt``; expressions, and names with the prefix, are as they are."""
-    if prefix is None or not expression(name).is_name or name.startswith((f"{prefix}_", "`")):
+    own = prefix is None or re.match(rf"`|{re.escape(prefix)}[_./:]", name)
+    if own or not expression(name).is_name:
         return name
     return f"{prefix}_{name}"
 

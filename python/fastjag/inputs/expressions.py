@@ -28,10 +28,8 @@ from fastjag.jagged import Jagged
 
 Step: TypeAlias = Callable[[EventNames], Value]
 
-_ARITHMETIC: dict[type, Any] = {
-    ast.Add: np.add, ast.Sub: np.subtract, ast.Mult: np.multiply, ast.Div: np.true_divide,
-    ast.Pow: np.power,
-}  # fmt: skip
+_EXACT: dict[type, Any] = {ast.Add: np.add, ast.Sub: np.subtract, ast.Mult: np.multiply}
+_ARITHMETIC: dict[type, Any] = {ast.Div: np.true_divide, ast.Pow: np.power}
 _COUNTING: dict[type, Any] = {ast.Mod: np.remainder, ast.FloorDiv: np.floor_divide}
 _BITS: dict[type, Any] = {
     ast.BitAnd: np.bitwise_and, ast.BitOr: np.bitwise_or, ast.BitXor: np.bitwise_xor,
@@ -94,8 +92,9 @@ def expression(text: Any) -> Expression:
     zeros_like``; of all particles of an event ``sum min max mean std count any all``. ``np.log`` is
     ``log``, ``ak.where`` is ``where``.
 
-    Arithmetic and functions take integers and truth values as float64, so that none wraps around; ``//`` and ``%``
-    of integers stay integers, so that ``event % 2`` is exact. float32 stays float32 beside constants.
+    Sums, differences and products of integers and truth values are int64, and never wrap around: what is beyond is
+    float64, as is all that comes of ``uint64``. ``//`` and ``%`` of integers are exact, also ``event % 2`` of 64 bits. Other
+    functions take integers as float64. float32 stays float32 beside constants.
     Values of events go with each particle of the event.
     """
     if not isinstance(text, str) or not text.strip():
@@ -185,6 +184,9 @@ class _Compiler:
     def of_binop(self, node: ast.BinOp) -> Step:
         kind = type(node.op)
         parts = self.parts(node.left, node.right)
+        if kind in _EXACT:
+            whole = _EXACT[kind]
+            return self.combine(lambda a, b: _exact(whole, a, b), parts, numbers=False)
         if kind in _ARITHMETIC:
             return self.combine(_ARITHMETIC[kind], parts, numbers=True)
         if kind in _COUNTING:
@@ -332,6 +334,21 @@ def _bitwise(ufunc: Any, pair: tuple[Any, Any], texts: list[str]) -> Any:
     return ufunc(*pair)
 
 
+def _exact(ufunc: Any, first: Any, second: Any) -> Any:
+    """Sums, differences and products: of integers, int64, or float64 where that cannot hold them."""
+    if all(isinstance(values, (bool, int, float)) for values in (first, second)):
+        return ufunc(np.array(first, object), second)  # as Python has it, without limits
+    numbers = number(first), number(second)
+    wide = [_wide(values) for values in (first, second)]
+    large = any(isinstance(w, int) and abs(w) >= 2**62 for w in wide)
+    if large or any(w is None or getattr(w, "dtype", None) == np.uint64 for w in wide):
+        return ufunc(*numbers)
+    rounded = ufunc(*numbers)
+    if bool((abs(rounded) >= 2.0**62).any()):
+        return rounded
+    return ufunc(*wide)
+
+
 def _counted(ufunc: Any, first: Any, second: Any) -> Any:
     """Remainders and whole quotients: of integers, exactly; NaN where a number is divided by 0."""
     arrays = [first, second]
@@ -350,7 +367,7 @@ def _counted(ufunc: Any, first: Any, second: Any) -> Any:
 def _wide(values: Any) -> Any:
     """Integers of 64 bits, or None for what is no integer."""
     if isinstance(values, (bool, int)):
-        return int(values)
+        return int(values) if abs(values) < 2**64 else None
     if isinstance(values, float) or values.dtype.kind == "f":
         return None
     return values if values.dtype == np.uint64 else values.astype(np.int64)

@@ -29,7 +29,7 @@ class Function(NamedTuple):
 
 def _where(condition: Any, first: Any, second: Any) -> Any:
     pair = (first, second)
-    if not all(_is_bool(value) for value in pair):
+    if not (all(map(_is_bool, pair)) or all(map(_is_whole, pair))):
         pair = number(first), number(second)
     if isinstance(condition, (bool, int, float)):
         like = next((v for v in pair if not isinstance(v, (bool, int, float))), None)
@@ -41,6 +41,13 @@ def _where(condition: Any, first: Any, second: Any) -> Any:
 
 def _is_bool(value: Any) -> bool:
     return isinstance(value, bool) or getattr(value, "dtype", None) == np.bool_
+
+
+def _is_whole(value: Any) -> bool:
+    """Whether int64 holds it: an integer, and none of uint64."""
+    if isinstance(value, (bool, int, float)):
+        return isinstance(value, int) and abs(value) < 2**31
+    return value.dtype.kind in "iu" and value.dtype != np.uint64
 
 
 def _delta_phi(first: Any, second: Any) -> Any:
