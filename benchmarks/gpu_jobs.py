@@ -95,8 +95,8 @@ def _masked(n_events: int) -> Arrays:
 
 
 def _keep(a: Arrays) -> Arrays:
-    kept = kernels.select(a["offsets"], a["mask"])
-    return {"offsets": kept, "pt": kernels.compact(a["offsets"], a["mask"], kept, a["pt"])}
+    offsets, (pt,) = kernels.keep(a["offsets"], a["mask"], [a["pt"]])
+    return {"offsets": offsets, "pt": pt}
 
 
 def _every_other(n_events: int) -> Arrays:

@@ -2,7 +2,7 @@
 
     python benchmarks/static_gpu.py --check   # against gpu_ceilings.json (make cuda)
     python benchmarks/static_gpu.py --accept  # what is, as ceilings
-    python benchmarks/static_gpu.py --write   # both tables of docs/gpu.md; needs the emulation
+    python benchmarks/static_gpu.py --write   # the tables of docs/gpu.md; needs the emulation
 
 The first part reads the compiled module by cuobjdump (pip install --group cuda). Without a CUDA
 compiler there is no module, and nothing to check.
@@ -12,18 +12,21 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import re
 import shutil
-import subprocess
 import sys
-import sysconfig
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, NamedTuple
+
+from gpu_code import cuobjdump, functions, plain_names, turn, widest
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -38,6 +41,10 @@ PROCESSORS = {
 }
 BANDWIDTH = 3.0e12  # bytes per second: an H100 SXM has 3.35e12 on paper
 EVENTS = 10_000_000
+H100 = 132  # processors
+# Loops whose instructions are counted, a turn of which pads so many cells: those of tensors below 2^31
+# cells, all columns of one dtype.
+TURNS, CELLS = re.compile(r"padding\.pad_cells<.*, true, unsigned int>"), 4
 
 
 @dataclass
@@ -50,30 +57,8 @@ class Code:
     local: int = 0  #: loads and stores of local memory: spills, arrays indexed at run time
     load: int = 0  #: bits
     store: int = 0
-
-
-def cuobjdump(*arguments: str) -> str:
-    own = Path(sysconfig.get_path("purelib")) / "nvidia" / "cu13" / "bin"
-    path = os.pathsep.join([str(own), os.environ["PATH"], "/usr/local/cuda/bin"])
-    tool = shutil.which("cuobjdump", path=path)
-    if tool is None:
-        sys.exit("cuobjdump is missing: pip install --group cuda")
-    done = subprocess.run(
-        [tool, *arguments], capture_output=True, text=True, check=True, env={"PATH": path}
-    )
-    return done.stdout
-
-
-def kernel_names(symbols: list[str]) -> dict[str, str]:
-    """FILE.KERNEL for each of our own (not CUB's), without its template arguments."""
-    plain = subprocess.check_output(["c++filt"], input="\n".join(symbols), text=True).splitlines()
-    names = {}
-    for symbol, function in zip(symbols, plain, strict=True):
-        file = re.search(r"_GLOBAL__N__[0-9a-f]{8}_\d+_(\w+?)_cu_[0-9a-f]{8}", symbol)
-        name = re.match(r"(?:void )?fastjag::(?:\(anonymous namespace\)::)?(\w+)", function)
-        if file and name:
-            names[symbol] = f"{file[1]}.{name[1]}"
-    return names
+    generic: int = 0  #: loads that ask first what memory an address is of: columns are read by LDG
+    turns: dict[str, int] = field(default_factory=dict)  #: of loops of TURNS, by instance
 
 
 def read(module: str, arch: str) -> dict[str, Code]:
@@ -83,40 +68,37 @@ def read(module: str, arch: str) -> dict[str, Code]:
         r"Function (\S+):\n\s+REG:(\d+) STACK:(\d+)",
         cuobjdump("-arch", arch, "-res-usage", module),
     )
-    names = kernel_names([symbol for symbol, _, _ in usage])
+    names = plain_names([symbol for symbol, _, _ in usage])
     for symbol, registers, stack in usage:
         if symbol in names:
-            code = kernels[names[symbol]]
+            code = kernels[names[symbol].partition("<")[0]]
             code.instances += 1
             code.registers = max(code.registers, int(registers))
             code.stack = max(code.stack, int(stack))
-    for part in re.split(r"\n\s+Function : ", cuobjdump("-arch", arch, "-sass", module))[1:]:
-        symbol = part.partition("\n")[0].strip()
+    for symbol, part in functions(cuobjdump("-arch", arch, "-sass", module)):
         if symbol in names:
-            code = kernels[names[symbol]]
+            code = kernels[names[symbol].partition("<")[0]]
             code.local = max(code.local, len(re.findall(r"\b(?:LDL|STL)\b", part)))
-            code.load = max(code.load, _widest(part, "LDG?"))
-            code.store = max(code.store, _widest(part, "STG?"))
+            code.load = max(code.load, widest(part, "LDG?"))
+            code.store = max(code.store, widest(part, "STG?"))
+            code.generic = max(code.generic, len(re.findall(r"\bLD(?:\.\w+)* ", part)))
+            if TURNS.fullmatch(names[symbol]):
+                code.turns[names[symbol]] = turn(part, CELLS) or 0
     return dict(kernels)
 
 
-def _widest(sass: str, instruction: str) -> int:
-    widths = [0]
-    for modifiers in re.findall(rf"\b{instruction}((?:\.\w+)*) ", sass):
-        narrow = re.search(r"\.[US](8|16)\b", modifiers)
-        wide = re.search(r"\.(64|128)\b", modifiers)
-        widths.append(int(narrow[1]) if narrow else int(wide[1]) if wide else 32)
-    return max(widths)
-
-
-def occupancy(arch: str, registers: int, threads: int, shared: int) -> float:
-    """The part of a processor's warps that can be there at once."""
+def resident(arch: str, registers: int, threads: int, shared: int) -> int:
+    """Blocks that a processor holds at once: those of all processors are the grid of a launch."""
     has, warps = PROCESSORS[arch], threads // 32
     of_warp = -(-registers * 32 // 256) * 256
     by_registers = has["registers"] // of_warp // 4 * 4 // warps
     by_shared = has["shared"] // (shared + 1024)
-    blocks = min(has["blocks"], has["warps"] // warps, by_registers, by_shared)
-    return blocks * warps / has["warps"]
+    return min(has["blocks"], has["warps"] // warps, by_registers, by_shared)
+
+
+def occupancy(arch: str, registers: int, threads: int, shared: int) -> float:
+    """The part of a processor's warps that can be there at once."""
+    return resident(arch, registers, threads, shared) * threads / 32 / PROCESSORS[arch]["warps"]
 
 
 def failures(arch: str, codes: dict[str, Code], ceilings: dict[str, dict]) -> list[str]:
@@ -125,9 +107,13 @@ def failures(arch: str, codes: dict[str, Code], ceilings: dict[str, dict]) -> li
     found += [f"{arch} {name}: is gone (--accept)" for name in ceilings.keys() - codes]
     for name in sorted(codes.keys() & ceilings):
         code, most = codes[name], ceilings[name]
-        for what in ("registers", "stack", "local"):
+        for what in ("registers", "stack", "local", "generic"):
             if getattr(code, what) > most[what]:
                 found.append(f"{arch} {name}: {what} {getattr(code, what)} > {most[what]}")
+        for instance, n in code.turns.items():
+            if n > most["turns"].get(instance, 0) or n == 0:
+                limit = most["turns"].get(instance, "none given")
+                found.append(f"{arch} {instance}: {n} instructions for {CELLS} cells > {limit}")
         for what in ("load", "store"):
             if getattr(code, what) < most[what]:
                 found.append(
@@ -149,7 +135,13 @@ def accepted(codes: dict[str, dict[str, Code]], before: dict[str, dict]) -> dict
             "local": max(c.local for c in of_archs),
             "load": min(c.load for c in of_archs),
             "store": min(c.store for c in of_archs),
+            "generic": max(c.generic for c in of_archs),
         }
+        if of_archs[0].turns:
+            new[name]["turns"] = {
+                instance: max(c.turns[instance] for c in of_archs)
+                for instance in sorted(of_archs[0].turns)
+            }
     return new
 
 
@@ -178,30 +170,36 @@ def code_table(codes: dict[str, dict[str, Code]], ceilings: dict[str, dict]) -> 
     return "\n".join(lines)
 
 
-def traffic_table() -> str:
-    """Bytes of every job: what any program needs, and what the emulation sees ours ask for."""
+def emulated_jobs() -> Iterator[tuple[Any, int, dict, dict, list, list]]:
+    """Every job in the emulation: its size, arrays, results, accesses and launches."""
     for folder in ("tests", "tests/cuda_emulation", "build/emulation"):
         sys.path.insert(0, str(ROOT / folder))
     import gpu_jobs
     from on_device import emulated
 
+    many = "histogram", "histogram_cuts", "pyramid_gram"  # values: more than what is fixed
+    for job in gpu_jobs.JOBS:
+        n = 65536 if job.name in many else 4096
+        arrays = job.arrays(n)
+        with emulated() as emulation:
+            on_gpu = gpu_jobs.to_device(arrays)
+            emulation.reset()
+            emulation.launched()
+            emulation.count_accesses(True)
+            results = gpu_jobs.to_host(job.run(on_gpu))
+            rows, launches = emulation.statistics(), emulation.launched()
+            emulation.reset()
+        yield job, n, arrays, results, rows, launches
+
+
+def traffic_table(jobs: list) -> str:
+    """Bytes of every job: what any program needs, and what the emulation sees ours ask for."""
     lines = [
         "| kernel | work | at least [B] | asked for [B] | ratio | coalesced | bank conflict "
         f"| {EVENTS:.0e} in [ms] |".replace("e+0", "e"),
         "|---|---|---:|---:|---:|---:|---:|---:|",
     ]
-    for job in gpu_jobs.JOBS:
-        n = (
-            4096 if job.name not in ("histogram", "histogram_cuts", "pyramid_gram") else 65536
-        )  # of values: more than what is fixed
-        arrays = job.arrays(n)
-        with emulated() as emulation:
-            on_gpu = gpu_jobs.to_device(arrays)
-            emulation.reset()
-            emulation.count_accesses(True)
-            results = gpu_jobs.to_host(job.run(on_gpu))
-            rows = emulation.statistics()
-            emulation.reset()
+    for job, n, arrays, results, rows, _ in jobs:
         least = job.least(arrays, results) / n
         sectors = sum(row["sectors"] for row in rows)
         asked = 32 * sectors / n
@@ -211,6 +209,76 @@ def traffic_table() -> str:
             f"| `{job.name}` | {job.work} | {least:.1f} | {asked:.1f} | {asked / least:.2f} | {coalesced:.0%} "
             f"| {max(conflict, 1)} | {EVENTS * least / BANDWIDTH * 1e3:.3f} |"
         )
+    return "\n".join(lines)
+
+
+class Wave(NamedTuple):
+    """A launch on an H100: blocks that it gets, and how often each goes round its loop; 0: equal parts."""
+
+    kernel: str
+    work: str
+    blocks: int
+    rounds: float
+
+    @property
+    def busy(self) -> float:
+        """The part of the last round that there is work for, with the full ones before it."""
+        return self.rounds / math.ceil(self.rounds) if self.rounds else 1.0
+
+
+def waves(jobs: list, ceilings: dict[str, dict]) -> list[Wave]:
+    """Of the launches of every job of EVENTS events: a grid is what runs at once, or less if that is enough.
+
+    Without those for long events, which have nothing to do here, and those of small jobs.
+    """
+    found = {}
+    for job, n, _, _, _, launches in jobs:
+        wanted: Counter[tuple[str, int, int]] = Counter()
+        for (
+            launch,
+            blocks,
+            threads,
+            shared,
+        ) in launches:  # a large tensor takes several in the emulation
+            wanted[launch, threads, shared] += blocks
+        for (launch, threads, shared), blocks in wanted.items():
+            name = launch.strip("()").partition("<")[0]
+            kernel = f"{job.name}.{name}"
+            if (
+                kernel not in ceilings
+                or name.endswith("_parts")
+                or name.startswith(("join", "finish"))
+            ):
+                continue
+            most = H100 * resident("sm_90", ceilings[kernel]["registers"], threads, shared)
+            # All the blocks that there are share the work in equal parts, as those of histogram_cuts do.
+            even = blocks >= 2**40 or job.name == "histogram_cuts"
+            rounds = blocks * EVENTS / n / most
+            # A block of `histogram` gets 16 values per thread at least, which takes them in fours.
+            rounds *= 4 if job.name == "histogram" else 1
+            if rounds >= 1:
+                found[kernel, job.work] = Wave(kernel, job.work, most, 0 if even else rounds)
+    return sorted(found.values())
+
+
+def wave_table(found: list[Wave]) -> str:
+    lines = ["| kernel | work | blocks | rounds | busy |", "|---|---|---:|---:|---:|"]
+    lines += [
+        f"| `{w.kernel}` | {w.work} | {w.blocks} | {w.rounds:.1f} | {w.busy:.1%} |" for w in found
+    ]
+    return "\n".join(lines)
+
+
+def cells_table(codes: dict[str, dict[str, Code]]) -> str:
+    """Instructions per padded cell, of the dtypes of most columns."""
+    lines = ["| columns | tensor | standardised | sm_80 | sm_90 |", "|---|---|---|---:|---:|"]
+    of_archs = [codes[arch]["padding.pad_cells"].turns for arch in PROCESSORS]
+    for instance in of_archs[0]:
+        column, tensor, standardised = instance.partition("<")[2].split(", ")[:3]
+        if column in ("float", "double", "int", "unsigned char") or column == tensor:
+            numbers = " | ".join(f"{turns[instance] / CELLS:.1f}" for turns in of_archs)
+            said = "yes" if standardised == "true" else ""
+            lines.append(f"| {column} | {tensor} | {said} | {numbers} |")
     return "\n".join(lines)
 
 
@@ -251,7 +319,15 @@ def main() -> None:
     print(code_table(codes, ceilings))
     if wanted.write:
         write("machine code", code_table(codes, ceilings))
-        write("bytes", traffic_table())
+        jobs = list(emulated_jobs())
+        write("bytes", traffic_table(jobs))
+        write("waves", wave_table(waves(jobs, ceilings)))
+        write("cells", cells_table(codes))
+        import gpu_calls
+        from on_device import emulated
+
+        with emulated():
+            write("calls", gpu_calls.table())
 
 
 if __name__ == "__main__":

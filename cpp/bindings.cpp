@@ -33,6 +33,7 @@ void bind_padding(py::module_& m) {
             a.order = in<int64_t>(order);
             a.columns = plan.data();
             a.n_columns = n_columns;
+            a.n_particles = n_columns > 0 ? static_cast<int64_t>(columns[0].size()) : 0;
             a.width = width;
             a.standardise = standardise;
             a.wrap = wrap;
@@ -65,19 +66,13 @@ void bind_aggregate(py::module_& m) {
         visit_number(values, [&](auto zero) {
             using T = decltype(zero);
             if (sum) check_layout(*sum);
-            AggregateArgs<T> const a{in<int64_t>(offsets),
-                                     events(offsets),
-                                     in<T>(values),
-                                     out<int64_t>(count),
-                                     sum ? sum->mutable_data() : nullptr,
-                                     out<double>(mean),
-                                     out<double>(std),
-                                     out<T>(min),
-                                     out<T>(max),
-                                     out<int64_t>(argmin),
-                                     out<int64_t>(argmax),
-                                     out<uint8_t>(any),
-                                     out<uint8_t>(all)};
+            AggregateArgs<T> const a{in<int64_t>(offsets), events(offsets),
+                                     in<T>(values),        static_cast<int64_t>(values.size()),
+                                     out<int64_t>(count),  sum ? sum->mutable_data() : nullptr,
+                                     out<double>(mean),    out<double>(std),
+                                     out<T>(min),          out<T>(max),
+                                     out<int64_t>(argmin), out<int64_t>(argmax),
+                                     out<uint8_t>(any),    out<uint8_t>(all)};
             unlocked([&] { aggregate(a, place(where)); });
         });
     });
@@ -86,17 +81,21 @@ void bind_aggregate(py::module_& m) {
 void bind_select(py::module_& m) {
     m.def("select", [](Array offsets, Array mask, Array out_offsets, Where where) {
         SelectArgs const a{in<int64_t>(offsets), events(offsets), in<uint8_t>(mask),
-                           out<int64_t>(out_offsets)};
+                           static_cast<int64_t>(mask.size()), out<int64_t>(out_offsets)};
         unlocked([&] { select(a, place(where)); });
     });
-    m.def("compact", [](Array offsets, Array mask, Array out_offsets, Array values, Array result,
+    m.def("compact", [](Array offsets, Array mask, Array out_offsets, Optional values, Array result,
                         Where where) {
-        check_layout(values);
+        if (values) check_layout(*values);
         check_layout(result);
-        CompactArgs const a{in<int64_t>(offsets), events(offsets),
-                            in<uint8_t>(mask),    in<int64_t>(out_offsets),
-                            values.data(),        static_cast<int64_t>(values.itemsize()),
-                            result.mutable_data()};
+        CompactArgs const a{in<int64_t>(offsets),
+                            events(offsets),
+                            in<uint8_t>(mask),
+                            in<int64_t>(out_offsets),
+                            values ? values->data() : nullptr,
+                            static_cast<int64_t>(result.itemsize()),
+                            result.mutable_data(),
+                            static_cast<int64_t>(mask.size())};
         unlocked([&] { compact(a, place(where)); });
     });
     m.def("gather", [](Array starts, Array out_offsets, Array values, Array result, Where where) {
@@ -132,6 +131,7 @@ DimuonArgs<T> dimuon_inputs(Array const& offsets, Array const& pt, Array const& 
     a.phi = in<T>(phi);
     a.charge = in<int32_t>(charge);
     a.mask = in<uint8_t>(mask);
+    a.n_particles = static_cast<int64_t>(pt.size());
     a.particle_mass = particle_mass;
     a.charge_class = static_cast<Charge>(charge_class);
     a.pairs = static_cast<Pairs>(pairs);
@@ -223,15 +223,19 @@ void bind_nearest(py::module_& m) {
             unlocked([&] { nearest(a, place(where)); });
         });
     });
-    // Counts into pair_offsets where there are no index and delta_r, else fills those.
+    // Counts into pair_offsets where there are no index and delta_r, else fills those. The radius
+    // is a number or an array.
     m.def("in_cone", [](Array left_offsets, Array left_eta, Array left_phi, Array right_offsets,
-                        Array right_eta, Array right_phi, Array radius, Array pair_offsets,
+                        Array right_eta, Array right_phi, py::object radius, Array pair_offsets,
                         Optional index, Optional delta_r, Where where) {
+        Optional radii;
+        if (!py::isinstance<py::float_>(radius)) radii = radius.cast<Array>();
         visit<float, double>(left_eta, [&](auto zero) {
             using T = decltype(zero);
             auto a = nearest_inputs<T>(left_offsets, left_eta, left_phi, right_offsets, right_eta,
                                        right_phi);
-            a.radius = in<double>(radius);
+            if (!radii) a.one_radius = radius.cast<double>();
+            a.radius = in<double>(radii);
             a.pair_offsets = out<int64_t>(pair_offsets);
             a.index = out<int64_t>(index);
             a.delta_r = out<T>(delta_r);
@@ -302,7 +306,7 @@ void bind_histogram_cuts(py::module_& m) {
     m.def("histogram_cuts",
           [](Array scores, py::tuple cuts, std::vector<Array> features, std::vector<py::tuple> axes,
              std::vector<Array> weights, int64_t n_slots, Optional counts, Optional sums,
-             Optional scratch, Where where) {
+             Optional scratch, Optional class_of_cut, int64_t first_weight, int64_t all_weights, Where where) {
               std::vector<StridedColumn> columns, replicas;
               std::vector<HistogramAxis> axis;
               for (auto const& f : features) columns.push_back(strided(f));
@@ -318,10 +322,18 @@ void bind_histogram_cuts(py::module_& m) {
               a.weights = replicas.data();
               a.n_weights = static_cast<int64_t>(replicas.size());
               a.n_slots = n_slots;
-              if (counts) check_layout(*counts);
-              a.counts = counts ? static_cast<uint32_t*>(counts->mutable_data()) : nullptr;
-              a.sums = out<double>(sums);
-              a.scratch = out<uint8_t>(scratch);
+              a.first_weight = first_weight;
+              a.all_weights = all_weights;
+              if (class_of_cut) {
+                  a.class_of_cut = in<int32_t>(*class_of_cut);
+                  a.n_passing = static_cast<int64_t>(class_of_cut->size());
+                  a.passing = out<int64_t>(counts);
+                  a.passing_sums = out<double>(sums);
+              } else {
+                  a.counts = out<uint32_t>(counts);
+                  a.sums = out<double>(sums);
+                  a.scratch = out<uint8_t>(scratch);
+              }
               unlocked([&] { histogram_cuts(a, place(where)); });
           });
 }

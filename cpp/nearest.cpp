@@ -116,7 +116,7 @@ struct CountInCone {
         int64_t const at = i - a.left_offsets[0];
         Integers inside[L]{};
         visit_right<L>(a, i, first, last, [&](int l, int64_t, Doubles distance2) {
-            inside[l] -= distance2 < square(a.radius[at + l]);
+            inside[l] -= distance2 < radius2_of(a, at + l);
         });
         for (int l = 0; l < L; ++l) {
             int64_t n = 0;
@@ -139,7 +139,7 @@ struct FillInCone {
         int64_t to[L];
         for (int l = 0; l < L; ++l) to[l] = a.pair_offsets[at + l];
         visit_right<L>(a, i, first, last, [&](int l, int64_t j, Doubles distance2) {
-            uint64_t flags = flag_lanes(distance2 < square(a.radius[at + l]));  // mostly none
+            uint64_t flags = flag_lanes(distance2 < radius2_of(a, at + l));  // mostly none
             for (; flags; flags &= flags - 1) {
                 if (to[l] == a.pair_offsets[at + l + 1]) {
                     *as_counted = false;

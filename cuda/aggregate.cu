@@ -1,9 +1,10 @@
 // aggregate: statistics of one column per event. Short events are a lane's own, in stored order, so
-// that sums have the same last bit as on the CPU.
+// that sums have the same last bit as on the CPU. Long ones are a warp's, huge ones all blocks'.
 #include <type_traits>
 
 #include "events.cuh"
 #include "fastjag/aggregate.hpp"
+#include "huge.cuh"
 
 namespace fastjag {
 using namespace FASTJAG_ISA;
@@ -65,6 +66,13 @@ __device__ void sums(AggregateArgs<T> const& a, int64_t event, T const* x, int64
     if (Lanes::writes()) a.std[event] = sqrt(squares / static_cast<double>(n));
 }
 
+// Which of two particles is the extreme one; of equals the first.
+template <bool largest, class T>
+__device__ int64_t further(T const* x, int64_t i, int64_t j) {
+    if (replaces<largest>(x[j], x[i])) return j;
+    return replaces<largest>(x[i], x[j]) || i < j ? i : j;
+}
+
 template <class Lanes, bool largest, class T>
 __device__ void extreme(int64_t event, T const* x, int64_t n, T* out, int64_t* position) {
     if (!out && !position) return;
@@ -82,10 +90,7 @@ __device__ void extreme(int64_t event, T const* x, int64_t n, T* out, int64_t* p
         best = next;
         at = i;
     }
-    at = Lanes::all(at, [=](int64_t i, int64_t j) {
-        if (replaces<largest>(x[j], x[i])) return j;
-        return replaces<largest>(x[i], x[j]) || i < j ? i : j;
-    });
+    at = Lanes::all(at, [=](int64_t i, int64_t j) { return further<largest>(x, i, j); });
     if (!Lanes::writes()) return;
     if (out) out[event] = x[at];
     if (position) position[event] = at;
@@ -119,20 +124,147 @@ __device__ void one_event(AggregateArgs<T> const& a, int64_t event) {
 }
 
 template <class T>
-__global__ void aggregate_events(AggregateArgs<T> a) {
+__global__ void aggregate_events(AggregateArgs<T> a, Huge huge) {
     each_event(
         a.n_events, [&](int64_t event) { return long_event(a.offsets, event); },
         [&](int64_t event) { one_event<Alone>(a, event); },
-        [&](int64_t event) { one_event<Together>(a, event); });
+        [&](int64_t event) {
+            if (!huge.takes(a.offsets, event)) one_event<Together>(a, event);
+        });
 }
 
+// ---- huge events -------------------------------------------------------------------------------
+
+// What a part of an event gives: its sum, where its extremes are, and whether any or all are true.
+template <class T>
+struct Part {
+    Accumulator<T> sum;  // as integers are added up
+    double number;       // the sum as floating-point numbers, then that of squared distances
+    int64_t smallest, largest;
+    int any, all;
+};
+
+template <class T>
+__global__ void aggregate_parts(AggregateArgs<T> a, Huge huge, Part<T>* parts) {
+    each_part(huge, a.offsets, [&](int64_t part, int64_t event, int64_t begin, int64_t end) {
+        T const* const x = a.values + a.offsets[event];
+        // A part has a particle for each lane, but for the last one, whose others take the first.
+        int64_t const own = begin + lane_index() < end ? begin + lane_index() : begin;
+        Part<T> found{0, 0, own, own, 0, 1};
+        for (int64_t i = begin + lane_index(); i < end; i += warp_lanes) {
+            found.sum += static_cast<Accumulator<T>>(x[i]);
+            found.number += static_cast<double>(x[i]);
+            found.smallest = further<false>(x, found.smallest, i);
+            found.largest = further<true>(x, found.largest, i);
+            found.any |= x[i] != 0;
+            found.all &= x[i] != 0;
+        }
+        auto const add = [](auto p, auto q) { return p + q; };
+        found.sum = Together::all(found.sum, add);
+        found.number = Together::all(found.number, add);
+        found.smallest = Together::all(
+            found.smallest, [=](int64_t i, int64_t j) { return further<false>(x, i, j); });
+        found.largest = Together::all(found.largest,
+                                      [=](int64_t i, int64_t j) { return further<true>(x, i, j); });
+        found.any = Together::all(found.any, [](int p, int q) { return p | q; });
+        found.all = Together::all(found.all, [](int p, int q) { return p & q; });
+        if (lane_index() == 0) parts[part] = found;
+    });
+}
+
+template <class T>
+__device__ double sum_of_numbers(Part<T> const* parts, int64_t n) {
+    return total<Together, double>(n, [=](int64_t i) { return parts[i].number; });
+}
+
+// The squared distances from the mean, behind the sums, which so stay.
+template <class T>
+__global__ void square_parts(AggregateArgs<T> a, Huge huge, Part<T> const* parts, double* squares) {
+    each_part(huge, a.offsets, [&](int64_t part, int64_t event, int64_t begin, int64_t end) {
+        T const* const x = a.values + a.offsets[event];
+        int64_t const n = a.offsets[event + 1] - a.offsets[event];
+        int64_t const first = part - begin / part_size;
+        double const mean = sum_of_numbers(parts + first, parts_of(n)) / static_cast<double>(n);
+        double const sum = total<Together, double>(end - begin, [=](int64_t i) {
+            double const d = static_cast<double>(x[begin + i]) - mean;
+            return d * d;
+        });
+        if (lane_index() == 0) squares[part] = sum;
+    });
+}
+
+template <class T>
+__global__ void join_parts(AggregateArgs<T> a, Huge huge, Part<T> const* all_parts,
+                           double const* all_squares) {
+    each_huge(huge, a.offsets, [&](int64_t event, int64_t first, int64_t n_parts) {
+        T const* const x = a.values + a.offsets[event];
+        auto const n = static_cast<double>(a.offsets[event + 1] - a.offsets[event]);
+        Part<T> const* const parts = all_parts + first;
+        double const number = sum_of_numbers(parts, n_parts);
+        auto const sum =
+            total<Together, Accumulator<T>>(n_parts, [=](int64_t i) { return parts[i].sum; });
+        // Lanes without a part take the first one.
+        int64_t const own = lane_index() < n_parts ? lane_index() : 0;
+        Part<T> found = parts[own];
+        for (int64_t i = lane_index(); i < n_parts; i += warp_lanes) {
+            found.smallest = further<false>(x, found.smallest, parts[i].smallest);
+            found.largest = further<true>(x, found.largest, parts[i].largest);
+            found.any |= parts[i].any;
+            found.all &= parts[i].all;
+        }
+        int64_t const smallest = Together::all(
+            found.smallest, [=](int64_t i, int64_t j) { return further<false>(x, i, j); });
+        int64_t const largest = Together::all(
+            found.largest, [=](int64_t i, int64_t j) { return further<true>(x, i, j); });
+        int const any = Together::all(found.any, [](int p, int q) { return p | q; });
+        int const all = Together::all(found.all, [](int p, int q) { return p & q; });
+        double const squares = a.std
+                                   ? total<Together, double>(
+                                         n_parts, [=](int64_t i) { return all_squares[first + i]; })
+                                   : 0;
+        if (lane_index() > 0) return;
+        if (a.count) a.count[event] = a.offsets[event + 1] - a.offsets[event];
+        if (a.sum) static_cast<Accumulator<T>*>(a.sum)[event] = sum;
+        if (a.mean) a.mean[event] = number / n;
+        if (a.std) a.std[event] = sqrt(squares / n);
+        if (a.min) a.min[event] = x[smallest];
+        if (a.max) a.max[event] = x[largest];
+        if (a.argmin) a.argmin[event] = smallest;
+        if (a.argmax) a.argmax[event] = largest;
+        if (a.any) a.any[event] = static_cast<uint8_t>(any);
+        if (a.all) a.all[event] = static_cast<uint8_t>(all);
+    });
+}
+
+constexpr int64_t most_part_bytes = sizeof(Part<double>) + sizeof(double);
+
 }  // namespace
+
+int64_t aggregate_scratch(int64_t n_particles) {
+    return Huge::bytes(n_particles) + Huge::most_parts(n_particles) * most_part_bytes;
+}
 
 template <class T>
 void aggregate(AggregateArgs<T> const& a, Stream stream) {
     if (a.n_events == 0) return;
+    Huge const huge(stream.scratch);
+    clear(huge, a.n_particles, stream);
     FASTJAG_LAUNCH((aggregate_events<T>), blocks_for(a.n_events, block_threads), block_threads, 0,
-                   stream, a);
+                   stream, a, huge);
+    if (a.n_particles <= huge_event) return;
+    static_assert(sizeof(Part<T>) + sizeof(double) == most_part_bytes);
+    int64_t const n_parts = Huge::most_parts(a.n_particles);
+    auto* const parts =
+        reinterpret_cast<Part<T>*>(static_cast<char*>(stream.scratch) + Huge::bytes(a.n_particles));
+    auto* const squares = reinterpret_cast<double*>(parts + n_parts);
+    int64_t const blocks = blocks_for(n_parts * warp_lanes, block_threads);
+    FASTJAG_LAUNCH((aggregate_parts<T>), blocks, block_threads, 0, stream, a, huge, parts);
+    if (a.std)
+        FASTJAG_LAUNCH((square_parts<T>), blocks, block_threads, 0, stream, a, huge, parts,
+                       squares);
+    int64_t const most_events = a.n_particles / huge_event;
+    FASTJAG_LAUNCH((join_parts<T>), blocks_for(most_events * warp_lanes, block_threads),
+                   block_threads, 0, stream, a, huge, parts, squares);
 }
 
 #define FASTJAG_AGGREGATE(T) template void aggregate(AggregateArgs<T> const&, Stream);

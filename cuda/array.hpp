@@ -62,15 +62,16 @@ class Array {
     std::vector<int64_t> shape_, strides_;
 };
 
-// The last argument of every function: the stream's handle, or a tuple of that and an int32 on the
-// GPU, which becomes 1 where inputs have changed between two passes.
+// The last argument of every function: a Stream, as its handle or as a tuple of that and two arrays
+// or None.
 struct Where {
     uintptr_t stream = 0;
-    Array changed;
+    Array changed, scratch;
 };
 inline Stream place(Where const& where) {
     return {std::bit_cast<void*>(where.stream),
-            static_cast<int32_t*>(const_cast<void*>(where.changed.data()))};
+            static_cast<int32_t*>(const_cast<void*>(where.changed.data())),
+            const_cast<void*>(where.scratch.data())};
 }
 
 inline void check_layout(Array const& a) {
@@ -92,12 +93,20 @@ template <>
 struct pybind11::detail::type_caster<fastjag::Where> {
     PYBIND11_TYPE_CASTER(fastjag::Where, const_name("Where"));
     bool load(handle source, bool) {
-        bool const both = isinstance<tuple>(source);
-        value.stream = (both ? handle(source.cast<tuple>()[0]) : source).cast<uintptr_t>();
-        if (both) {
-            handle const changed = source.cast<tuple>()[1];
-            value.changed = fastjag::Array(changed.attr("__cuda_array_interface__").cast<dict>());
+        if (!isinstance<tuple>(source)) {
+            value.stream = source.cast<uintptr_t>();
+            return true;
         }
+        auto const given = source.cast<tuple>();
+        value.stream = handle(given[0]).cast<uintptr_t>();
+        auto const array = [&](size_t i) {
+            handle const object = given[i];
+            return object.is_none()
+                       ? fastjag::Array()
+                       : fastjag::Array(object.attr("__cuda_array_interface__").cast<dict>());
+        };
+        value.changed = array(1);
+        value.scratch = array(2);
         return true;
     }
 };
@@ -106,8 +115,9 @@ template <>
 struct pybind11::detail::type_caster<fastjag::Array> {
     PYBIND11_TYPE_CASTER(fastjag::Array, const_name("DeviceArray"));
     bool load(handle source, bool) {
-        if (!hasattr(source, "__cuda_array_interface__")) return false;
-        value = fastjag::Array(source.attr("__cuda_array_interface__").cast<dict>());
+        object const interface = getattr(source, "__cuda_array_interface__", none());
+        if (interface.is_none()) return false;  // which is built anew whenever it is asked for
+        value = fastjag::Array(interface.cast<dict>());
         return true;
     }
 };

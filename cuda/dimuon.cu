@@ -1,10 +1,12 @@
 // dimuon: pairs of particles within each event, and their observables.
 //
-// Leading pairs: an event is a lane's work, or that of all lanes of a warp if it is long. All
-// pairs: they are spread over the lanes, which find their pair by counting charges.
+// Leading pairs: an event is a lane's work, that of all lanes of a warp if it is long, or of all
+// blocks if it is huge. All pairs: they are spread over the lanes, which find their pair by
+// counting charges.
 #include "events.cuh"
 #include "fastjag/dimuon.hpp"
 #include "fastjag/select.hpp"
+#include "huge.cuh"
 #include "spread.cuh"
 
 namespace fastjag {
@@ -59,25 +61,95 @@ __device__ Leading<T> leading(DimuonArgs<T> const& a, int64_t event, int64_t beg
     return two;
 }
 
-template <class T>
-__device__ void note_choice(DimuonArgs<T> const& a, int64_t event, Leading<T> const& two) {
-    bool const found = two.second >= 0 && charges_match(a, two.first, two.second);
-    int64_t const first = two.first - a.offsets[event], second = two.second - a.offsets[event];
-    a.pair_offsets[event + 1] = found;
-    a.choice[event] = found ? static_cast<uint8_t>(encode_pair(first, second)) : uint8_t{0};
+// What the first pass leaves for the second one, in dimuon_scratch(n_events, n_particles) bytes:
+// the chosen pair of each event. Where a byte does not hold it, it stands in a list, so that
+// nothing has to be chosen again: the same from inputs that may have changed.
+struct Noted {
+    struct Pair {
+        int64_t event, first, second;
+    };
+    unsigned long long* n_pairs;  // on the list
+    Huge huge;
+    void* parts;  // of huge events: Leading or Tally
+    Pair* pairs;
+    uint8_t* choice;  // of each event
+
+    static constexpr int64_t part_bytes = 32;
+    static constexpr int64_t head = 16;
+
+    Noted(void* scratch, int64_t n_particles)
+        : n_pairs(static_cast<unsigned long long*>(scratch)),
+          huge(static_cast<char*>(scratch) + head) {
+        char* const behind = static_cast<char*>(scratch) + head + Huge::bytes(n_particles);
+        parts = behind;
+        pairs = reinterpret_cast<Pair*>(behind + Huge::most_parts(n_particles) * part_bytes);
+        choice = reinterpret_cast<uint8_t*>(pairs + most_pairs(n_particles));
+    }
+    // Whose second particle is the 16th or a later one.
+    static constexpr int64_t most_pairs(int64_t n_particles) { return n_particles / 16; }
+    static constexpr int64_t bytes(int64_t n_events, int64_t n_particles) {
+        return head + Huge::bytes(n_particles) + Huge::most_parts(n_particles) * part_bytes +
+               most_pairs(n_particles) * int64_t{sizeof(Pair)} + n_events;
+    }
+};
+
+// Both lists are empty.
+void clear(Noted const& noted, Stream stream) {
+    check(cudaMemsetAsync(noted.n_pairs, 0, Noted::head + Huge::bytes(0),
+                          static_cast<cudaStream_t>(stream.handle)),
+          "list of pairs", "could not be cleared");
 }
 
 template <class T>
-__global__ void count_leading(DimuonArgs<T> a) {
+__device__ void note_choice(DimuonArgs<T> const& a, Noted const& noted, int64_t event,
+                            Leading<T> const& two) {
+    bool const found = two.second >= 0 && charges_match(a, two.first, two.second);
+    int64_t const first = two.first - a.offsets[event], second = two.second - a.offsets[event];
+    uint8_t const choice = found ? static_cast<uint8_t>(encode_pair(first, second)) : uint8_t{0};
+    a.pair_offsets[event + 1] = found;
+    noted.choice[event] = choice;
+    if (choice == does_not_fit)
+        noted.pairs[atomicAdd(noted.n_pairs, 1ull)] = {event, two.first, two.second};
+}
+
+template <class T>
+__global__ void count_leading(DimuonArgs<T> a, Noted noted) {
     if (global_thread() == 0) a.pair_offsets[0] = 0;
     each_event(
         a.n_events, [&](int64_t event) { return long_event(a.offsets, event); },
-        [&](int64_t event) { note_choice(a, event, leading(a, event, 0, 1)); },
+        [&](int64_t event) { note_choice(a, noted, event, leading(a, event, 0, 1)); },
         [&](int64_t event) {
+            if (noted.huge.takes(a.offsets, event)) return;
             Leading<T> two = leading(a, event, lane_index(), warp_lanes);
             two.merge();
-            if (lane_index() == 0) note_choice(a, event, two);
+            if (lane_index() == 0) note_choice(a, noted, event, two);
         });
+}
+
+template <class T>
+__global__ void lead_parts(DimuonArgs<T> a, Noted noted) {
+    each_part(noted.huge, a.offsets, [&](int64_t part, int64_t event, int64_t begin, int64_t end) {
+        Leading<T> two;
+        int64_t const start = a.offsets[event];
+        for (int64_t i = start + begin + lane_index(); i < start + end; i += warp_lanes)
+            if (passes(a, i)) two.add(i, a.pt[i]);
+        two.merge();
+        if (lane_index() == 0) static_cast<Leading<T>*>(noted.parts)[part] = two;
+    });
+}
+
+template <class T>
+__global__ void join_leading(DimuonArgs<T> a, Noted noted) {
+    each_huge(noted.huge, a.offsets, [&](int64_t event, int64_t first_part, int64_t n_parts) {
+        Leading<T> const* const parts = static_cast<Leading<T> const*>(noted.parts) + first_part;
+        Leading<T> two;
+        for (int64_t i = lane_index(); i < n_parts; i += warp_lanes) {
+            two.add(parts[i].first, parts[i].first_pt);
+            two.add(parts[i].second, parts[i].second_pt);
+        }
+        two.merge();
+        if (lane_index() == 0) note_choice(a, noted, event, two);
+    });
 }
 
 // ---- all pairs -------------------------------------------------------------------------------
@@ -90,6 +162,14 @@ struct Tally {
         all += times;
         if (sign > 0) plus += times;
         if (sign < 0) minus += times;
+    }
+    // Of all lanes of the warp.
+    __device__ void merge() {
+        for (int lanes = warp_lanes / 2; lanes > 0; lanes /= 2) {
+            all += __shfl_xor_sync(all_lanes, all, lanes);
+            plus += __shfl_xor_sync(all_lanes, plus, lanes);
+            minus += __shfl_xor_sync(all_lanes, minus, lanes);
+        }
     }
     // Pairs among them.
     __device__ int64_t pairs(Charge charge) const {
@@ -114,7 +194,7 @@ __device__ Tally tally(DimuonArgs<T> const& a, int64_t event, int64_t begin, int
 }
 
 template <class T>
-__global__ void count_all(DimuonArgs<T> a) {
+__global__ void count_all(DimuonArgs<T> a, Noted noted) {
     if (global_thread() == 0) a.pair_offsets[0] = 0;
     each_event(
         a.n_events, [&](int64_t event) { return long_event(a.offsets, event); },
@@ -122,14 +202,38 @@ __global__ void count_all(DimuonArgs<T> a) {
             a.pair_offsets[event + 1] = tally(a, event, 0, 1).pairs(a.charge_class);
         },
         [&](int64_t event) {
+            if (noted.huge.takes(a.offsets, event)) return;
             Tally t = tally(a, event, lane_index(), warp_lanes);
-            for (int lanes = warp_lanes / 2; lanes > 0; lanes /= 2) {
-                t.all += __shfl_xor_sync(all_lanes, t.all, lanes);
-                t.plus += __shfl_xor_sync(all_lanes, t.plus, lanes);
-                t.minus += __shfl_xor_sync(all_lanes, t.minus, lanes);
-            }
+            t.merge();
             if (lane_index() == 0) a.pair_offsets[event + 1] = t.pairs(a.charge_class);
         });
+}
+
+template <class T>
+__global__ void tally_parts(DimuonArgs<T> a, Noted noted) {
+    each_part(noted.huge, a.offsets, [&](int64_t part, int64_t event, int64_t begin, int64_t end) {
+        Tally t;
+        int64_t const start = a.offsets[event];
+        for (int64_t i = start + begin + lane_index(); i < start + end; i += warp_lanes)
+            if (passes(a, i)) t.add(charge_sign(a, i));
+        t.merge();
+        if (lane_index() == 0) static_cast<Tally*>(noted.parts)[part] = t;
+    });
+}
+
+template <class T>
+__global__ void join_tallies(DimuonArgs<T> a, Noted noted) {
+    each_huge(noted.huge, a.offsets, [&](int64_t event, int64_t first_part, int64_t n_parts) {
+        Tally const* const parts = static_cast<Tally const*>(noted.parts) + first_part;
+        Tally t;
+        for (int64_t i = lane_index(); i < n_parts; i += warp_lanes) {
+            t.all += parts[i].all;
+            t.plus += parts[i].plus;
+            t.minus += parts[i].minus;
+        }
+        t.merge();
+        if (lane_index() == 0) a.pair_offsets[event + 1] = t.pairs(a.charge_class);
+    });
 }
 
 // ---- observables -----------------------------------------------------------------------------
@@ -156,25 +260,19 @@ __device__ void observe(DimuonArgs<T> const& a, int64_t at, int64_t event, int64
 }
 
 template <class T>
-__global__ void observe_leading(DimuonArgs<T> a, int32_t* changed) {
-    each_event(
-        a.n_events, [&](int64_t event) { return a.choice[event] == does_not_fit; },
-        [&](int64_t event) {
-            uint8_t const chosen = a.choice[event];
-            int64_t const start = a.offsets[event];
-            if (chosen)
-                observe(a, a.pair_offsets[event], event, start + first_of(chosen),
-                        start + second_of(chosen));
-        },
-        [&](int64_t event) {
-            Leading<T> two = leading(a, event, lane_index(), warp_lanes);
-            two.merge();
-            if (lane_index() > 0) return;
-            if (two.second >= 0 && charges_match(a, two.first, two.second))
-                observe(a, a.pair_offsets[event], event, two.first, two.second);
-            else
-                say_changed(changed);
-        });
+__global__ void observe_leading(DimuonArgs<T> a, Noted noted) {
+    for (int64_t event = global_thread(); event < a.n_events; event += all_threads()) {
+        uint8_t const chosen = noted.choice[event];
+        if (chosen == 0 || chosen == does_not_fit) continue;
+        int64_t const start = a.offsets[event];
+        observe(a, a.pair_offsets[event], event, start + first_of(chosen),
+                start + second_of(chosen));
+    }
+    auto const n_pairs = static_cast<int64_t>(*noted.n_pairs);
+    for (int64_t i = global_thread(); i < n_pairs; i += all_threads()) {
+        Noted::Pair const pair = noted.pairs[i];
+        observe(a, a.pair_offsets[pair.event], pair.event, pair.first, pair.second);
+    }
 }
 
 // Pair k of an event: its row is found by counting who is left to form pairs with. False if there
@@ -217,6 +315,7 @@ __global__ void observe_all(DimuonArgs<T> a, int32_t* changed) {
             int64_t at = a.pair_offsets[event];
             for (int64_t i = a.offsets[event]; i < stop; ++i) {
                 if (!passes(a, i)) continue;
+                if (a.charge_class != Charge::any && a.charge[i] == 0) continue;  // has no partner
                 for (int64_t row = i + 1; row < stop; row += warp_lanes) {
                     int64_t const j = row + lane_index();
                     bool const match = j < stop && passes(a, j) && charges_match(a, i, j);
@@ -238,13 +337,32 @@ __global__ void pair_masses(PairMassArgs<T> a) {
 
 }  // namespace
 
+int64_t dimuon_scratch(int64_t n_events, int64_t n_particles) {
+    return Noted::bytes(n_events, n_particles);
+}
+
 template <class T>
 void dimuon_count(DimuonArgs<T> const& a, Stream stream) {
+    static_assert(sizeof(Leading<T>) <= Noted::part_bytes && sizeof(Tally) <= Noted::part_bytes);
+    Noted const noted(stream.scratch, a.n_particles);
+    clear(noted, stream);
     int64_t const blocks = blocks_for(a.n_events, block_threads);
-    if (a.pairs == Pairs::leading)
-        FASTJAG_LAUNCH(count_leading<T>, blocks, block_threads, 0, stream, a);
+    bool const leading = a.pairs == Pairs::leading;
+    if (leading)
+        FASTJAG_LAUNCH(count_leading<T>, blocks, block_threads, 0, stream, a, noted);
     else
-        FASTJAG_LAUNCH(count_all<T>, blocks, block_threads, 0, stream, a);
+        FASTJAG_LAUNCH(count_all<T>, blocks, block_threads, 0, stream, a, noted);
+    if (a.n_particles <= huge_event) return;
+    int64_t const of_parts =
+        blocks_for(Huge::most_parts(a.n_particles) * warp_lanes, block_threads);
+    int64_t const of_events = blocks_for(a.n_particles / huge_event * warp_lanes, block_threads);
+    if (leading) {
+        FASTJAG_LAUNCH(lead_parts<T>, of_parts, block_threads, 0, stream, a, noted);
+        FASTJAG_LAUNCH(join_leading<T>, of_events, block_threads, 0, stream, a, noted);
+    } else {
+        FASTJAG_LAUNCH(tally_parts<T>, of_parts, block_threads, 0, stream, a, noted);
+        FASTJAG_LAUNCH(join_tallies<T>, of_events, block_threads, 0, stream, a, noted);
+    }
 }
 
 template <class T>
@@ -252,7 +370,8 @@ void dimuon(DimuonArgs<T> const& a, Stream stream) {
     if (a.n_events == 0) return;
     int64_t const blocks = blocks_for(a.n_events, block_threads);
     if (a.pairs == Pairs::leading)
-        FASTJAG_LAUNCH(observe_leading<T>, blocks, block_threads, 0, stream, a, stream.changed);
+        FASTJAG_LAUNCH(observe_leading<T>, blocks, block_threads, 0, stream, a,
+                       Noted(stream.scratch, a.n_particles));
     else
         FASTJAG_LAUNCH(observe_all<T>, blocks, block_threads, 0, stream, a, stream.changed);
 }

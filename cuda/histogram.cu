@@ -42,6 +42,11 @@ struct Entries {
         return join_slots(slot, int64_t{slot_of(static_cast<double>(at_y), axis_y)}, axis_y);
     }
 
+    template <class Body>
+    __device__ void each_part(Body const& body) const {
+        body(*this);  // there is but one
+    }
+
     // Packs, from the first that is aligned in x; before and behind them one by one.
     template <class Use>
     __device__ void each(Use const& use) const {

@@ -10,8 +10,6 @@
 namespace fastjag {
 namespace {
 
-constexpr int64_t blocks_per_processor = 8;  // of 256 threads: 2048, all that one can hold
-
 bool synchronous() {
     char const* asked = std::getenv("FASTJAG_SYNC");
     return asked && *asked && *asked != '0';
@@ -32,13 +30,15 @@ void check_launch(char const* kernel, Stream stream) {
         check(cudaStreamSynchronize(static_cast<cudaStream_t>(stream.handle)), kernel, "failed");
 }
 
-int64_t blocks_for(int64_t items, int64_t items_per_block) {
-    int device = 0, processors = 1;
-    check(cudaGetDevice(&device), "grid", "could not be sized");
-    check(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device), "grid",
-          "could not be sized");
-    return std::clamp<int64_t>((items + items_per_block - 1) / items_per_block, 1,
-                               blocks_per_processor * processors);
+int64_t grid_of(void const* kernel, int64_t blocks, int64_t threads, int64_t shared_bytes) {
+    int device = 0, processors = 1, resident = 1;
+    auto const known = [](cudaError_t code) { check(code, "grid", "could not be sized"); };
+    known(cudaGetDevice(&device));
+    known(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device));
+    known(cudaOccupancyMaxActiveBlocksPerMultiprocessor(
+        &resident, kernel, static_cast<int>(threads), static_cast<size_t>(shared_bytes)));
+    int64_t const most = int64_t{processors} * std::max(resident, 1);
+    return std::clamp<int64_t>(blocks, 1, most);
 }
 
 }  // namespace fastjag

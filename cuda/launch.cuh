@@ -9,11 +9,14 @@
 
 #include "launch.hpp"
 
-// A kernel template with several arguments goes in parentheses.
+// `blocks` are as many as there is work for: the GPU gets those that it runs at once. A kernel
+// template with several arguments goes in parentheses.
 #ifndef FASTJAG_LAUNCH
 #define FASTJAG_LAUNCH(kernel, blocks, threads, shared_bytes, stream, ...)                         \
     do {                                                                                           \
-        kernel<<<static_cast<unsigned>(blocks), static_cast<unsigned>(threads),                    \
+        int64_t const grid_ = ::fastjag::grid_of(reinterpret_cast<void const*>(kernel), blocks,    \
+                                                 threads, static_cast<int64_t>(shared_bytes));     \
+        kernel<<<static_cast<unsigned>(grid_), static_cast<unsigned>(threads),                     \
                  static_cast<size_t>(shared_bytes), static_cast<cudaStream_t>((stream).handle)>>>( \
             __VA_ARGS__);                                                                          \
         ::fastjag::check_launch(#kernel, stream);                                                  \
@@ -25,6 +28,14 @@
 #define FASTJAG_SHARED(T, name)                                      \
     extern __shared__ __align__(16) unsigned char fastjag_shared_[]; \
     T* const name = reinterpret_cast<T*>(fastjag_shared_)
+#endif
+
+// Here the pointer is known, whoever needs it: behind a condition the compiler would calculate
+// addresses in shared memory anew for each.
+#ifdef __CUDACC__
+#define FASTJAG_NOW(pointer) asm volatile("" : "+l"(pointer))
+#else
+#define FASTJAG_NOW(pointer)
 #endif
 
 namespace fastjag {

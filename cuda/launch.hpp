@@ -18,7 +18,14 @@ void check_launch(char const* kernel, Stream);
 // Runs a kernel that does nothing on the current GPU; throws CudaError where it does not run.
 void probe();
 
-// How many blocks of a grid-stride loop keep the GPU busy: at most what the items need.
-int64_t blocks_for(int64_t items, int64_t items_per_block);
+// How many blocks so many items need.
+inline int64_t blocks_for(int64_t items, int64_t items_per_block) {
+    return items > items_per_block ? (items + items_per_block - 1) / items_per_block : 1;
+}
+constexpr int64_t every_block = int64_t{1} << 40;  // as many as the GPU runs at once
+
+// The grid of a launch: as many blocks as are wanted, but never more than run at once. Kernels go
+// round in loops, so that a second wave of blocks, which is never full, would only take longer.
+int64_t grid_of(void const* kernel, int64_t blocks, int64_t threads, int64_t shared_bytes);
 
 }  // namespace fastjag

@@ -73,6 +73,23 @@ PYBIND11_MODULE(FASTJAG_MODULE, m, py::mod_gil_not_used()) {
     fastjag::bind_kernels(m);
     fastjag::bind_page_rows(m);
     m.def("scan_scratch", &fastjag::scan_scratch);
+    m.def("select_scratch", &fastjag::select_scratch);
+    m.def("aggregate_scratch", &fastjag::aggregate_scratch);
+    m.def("dimuon_scratch", &fastjag::dimuon_scratch);
+    m.def("in_cone_scratch", &fastjag::in_cone_scratch);
+    m.def("histogram_cuts_scratch", &fastjag::histogram_cuts_scratch);
+    m.def("check_offsets", [](fastjag::Array offsets, fastjag::Array found, fastjag::Where where) {
+        fastjag::CheckArgs const a{fastjag::in<int64_t>(offsets), fastjag::events(offsets),
+                                   fastjag::out<int64_t>(found)};
+        fastjag::unlocked([&] { fastjag::check_offsets(a, fastjag::place(where)); });
+    });
+    m.def("check_bools", [](fastjag::Array bytes, fastjag::Array found, fastjag::Where where) {
+        fastjag::check_layout(bytes);
+        auto const* const data = static_cast<uint8_t const*>(bytes.data());
+        auto* const out = fastjag::out<int64_t>(found);
+        fastjag::unlocked(
+            [&] { fastjag::check_bools(data, bytes.size(), out, fastjag::place(where)); });
+    });
     m.def("scan", [](fastjag::Array values, fastjag::Array scratch, fastjag::Where where) {
         fastjag::ScanArgs const a{values.size(), fastjag::out<int64_t>(values),
                                   fastjag::out<uint8_t>(scratch), scratch.size()};

@@ -11,6 +11,19 @@ using namespace FASTJAG_ISA;
 namespace {
 
 constexpr int64_t many_right = 1024;
+constexpr int64_t few_right = 64;  // in_cone: as many as a word has bits
+
+// delta_r^2 of left particle i, whose phi is wrapped already, to right particle j.
+template <class T>
+__device__ double distance2_of(NearestArgs<T> const& a, double eta, double phi, int64_t j) {
+    double const one_way = std::fabs(phi - wrap_phi(static_cast<double>(a.right_phi[j])));
+    return delta_r2(eta - static_cast<double>(a.right_eta[j]), one_way);
+}
+template <class T>
+__device__ double distance2_of(NearestArgs<T> const& a, int64_t i, int64_t j) {
+    return distance2_of(a, static_cast<double>(a.left_eta[i]),
+                        wrap_phi(static_cast<double>(a.left_phi[i])), j);
+}
 
 // Calls visit(j, delta_r^2 of left particle i to right particle j): for every j of the event if
 // Lanes is 1; for every 32nd if Lanes is 32, where distances are NaN behind the last one, so that
@@ -23,10 +36,7 @@ __device__ void visit_right(NearestArgs<T> const& a, int64_t event, int64_t i, V
     for (int64_t row = a.right_offsets[event]; row < stop; row += Lanes) {
         int64_t const j = Lanes == 1 ? row : row + lane_index();
         double distance2 = __builtin_nan("");
-        if (Lanes == 1 || j < stop) {
-            double const one_way = std::fabs(phi - wrap_phi(static_cast<double>(a.right_phi[j])));
-            distance2 = delta_r2(eta - static_cast<double>(a.right_eta[j]), one_way);
-        }
+        if (Lanes == 1 || j < stop) distance2 = distance2_of(a, eta, phi, j);
         visit(j, distance2);
     }
 }
@@ -38,6 +48,7 @@ struct Nearest {
     static constexpr bool counts = false;
     NearestArgs<T> const& a;
     int32_t* changed;  // never
+    uint64_t* inside;  // nor this
 
     template <int64_t Lanes>
     __device__ void run(int64_t event, int64_t i) const {
@@ -64,22 +75,33 @@ struct Nearest {
     }
 };
 
+// Where right particles are few, who is in the cone is a bit, and the second pass looks at nothing
+// else. Otherwise it calculates distances again, and the first one says so.
 template <class T>
 struct CountInCone {
     static constexpr bool counts = true;
     NearestArgs<T> const& a;
-    int32_t* changed;  // never
+    int32_t* changed;
+    uint64_t* inside;
 
     template <int64_t Lanes>
     __device__ void run(int64_t event, int64_t i) const {
         int64_t const left = i - a.left_offsets[0];
-        double const radius2 = square(a.radius[left]);
+        double const radius2 = radius2_of(a, left);
         int64_t n = 0;
-        visit_right<Lanes>(a, event, i,
-                           [&](int64_t, double distance2) { n += distance2 < radius2; });
+        uint64_t bits = 0, next = 1;  // no bit, once there are more than 64
+        visit_right<Lanes>(a, event, i, [&](int64_t, double distance2) {
+            bool const is_inside = distance2 < radius2;
+            n += is_inside;
+            if (is_inside) bits |= next;
+            next <<= 1;
+        });
         for (int lanes = Lanes / 2; lanes > 0; lanes /= 2)
             n += __shfl_xor_sync(all_lanes, n, lanes);
-        if (Lanes == 1 || lane_index() == 0) a.pair_offsets[left + 1] = n;
+        if (Lanes > 1 && lane_index() > 0) return;
+        a.pair_offsets[left + 1] = n;
+        inside[left] = bits;
+        if (a.right_offsets[event + 1] - a.right_offsets[event] > few_right) say_changed(changed);
     }
 };
 
@@ -88,22 +110,31 @@ struct FillInCone {
     static constexpr bool counts = false;
     NearestArgs<T> const& a;
     int32_t* changed;
+    uint64_t* inside;
 
     template <int64_t Lanes>
     __device__ void run(int64_t event, int64_t i) const {
-        int64_t const left = i - a.left_offsets[0];
-        double const radius2 = square(a.radius[left]);
+        int64_t const left = i - a.left_offsets[0], first = a.right_offsets[event];
         int64_t at = a.pair_offsets[left];
+        if (Lanes == 1 && a.right_offsets[event + 1] - first <= few_right) {
+            for (uint64_t rest = inside[left]; rest; rest &= rest - 1, ++at) {
+                int64_t const j = first + __ffsll(static_cast<long long>(rest)) - 1;
+                a.index[at] = j;
+                a.delta_r[at] = static_cast<T>(std::sqrt(distance2_of(a, i, j)));
+            }
+            return;
+        }
+        double const radius2 = radius2_of(a, left);
         int64_t const limit = a.pair_offsets[left + 1];
         visit_right<Lanes>(a, event, i, [&](int64_t j, double distance2) {
-            bool const inside = distance2 < radius2;
-            unsigned others = inside, before = 0;
+            bool const is_inside = distance2 < radius2;
+            unsigned others = is_inside, before = 0;
             if constexpr (Lanes > 1) {
-                others = __ballot_sync(all_lanes, inside);
+                others = __ballot_sync(all_lanes, is_inside);
                 before = others & ((1u << lane_index()) - 1);
             }
             int64_t const to = at + __popc(before);
-            if (inside && to < limit) {
+            if (is_inside && to < limit) {
                 a.index[to] = j;
                 a.delta_r[to] = static_cast<T>(std::sqrt(distance2));
             }
@@ -114,8 +145,8 @@ struct FillInCone {
 };
 
 template <class T, template <class> class Work>
-__global__ void each_left(NearestArgs<T> a, int32_t* changed) {
-    Work<T> const work{a, changed};
+__global__ void each_left(NearestArgs<T> a, int32_t* changed, uint64_t* inside) {
+    Work<T> const work{a, changed, inside};
     if (work.counts && global_thread() == 0) a.pair_offsets[0] = 0;
     each_item(
         a.n_events,
@@ -136,20 +167,22 @@ template <class T>
 void nearest(NearestArgs<T> const& a, Stream stream) {
     if (a.n_events == 0) return;
     int64_t const blocks = blocks_for(a.n_events, block_threads);
-    FASTJAG_LAUNCH((each_left<T, Nearest>), blocks, block_threads, 0, stream, a, nullptr);
+    FASTJAG_LAUNCH((each_left<T, Nearest>), blocks, block_threads, 0, stream, a, nullptr, nullptr);
 }
 
 template <class T>
 void in_cone_count(NearestArgs<T> const& a, Stream stream) {
     int64_t const blocks = blocks_for(a.n_events, block_threads);
-    FASTJAG_LAUNCH((each_left<T, CountInCone>), blocks, block_threads, 0, stream, a, nullptr);
+    FASTJAG_LAUNCH((each_left<T, CountInCone>), blocks, block_threads, 0, stream, a, stream.changed,
+                   static_cast<uint64_t*>(stream.scratch));
 }
 
 template <class T>
 void in_cone(NearestArgs<T> const& a, Stream stream) {
     if (a.n_events == 0) return;
     int64_t const blocks = blocks_for(a.n_events, block_threads);
-    FASTJAG_LAUNCH((each_left<T, FillInCone>), blocks, block_threads, 0, stream, a, stream.changed);
+    FASTJAG_LAUNCH((each_left<T, FillInCone>), blocks, block_threads, 0, stream, a, stream.changed,
+                   static_cast<uint64_t*>(stream.scratch));
 }
 
 #define FASTJAG_NEAREST(T)                                      \

@@ -8,78 +8,94 @@ namespace fastjag {
 using namespace FASTJAG_ISA;
 namespace {
 
-// ---- select ------------------------------------------------------------------------------------
+// ---- select and compact -------------------------------------------------------------------------
 
-__global__ void count_kept(SelectArgs a) {
-    if (global_thread() == 0) a.out_offsets[0] = 0;
-    each_event(
-        a.n_events, [&](int64_t event) { return long_event(a.offsets, event); },
-        [&](int64_t event) {
-            int64_t const end = a.offsets[event + 1];
-            int64_t kept = 0;
-            for (int64_t i = a.offsets[event]; i < end; ++i) kept += keeps(a.mask, i);
-            a.out_offsets[event + 1] = kept;
-        },
-        [&](int64_t event) {
-            int64_t const end = a.offsets[event + 1];
-            int64_t kept = 0;
-            for (int64_t i = a.offsets[event] + lane_index(); i < end; i += warp_lanes)
-                kept += keeps(a.mask, i);
-            for (int half = 16; half > 0; half /= 2) kept += __shfl_xor_sync(all_lanes, kept, half);
-            if (lane_index() == 0) a.out_offsets[event + 1] = kept;
-        });
+// What stays is a bit for each particle, and for each tile of 128 of them how many stay before it:
+// in memory of our own, so that compact keeps what was counted, whatever becomes of the mask.
+// Events do not matter to either; where an event's particles go to is asked for afterwards.
+constexpr int64_t tile_words = 4, tile = 32 * tile_words;
+constexpr int64_t tiles_for(int64_t n_particles) { return (n_particles + tile - 1) / tile; }
+
+struct Kept {
+    int64_t n_tiles;
+    int64_t* before;  // (n_tiles + 1,)
+    uint4* words;     // (n_tiles,)
+    void* scan;       // scratch of `scan`
+
+    Kept(void* scratch, int64_t n_particles) : n_tiles(tiles_for(n_particles)) {
+        words = static_cast<uint4*>(scratch);
+        before = reinterpret_cast<int64_t*>(words + n_tiles);
+        scan = before + n_tiles + 1;
+    }
+};
+
+// A warp takes a tile at a time.
+__global__ void mark_kept(SelectArgs a, Kept kept) {
+    if (global_thread() == 0) kept.before[0] = 0;
+    int64_t const begin = a.offsets[0], end = a.offsets[a.n_events];
+    for (int64_t t = global_thread() / warp_lanes; t < kept.n_tiles;
+         t += all_threads() / warp_lanes) {
+        uint8_t byte[tile_words];
+#pragma unroll
+        for (int k = 0; k < tile_words; ++k) {
+            int64_t const i = t * tile + k * warp_lanes + lane_index();
+            byte[k] = i >= begin && i < end ? a.mask[i] : uint8_t{0};
+        }
+        unsigned word[tile_words];
+#pragma unroll
+        for (int k = 0; k < tile_words; ++k) word[k] = __ballot_sync(all_lanes, byte[k] != 0);
+        if (lane_index() > 0) continue;
+        kept.words[t] = {word[0], word[1], word[2], word[3]};
+        kept.before[t + 1] = __popc(word[0]) + __popc(word[1]) + __popc(word[2]) + __popc(word[3]);
+    }
 }
 
-// ---- compact -----------------------------------------------------------------------------------
-
-// A block takes a group of events. What is kept of them lies together, as they do, so that their
-// borders do not matter: warps take equal parts of the particles, and count before they write. If
-// the mask has changed since it was counted, nothing is written behind the group's output.
-template <class U>
-__global__ void compact_values(CompactArgs a, int64_t group, int32_t* changed) {
-    constexpr int most_rows = 4;  // of 32 particles for each warp, all read at once
-    FASTJAG_SHARED(int, counts);  // of the warps, in two turns: one barrier is enough
-    auto const* const values = static_cast<U const*>(a.values);
-    int const warps = static_cast<int>(blockDim.x) / 32, warp = static_cast<int>(threadIdx.x) / 32;
-    unsigned const below = (1u << lane_index()) - 1;
-    int turn = 0;
-    for (int64_t first = blockIdx.x * group; first < a.n_events; first += gridDim.x * group) {
-        int64_t const last = first + group < a.n_events ? first + group : a.n_events;
-        int64_t const begin = a.offsets[first], end = a.offsets[last];
-        U* out = static_cast<U*>(a.out) + a.out_offsets[first];
-        U* const limit = static_cast<U*>(a.out) + a.out_offsets[last];
-        for (int64_t tile = begin & ~31; tile < end; turn = warps - turn) {
-            int64_t const wanted = (end - tile + blockDim.x - 1) / blockDim.x;
-            int const rows = static_cast<int>(wanted < most_rows ? wanted : most_rows);
-            int64_t const from = tile + warp * rows * warp_lanes + lane_index();
-            U x[most_rows];
-            unsigned kept[most_rows];
-            int count = 0;
+// How many stay before each event, and before the end of the last one.
+__global__ void offsets_of_kept(SelectArgs a, Kept kept) {
+    for (int64_t event = global_thread(); event <= a.n_events; event += all_threads()) {
+        int64_t const particle = a.offsets[event], t = particle / tile;
+        int64_t n = kept.before[t];
+        if (auto const inside = static_cast<int>(particle % tile)) {
+            uint4 const word = kept.words[t];
+            unsigned const words[tile_words] = {word.x, word.y, word.z, word.w};
 #pragma unroll
-            for (int k = 0; k < most_rows; ++k) {
-                int64_t const i = from + k * warp_lanes;
-                bool const keep = k < rows && i >= begin && i < end && keeps(a.mask, i);
-                if (keep) x[k] = values[i];
-                kept[k] = __ballot_sync(all_lanes, keep);
-                count += __popc(kept[k]);
+            for (int k = 0; k < tile_words; ++k) {
+                int const bits = inside - 32 * k;  // of this word
+                unsigned const first = bits >= 32 ? all_lanes : bits > 0 ? (1u << bits) - 1 : 0;
+                n += __popc(words[k] & first);
             }
-            if (lane_index() == 0) counts[turn + warp] = count;
-            __syncthreads();
-            U* to = out;
-            for (int w = 0; w < warps; ++w) {
-                int const there = counts[turn + w];
-                out += there;
-                to += w < warp ? there : 0;
-            }
-#pragma unroll
-            for (int k = 0; k < most_rows; ++k) {
-                U* const at = to + __popc(kept[k] & below);
-                if (kept[k] >> lane_index() & 1 && at < limit) *at = x[k];
-                to += __popc(kept[k]);
-            }
-            tile += rows * int64_t{blockDim.x};
         }
-        if (threadIdx.x == 0 && out != limit) say_changed(changed);
+        a.out_offsets[event] = n;
+    }
+}
+
+// Without values, the places of what stays.
+template <class U>
+__global__ void compact_values(CompactArgs a, Kept kept) {
+    auto const* const values = static_cast<U const*>(a.values);
+    auto* const out = static_cast<U*>(a.out);
+    unsigned const below = (1u << lane_index()) - 1;
+    for (int64_t t = global_thread() / warp_lanes; t < kept.n_tiles;
+         t += all_threads() / warp_lanes) {
+        uint4 const word = kept.words[t];
+        unsigned const words[tile_words] = {word.x, word.y, word.z, word.w};
+        int64_t const first = t * tile + lane_index();
+        U x[tile_words];
+#pragma unroll
+        for (int k = 0; k < tile_words; ++k) {
+            int64_t const i = first + k * warp_lanes;
+            if (!(words[k] >> lane_index() & 1)) continue;
+            if (sizeof(U) == 8 && !values)
+                x[k] = static_cast<U>(i);
+            else
+                x[k] = values[i];
+        }
+        U* to = out + kept.before[t];
+#pragma unroll
+        for (int k = 0; k < tile_words; ++k) {
+            if (words[k] >> lane_index() & 1) to[__popc(words[k] & below)] = x[k];
+            to += __popc(words[k]);
+        }
     }
 }
 
@@ -135,9 +151,12 @@ __device__ void sort_event(T const* key, int64_t start, int64_t n, int64_t* out)
         }
 }
 
-// A block looks through a group of events, at most one for each thread, for long ones.
+// A block looks through a group of events, at most one for each thread, for long ones: few events
+// where there are few.
 template <class T>
-__global__ void order_long(OrderArgs<T> a, int64_t group) {
+__global__ void order_long(OrderArgs<T> a) {
+    int64_t const even = (a.n_events + gridDim.x - 1) / gridDim.x;
+    int64_t const group = even < blockDim.x ? even : blockDim.x;
     FASTJAG_SHARED(unsigned, long_ones);  // a bit for each event
     int const warps = static_cast<int>(blockDim.x) / 32;
     for (int64_t first = blockIdx.x * group; first < a.n_events; first += gridDim.x * group) {
@@ -160,48 +179,44 @@ __global__ void order_long(OrderArgs<T> a, int64_t group) {
 
 constexpr int64_t warps_of_block = block_threads / warp_lanes;
 
-// The number of blocks that fill the GPU, whatever n_events is: particles may be many.
-int64_t all_blocks() { return blocks_for(INT64_MAX / 2, 1); }
-
-// Events that a block takes at a time, few where there are few.
-int64_t group_of(int64_t n_events) {
-    int64_t const even = (n_events + all_blocks() - 1) / all_blocks();
-    return even < block_threads ? even : block_threads;
-}
-
 }  // namespace
 
+int64_t select_scratch(int64_t n_particles) {
+    int64_t const n = tiles_for(n_particles);
+    return n * int64_t{sizeof(uint4)} + (n + 1) * int64_t{sizeof(int64_t)} + scan_scratch(n + 1);
+}
+
 void select(SelectArgs const& a, Stream stream) {
-    // Without events, too, there is a first offset.
-    FASTJAG_LAUNCH(count_kept, blocks_for(a.n_events, block_threads), block_threads, 0, stream, a);
+    Kept const kept(stream.scratch, a.n_particles);
+    FASTJAG_LAUNCH(mark_kept, blocks_for(kept.n_tiles * warp_lanes, block_threads), block_threads,
+                   0, stream, a, kept);
+    scan({kept.n_tiles + 1, kept.before, kept.scan, scan_scratch(kept.n_tiles + 1)}, stream);
+    FASTJAG_LAUNCH(offsets_of_kept, blocks_for(a.n_events + 1, block_threads), block_threads, 0,
+                   stream, a, kept);
 }
 
 void compact(CompactArgs const& a, Stream stream) {
-    if (a.n_events == 0) return;
-    int64_t const group = group_of(a.n_events), blocks = blocks_for(a.n_events, group);
-    size_t const shared = 2 * warps_of_block * sizeof(int);
+    Kept const kept(stream.scratch, a.n_particles);
+    if (kept.n_tiles == 0) return;
+    int64_t const blocks = blocks_for(kept.n_tiles * warp_lanes, block_threads);
     switch (a.itemsize) {
         case 1:
-            FASTJAG_LAUNCH((compact_values<uint8_t>), blocks, block_threads, shared, stream, a,
-                           group, stream.changed);
+            FASTJAG_LAUNCH(compact_values<uint8_t>, blocks, block_threads, 0, stream, a, kept);
             return;
         case 2:
-            FASTJAG_LAUNCH((compact_values<uint16_t>), blocks, block_threads, shared, stream, a,
-                           group, stream.changed);
+            FASTJAG_LAUNCH(compact_values<uint16_t>, blocks, block_threads, 0, stream, a, kept);
             return;
         case 4:
-            FASTJAG_LAUNCH((compact_values<uint32_t>), blocks, block_threads, shared, stream, a,
-                           group, stream.changed);
+            FASTJAG_LAUNCH(compact_values<uint32_t>, blocks, block_threads, 0, stream, a, kept);
             return;
         default:
-            FASTJAG_LAUNCH((compact_values<uint64_t>), blocks, block_threads, shared, stream, a,
-                           group, stream.changed);
+            FASTJAG_LAUNCH(compact_values<uint64_t>, blocks, block_threads, 0, stream, a, kept);
     }
 }
 
 void gather(GatherArgs const& a, Stream stream) {
     if (a.n_events == 0) return;
-    int64_t const blocks = all_blocks();
+    int64_t const blocks = every_block;  // whatever n_events is: particles may be many
     switch (a.itemsize) {
         case 1:
             FASTJAG_LAUNCH((gather_values<uint8_t>), blocks, block_threads, 0, stream, a);
@@ -219,10 +234,9 @@ void gather(GatherArgs const& a, Stream stream) {
 template <class T>
 void order(OrderArgs<T> const& a, Stream stream) {
     if (a.n_events == 0) return;
-    FASTJAG_LAUNCH((order_by_rank<T>), all_blocks(), block_threads, 0, stream, a);
-    int64_t const group = group_of(a.n_events);
-    FASTJAG_LAUNCH((order_long<T>), blocks_for(a.n_events, group), block_threads,
-                   warps_of_block * sizeof(unsigned), stream, a, group);
+    FASTJAG_LAUNCH((order_by_rank<T>), every_block, block_threads, 0, stream, a);
+    FASTJAG_LAUNCH((order_long<T>), a.n_events, block_threads, warps_of_block * sizeof(unsigned),
+                   stream, a);
 }
 
 #define FASTJAG_ORDER(T) template void order(OrderArgs<T> const&, Stream);

@@ -159,23 +159,26 @@ struct Shared {
 
 // ---- kernels ---------------------------------------------------------------------------------
 
-// A Source says what a block fills: each(use) calls use(slot, weight) for its entries, count() is
-// where they are counted, fixed_point() where weights are added up, n_slots of both.
+// A Source says what a block fills, one part after the other: each_part(body) calls body(part),
+// where part.each(use) calls use(slot, weight) for its entries, part.counts() is where they are
+// counted, part.fixed_point() where weights are added up, source.n_slots of both.
 
 template <bool in_shared, class Source>
 __global__ void count(Source source, Copies copies) {
     FASTJAG_SHARED(uint32_t, words);
     Shared const shared{words, copies};
-    auto* const counts = source.counts();
-    if constexpr (!in_shared) {
-        source.each([&](int64_t slot, double) { atomicAdd(counts + slot, 1u); });
-        return;
-    }
-    shared.clear(1);
-    source.each([&](int64_t slot, double) { atomicAdd(shared.mine(0, slot), 1u); });
-    __syncthreads();
-    for (int64_t slot = threadIdx.x; slot < source.n_slots; slot += blockDim.x)
-        if (uint32_t const n = shared.sum(0, slot)) atomicAdd(counts + slot, n);
+    source.each_part([&](auto const& part) {
+        auto* const counts = part.counts();
+        if constexpr (!in_shared) {
+            part.each([&](int64_t slot, double) { atomicAdd(counts + slot, 1u); });
+            return;
+        }
+        shared.clear(1);
+        part.each([&](int64_t slot, double) { atomicAdd(shared.mine(0, slot), 1u); });
+        __syncthreads();
+        for (int64_t slot = threadIdx.x; slot < source.n_slots; slot += blockDim.x)
+            if (uint32_t const n = shared.sum(0, slot)) atomicAdd(counts + slot, n);
+    });
 }
 
 // First pass: entries, largest weights, and what is not finite.
@@ -183,24 +186,26 @@ template <bool in_shared, class Source>
 __global__ void measure(Source source, Copies copies) {
     FASTJAG_SHARED(uint32_t, words);
     Shared const shared{words, copies};
-    FixedPoint const all = source.fixed_point();
-    if constexpr (in_shared) shared.clear(2);
-    source.each([&](int64_t slot, double w) {
-        if (unsigned const flags = flags_of(w)) atomicOr(all.flags + slot, flags);
-        atomicAdd(in_shared ? shared.mine(0, slot) : all.entries + slot, 1u);
-        auto const exponent = static_cast<uint32_t>(to_bits(w) >> 52 & 0x7ff);
-        if (is_finite(w))
-            atomicMax(in_shared ? shared.mine(1, slot) : all.exponent + slot, exponent);
+    source.each_part([&](auto const& part) {
+        FixedPoint const all = part.fixed_point();
+        if constexpr (in_shared) shared.clear(2);
+        part.each([&](int64_t slot, double w) {
+            if (unsigned const flags = flags_of(w)) atomicOr(all.flags + slot, flags);
+            atomicAdd(in_shared ? shared.mine(0, slot) : all.entries + slot, 1u);
+            auto const exponent = static_cast<uint32_t>(to_bits(w) >> 52 & 0x7ff);
+            if (is_finite(w))
+                atomicMax(in_shared ? shared.mine(1, slot) : all.exponent + slot, exponent);
+        });
+        if constexpr (!in_shared) return;
+        __syncthreads();
+        for (int64_t slot = threadIdx.x; slot < source.n_slots; slot += blockDim.x) {
+            uint32_t const n = shared.sum(0, slot);
+            if (n == 0) continue;
+            atomicAdd(all.entries + slot, n);
+            for (int i = 0; i < copies.n; ++i)
+                atomicMax(all.exponent + slot, shared.first(1, slot)[i * copies.stride]);
+        }
     });
-    if constexpr (!in_shared) return;
-    __syncthreads();
-    for (int64_t slot = threadIdx.x; slot < source.n_slots; slot += blockDim.x) {
-        uint32_t const n = shared.sum(0, slot);
-        if (n == 0) continue;
-        atomicAdd(all.entries + slot, n);
-        for (int i = 0; i < copies.n; ++i)
-            atomicMax(all.exponent + slot, shared.first(1, slot)[i * copies.stride]);
-    }
 }
 
 // Second pass: the sums.
@@ -208,32 +213,34 @@ template <bool in_shared, class Source>
 __global__ void add_up(Source source, Copies copies) {
     FASTJAG_SHARED(uint32_t, words);
     Shared const shared{words, copies};
-    FixedPoint const all = source.fixed_point();
-    if constexpr (in_shared) shared.clear(8);
-    auto add_units = [&](int64_t word, int64_t slot, double x) {
-        auto const units = static_cast<Word64>(std::llrint(x));
-        if (units == 0) return;
-        if constexpr (in_shared)
-            shared.add_wide(2 * word, slot, units);
-        else
-            atomicAdd(all.sums + word * all.n_slots + slot, units);
-    };
-    auto add = [&](int64_t word, int64_t slot, double w, int shift) {
-        if (!is_finite(w)) return;
-        double const x = FixedPoint::scale(w, shift);
-        add_units(word, slot, x);
-        add_units(word + 1, slot, FixedPoint::scale(x - std::rint(x), all.rest_shift(slot)));
-    };
-    source.each([&](int64_t slot, double w) {
-        add(0, slot, w, all.weight_shift(slot));
-        add(2, slot, w * w, all.square_shift(slot));
+    source.each_part([&](auto const& part) {
+        FixedPoint const all = part.fixed_point();
+        if constexpr (in_shared) shared.clear(8);
+        auto add_units = [&](int64_t word, int64_t slot, double x) {
+            auto const units = static_cast<Word64>(std::llrint(x));
+            if (units == 0) return;
+            if constexpr (in_shared)
+                shared.add_wide(2 * word, slot, units);
+            else
+                atomicAdd(all.sums + word * all.n_slots + slot, units);
+        };
+        auto add = [&](int64_t word, int64_t slot, double w, int shift) {
+            if (!is_finite(w)) return;
+            double const x = FixedPoint::scale(w, shift);
+            add_units(word, slot, x);
+            add_units(word + 1, slot, FixedPoint::scale(x - std::rint(x), all.rest_shift(slot)));
+        };
+        part.each([&](int64_t slot, double w) {
+            add(0, slot, w, all.weight_shift(slot));
+            add(2, slot, w * w, all.square_shift(slot));
+        });
+        if constexpr (!in_shared) return;
+        __syncthreads();
+        for (int64_t slot = threadIdx.x; slot < source.n_slots; slot += blockDim.x)
+            for (int64_t word = 0; word < 4; ++word)
+                if (Word64 const sum = shared.wide_sum(2 * word, slot))
+                    atomicAdd(all.sums + word * all.n_slots + slot, sum);
     });
-    if constexpr (!in_shared) return;
-    __syncthreads();
-    for (int64_t slot = threadIdx.x; slot < source.n_slots; slot += blockDim.x)
-        for (int64_t word = 0; word < 4; ++word)
-            if (Word64 const sum = shared.wide_sum(2 * word, slot))
-                atomicAdd(all.sums + word * all.n_slots + slot, sum);
 }
 
 // ---- launches --------------------------------------------------------------------------------

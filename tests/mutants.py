@@ -1,9 +1,11 @@
 """Defects put into the CUDA kernels, one at a time: does the emulation find them?
 
-    python tests/mutants.py                    # all of them: half an hour on two cores
+    python tests/mutants.py                    # all of them: hours on two cores
     python tests/mutants.py select histogram   # of these files
     python tests/mutants.py --list             # what would be tried
-    python tests/mutants.py --write            # all of them, and the table of docs/gpu.md
+    python tests/mutants.py --sample 12 --write   # so many of each file, and the tables of docs/
+
+`--write` keeps what is known of files that are not named: build/mutants/ended.json.
 
 A mutant lives in a copy of the sources of its own. Its kernel's property tests run on the emulated
 device until something fails: a detector speaks, a result is wrong, or it hangs.
@@ -12,7 +14,9 @@ device until something fails: a detector speaks, a result is wrong, or it hangs.
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -21,7 +25,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -30,6 +34,7 @@ from equivalent_mutants import EQUIVALENT
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "gpu.md"
 LIST = ROOT / "docs" / "gpu-mutants.md"
+ENDED = ROOT / "build" / "mutants" / "ended.json"
 PATIENCE = 12  # times what the tests take without a defect: longer, and it hangs
 
 # How a defect is made: name, what to look for in a line, what to put there.
@@ -38,11 +43,26 @@ OPERATORS = [
     ("no __syncwarp", re.compile(r"__syncwarp\([^)]*\);"), ";"),
     ("< becomes <=", re.compile(r" < "), " <= "),
     (">= becomes >", re.compile(r" >= "), " > "),
+    ("<= becomes <", re.compile(r" <= "), " < "),
+    ("> becomes >=", re.compile(r" > "), " >= "),
+    ("== and !=", re.compile(r" == (?!cudaSuccess)"), " != "),
+    ("&& and ||", re.compile(r" && "), " || "),
+    ("|| and &&", re.compile(r" \|\| "), " && "),
+    ("no + 1", re.compile(r" \+ 1\b(?![ul0-9.])"), ""),
+    ("no - 1", re.compile(r" - 1\b(?![ul0-9.])"), ""),
+    ("+= becomes =", re.compile(r" \+= "), " = "),
+    ("% and /", re.compile(r" % (?=\w)"), " / "),
+    (
+        "half the lanes",
+        re.compile(r"\b(?:half|lanes|step) = (?:16|warp_lanes / 2|Lanes / 2)"),
+        "HALF",
+    ),
     ("no guard", re.compile(r"\bif \((?!constexpr).*\) (?:return|continue|break);"), ";"),
     ("plain, not atomic", re.compile(r"\batomic(?=(?:Add|Max|Min|Or|And|Exch|CAS)\()"), "plain"),
 ]
 # x < y ? x : y is the same with <=.
 SMALLER = re.compile(r"(.+?) \? [^:?]+ : \1(?=[;,)\]])")
+COMPARISONS = {"< becomes <=", ">= becomes >", "<= becomes <", "> becomes >=", "== and !="}
 CONDITION = re.compile(r"\b(?:for|if|while) \(|&&|\|\||\?|\breturn\b|\bbool\b")
 
 # Each atomic without its atomicity: a load, a computation, a store.
@@ -114,13 +134,19 @@ def device_lines(text: str) -> Iterator[tuple[int, str]]:
 def mutants(path: Path) -> Iterator[Mutant]:
     for number, code in device_lines(path.read_text()):
         for name, pattern, new in OPERATORS:
-            if "becomes" in name and not CONDITION.search(code):
+            if name in COMPARISONS and not CONDITION.search(code):
                 continue
             for found in pattern.finditer(code):
                 if name == "< becomes <=" and SMALLER.match(code[found.end() :]):
                     continue
-                after = code[: found.start()] + new + code[found.end() :]
+                put = found[0] + " / 2" if new == "HALF" else new
+                after = code[: found.start()] + put + code[found.end() :]
                 yield Mutant(path.name, number, name, code.strip(), after.strip())
+
+
+def with_long_events(words: list[str]) -> list[str]:
+    """Tests of these kernels, the quick ones first."""
+    return [*words, *(["long_events"] if {"aggregate", "dimuon"}.intersection(words) else [])]
 
 
 def make(root: Path) -> subprocess.CompletedProcess[str]:
@@ -155,7 +181,7 @@ class Worker:
             sys.executable, "-m", "pytest", "-x", "-q", "--tb=short", "-p", "no:cacheprovider",
             "--hypothesis-profile=mutants", "-k", "cuda-emulated", "-o",
             f"pythonpath={ROOT}/tests {ROOT}/tests/cuda_emulation {self.build}",
-            *(f"{ROOT}/tests/kernels/test_{word}.py" for word in words),
+            *(f"{ROOT}/tests/kernels/test_{word}.py" for word in with_long_events(words)),
         ]  # fmt: skip
         env = os.environ | {"FASTJAG_EXPECT_EMULATION": "1"}
         try:
@@ -239,6 +265,16 @@ def run(wanted: list[Mutant]) -> list[Mutant]:
         return list(pool.map(one, wanted))
 
 
+def known_so_far(ended: list[Mutant], everywhere: Counter[str]) -> list[Mutant]:
+    """With those of other files from earlier runs; ``everywhere``: how many each file has."""
+    known = json.loads(ENDED.read_text()) if ENDED.exists() else {}
+    for file in {m.file for m in ended}:
+        own = [asdict(m) for m in ended if m.file == file]
+        known[file] = {"all": everywhere[file], "ended": own}
+    ENDED.write_text(json.dumps(known, indent=1))
+    return [Mutant(**m) for file in sorted(known) for m in known[file]["ended"]]
+
+
 def summary(ended: list[Mutant]) -> str:
     """A row for each file and operator."""
     lines = [
@@ -275,6 +311,7 @@ def main() -> None:
     parser.add_argument("files", nargs="*", help="as select or events; all if none are named")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--write", action="store_true")
+    parser.add_argument("--sample", type=int, help="of each file, drawn with seed 1; default: all")
     options = parser.parse_args()
     paths = [p for p in sorted((ROOT / "cuda").glob("*.cu*")) if p.stem not in ("scan", "launch")]
     rules = [ROOT / "cpp" / "fastjag" / f"{p.stem}.hpp" for p in paths]
@@ -283,6 +320,19 @@ def main() -> None:
     known = {(m.file, m.before, m.after) for m in wanted}
     if not options.files and (stale := EQUIVALENT.keys() - known):
         sys.exit(f"equivalent mutants that are no mutants any more: {sorted(stale)}")
+    everywhere = Counter(m.file for m in wanted)
+    if options.sample:
+        drawn = {
+            file: random.Random(1).sample(range(n), min(n, options.sample))
+            for file, n in everywhere.items()
+        }
+        of_file: Counter[str] = Counter()
+        some = []
+        for m in wanted:
+            if of_file[m.file] in drawn[m.file]:
+                some.append(m)
+            of_file[m.file] += 1
+        wanted = some
     if options.list:
         print(*(f"{m.file}:{m.line}: {m.operator}: {m.before}" for m in wanted), sep="\n")
         print(f"{len(wanted)} mutants")
@@ -291,6 +341,7 @@ def main() -> None:
     ended = run(wanted)
     print(summary(ended))
     print(f"{(time.perf_counter() - started) / 60:.0f} minutes")
+    ended = known_so_far(ended, everywhere)
     if options.write:
         head, rest = PAGE.read_text().split("<!-- mutants -->\n")
         _, tail = rest.split("<!-- end of mutants -->")

@@ -17,6 +17,7 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 import bench_awkward_study
 import bench_gpu
+import gpu_code
 import gpu_jobs
 import gpu_peers
 import static_gpu
@@ -172,6 +173,7 @@ class TestCeilings:
             ({"local": 1}, "local 1 > 0"),
             ({"stack": 8}, "stack 8 > 0"),
             ({"load": 64}, "widest load 64 < 128 bits"),
+            ({"generic": 2}, "generic 2 > 0"),
         ],
     )
     def test_what_is_worse_fails(self, change, message):
@@ -186,10 +188,61 @@ class TestCeilings:
             "sm_80 new: has no ceilings (--accept)", "sm_80 k: is gone (--accept)",
         ]  # fmt: skip
 
+    def test_more_instructions_of_a_turn_fail(self):
+        code = static_gpu.Code(**(vars(self.CODE) | {"turns": {"k<float>": 120}}))
+        ceilings = static_gpu.accepted({"sm_80": {"k": code}}, {})
+        assert static_gpu.failures("sm_80", {"k": code}, ceilings) == []
+        for n in (121, 0):  # 0: there is no such loop any more
+            worse = static_gpu.Code(**(vars(self.CODE) | {"turns": {"k<float>": n}}))
+            found = static_gpu.failures("sm_80", {"k": worse}, ceilings)
+            assert found == [f"sm_80 k<float>: {n} instructions for 4 cells > 120"]
+
     def test_no_kernel_uses_local_memory(self):
         ceilings = json.loads(static_gpu.CEILINGS.read_text())
         assert ceilings
-        assert {name for name, c in ceilings.items() if c["local"] or c["stack"]} == set()
+        bad = {n for n, c in ceilings.items() if c["local"] or c["stack"] or c["generic"]}
+        assert bad == set()
+
+    def test_instructions_of_a_padded_cell(self):
+        """At most 35, and 50 standardised; of bytes that become floats one more."""
+        turns = json.loads(static_gpu.CEILINGS.read_text())["padding.pad_cells"]["turns"]
+        assert len(turns) == 44
+        for instance, n in turns.items():
+            column, tensor, standardised = instance.partition("<")[2].split(", ")[:3]
+            most = 50 if standardised == "true" else 35
+            assert n <= 4 * (most + ("char" in column and tensor == "float")), instance
+
+    @pytest.mark.usefixtures("emulation")
+    def test_blocks_are_busy(self):
+        """To the last round of their loops, of 10 million events on an H100."""
+        ceilings = json.loads(static_gpu.CEILINGS.read_text())
+        found = static_gpu.waves(list(static_gpu.emulated_jobs()), ceilings)
+        assert {w.kernel for w in found} >= {"padding.pad_cells", "select.mark_kept",
+                                             "dimuon.count_leading", "nearest.each_left"}  # fmt: skip
+        assert [w for w in found if w.busy < 0.945] == []
+
+    SASS = """
+        /*0010*/  MOV R1, R2 ;
+        /*0020*/  ISETP.GE.AND P0, PT, R1, R2, PT ;
+        /*0030*/  @P0 BRA 0x80 ;
+        /*0040*/  FADD R1, R1, R2 ;
+        /*0050*/  STG.E [R2.64], R1 ;
+        /*0060*/  STG.E [R2.64+0x4], R1 ;
+        /*0070*/  BRA 0x20 ;
+        /*0080*/  @P1 BRA 0xb0 ;
+        /*0090*/  STG.E [R2.64], R1 ;
+        /*00a0*/  BRA 0x80 ;
+        /*00b0*/  EXIT ;
+    """
+
+    def test_turns_of_loops(self):
+        assert gpu_code.turn(self.SASS, 2) == 6  # from 0x20 to 0x70
+        assert gpu_code.turn(self.SASS, 1) == 3
+        assert gpu_code.turn(self.SASS, 3) is None
+
+    def test_widest_access(self):
+        assert gpu_code.widest("LDG.E.U8 R1 ; LDG.E.64 R2 ; STG.E.128 R4 ;", "LDG?") == 64
+        assert gpu_code.widest("LDG.E.U8 R1 ;", "LDG?") == 8
 
     @pytest.mark.parametrize(
         ("registers", "threads", "shared", "part"),

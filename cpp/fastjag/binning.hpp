@@ -47,12 +47,14 @@ FASTJAG_HD int32_t cell_of(double x, HistogramAxis const& axis) {
 FASTJAG_HD int32_t look_up(double x, HistogramAxis const& axis) {
     int32_t slot = axis.logarithmic ? cell_of<true>(x, axis) : cell_of<false>(x, axis);
     if (axis.first) slot = axis.first[slot];
+    FASTJAG_ROLLED
     for (int64_t step = 0; step < axis.steps; ++step) slot += x >= axis.edges[slot];
     return slot;
 }
 
 FASTJAG_HD int32_t search(double x, HistogramAxis const& axis) {
     int64_t below = 0;  // branch-free search: the slot is in below .. below + length
+    FASTJAG_ROLLED
     for (int64_t length = axis.n_bins + 1; length > 0;) {
         int64_t const half = (length + 1) / 2;
         below += x >= axis.edges[below + half - 1] ? half : 0;

@@ -11,6 +11,13 @@
 #define FASTJAG_HD inline
 #endif
 
+// Before a loop: compilers that unroll it would only make code that does not fit into caches.
+#ifdef __CUDACC__
+#define FASTJAG_ROLLED _Pragma("unroll 1")
+#else
+#define FASTJAG_ROLLED
+#endif
+
 // Shared inline functions live in a namespace of the instruction set they are compiled for. In one
 // common namespace the linker would keep a single copy of each, perhaps the one with AVX-512 in
 // it, for the code that old CPUs run. For the same reason objects compiled for an instruction set
@@ -32,11 +39,14 @@ struct Threads {
     Interrupt* interrupt = nullptr;
 };
 
-// A CUDA stream: kernels given one run on its GPU, behind what it already holds. In a second pass
-// that finds other numbers than the first one counted, a word of the GPU becomes 1 (null: none).
+// A CUDA stream: kernels given one run on its GPU, behind what it already holds. `changed`, a word
+// of the GPU or null, becomes 1 in a second pass that finds other numbers than the first one
+// counted, and in a first pass where the second one will have to look at inputs again. `scratch` is
+// memory of the GPU, as large as WORD_scratch says, 16-aligned; two passes share it.
 struct Stream {
     void* handle = nullptr;
     int32_t* changed = nullptr;
+    void* scratch = nullptr;
 };
 
 namespace FASTJAG_ISA {

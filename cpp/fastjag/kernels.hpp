@@ -8,7 +8,8 @@
 //    more than was counted, and throw if they find other numbers. All may throw Interrupted.
 //  - Given a Stream, all pointers are to memory of its GPU, but for small arrays of structs
 //    (columns, axes), which stay on the host. Kernels return before they are done; a launch that
-//    fails throws CudaError. Those that write offsets write counts only, for `scan` to add up.
+//    fails throws CudaError. dimuon_count and in_cone_count write counts only, for `scan` to add
+//    up.
 //  - The meaning of every kernel is defined by the function of the same name in reference.py.
 #pragma once
 #include <cstdint>
@@ -55,7 +56,8 @@ struct PaddingArgs {
     const int64_t* order;  // per particle: content index to read (from `order` kernel), or null
     const PaddingColumn* columns;
     int64_t n_columns;
-    int64_t width;  // slots per event, with `wrap` below 2**31
+    int64_t n_particles;  // entries of each column
+    int64_t width;        // slots per event, with `wrap` below 2**31
     bool standardise;
     bool wrap;   // events of n < width particles repeat them: slot k holds particle k % n
     bool blank;  // `out` holds nothing but the fill already
@@ -76,6 +78,7 @@ struct AggregateArgs {
     const int64_t* offsets;
     int64_t n_events;
     const T* values;
+    int64_t n_particles;  // entries of values
     int64_t* count;
     void* sum;  // double for floats, int64/uint64 for signed/unsigned integers
     double *mean, *std;
@@ -87,6 +90,7 @@ template <class T>
 void aggregate(AggregateArgs<T> const&, Threads);
 template <class T>
 void aggregate(AggregateArgs<T> const&, Stream);
+int64_t aggregate_scratch(int64_t n_particles);
 
 // ---- select: particle masks, event picks, order within events --------------------------------
 
@@ -94,20 +98,23 @@ struct SelectArgs {  // counts particles that pass; out_offsets[i + 1] = number 
     const int64_t* offsets;
     int64_t n_events;
     const uint8_t* mask;  // indexed as the content
+    int64_t n_particles;  // of the content
     int64_t* out_offsets;
 };
 void select(SelectArgs const&, Threads);
-void select(SelectArgs const&, Stream);
+void select(SelectArgs const&, Stream);  // offsets, not counts
+int64_t select_scratch(int64_t n_particles);
 
 struct CompactArgs {  // copies the particles that pass, in order
     const int64_t* offsets;
     int64_t n_events;
     const uint8_t* mask;
     const int64_t* out_offsets;  // from select
-    const void* values;
+    const void* values;          // on a GPU: null for the particles' places, int64
     int64_t itemsize;
     void* out;
-};
+    int64_t n_particles;
+};  // on a GPU offsets, mask and out_offsets are not read again: scratch has what select found
 void compact(CompactArgs const&, Threads);
 void compact(CompactArgs const&, Stream);
 
@@ -147,11 +154,12 @@ struct DimuonArgs {
     const T *pt, *eta, *phi;
     const int32_t* charge;  // may be null for Charge::any
     const uint8_t* mask;    // particles that may form pairs, or null
+    int64_t n_particles;    // entries of columns
     double particle_mass;
     Charge charge_class;
     Pairs pairs;
     int64_t* pair_offsets;  // (n_events + 1,): written by dimuon_count, read by dimuon
-    uint8_t* choice;        // (n_events,) scratch of Pairs::leading: the same
+    uint8_t* choice;        // (n_events,) scratch of Pairs::leading: the same; on a GPU null
     int64_t *event, *first, *second;
     int32_t* pair_charge;
     T *mass, *pair_pt, *pair_eta, *pair_phi, *delta_r, *delta_pt, *delta_eta, *delta_phi;
@@ -160,6 +168,7 @@ template <class T>
 void dimuon_count(DimuonArgs<T> const&, Threads);
 template <class T>
 void dimuon_count(DimuonArgs<T> const&, Stream);
+int64_t dimuon_scratch(int64_t n_events, int64_t n_particles);
 template <class T>
 void dimuon(DimuonArgs<T> const&, Threads);
 template <class T>
@@ -184,8 +193,9 @@ struct NearestArgs {
     const int64_t *left_offsets, *right_offsets;  // of the same events
     int64_t n_events;
     const T *left_eta, *left_phi, *right_eta, *right_phi;
-    const double* radius;   // in_cone only; this and all below: entry i - left_offsets[0] belongs
-                            // to left particle i
+    double one_radius;      // of all cones, if there is no `radius`; in_cone only
+    const double* radius;   // in_cone only, or null; this and all below: entry i - left_offsets[0]
+                            // belongs to left particle i
     int64_t* pair_offsets;  // in_cone only: written by in_cone_count, read by in_cone
     int64_t* index;         // into the right content; nearest: -1 where there is none
     T* delta_r;
@@ -198,6 +208,7 @@ template <class T>
 void in_cone_count(NearestArgs<T> const&, Threads);
 template <class T>
 void in_cone_count(NearestArgs<T> const&, Stream);
+constexpr int64_t in_cone_scratch(int64_t n_left) { return 8 * n_left; }
 template <class T>
 void in_cone(NearestArgs<T> const&, Threads);
 template <class T>
@@ -243,133 +254,6 @@ template <class T, class W>
 void histogram(HistogramArgs<T, W> const&, Stream);
 constexpr int64_t histogram_scratch(int64_t n_slots) { return 44 * n_slots; }
 
-// ---- pyramid: pyramid-match kernel of sets of points -----------------------------------------
-
-struct PyramidAxis {
-    const void* values;  // (n_points,) float or double, finite
-    DType dtype;         // f4 or f8
-    double low, scale;   // (x - low) * scale: coordinate in cells of the finest level
-    bool circular;       // wraps at the extent; otherwise clamped to it
-};
-
-// A code holds the whole pyramid of a point: its cell of level l is code >> (n_axes * l). The bits
-// above the top level tell the shifted pyramids, and the categories, from one another. All in all
-// there are at most 63: codes are shifted by n_axes * level.
-struct PyramidCodesArgs {
-    const int64_t* offsets;
-    int64_t n_events;  // an event is a set
-    const PyramidAxis* axes;
-    int64_t n_axes;
-    int64_t cells;            // of the finest level along an axis, a power of two
-    int64_t bits;             // per axis, n_levels - 1
-    const int64_t* category;  // per point, 0 .. n_categories - 1, or null
-    int64_t n_categories;
-    const double* shifts;  // (n_pyramids, n_axes), in finest cells
-    int64_t n_pyramids;
-    uint64_t* codes;  // event i: n_pyramids * its points, sorted, from n_pyramids * offsets[i] on
-};
-void pyramid_codes(PyramidCodesArgs const&, Threads);
-void pyramid_codes(PyramidCodesArgs const&, Stream);
-
-// All cells that hold a point, level by level from the finest, in the order of their codes. The
-// children of cell c, one level below, are child[c] .. child[c + 1] - 1.
-struct PyramidTree {
-    int64_t n_levels, n_axes;
-    const int64_t* first;   // (n_levels + 1,): first cell of each level
-    const uint64_t* cells;  // code of the cell, in units of its level
-    const int64_t* child;   // (n_cells + 1,)
-};
-
-struct PyramidCellsArgs {    // the cell, or -1, of every point on every level
-    const int64_t* offsets;  // of codes
-    int64_t n_events;
-    const uint64_t* codes;  // sorted within each event
-    int64_t n_codes;        // of all events
-    PyramidTree tree;
-    int32_t* cells;  // event i: level by level from the finest, from n_levels * offsets[i] on
-    int32_t* most;   // (n_cells,): most points of one event in each cell, from 1; or null
-};
-void pyramid_cells(PyramidCellsArgs const&, Threads);
-void pyramid_cells(PyramidCellsArgs const&, Stream);
-
-// Feature (cell, k) says that an event has more than k points in the cell; its number is
-// base[cell] + k. Features that no event of the tree's own sample has are left out.
-struct PyramidFeaturesArgs {
-    const int64_t* offsets;  // of cells
-    int64_t n_events;
-    const int32_t* cells;
-    const int32_t* base;         // (all cells + 1,)
-    int64_t* counts;             // (n_events,), or null
-    const int64_t* out_offsets;  // where each event's features go
-    // Ascending within each event; or null. May be `cells`: of the tree's own sample, where each
-    // feature takes the place of its cell, or with one thread, if features go to earlier places.
-    int32_t* features;
-};
-void pyramid_features(PyramidFeaturesArgs const&, Threads);
-void pyramid_features(PyramidFeaturesArgs const&, Stream);
-
-constexpr int64_t pyramid_rows = 128;    // of a block of the Gram matrix
-constexpr int64_t pyramid_tile = 2'048;  // columns of a block
-
-// Who has which feature: bit planes for those that many columns have, lists for the others.
-struct PyramidIndexArgs {
-    const int64_t* offsets;  // of features
-    int64_t n_events;        // columns of the Gram matrix
-    const int32_t* features;
-    const int32_t* plane;  // (n_features,): plane of the feature, -1 for a list
-    int64_t n_features, n_planes;
-    int64_t* cursor;    // (n_features,): where the feature's list starts, from 0 on; scratch
-    uint64_t* planes;   // (tiles, n_planes, pyramid_tile / 64), zeros
-    int32_t* postings;  // columns, ascending within each list
-};
-void pyramid_index(PyramidIndexArgs const&, Threads);
-void pyramid_index(PyramidIndexArgs const&, Stream);
-
-// Sum over shared features of 2^(n_levels - 2 - level) (1 for the top level), or that times
-// row_scale[i] * column_scale[j].
-template <class Out>
-struct PyramidGramArgs {
-    const int64_t* offsets;  // of features of the rows
-    const int32_t* features;
-    int64_t first_row, last_row, n_columns, n_levels;
-    const int64_t* level_first;  // (n_levels + 1,): first feature of each level
-    const int32_t* plane;
-    int64_t n_planes;
-    const uint64_t* planes;
-    const int64_t* posting_offsets;  // (n_features + 1,)
-    const int32_t* postings;
-    const double *row_scale, *column_scale;  // null: integers
-    bool wide;                               // sums need 32 bits
-    bool symmetric;          // rows are the columns: compute below the diagonal, write both halves
-    int64_t most_features;   // of a row; this and the next two for threads only
-    int64_t block_features;  // of pyramid_rows rows in a row, from first_row on
-    void* scratch;           // (threads, pyramid_gram_scratch(..)) bytes, 64-aligned
-    Out* out;                // element (i, j) at out[(i - first_row) * stride + j]
-    int64_t stride;
-};
-template <class Out>
-void pyramid_gram(PyramidGramArgs<Out> const&, Threads);
-template <class Out>
-void pyramid_gram(PyramidGramArgs<Out> const&, Stream);
-constexpr int64_t pyramid_gram_scratch(int64_t most_features, int64_t block_features) {
-    int64_t const bytes = 512 * (most_features + 1) + 4 * pyramid_rows * pyramid_tile +
-                          136 * pyramid_rows + 28 * block_features;
-    return (bytes + 63) / 64 * 64;
-}
-
-template <class T>
-struct LargestArgs {  // columns of the k largest values of each row, ties by column
-    const T* values;
-    int64_t n_rows, n_columns;  // less than 2^32 columns
-    const int64_t* exclude;     // (n_rows,) a column that does not count, or null
-    int64_t k;
-    int64_t* index;  // (n_rows, k), -1 where there are fewer columns
-    T* largest;      // (n_rows, k)
-};
-template <class T>
-void largest(LargestArgs<T> const&, Threads);
-template <class T>
-void largest(LargestArgs<T> const&, Stream);
 // ---- histogram_cuts: histograms of many columns for many cuts on a score ----------------------
 
 struct StridedColumn {
@@ -392,9 +276,34 @@ struct HistogramCutsArgs {
     uint32_t* counts;   // zeros (threads, n_features, n_cuts, n_slots), or null
     // The same of tiles of 8 w and 8 w^2, or of pairs (w, w^2) for one weight with counts.
     double* sums;
-    void* scratch;  // (threads, tiles, block, tile); on a GPU zeros, histogram_scratch(slots)
+    void* scratch;  // (threads, tiles, block, tile)
+    // On a GPU instead of both, added to, with all features' overflow and NaN in the last two
+    // slots: for every one of n_passing cuts, in any order, whose class is class_of_cut, what
+    // passes it.
+    const int32_t* class_of_cut;
+    int64_t n_passing;
+    int64_t* passing;      // (n_passing, n_features, n_slots), or null
+    double* passing_sums;  // (2, all_weights, n_passing, n_features, n_slots): w, then w^2
+    int64_t first_weight, all_weights;
 };
 void histogram_cuts(HistogramCutsArgs const&, Threads);
-void histogram_cuts(HistogramCutsArgs const&, Stream);
+void histogram_cuts(HistogramCutsArgs const&, Stream);  // scratch is zeros
+constexpr int64_t histogram_cuts_scratch(int64_t n_weights, int64_t slots_of_all_features) {
+    return n_weights > 0 ? histogram_scratch(n_weights * slots_of_all_features)
+                         : 4 * slots_of_all_features;
+}
+
+// ---- check: offsets and bytes that users give, on a GPU (NumPy does it on the CPU) --------------
+
+struct CheckArgs {
+    const int64_t* offsets;
+    int64_t n_events;
+    int64_t* found;  // zeros; becomes the first and the last offset, and n_events - i of the first
+                     // event i that ends before it begins
+};
+void check_offsets(CheckArgs const&, Stream);
+void check_bools(const uint8_t* bytes, int64_t n, int64_t* found, Stream);  // 1: some are above 1
 
 }  // namespace fastjag
+
+#include "kernels_pyramid.hpp"

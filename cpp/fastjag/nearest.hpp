@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "kernels.hpp"
 #include "lorentz.hpp"
 
 namespace fastjag::FASTJAG_ISA {
@@ -14,6 +15,12 @@ FASTJAG_HD V delta_r2(V delta_eta, V one_way) {
     V const other_way = (6.283185307179586 - one_way) + 2.4492935982947064e-16;
     V const delta_phi = other_way < one_way ? other_way : one_way;
     return delta_eta * delta_eta + delta_phi * delta_phi;
+}
+
+// The square of the radius of the cone around a left particle, counted from the first one.
+template <class T>
+FASTJAG_HD double radius2_of(NearestArgs<T> const& a, int64_t left) {
+    return square(a.radius ? a.radius[left] : a.one_radius);
 }
 
 // Whether particle i at delta_r^2 `x` is nearer than j at `y`; of equals the first one is. For

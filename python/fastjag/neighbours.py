@@ -49,7 +49,8 @@ def nearest(
     >>> fj.nearest(jets, partons)[0]
     array([ 1,  0, -1])
     """
-    return kernels.nearest(*_sides(left, right), threads=threads)
+    first, second = _sides(left, right)
+    return kernels.nearest(first, second, n_left=len(first[1]), threads=threads)
 
 
 def in_cone(left: Any, right: Any, radius: ArrayLike, *, threads: int | None = None) -> Jagged:
@@ -87,7 +88,9 @@ def in_cone(left: Any, right: Any, radius: ArrayLike, *, threads: int | None = N
     >>> tracks_in_jets.with_columns(pt=pt).aggregate("pt", ["sum"])["sum"]
     array([12.,  1.])
     """
-    offsets, index, delta_r = kernels.in_cone(*_sides(left, right), radius, threads=threads)
+    first, second = _sides(left, right)
+    n_left = len(first[1])
+    offsets, index, delta_r = kernels.in_cone(first, second, radius, n_left=n_left, threads=threads)
     return Jagged._of(offsets, {"index": index, "delta_r": delta_r})
 
 

@@ -54,7 +54,7 @@ class TestMoving:
     def test_kernels_run_on_the_current_stream(self, emulation, monkeypatch):
         jagged, handles = muons().to("cuda"), []
         select = emulation.select
-        monkeypatch.setattr(emulation, "select", lambda *a: (handles.append(a[-1]), select(*a)))
+        monkeypatch.setattr(emulation, "select", lambda *a: (handles.append(a[-1][0]), select(*a)))
         jagged.keep(jagged["pt"] > 1)
         with devices.cupy().cuda.Stream(48):
             jagged.keep(jagged["pt"] > 1)
@@ -123,27 +123,27 @@ class TestTheTestsThemselves:
     """What tests on every device would see, by planting it."""
 
     @pytest.fixture
-    def compact(self, emulation, monkeypatch):
-        """Runs compact, whose kernel does as it is told."""
-        arguments = np.array([0, 2]), np.array([True, False]), np.array([0, 1]), np.arange(2.0)
+    def gather(self, emulation, monkeypatch):
+        """Runs gather, whose kernel does as it is told."""
+        arguments = np.array([0]), np.array([0, 1]), np.arange(2.0)
 
         def run(kernel):
-            monkeypatch.setattr(emulation, "compact", kernel)
-            return KernelsOnGpu().compact(*arguments)
+            monkeypatch.setattr(emulation, "gather", kernel)
+            return KernelsOnGpu().gather(*arguments)
 
         return run
 
-    def test_an_output_that_is_not_written(self, compact):
+    def test_an_output_that_is_not_written(self, gather):
         with pytest.raises(AssertionError, match=r"element \(0,\) of a float64 .* never written"):
-            compact(lambda *arguments: None)
+            gather(lambda *arguments: None)
 
-    def test_an_input_that_is_written(self, compact):
-        def kernel(offsets, mask, bounds, values, result, stream):
+    def test_an_input_that_is_written(self, gather):
+        def kernel(starts, bounds, values, result, stream):
             result[:] = 0
             values[1] = 7
 
         with pytest.raises(AssertionError, match="an input was written"):
-            compact(kernel)
+            gather(kernel)
 
     def test_a_warning_of_cupy_stops_no_test(self, emulation, monkeypatch, tmp_path):
         """CuPy may be older than NumPy or Python, and warnings are errors in the tests."""
@@ -263,7 +263,7 @@ class TestWhatCanGoWrong:
     def test_launch_that_fails(self, emulation):
         jagged = muons().to("cuda")
         emulation.fail("launch")
-        message = r"CUDA kernel count_kept could not be launched: invalid argument \(cudaErrorInv"
+        message = r"CUDA kernel mark_kept could not be launched: invalid argument \(cudaErrorInv"
         with pytest.raises(fj.CudaError, match=message):
             jagged.keep(jagged["pt"] > 1)
         assert jagged.keep(jagged["pt"] > 1).n_particles == 3  # and the next one is well
@@ -273,7 +273,7 @@ class TestWhatCanGoWrong:
         emulation.fail("synchronize")
         jagged.keep(jagged["pt"] > 1)  # an error that a later call would find
         monkeypatch.setenv("FASTJAG_SYNC", "1")
-        with pytest.raises(fj.CudaError, match=r"CUDA kernel count_kept failed: invalid argument"):
+        with pytest.raises(fj.CudaError, match=r"CUDA kernel mark_kept failed: invalid argument"):
             jagged.keep(jagged["pt"] > 1)
 
     @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ cudaError_t cub::DeviceScan::InclusiveSum(void* scratch, size_t& bytes, int64_t 
     // As in CUB: no kernel was launched, and cudaGetLastError knows nothing of it.
     if (bytes < needed) return cudaErrorInvalidValue;
     if (cudaError_t const code = cuda_emulation::failure("scan"); code != cudaSuccess) return code;
+    cuda_emulation::launched.push_back({"scan", 1, 1, 0});
     auto const bytes_of_values = static_cast<size_t>(n) * sizeof(int64_t);
     if (cuda_emulation::first_unwritten(reinterpret_cast<uintptr_t>(in), bytes_of_values) >= 0)
         throw std::runtime_error("scan: values were not written");

@@ -126,23 +126,38 @@ constexpr int warpSize = 32;
 #define __shfl_xor_sync(mask, value, ...) \
     FASTJAG_SHUFFLE(mask, value, ::cuda_emulation::shuffle_from_xor(__VA_ARGS__))
 
+namespace fastjag {
+int64_t grid_of(void const* kernel, int64_t blocks, int64_t threads, int64_t shared_bytes);
+}
 namespace cuda_emulation {
+extern int64_t wanted_blocks;  // of the next launch: on a GPU of any size
 // What launches of the library end with, found by the type of its stream.
 template <class Stream>
 void after_launch(char const* kernel, Stream const& stream) {
     check_launch(kernel, stream);
 }
 inline void after_launch(char const*, decltype(nullptr)) {}
+// As many blocks as the library lets run at once; all of them where there is no library.
+template <class Stream>
+int64_t grid(Stream const&, void const* kernel, int64_t blocks, int64_t threads, int64_t shared) {
+    wanted_blocks = blocks;
+    return fastjag::grid_of(kernel, blocks, threads, shared);
+}
+inline int64_t grid(decltype(nullptr), void const*, int64_t blocks, int64_t, int64_t) {
+    return blocks;
+}
 }  // namespace cuda_emulation
 
 // Grids and blocks have one dimension. The arguments are evaluated once, by the host; each CUDA
 // thread gets copies, as in CUDA.
-#define FASTJAG_LAUNCH(kernel, blocks, threads, shared_bytes, stream, ...)                       \
-    do {                                                                                         \
-        ::cuda_emulation::launch(#kernel, blocks, threads, shared_bytes, [](auto... arguments) { \
-            return [=] { kernel(arguments...); };                                                \
-        }(__VA_ARGS__));                                                                         \
-        ::cuda_emulation::after_launch(#kernel, stream);                                         \
+#define FASTJAG_LAUNCH(kernel, blocks, threads, shared_bytes, stream, ...)                      \
+    do {                                                                                        \
+        int64_t const grid_ = ::cuda_emulation::grid(                                           \
+            stream, reinterpret_cast<void const*>(kernel), blocks, threads, shared_bytes);      \
+        ::cuda_emulation::launch(#kernel, grid_, threads, shared_bytes, [](auto... arguments) { \
+            return [=] { kernel(arguments...); };                                               \
+        }(__VA_ARGS__));                                                                        \
+        ::cuda_emulation::after_launch(#kernel, stream);                                        \
     } while (0)
 #define FASTJAG_SHARED(T, name) T* const name = static_cast<T*>(::cuda_emulation::shared_memory())
 
@@ -178,6 +193,9 @@ FASTJAG_EXCHANGES(unsigned long long)
 template <class T>
 T __ldg(T const* address) {
     return *address;
+}
+inline unsigned __umulhi(unsigned x, unsigned y) {
+    return static_cast<unsigned>(static_cast<uint64_t>(x) * y >> 32);
 }
 inline int __popc(unsigned x) { return __builtin_popcount(x); }
 inline int __popcll(unsigned long long x) { return __builtin_popcountll(x); }
@@ -234,7 +252,10 @@ inline cudaError_t cudaGetDevice(int* device) { return cudaAnswer(device, 0); }
 inline cudaError_t cudaGetDeviceCount(int* count) { return cudaAnswer(count, 1); }
 inline cudaError_t cudaDriverGetVersion(int* v) { return cudaAnswer(v, CUDART_VERSION); }
 inline cudaError_t cudaRuntimeGetVersion(int* v) { return cudaAnswer(v, CUDART_VERSION); }
-// Few processors, so that grids are small and their loops go round.
+// Few processors and blocks, so that grids are small and their loops go round.
+inline cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* n, void const*, int, size_t) {
+    return cudaAnswer(n, 8);
+}
 inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr of, int) {
     return cudaAnswer(value, of == cudaDevAttrComputeCapabilityMajor ? 11 : 2);
 }

@@ -34,6 +34,8 @@ UNREAD = {"broadcast_to", "can_cast", "empty_like", "expand_dims", "flip", "full
           "may_share_memory", "moveaxis", "ndim", "ones_like", "ravel", "reshape", "result_type",
           "shape", "shares_memory", "split", "squeeze", "swapaxes", "transpose",
           "zeros_like"}  # fmt: skip
+# How often these wait for a number that the host needs, such as the size of what they give.
+WAITING = {"bincount": 2, "flatnonzero": 1, "isin": 1, "nonzero": 1, "unique": 1}
 # Methods of arrays that are such functions.
 METHODS = ("all", "any", "argmax", "argmin", "argsort", "clip", "cumsum", "max", "mean", "min",
            "nonzero", "prod", "ptp", "ravel", "repeat", "searchsorted", "squeeze", "std", "sum",

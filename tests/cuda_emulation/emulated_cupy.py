@@ -10,13 +10,14 @@ from __future__ import annotations
 import ctypes
 import functools
 import math
+import operator
 from types import SimpleNamespace
 
 import emulated_memory
 import numpy as np
-from cupy_names import FUNCTIONS, METHODS, NO_UFUNCS, UNREAD
+from cupy_names import FUNCTIONS, METHODS, NO_UFUNCS, UNREAD, WAITING
 from emulated_devices import Device, Event, PinnedMemoryPointer, Stream, cuda, origin
-from emulated_memory import Buffer, unwritten, written
+from emulated_memory import Buffer, happened, unwritten, written
 
 
 class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
@@ -84,32 +85,13 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
             )
         return self._values
 
-    def get(self):
-        return self._read().copy()
-
-    def item(self):
-        return self._read().item()
-
-    def tolist(self):
-        return self._read().tolist()
-
-    def tobytes(self):
-        return self._read().tobytes()
-
-    def __int__(self):
-        return int(self._read())
-
-    def __float__(self):
-        return float(self._read())
-
-    def __bool__(self):
-        return bool(self._read())
-
-    def __repr__(self):
-        return repr(self._read())
+    def _look(self):
+        """The same for the host, which waits until they are there."""
+        happened["waits"] += 1
+        return self._read()
 
     def __format__(self, spec):
-        return format(self._read(), spec)
+        return format(self._look(), spec)
 
     def __len__(self):
         return len(self._values)
@@ -129,10 +111,13 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
             found = self._values[(*key, ...) if isinstance(key, tuple) else (key, ...)]
         if found.size == 0 or _within(found, self._values):
             return ndarray(self._owner, found)
+        happened["waits"] += _is_mask(key)  # for how many there are
         return _made(self._read()[key])
 
     def __setitem__(self, key, value):
         _held, key, value = (key, value), _key(key), _read(value)
+        happened["launches"] += 1
+        happened["waits"] += _is_mask(key) and np.ndim(value) > 0
         self._values[key] = value
         part = self._values[key]
         if isinstance(part, np.ndarray) and _within(part, self._values):
@@ -216,6 +201,10 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
         return out
 
 
+LOOKS = {"get": np.copy, "__int__": int, "__float__": float, "__bool__": bool, "__repr__": repr}
+LOOKS |= {_n: operator.methodcaller(_n) for _n in ("item", "tolist", "tobytes")}
+for _name, _seen in LOOKS.items():
+    setattr(ndarray, _name, lambda self, _s=_seen: _s(self._look()))
 for _name in METHODS:
     setattr(ndarray, _name, lambda self, *a, _n=_name, **k: _call(getattr(np, _n), (self, *a), k))
 
@@ -246,8 +235,15 @@ def _key(key):
     return _read(key)
 
 
+def _is_mask(key):
+    return any(
+        getattr(k, "dtype", None) == np.bool_ for k in (key if type(key) is tuple else [key])
+    )
+
+
 def _made(values):
-    """An array of the device with these values."""
+    """An array of the device with these values, which one of CuPy's kernels has written."""
+    happened["launches"] += 1
     values = np.asarray(values)
     if values.dtype.kind not in "biufc":
         raise ValueError(f"Unsupported dtype {values.dtype}")
@@ -296,6 +292,7 @@ def _call(function, args, kwargs):
         args[0][...] = args[1]
         return None
     sources = []
+    happened["waits"] += WAITING.get(name, 0)
     args = [_host(a, sources, name in UNREAD) for a in args]
     kwargs = {k: _host(v, sources, name in UNREAD) for k, v in kwargs.items()}
     with np.errstate(all="ignore"):

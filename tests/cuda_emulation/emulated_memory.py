@@ -12,6 +12,9 @@ from numpy.lib.array_utils import byte_bounds
 limit = 2**34  # bytes that the device has
 used = 0
 device = 0  # the current one: where new buffers go
+#: How often the host waited for the device, and how many kernels CuPy launched (those of fastjag:
+#: ``emulation.launched``).
+happened = {"waits": 0, "launches": 0}
 _buffers = weakref.WeakValueDictionary()
 
 

@@ -30,7 +30,12 @@ constexpr size_t stack_bytes = 128 * 1024;
 
 // --- scheduler.cpp
 void set_schedule(std::string const& name);  // cycle, forward, reverse or a seed
-[[noreturn]] void abandon();                 // ends the launch from within a CUDA thread
+struct Launch {
+    std::string kernel;
+    int64_t wanted_blocks, threads, shared_bytes;
+};
+extern std::vector<Launch> launched;  // since it was emptied
+[[noreturn]] void abandon();          // ends the launch from within a CUDA thread
 
 // --- detectors.cpp: memory
 uintptr_t allocate(size_t bytes, bool initialised);

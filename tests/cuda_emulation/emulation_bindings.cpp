@@ -1,6 +1,8 @@
 // The emulation's own functions in an extension module: device memory and what was seen in it.
 #include <pybind11/pybind11.h>
 
+#include <utility>
+
 #include "emulation.hpp"
 
 namespace py = pybind11;
@@ -43,6 +45,12 @@ void bind_extras(py::module_& m) {
         },
         py::arg("what"), py::arg("after") = 0);
     m.def("live_buffers", &live_buffers);
+    m.def("launched", [] {  // since it was called last
+        py::list rows;
+        for (Launch const& l : std::exchange(launched, {}))
+            rows.append(py::make_tuple(l.kernel, l.wanted_blocks, l.threads, l.shared_bytes));
+        return rows;
+    });
     m.def(
         "set_schedule", [](py::object const& s) { set_schedule(py::str(s)); }, py::arg("schedule"));
     m.def("count_accesses", &count_accesses, py::arg("wanted"));

@@ -13,6 +13,8 @@
 namespace cuda_emulation {
 
 Now now;
+std::vector<Launch> launched;
+int64_t wanted_blocks;
 
 namespace {
 
@@ -365,6 +367,7 @@ void launch(char const* kernel, int64_t blocks, int64_t threads, int64_t shared_
     static std::mutex one_at_a_time;
     std::lock_guard const lock(one_at_a_time);
     now.kernel = kernel;
+    launched.push_back({kernel, wanted_blocks, threads, shared_bytes});
     check_launch(blocks, threads, shared_bytes);
     choose_schedule();
     kernel_body = body;

@@ -5,6 +5,7 @@ Counting and filling are called one by one here, with different inputs, so that 
 
 import signal
 import time
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -49,27 +50,25 @@ def changes(mask):
 @pytest.mark.parametrize("long", [False, True])
 class TestSecondPass:
     @pytest.mark.parametrize("dtype", ["u1", "u2", "f4", "f8"])
-    def test_keep(self, device, long, dtype):
+    def test_keep(self, long, dtype):
         offsets = events(long)
         n = int(offsets[-1])
         mask = np.random.default_rng(1).random(n) < 0.6
-        values = moved(np.arange(n).astype(dtype), device)
-        there = moved(offsets, device)
-        bounds = fj.kernels.select(there, moved(mask, device))
-        place = device_of(offsets=there)
+        values = np.arange(n).astype(dtype)
+        bounds = fj.kernels.select(offsets, mask)
+        place = device_of(offsets=offsets)
         for other in changes(mask):
-            out = Output(int(bounds[-1]), dtype, device)
+            out = Output(int(bounds[-1]), dtype, "cpu")
             with pytest.raises(RuntimeError, match=CHANGED), place.second_pass(3) as where:
-                place.kernels.compact(there, moved(other, device), bounds, values, out.array, where)
+                place.kernels.compact(offsets, other, bounds, values, out.array, where)
             assert out.untouched()
 
     def test_bytes_that_are_no_bools_count_once(self, long):
         """As another thread may write them after they were checked."""
         offsets = events(long)
         mask = np.random.default_rng(1).integers(0, 256, int(offsets[-1])).astype("u1")
-        bounds = fj.kernels.select(offsets, mask.view(bool))
+        bounds, (found,) = fj.kernels.keep(offsets, mask.view(bool), [np.arange(len(mask))])
         assert bounds[-1] <= len(mask)
-        found = fj.kernels.compact(offsets, mask.view(bool), bounds, np.arange(len(mask)))
         assert (np.diff(found) > 0).all()
 
     @pytest.mark.parametrize("charge", [0, 1, 2])
@@ -85,9 +84,8 @@ class TestSecondPass:
         def counted(charges, mask):
             bounds = place.empty(len(offsets), np.int64)
             given = moved(charges, device), moved(mask, device)
-            place.kernels.dimuon_count(
-                there, columns[0], *given, charge, 1, bounds, None, place.where(3)
-            )
+            where = place.where(3, scratch=place.scratch("dimuon", len(offsets) - 1, n))
+            place.kernels.dimuon_count(there, columns[0], *given, charge, 1, bounds, None, where)
             place.add_up(bounds)
             return bounds
 
@@ -114,51 +112,70 @@ class TestSecondPass:
         assert tried >= 3
 
     def test_leading_pair(self, device, long):
-        """One that is too far behind to be noted in a byte, and is chosen again."""
+        """One that is too far behind to be noted in a byte: a CPU chooses it again, a GPU does not."""
         offsets = np.array([0, 40, 80]) if long else np.array([0, 20, 40])
         n = int(offsets[-1])
         there = moved(offsets, device)
         place = device_of(offsets=there)
         pt = moved(np.arange(n, dtype=float), device)
         charges = np.where(np.arange(n) % 2, 1, -1).astype("i4")
-        counted, choice = place.empty(3, np.int64), place.empty(2, np.uint8)
+        counted, scratch = place.empty(3, np.int64), place.scratch("dimuon", 2, n)
+        choice = place.empty(2, np.uint8) if place.is_cpu else None
+        where = place.where(1, scratch=scratch)
         place.kernels.dimuon_count(
-            there, pt, moved(charges, device), None, 1, 0, counted, choice, place.where(1)
+            there, pt, moved(charges, device), None, 1, 0, counted, choice, where
         )
         place.add_up(counted)
         assert counted.tolist() == [0, 1, 2]
         for other, mask in ((np.abs(charges), None), (charges, np.zeros(n, bool))):
-            out = Output(2, np.float64, device)
-            with pytest.raises(RuntimeError, match=CHANGED), place.second_pass(1) as where:
+            first, second = (Output(2, np.int64, device) for _ in "ij")
+            error = pytest.raises(RuntimeError, match=CHANGED) if place.is_cpu else nullcontext()
+            with error, place.second_pass(1, scratch) as where:
                 place.kernels.dimuon(
                     there, pt, pt, pt, moved(other, device),
                     None if mask is None else moved(mask, device), 0.1, 1, 0, counted, choice,
-                    None, None, None, None, out.array, *[None] * 7, where,
+                    None, first.array, second.array, None, None, *[None] * 7, where,
                 )  # fmt: skip
-            assert out.untouched()
+            assert first.untouched()
+            assert second.untouched()
+            if not place.is_cpu:
+                assert first.array.tolist() == [n // 2 - 1, n - 1]
+                assert second.array.tolist() == [n // 2 - 2, n - 2]
 
     @pytest.mark.parametrize("dtype", ["f4", "f8"])
     def test_cones(self, device, long, dtype):
         rng = np.random.default_rng(3)
-        left, right = np.arange(0, 21, 5), np.array([0, 9, 9, 40, 1200 if long else 70])
+        left, right = (
+            np.arange(0, 21, 5),
+            np.array([0, 9, 9, 40, 1200 if long else 104]),
+        )  # 64 in the last one
         eta, phi = (moved(rng.normal(size=20).astype(dtype), device) for _ in "ep")
         others = [moved(rng.normal(size=int(right[-1])).astype(dtype), device) for _ in "ep"]
         place = device_of(eta=eta)
         radius = moved(np.full(20, 0.8), device)
-        counted = place.empty(21, np.int64)
+        counted, again = place.empty(21, np.int64), place.zeros(1, np.int32)
+        scratch = place.scratch("in_cone", 20)
         left, right = moved(left, device), moved(right, device)
         sides = left, eta, phi, right
-        place.kernels.in_cone(*sides, *others, radius, counted, None, None, place.where(3))
+        where = place.where(3, changed=again, scratch=scratch)
+        place.kernels.in_cone(*sides, *others, radius, counted, None, None, where)
         place.add_up(counted)
+        n = int(counted[-1])
+        expected = fj.kernels.in_cone(sides[:3], (right, *others), radius)[1].tolist()
+        assert len(expected) == n
+        # Of up to 64 right particles a GPU has noted which ones are inside.
+        noted = not place.is_cpu and not long
+        assert place.is_cpu or int(again[0]) == long
         for change in (0.0, 1e3, 0.5):
             moved_eta = others[0] * 0 if change == 0 else others[0] + change
-            index = Output(int(counted[-1]), np.int64, device)
-            delta_r = Output(int(counted[-1]), dtype, device)
-            with pytest.raises(RuntimeError, match=CHANGED), place.second_pass(3) as where:
+            index, delta_r = Output(n, np.int64, device), Output(n, dtype, device)
+            error = nullcontext() if noted else pytest.raises(RuntimeError, match=CHANGED)
+            with error, place.second_pass(3, scratch) as where:
                 place.kernels.in_cone(*sides, moved_eta, others[1], radius, counted, index.array,
                                       delta_r.array, where)  # fmt: skip
             assert index.untouched()
             assert delta_r.untouched()
+            assert not noted or index.array.tolist() == expected
 
 
 @pytest.mark.parametrize("n", [3, 20, 1000])

@@ -1,11 +1,11 @@
-"""select, compact, gather and order against the reference, to the last bit."""
+"""select, keep, gather and order against the reference, to the last bit."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import DTYPES, assert_same, column, jagged_arrays, uneven_jagged
-from traffic import counted, sectors, worst_conflict
+from traffic import counted, sectors
 
 from fastjag import kernels
 from fastjag.core import devices
@@ -17,11 +17,14 @@ class TestSelect:
     def test_keeps_what_passes(self, kernels, parts, seed, probability):
         offsets, (values,) = parts
         mask = np.random.default_rng(seed).random(len(values)) < probability
-        bounds = kernels.select(offsets, mask)
-        kept = kernels.compact(offsets, mask, bounds, values)
+        bounds, (kept, places) = kernels.keep(offsets, mask, [values, None])
+        assert_same(kernels.select(offsets, mask), bounds)
         expected = reference.keep(offsets, mask, values)
         assert_same(bounds, np.cumsum([0, *map(len, expected)], dtype=np.int64))
         assert_same(kept, np.array([x for event in expected for x in event], values.dtype))
+        assert_same(
+            places, np.flatnonzero(mask[: offsets[-1]] & (np.arange(offsets[-1]) >= offsets[0]))
+        )
 
     @given(jagged_arrays(), st.data())
     def test_gathers_events(self, kernels, parts, data):
@@ -39,10 +42,9 @@ class TestSelect:
         offsets, rng = uneven_jagged(), np.random.default_rng(1)
         values = column(rng, dtype, int(offsets[-1]) + 3)
         mask = rng.random(len(values)) < 0.4
-        bounds = kernels.select(offsets, mask)
+        bounds, (kept,) = kernels.keep(offsets, mask, [values])
         before = np.concatenate([[0], np.cumsum(mask)])
         assert_same(bounds, (before[offsets] - before[offsets[0]]).astype(np.int64))
-        kept = kernels.compact(offsets, mask, bounds, values)
         inside = slice(offsets[0], offsets[-1])
         assert_same(kept, values[inside][mask[inside]])
         events = rng.permutation(len(offsets) - 1)
@@ -58,8 +60,9 @@ class TestSelect:
         values, mask = make(dtype), make("f8") > 0.5
         one = kernels.select(offsets, mask, threads=1)
         for threads in (2, 3, 4):
-            assert_same(kernels.select(offsets, mask, threads=threads), one)
-            assert_same(kernels.compact(offsets, mask, one, values, threads=threads), values[mask])
+            bounds, (kept,) = kernels.keep(offsets, mask, [values], threads=threads)
+            assert_same(bounds, one)
+            assert_same(kept, values[mask])
             assert_same(kernels.gather(offsets[:-1], offsets, values, threads=threads), values)
 
 
@@ -118,10 +121,8 @@ class TestTraffic:
         offsets = np.concatenate([[0], np.cumsum(rng.poisson(3, 3000))])
         values = xp.asarray(column(rng, dtype, int(offsets[-1])))
         offsets, mask = xp.asarray(offsets), xp.asarray(np.arange(len(values)) % every == 0)
-        bounds = kernels.select(offsets, mask)
         with counted(emulation) as rows:
-            kernels.compact(offsets, mask, bounds, values)
-        assert worst_conflict(rows) == 1
+            kernels.keep(offsets, mask, [values])
         found, ideal, accesses = sectors(rows, "compact_values", "global write")
         assert found <= ideal + accesses  # what is kept of 32 particles begins anywhere
 

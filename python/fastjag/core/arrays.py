@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, TypeAlias, cast
 
@@ -33,11 +34,12 @@ def as_native(values: Array) -> Array:
     return np.require(values, dtype=dtype, requirements=["C", "A"])
 
 
-def as_column(values: ArrayLike, name: str, several: bool = False) -> Array:
+def as_column(values: ArrayLike, name: str, several: bool = False, any_byte: bool = False) -> Array:
     """A 1-D column that kernels can read, without a copy where it already is one.
 
     What lives on a GPU (CuPy, torch, numba, DLPack) stays there, as a CuPy array. ``several`` numbers
-    per entry, shape (n, 3) or (n, 2, 3), are accepted where that is said.
+    per entry, shape (n, 3) or (n, 2, 3), are accepted where that is said. ``any_byte``: bools on a GPU
+    may be others than 0 and 1, which to find out the host would have to wait for.
     """
     column: Array = as_cupy(values) if on_gpu(values) else _as_numpy(values, name)
     if column.ndim < 1 or (column.ndim > 1 and not several):
@@ -49,9 +51,15 @@ def as_column(values: ArrayLike, name: str, several: bool = False) -> Array:
     if column.dtype == np.float16:
         raise TypeError(f"{name} has dtype float16; convert it with .astype('float32')")
     column = as_native(column)
-    if column.dtype == np.bool_ and len(column) and column.view(np.uint8).max() > 1:
-        column = column.view(np.uint8) != 0  # bits seen as bool: kernels count on 0 and 1
-    return column
+    if column.dtype != np.bool_ or not len(column) or (any_byte and on_gpu(column)):
+        return column
+    return as_bools(column) if column.view(np.uint8).max() > 1 else column
+
+
+def as_bools(column: Array) -> Array:
+    """Bits seen as bool, as 0 and 1: kernels count on that."""
+    bools: Array = column.view(np.uint8) != 0
+    return bools
 
 
 def _as_numpy(values: ArrayLike, name: str) -> Array:
@@ -96,8 +104,8 @@ def as_float(values: ArrayLike, name: str) -> Array:
 
 
 def as_mask(mask: ArrayLike, name: str, length: int, what: str) -> NDArray[np.bool_]:
-    """A boolean column of the given length."""
-    column = as_column(mask, name)
+    """A boolean column of the given length; on a GPU every byte but 0 means true."""
+    column = as_column(mask, name, any_byte=True)
     if column.dtype != np.bool_:
         raise TypeError(f"{name} must be boolean, got dtype {column.dtype}")
     check_length(column, name, length, what)
@@ -117,8 +125,20 @@ def check_finite(values: NDArray[Any], name: str) -> None:
         raise ValueError(f"{name} must be finite, event {event} is {values[event].tolist()}")
 
 
-def as_offsets(offsets: ArrayLike, length: int) -> Offsets:
-    """Validated int64 offsets into a content of ``length`` particles.
+#: The first and the last of int64 offsets, and the first event that ends before it begins, or None.
+Facts: TypeAlias = tuple[int, int, int | None]
+
+
+def facts_of(offsets: Offsets) -> Facts:
+    """By NumPy; ``kernels.facts_of`` knows GPUs, too."""
+    falls = offsets[1:] < offsets[:-1]
+    return int(offsets[0]), int(offsets[-1]), int(falls.argmax()) if falls.any() else None
+
+
+def as_offsets(
+    offsets: ArrayLike, length: int, facts: Callable[[Offsets], Facts] = facts_of
+) -> tuple[Offsets, int, int]:
+    """Validated int64 offsets into a content of ``length`` particles, the first and the last of them.
 
     Raises ValueError naming the first event that is wrong.
     """
@@ -127,22 +147,22 @@ def as_offsets(offsets: ArrayLike, length: int) -> Offsets:
         raise TypeError(f"offsets must be integers, got dtype {column.dtype}")
     if len(column) == 0:
         raise ValueError("offsets must have n_events + 1 entries, got none")
-    if column.dtype == np.uint64 and column.max() > np.iinfo(np.int64).max:
-        raise ValueError(f"offsets must fit into int64, got {int(column.max())}")
-    checked = column.astype(np.int64, copy=False)
-    if checked[0] < 0:
-        raise ValueError(f"offsets must start at 0 or above, got {int(checked[0])}")
-    falls = checked[1:] < checked[:-1]
-    if falls.any():
-        event = int(falls.argmax())
+    wide = column.dtype == np.uint64
+    checked = column.view(np.int64) if wide else column.astype(np.int64, copy=False)
+    first, last, falls = facts(checked)
+    # What does not fit is below 0 now, and so is what comes first, or less than what is before it.
+    if wide and (first < 0 or falls is not None) and (most := int(column.max())) >= 2**63:
+        raise ValueError(f"offsets must fit into int64, got {most}")
+    if first < 0:
+        raise ValueError(f"offsets must start at 0 or above, got {first}")
+    if falls is not None:
         raise ValueError(
-            f"offsets must not decrease: event {event} would run from {int(checked[event])} "
-            f"to {int(checked[event + 1])}"
+            f"offsets must not decrease: event {falls} would run from {int(checked[falls])} "
+            f"to {int(checked[falls + 1])}"
         )
-    if checked[-1] > length:
-        end = int(checked[-1])
-        raise ValueError(f"offsets end at {end}, but the columns have {length} particles")
-    return checked
+    if last > length:
+        raise ValueError(f"offsets end at {last}, but the columns have {length} particles")
+    return checked, first, last
 
 
 def offsets_of(counts: NDArray[Any]) -> Offsets:
@@ -199,7 +219,7 @@ def as_event_indices(
         raise TypeError(f"for a single event use a slice, [{key}:{int(key) + 1}]")
     if isinstance(key, list):
         key = to_device_of(like, np.asarray(key if key else np.empty(0, np.int64)))
-    index = as_column(key, "the event index")
+    index = as_column(key, "the event index", any_byte=True)
     if index.dtype == np.bool_:
         if len(index) == n_particles == n > 0:
             raise ValueError(
@@ -214,7 +234,7 @@ def as_event_indices(
         check_length(index, "the event mask", n, "events")
     check_together("events and what picks them", {"the events": like, "the event index": index})
     if index.dtype == np.bool_:
-        return np.flatnonzero(index)
+        return np.flatnonzero(index.view(np.uint8))
     if index.dtype.kind not in "iu":
         raise TypeError(f"events are picked by slice, mask or integers, got {index.dtype}")
     wide = index.astype(np.int64)  # n may not fit into the index' own type

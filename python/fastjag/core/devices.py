@@ -54,21 +54,37 @@ def as_cupy(array: Any) -> Any:
 
     By DLPack where the library has it: CuPy's stream then waits for the library's.
     """
-    if not on_gpu(array) or isinstance(array, cupy().ndarray):
+    if isinstance(array, np.ndarray) or (_cupy is not None and isinstance(array, _cupy.ndarray)):
         return array
-    if hasattr(array, "__dlpack__"):
-        return cupy().from_dlpack(array)
-    cuda, address = cupy().cuda, array.__cuda_array_interface__["data"][0]  # 0: no memory
+    if hasattr(array, "__dlpack_device__"):
+        there = int(array.__dlpack_device__()[0]) in DLPACK_CUDA
+        if not there or isinstance(array, cupy().ndarray):
+            return array
+        if hasattr(array, "__dlpack__"):
+            return cupy().from_dlpack(array)
+    interface = getattr(array, "__cuda_array_interface__", None)
+    if interface is None or isinstance(array, cupy().ndarray):
+        return array
+    cuda, address = cupy().cuda, interface["data"][0]  # 0: no memory
     number = cuda.runtime.pointerGetAttributes(address).device if address else None
     with cuda.Device(number):  # asarray copies what another GPU than the current one has
-        return cupy().asarray(array)
+        return cupy().asarray(_Shown(array, interface))
+
+
+class _Shown:
+    """An array and its interface, which libraries build anew whenever they are asked."""
+
+    def __init__(self, array: Any, interface: Any) -> None:
+        self.array, self.__cuda_array_interface__ = array, interface
 
 
 def place(array: Any) -> str:
     """Where an array lives, in words; a list of them lives in one place, or they are all named."""
     if isinstance(array, (list, tuple)):
         return " and ".join(sorted({place(one) for one in array})) or "on the CPU"
-    return f"on GPU {as_cupy(array).device.id}" if on_gpu(array) else "on the CPU"
+    there = as_cupy(array)
+    on_any = _cupy is not None and isinstance(there, _cupy.ndarray)
+    return f"on GPU {there.device.id}" if on_any else "on the CPU"
 
 
 def check_together(what: str, arrays: Mapping[str, Any]) -> str:
@@ -104,6 +120,18 @@ def zeros(shape: int | tuple[int, ...], dtype: DTypeLike) -> Any:
     """As :func:`empty`, of zeros."""
     with _room_for(shape, dtype):
         return cupy().zeros(shape, dtype)
+
+
+def arange(first: int, last: int) -> Any:
+    """As :func:`empty`, of the int64 numbers from the first to the one before the last."""
+    with _room_for(last - first, np.int64):
+        return cupy().arange(first, last, dtype=np.int64)
+
+
+def ends(array: Any) -> tuple[int, int]:
+    """The first and the last one of integers, for which a GPU is asked once."""
+    both = array[:: max(1, len(array) - 1)].tolist()
+    return both[0], both[-1]
 
 
 def to_gpu(array: Any) -> Any:

@@ -102,9 +102,8 @@ def _flat_list(layout: Any, name: str) -> tuple[Offsets, Any]:
     if not hasattr(layout, "offsets"):  # RegularArray, or the ListArray that an event mask leaves
         layout = layout.to_ListOffsetArray64(True)
     offsets, content = np.asarray(layout.offsets.data), layout.content
-    start = int(offsets[0]) if len(offsets) else 0
-    bounds = as_offsets(offsets, len(content))
-    return bounds - start if start else bounds, content[start : int(bounds[-1])]
+    bounds, start, stop = as_offsets(offsets, len(content))
+    return bounds - start if start else bounds, content[start:stop]
 
 
 def _column(layout: Any, name: str) -> Array | Parts:

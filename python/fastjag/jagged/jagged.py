@@ -13,6 +13,7 @@ from fastjag import kernels
 from fastjag.core.arrays import (
     Array,
     Offsets,
+    as_bools,
     as_column,
     as_event_indices,
     as_mask,
@@ -22,7 +23,7 @@ from fastjag.core.arrays import (
     read_only,
 )
 from fastjag.core.checks import is_integer, one_of
-from fastjag.core.devices import check_together, namespace, on_gpu, to_gpu, to_host
+from fastjag.core.devices import check_together, ends, namespace, on_gpu, to_gpu, to_host
 from fastjag.core.display import COLUMNS, ROWS, html_table, listed, short
 from fastjag.jagged.columns import Column
 from fastjag.jagged.event import Event
@@ -86,7 +87,7 @@ class Jagged(DenseColumns):
         self._take(offsets, columns)
 
     def _take(self, offsets: ArrayLike, columns: Mapping[str, Any]) -> None:
-        checked = {n: as_particles(values, f"column {n!r}") for n, values in columns.items()}
+        checked = {n: as_particles(v, f"column {n!r}", any_byte=True) for n, v in columns.items()}
         if not checked:
             raise ValueError("columns must hold at least one column")
         lengths = {name: len(values) for name, values in checked.items()}
@@ -96,8 +97,12 @@ class Jagged(DenseColumns):
         # Kernels trust offsets: what is checked is a copy, which nobody else can change.
         given = as_column(offsets, "offsets")
         self._check_together(given, checked)
-        bounds = as_offsets(given.copy(), next(iter(lengths.values())))
-        start, stop = int(bounds[0]), int(bounds[-1])
+        bools = [n for n, v in checked.items() if not is_lists(v) and v.dtype == np.bool_]
+        look = kernels.Glance([checked[name] for name in bools])
+        bounds, start, stop = as_offsets(given.copy(), next(iter(lengths.values())), look.facts_of)
+        for name, wrong in zip(bools, look.no_bools, strict=False):
+            if wrong:
+                checked[name] = as_bools(checked[name])
         # Offsets from 0 and content without a tail, once, so that nothing after has to think of it.
         self._offsets = read_only(bounds - start if start else bounds)
         self._columns = {name: values[start:stop] for name, values in checked.items()}
@@ -198,7 +203,7 @@ class Jagged(DenseColumns):
             number = int(key) + len(self) * (int(key) < 0)
             if not 0 <= number < len(self):
                 raise IndexError(f"event {int(key)} is out of range for {len(self)} events")
-            return self._event(*(int(x) for x in self._offsets[number : number + 2]))
+            return self._event(*self._offsets[number : number + 2].tolist())
         if isinstance(key, tuple):
             raise TypeError(
                 f"a Jagged takes one index, got {len(key)}: a list picks columns, "
@@ -210,7 +215,7 @@ class Jagged(DenseColumns):
         if isinstance(key, slice) and key.step in (None, 1):
             start, stop, _ = key.indices(len(self))
             bounds = self._offsets[start : max(start, stop) + 1]
-            first, last = int(bounds[0]), int(bounds[-1])
+            first, last = ends(bounds)
             columns = {name: values[first:last] for name, values in self._columns.items()}
             return Jagged._of(bounds - first if first else bounds, columns)
         return self._gather(as_event_indices(key, len(self), self._offsets, self.n_particles))
@@ -226,24 +231,27 @@ class Jagged(DenseColumns):
     def _gather(self, events: NDArray[np.int64]) -> Jagged:
         starts = self._offsets[:-1][events]  # of these alone: a batch is a few of many
         offsets = offsets_of(self._offsets[1:][events] - starts)
-        columns = {n: gathered(v, starts, offsets) for n, v in self._columns.items()}
+        size = int(offsets[-1])
+        columns = {n: gathered(v, starts, offsets, size) for n, v in self._columns.items()}
         return Jagged._of(offsets, columns)
 
     def keep(self, mask: ArrayLike, *, threads: int | None = None) -> Jagged:
         """The particles that pass a flat boolean mask of shape (n_particles,); all events stay."""
         checked = as_mask(mask, "mask", self.n_particles, "particles")
-        offsets = kernels.select(self._offsets, checked, threads=threads)
-        columns = {
-            name: kernels.compact(self._offsets, checked, offsets, values, threads=threads)
-            if is_flat(values)
-            else taken(values, np.flatnonzero(checked))
-            for name, values in self._columns.items()
-        }
-        return Jagged._of(offsets, columns)
+        flat = {name: values for name, values in self._columns.items() if is_flat(values)}
+        places = [] if len(flat) == len(self._columns) else [None]  # of what is not flat
+        offsets, kept = kernels.keep(
+            self._offsets, checked, [*flat.values(), *places], threads=threads
+        )
+        columns = dict(zip(flat, kept, strict=False))
+        for name, values in self._columns.items():
+            columns[name] = columns[name] if name in flat else taken(values, kept[-1])
+        return Jagged._of(offsets, {name: columns[name] for name in self._columns})
 
     def sort(self, by: str, *, threads: int | None = None) -> Jagged:
         """Particles of each event by descending ``by``: ties keep their order, NaN comes last."""
-        order = kernels.order(self._offsets, self._flat(by, "sort"), threads=threads)
+        key, span = self._flat(by, "sort"), (0, self.n_particles)
+        order = kernels.order(self._offsets, key, span=span, threads=threads)
         return Jagged._of(self._offsets, {n: taken(v, order) for n, v in self._columns.items()})
 
     def flatten(self, column: str) -> Jagged:

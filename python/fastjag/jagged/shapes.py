@@ -23,13 +23,13 @@ from fastjag.jagged.columns import Column, ParticleColumns
 PLAIN = "value"
 
 
-def as_particles(values: Any, name: str) -> Column:
-    """A column as a Jagged holds it, without a copy where it can be."""
+def as_particles(values: Any, name: str, any_byte: bool = False) -> Column:
+    """A column as a Jagged holds it, without a copy where it can be; bools as for as_column."""
     if isinstance(values, ParticleColumns):
         if isinstance(values, dict):
             raise TypeError(f"{name} is one event; accepted are arrays and a Jagged of all lists")
         return values
-    return as_column(values, name, several=True)
+    return as_column(values, name, several=True, any_byte=any_byte)
 
 
 def is_lists(column: Column) -> bool:
@@ -72,16 +72,22 @@ def taken(column: Column, particles: NDArray[np.int64]) -> Column:
     return column._gather(particles) if is_lists(column) else column[particles]
 
 
-def gathered(column: Column, starts: Offsets, offsets: Offsets) -> Column:
-    """Those of the events that start there, and are as long as the new offsets say."""
+def gathered(column: Column, starts: Offsets, offsets: Offsets, size: int | None = None) -> Column:
+    """Those of the events that start there, and are as long as the new offsets say.
+
+    ``size`` is what these end at, where that is known: a GPU would have to be asked.
+    """
     if is_flat(column):
-        return kernels.gather(starts, offsets, column)
-    return taken(column, particles_of(starts, offsets))
+        return kernels.gather(starts, offsets, column, size=size)
+    return taken(column, particles_of(starts, offsets, int(offsets[-1]) if size is None else size))
 
 
-def particles_of(starts: Offsets, offsets: Offsets) -> NDArray[np.int64]:
-    """Indices of the particles of events that start there, and are as long as the offsets say."""
-    particles: NDArray[np.int64] = namespace(offsets).arange(int(offsets[-1]))
+def particles_of(starts: Offsets, offsets: Offsets, size: int) -> NDArray[np.int64]:
+    """Indices of the particles of events that start there, and are as long as the offsets say.
+
+    ``size`` is what these end at.
+    """
+    particles: NDArray[np.int64] = namespace(offsets).arange(size)
     shifts = starts - offsets[:-1]
     if on_gpu(offsets):  # CuPy repeats all as often
         return particles + shifts[np.searchsorted(offsets, particles, side="right") - 1]

@@ -136,7 +136,8 @@ class DenseColumns(Conversions):
         order = None
         if by is not None:
             by_column = self._flat(by, "by")
-            order = kernels.order(self._offsets, by_column, limit=width, threads=threads)
+            span = 0, self.n_particles
+            order = kernels.order(self._offsets, by_column, limit=width, span=span, threads=threads)
         given_mask = None if out is None else out.mask
         mask = out_array(given_mask, (n, width), np.bool_, "out.mask", self._offsets)
         given = None if out is None else out.values
@@ -175,10 +176,17 @@ class DenseColumns(Conversions):
         n, width = len(self), widths[0]
         xp = namespace(self._offsets)
         counts = xp.minimum(self._offsets[1:] - self._offsets[:-1], width)
-        particles = particles_of(self._offsets[:-1], offsets_of(counts))
+        ends_of_lists = offsets_of(counts)
+        particles = particles_of(self._offsets[:-1], ends_of_lists, int(ends_of_lists[-1]))
         if keys and keys[0] is not None:
             key = self._flat(keys[0], "by")
-            order = kernels.order(self._offsets, key, limit=width, threads=options["threads"])
+            order = kernels.order(
+                self._offsets,
+                key,
+                limit=width,
+                span=(0, self.n_particles),
+                threads=options["threads"],
+            )
             particles = order[particles]
         chosen = taken(lists, particles)
         # Slots without a particle have no list: the content stays as it is.

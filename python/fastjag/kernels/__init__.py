@@ -7,6 +7,7 @@ so that every device gives the same messages.
 """
 
 from fastjag.kernels.aggregate import STATISTICS, aggregate
+from fastjag.kernels.check import Glance
 from fastjag.kernels.dimuon import FIELDS, dimuon, pair_mass
 from fastjag.kernels.gpu import cuda_module
 from fastjag.kernels.histogram import histogram
@@ -26,7 +27,7 @@ from fastjag.kernels.pyramid import (
     pyramid_index,
     pyramid_tree,
 )
-from fastjag.kernels.select import compact, gather, order, select
+from fastjag.kernels.select import gather, keep, order, select
 from fastjag.kernels.threads import build_info, get_num_threads, set_num_threads
 
 __all__ = [
@@ -34,12 +35,12 @@ __all__ = [
     "STATISTICS",
     "Coordinate",
     "Features",
+    "Glance",
     "Index",
     "Tree",
     "adler32",
     "aggregate",
     "build_info",
-    "compact",
     "cuda_module",
     "dimuon",
     "gather",
@@ -47,6 +48,7 @@ __all__ = [
     "histogram",
     "histogram_cuts",
     "in_cone",
+    "keep",
     "largest",
     "nearest",
     "order",

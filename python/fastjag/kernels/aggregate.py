@@ -46,7 +46,7 @@ def aggregate(
     get = outputs.get  # None: not computed
     device.kernels.aggregate(
         offsets, values, get("count"), get("sum"), get("mean"), get("std"), get("min"), get("max"),
-        get("argmin"), get("argmax"), get("any"), get("all"), device.where(threads),
+        get("argmin"), get("argmax"), get("any"), get("all"), device.where(threads, scratch=device.scratch("aggregate", len(values))),
     )  # fmt: skip
     # Integers have no NaN for "nothing there": their extremes come as float64.
     for name in {"min", "max"}.intersection(outputs):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from fastjag.core.arrays import Array, Offsets
 from fastjag.core.checks import near_misses, one_of
 from fastjag.kernels.gpu import device_of
+from fastjag.kernels.select import keep
 
 FIELDS = ("event", "first", "second", "charge", "mass", "pt", "eta", "phi",
           "delta_r", "delta_pt", "delta_eta", "delta_phi")  # fmt: skip
@@ -44,9 +45,22 @@ def dimuon(
     if charges is None and (charge != "any" or "charge" in fields):
         raise ValueError("charges are needed to choose pairs by charge or to give the pair charge")
     device = device_of(offsets=offsets, pt=pt, eta=eta, phi=phi, charges=charges, mask=mask)
-    where = device.where(threads)
+    places = None
+    if not device.is_cpu and pairs == "all":
+        # What the second pass looks at again is our own, so that nobody changes it in between; of
+        # events with many particles of which few pass, all blocks have picked those.
+        if mask is not None:
+            columns = [pt, eta, phi, None] if charges is None else [pt, eta, phi, None, charges]
+            offsets, kept = keep(offsets, mask, columns)
+            pt, eta, phi, places, *rest = kept
+            charges, mask = rest[0] if rest else None, None
+        elif charge != "any" and charges is not None:
+            charges = charges.copy()
+    scratch = device.scratch("dimuon", len(offsets) - 1, len(pt))
+    where = device.where(threads, scratch=scratch)
     pair_offsets = device.empty(len(offsets), np.int64)
-    choice = device.empty(len(offsets) - 1, np.uint8) if pairs == "leading" else None
+    leading = device.is_cpu and pairs == "leading"
+    choice = device.empty(len(offsets) - 1, np.uint8) if leading else None
     device.kernels.dimuon_count(
         offsets, pt, charges, mask, charge_class, mode, pair_offsets, choice, where
     )
@@ -55,13 +69,15 @@ def dimuon(
     integers = {"event": np.int64, "first": np.int64, "second": np.int64, "charge": np.int32}
     result = {name: device.empty(n, integers.get(name, pt.dtype)) for name in fields}
     get = result.get  # None: not computed
-    with device.second_pass(threads) as where:
-        device.kernels.dimuon(
-            offsets, pt, eta, phi, charges, mask, particle_mass, charge_class, mode, pair_offsets,
-            choice, get("event"), get("first"), get("second"), get("charge"), get("mass"),
-            get("pt"), get("eta"), get("phi"), get("delta_r"), get("delta_pt"), get("delta_eta"),
-            get("delta_phi"), where,
-        )  # fmt: skip
+    device.kernels.dimuon(
+        offsets, pt, eta, phi, charges, mask, particle_mass, charge_class, mode, pair_offsets,
+        choice, get("event"), get("first"), get("second"), get("charge"), get("mass"),
+        get("pt"), get("eta"), get("phi"), get("delta_r"), get("delta_pt"), get("delta_eta"),
+        get("delta_phi"), where,
+    )  # fmt: skip
+    if places is not None:
+        for name in {"first", "second"}.intersection(result):
+            result[name] = places[result[name]]
     return pair_offsets, result
 
 

@@ -33,17 +33,21 @@ class Cpu:
         return np.zeros(shape, dtype)
 
     @staticmethod
-    def where(threads: int | None) -> int:
+    def where(threads: int | None, *, changed: Any = None, scratch: Any = None) -> int:
         """The last argument of a kernel: how many threads it may use."""
         return get_num_threads(threads)
 
     @contextmanager
-    def second_pass(self, threads: int | None) -> Iterator[Any]:
+    def second_pass(self, threads: int | None, scratch: Any = None) -> Iterator[Any]:
         """The last argument of a kernel that fills what another has counted.
 
         RuntimeError where it finds other numbers: inputs changed in between.
         """
         yield self.where(threads)  # kernels themselves raise it
+
+    @staticmethod
+    def scratch(kernel: str, *sizes: int) -> None:
+        """Memory that the kernel needs beside its results: here it takes its own."""
 
     @staticmethod
     def asarray(values: Any) -> Array:
@@ -72,15 +76,23 @@ class Gpu:
     def zeros(shape: int | tuple[int, ...], dtype: DTypeLike = np.float64) -> Any:
         return devices.zeros(shape, dtype)
 
-    def where(self, threads: int | None) -> int:
-        """The last argument of a kernel: the handle of the stream."""
+    @staticmethod
+    def arange(first: int, last: int) -> Any:
+        return devices.arange(first, last)
+
+    def where(self, threads: int | None, *, changed: Any = None, scratch: Any = None) -> Any:
+        """The last argument of a kernel: the handle of the stream, and memory if it needs some."""
         get_num_threads(threads)  # what is wrong on the CPU is wrong here
-        return int(self.xp.cuda.get_current_stream().ptr)
+        stream = int(self.xp.cuda.get_current_stream().ptr)
+        return stream if changed is None and scratch is None else (stream, changed, scratch)
+
+    def scratch(self, kernel: str, *sizes: int) -> Any:
+        return self.empty(getattr(self.kernels, f"{kernel}_scratch")(*sizes), np.uint8)
 
     @contextmanager
-    def second_pass(self, threads: int | None) -> Iterator[Any]:
+    def second_pass(self, threads: int | None, scratch: Any = None) -> Iterator[Any]:
         changed = self.zeros(1, np.int32)
-        yield self.where(threads), changed
+        yield self.where(threads, changed=changed, scratch=scratch)
         if int(changed[0]):
             raise RuntimeError(
                 "mask or columns changed while they were read: another thread writes into them"
@@ -92,8 +104,7 @@ class Gpu:
 
     def add_up(self, counts: Any) -> None:
         """Turn the counts that a kernel wrote behind a zero into offsets, in place."""
-        scratch = self.empty(self.kernels.scan_scratch(len(counts)), np.uint8)
-        self.kernels.scan(counts, scratch, self.where(None))
+        self.kernels.scan(counts, self.scratch("scan", len(counts)), self.where(None))
 
 
 CPU = Cpu()

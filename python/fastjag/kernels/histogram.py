@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +42,9 @@ def histogram(
     # Every thread has its own sums, which must be worth clearing and merging.
     n_threads = min(get_num_threads(threads), 1 + n // max(GRAIN, 4 * slots))
     copies = 4 if slots <= 256 else 1
-    axes = [Axis.of(e, n).on(device) for e in edges]
+    axes = [Axis.of(e, n) for e in edges]
+    if not device.is_cpu:
+        axes = on_gpu(device, axes)
     axis_y = axes[1] if len(axes) == 2 else None
     counts = device.zeros(slots, np.int64) if weights is None else None
     sumw, sumw2 = (None, None) if weights is None else (device.zeros(slots), device.zeros(slots))
@@ -89,10 +91,21 @@ class Axis(NamedTuple):
         padded = np.append(edges, np.nan)
         return _regular(edges, padded) or _table(edges, padded, n_values) or Axis(padded)
 
-    def on(self, device: Cpu | Gpu) -> Axis:
-        """With its arrays on this device."""
-        first = None if self.first is None else device.asarray(self.first)
-        return self._replace(edges=device.asarray(self.edges), first=first)
+
+def on_gpu(device: Any, axes: Sequence[Axis]) -> list[Axis]:
+    """With their arrays on the GPU: one copy for all of them, each from a multiple of 8 bytes on."""
+    parts: list[Array] = []
+    for axis in axes:
+        first = np.empty(0, np.int32) if axis.first is None else axis.first
+        parts += [axis.edges, np.append(first, np.zeros(len(first) % 2, np.int32)).view(np.float64)]
+    there = device.asarray(np.concatenate(parts))
+    placed, begin = [], 0
+    for axis, edges, first in zip(axes, parts[::2], parts[1::2], strict=True):
+        middle, end = begin + len(edges), begin + len(edges) + len(first)
+        table = None if axis.first is None else there[middle:end].view(np.int32)
+        placed.append(axis._replace(edges=there[begin:middle], first=table))
+        begin = end
+    return placed
 
 
 def _regular(edges: NDArray[np.float64], padded: NDArray[np.float64]) -> Axis | None:

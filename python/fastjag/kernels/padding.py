@@ -44,8 +44,8 @@ def padding(
     one_of("layout", layout, ("NKF", "NFK"))
     one_of("mode", mode, ("constant", "wrap"))
     width = at_least("width", width, 1)
-    if mode == "wrap" and width >= 2**31:
-        raise ValueError(f'width must be below 2**31 for mode "wrap", got {width}')
+    if width >= 2**31:
+        raise ValueError(f"width must be below 2**31, got {width}")
     standardise = mean is not None or scale is not None or clip is not None
     target = _target_dtype(columns, dtype, standardise)
     n, f = len(offsets) - 1, len(columns)
