@@ -18,6 +18,11 @@ EQUIVALENT = {
         ";",
     ): "saves work only: what follows is written where it was asked for",
     (
+        "select.cu",
+        "unsigned const first = bits >= 32 ? all_lanes : bits > 0 ? (1u << bits) - 1 : 0;",
+        "unsigned const first = bits >= 32 ? all_lanes : bits >= 0 ? (1u << bits) - 1 : 0;",
+    ): "the first 0 bits are none",
+    (
         "dimuon.hpp",
         "return (first < 15) & (second < 15) ? first | (second << 4) : V{} + does_not_fit;",
         "return (first <= 15) & (second < 15) ? first | (second << 4) : V{} + does_not_fit;",

@@ -32,7 +32,7 @@ def test_the_first_event_that_falls(device, n, place):
 @pytest.mark.parametrize("byte", [2, 255])
 def test_bytes_that_are_no_bools(device, n, byte):
     """As columns they become 0 and 1, wherever the byte is; those that are bools stay what they are."""
-    for place in (0, n // 2, n - 1):
+    for place in (0, n // 2, n - 1, slice(None)):
         bits = np.ones(n, np.uint8)
         bits[place] = byte
         right, wrong = moved(np.ones(n, bool), device), moved(bits, device).view(bool)

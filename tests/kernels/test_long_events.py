@@ -84,6 +84,25 @@ class TestAggregate:
             for name, expected in found[0].items():
                 assert_same(other[name].get(), expected.get())
 
+    def test_is_no_work_of_one_warp(self, emulation):
+        """However many such events there are, in whatever warps and blocks they are found."""
+        xp = devices.cupy()
+        counts = np.zeros(900, np.int64)
+        counts[[0, 1, 40, 300, 899]] = 8193, 9000, 8200, 8193, 8300
+        offsets = np.r_[0, np.cumsum(counts)]
+        values = np.random.default_rng(1).integers(0, 9, offsets[-1]).astype("i4")
+        with counted(emulation) as rows:
+            found = kernels.aggregate(xp.asarray(offsets), xp.asarray(values), ["sum", "argmax"])
+        assert_same(found["sum"].get(), CPU.aggregate(offsets, values, ["sum"])["sum"])
+        reads = {
+            name: sum(
+                r["accesses"] for r in rows if name in r["kernel"] and r["kind"] == "global read"
+            )
+            for name in ("aggregate_events", "aggregate_parts")
+        }
+        assert reads["aggregate_parts"] > 1000
+        assert reads["aggregate_events"] < 300  # offsets
+
     def test_a_million(self, emulation):
         n, xp = 1_000_000, devices.cupy()
         values = np.random.default_rng(5).normal(size=n).astype("f4")
