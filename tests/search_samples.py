@@ -17,7 +17,7 @@ PASSED = {"closure": {"passes": True, "says": ""}, "background": {"passes": True
 CONFIG = DimuonConfig(
     name="toy", files=("toys.root",), window=WINDOW, features=("dimu_pt", "mu0_ip3d"), seed=4,
     significance=SignificanceSettings(
-        degree=2, degrees=(2, 3), edges=(6, 8), rates=(1.0, 0.3, 0.1), toys=30
+        degree=2, degrees=(2, 3), edges=(6, 8), rates=(1.0, 0.3, 0.1), toys=30, limits=False
     ),
 )  # fmt: skip
 

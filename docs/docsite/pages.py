@@ -17,7 +17,7 @@ ROOT = DOCS.parent
 #: Pages of the root that the site has as well.
 FROM_ROOT = ("CHANGELOG.md", "CONTRIBUTING.md")
 #: Pages of docs/ whose code is run, besides the tutorials: what it prints stands below it.
-RUN = ("corrections", "variations")
+RUN = ("corrections", "variations", "statistics")
 
 
 _FENCED = re.compile(r"(^```.*?^```$)", re.DOTALL | re.MULTILINE)

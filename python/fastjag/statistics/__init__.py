@@ -3,7 +3,7 @@
 - ``windows``: a signal region between sidebands; ``likelihood``: the significance of its excess
 - ``pvalues``: p-values from toys; ``deviations``: p to Z; ``goodness``: whether a fit describes data
 - ``backgrounds``: least squares; ``peaks``: with resonances in the sidebands; ``crystalball``
-- ``scan``: a whole spectrum, by ``sidebands`` (its fits), ``baseline`` (where peaks may be) and
+- ``scan``: a whole spectrum (``scan_result``, ``scan_choice``), by ``sidebands`` (its fits), ``baseline`` (where peaks may be) and
   ``elsewhere`` (the look-elsewhere effect)
 - ``families``, ``binned_model``: a signal on backgrounds of several families, with nuisances;
   ``profile_fit``, ``envelope``: its fits, the choice of background profiled; ``background_check``,
@@ -35,7 +35,8 @@ from fastjag.statistics.likelihood import (
 from fastjag.statistics.limits import UpperLimit, upper_limit
 from fastjag.statistics.peaks import PeakChoice, fit_peaks
 from fastjag.statistics.pvalues import ToyCurve, ToyP, toy_curve, toy_weighted
-from fastjag.statistics.scan import MassScan, Peak, mass_scan, scan_counts
+from fastjag.statistics.scan import mass_scan, scan_counts
+from fastjag.statistics.scan_result import MassScan, Peak
 from fastjag.statistics.sharing import to_hs3, to_pyhf, write_datacard
 from fastjag.statistics.windows import Counts, Window
 

@@ -40,9 +40,15 @@ def _log_excursions(z: ArrayLike, upcrossings: float) -> Floats:
 
 
 def counting_Z(N: ArrayLike, B: ArrayLike, error: ArrayLike) -> Floats:
-    """Significance of N events above a background B known to ``error``; 0 where N <= B.
+    """Significance of N events above a background B known to ``error``; 0 where N <= B."""
+    n, b = np.asarray(N, np.float64), np.maximum(np.asarray(B, np.float64), 1e-300)
+    return np.asarray(np.where(n > b, np.sqrt(counting_q0(n, b, error)), 0.0))
 
-    Likelihood ratio of a counting experiment whose background is measured by another one, with
+
+def counting_q0(N: ArrayLike, B: ArrayLike, error: ArrayLike) -> Floats:
+    """-2 ln of the likelihood ratio of N events on a background B known to ``error``, on either side of it.
+
+    That of a counting experiment whose background is measured by another one, with
     M = (B / error)² events in sidebands tau = B / error² times as large (T. Li, Y. Ma, Astrophys. J.
     272:317, 1983; R. Cousins, J. Linnemann, J. Tucker, NIM A 595:480, 2008).
     """
@@ -51,4 +57,4 @@ def counting_Z(N: ArrayLike, B: ArrayLike, error: ArrayLike) -> Floats:
     side = tau * b
     both = n + side
     q0 = special.xlogy(n, n * (1 + tau) / both) + special.xlogy(side, side * (1 + 1 / tau) / both)
-    return np.asarray(np.where(n > b, np.sqrt(np.maximum(2 * q0, 0)), 0.0))
+    return np.asarray(np.maximum(2 * q0, 0))

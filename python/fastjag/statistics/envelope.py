@@ -16,7 +16,7 @@ from fastjag.statistics.windows import Floats
 Models = BinnedModel | Sequence[BinnedModel]
 ONE_SIGMA = 0.6826894921370859
 _ROOT_STEPS = 60
-_EXACT = 1e-7  # of a root, in standard deviations
+_EXACT = 1e-5  # of a root, in standard deviations or ln CLs
 
 
 class SignalFit(NamedTuple):

@@ -46,24 +46,26 @@ def interval(
     best, error = envelope.best, np.maximum(envelope.error, 1e-6)
     wanted = np.sqrt(2) * special.erfinv(level)  # standard deviations
 
+    spectra = len(envelope.n)
+    start, step = np.tile(best.S, 2), np.tile(error, 2) * np.repeat((-1, 1), spectra)
+
     def beyond(S: Floats, rows: NDArray[np.int64]) -> Floats:
-        rise = 2 * (envelope.at(S, rows).nll - best.nll[rows])
+        """Standard deviations above those wanted, of lower ends and then of upper ones."""
+        of = rows % spectra
+        rise = 2 * (envelope.at(S, of).nll - best.nll[of])
         return np.asarray(np.sqrt(np.maximum(rise, 0)) - wanted)
 
-    ends, found = [], np.ones(len(envelope.n), bool)
-    for sign in (-1, 1):
-        far = best.S + sign * wanted * error
-        todo = np.arange(len(far))
-        for i in range(_DOUBLINGS):
-            todo = todo[beyond(far[todo], todo) < 0]
-            if len(todo) == 0:
-                break
-            far[todo] = best.S[todo] + sign * wanted * error[todo] * 1.5 ** (i + 1)
-        found[todo] = False
-        end, crossed = root(beyond, best.S, far)
-        found &= crossed
-        ends.append(end)
-    S, low, high = (x.reshape(shape) for x in (best.S, *ends))
+    far, todo = start + wanted * step, np.arange(2 * spectra)
+    for i in range(_DOUBLINGS):
+        todo = todo[beyond(far[todo], todo) < 0]
+        if len(todo) == 0:
+            break
+        far[todo] = start[todo] + wanted * step[todo] * 1.5 ** (i + 1)
+    ends, crossed = root(beyond, start, far)
+    crossed[todo] = False
+    found = crossed.reshape(2, spectra).all(axis=0)
+    low, high = (end.reshape(shape) for end in ends.reshape(2, spectra))
+    S = best.S.reshape(shape)
     return Interval(S, low, high, level, found.reshape(shape))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -65,19 +66,25 @@ def upper_limit(
     def observed(S: Floats, rows: NDArray[np.int64]) -> Floats:
         return np.asarray(log_cls(*roots(S, rows)) - wanted)
 
-    def at_band(band: int) -> Floats:
-        def expected(S: Floats, rows: NDArray[np.int64]) -> Floats:
-            sqrt_A = np.sqrt(np.maximum(2 * (asimov.at(S, rows).nll - nothing[rows]), 1e-20))
-            tail = special.log_ndtr(band - sqrt_A) - special.log_ndtr(float(band))
-            return np.asarray(tail - wanted)
+    spectra = len(data.n)
+    bands = np.repeat(_BANDS, spectra).astype(np.float64)
 
-        return _solve(expected, np.zeros(len(data.n)), error, found)
+    def expected(S: Floats, rows: NDArray[np.int64]) -> Floats:
+        """Of all bands at once, one after the other."""
+        of = rows % spectra
+        sqrt_A = np.sqrt(np.maximum(2 * (asimov.at(S, of).nll - nothing[of]), 1e-20))
+        tail = special.log_ndtr(bands[rows] - sqrt_A) - special.log_ndtr(bands[rows])
+        return np.asarray(tail - wanted)
 
-    found = np.ones(len(data.n), bool)
-    limit = _solve(observed, np.maximum(data.best.S, 0), np.maximum(error, data.error), found)
-    bands = np.stack([at_band(band) for band in _BANDS], axis=1)
+    limit, found = _solve(observed, np.maximum(data.best.S, 0), np.maximum(error, data.error))
+    of_bands, all_found = _solve(expected, np.zeros(len(bands)), np.tile(error, len(_BANDS)))
+    found &= all_found.reshape(len(_BANDS), spectra).all(axis=0)
+    sorted_bands = of_bands.reshape(len(_BANDS), spectra).T
     return UpperLimit(
-        limit.reshape(shape), bands.reshape(*shape, len(_BANDS)), level, found.reshape(shape)
+        limit.reshape(shape),
+        sorted_bands.reshape(*shape, len(_BANDS)),
+        level,
+        found.reshape(shape),
     )
 
 
@@ -101,9 +108,10 @@ def _asimov(data: Envelope) -> Envelope:
     return Envelope(data.models, n, data.scale, data.penalty, aux)
 
 
-def _solve(f: object, low: Floats, step: Floats, found: NDArray[np.bool_]) -> Floats:
-    """Where a falling f is 0 above ``low``; ``found`` becomes False where it is nowhere."""
-    assert callable(f)
+def _solve(
+    f: Callable[[Floats, NDArray[np.int64]], Floats], low: Floats, step: Floats
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """Where a falling f is 0 above ``low``, and whether it is anywhere."""
     high = low + 2 * step
     todo = np.arange(len(low))
     for i in range(_DOUBLINGS):
@@ -111,8 +119,7 @@ def _solve(f: object, low: Floats, step: Floats, found: NDArray[np.bool_]) -> Fl
         if len(todo) == 0:
             break
         high[todo] = low[todo] + 2 * step[todo] * 1.6 ** (i + 1)
-    found[todo] = False
     # A little above low: at S = 0 both statistics are 0.
     result, crossed = root(f, low + 1e-4 * step, high)
-    found &= crossed
-    return result
+    crossed[todo] = False
+    return result, crossed

@@ -12,7 +12,8 @@ from fastjag.statistics.binned_model import BinnedModel
 from fastjag.statistics.windows import Floats
 
 _FIRST = 1e-3  # barrier to begin with, where there are empty bins
-_BARRIER = 0.1  # what each stage leaves of it
+_BARRIER = 0.03  # what each stage leaves of it
+_AGAIN = 1e-6  # the first one, where a fit begins near another
 _LAST = 1e-11  # the last barrier: nothing in -ln L
 _STEPS = 400
 _SETTLED = 1e-11  # of -ln L, before the last step
@@ -52,7 +53,7 @@ def fit_model(
     limits = np.eye(model.family.parameters) if model.basis.positive else None
     parts = [
         _newton(model, n[i : i + _CHUNK], scale[i : i + _CHUNK], measured[i : i + _CHUNK],
-                begin[i : i + _CHUNK], free, limits)
+                begin[i : i + _CHUNK], free, limits, _FIRST if start is None else _AGAIN)
         for i in range(0, max(1, len(n)), _CHUNK)
     ]  # fmt: skip
     fits = ProfileFit(*(np.concatenate(part) for part in zip(*parts, strict=True)))
@@ -60,11 +61,11 @@ def fit_model(
         # Below zero, a background would make signal out of nothing.
         limits = model.basis.rows[model.signal > 0]
         bad = np.flatnonzero((fits.theta[:, 1 + m :] @ limits.T < 0).any(axis=1))
-        again = _newton(model, n[bad], scale[bad], measured[bad],
-                        _begin(model, n[bad], None if S is None else S[bad], measured[bad], None),
-                        free, limits) if fixed is None else None  # fmt: skip
-        for whole, part in zip(fits, again or (), strict=False):
-            whole[bad] = part
+        if len(bad) and fixed is None:
+            flat = _begin(model, n[bad], None if S is None else S[bad], measured[bad], None)
+            again = _newton(model, n[bad], scale[bad], measured[bad], flat, free, limits, _FIRST)
+            for whole, part in zip(fits, again, strict=True):
+                whole[bad] = part
     return fits
 
 
@@ -133,15 +134,15 @@ def _newton(
     theta: Floats,
     free: NDArray[np.bool_],
     limits: Floats | None,
+    first: float,
 ) -> tuple[Floats, Floats, NDArray[np.bool_]]:
     theta, m = theta.copy(), len(model.nuisances)
     ties = slice(1, 1 + m)
     linear = model.family.linear
-    barrier = (
-        np.full(len(n), _FIRST)
-        if limits is not None
-        else np.where((n > 0).all(axis=1), 0.0, _FIRST)
-    )
+    # Exponentials are above 0 by themselves, but where a negative signal is added.
+    empty = (n <= 0) if linear else (n <= 0) & (model.signal > 0)
+    barred = np.ones(len(n), bool) if limits is not None else empty.any(axis=1)
+    barrier = np.where(barred, first, 0.0)
     converged = np.zeros(len(n), bool)
     rounding = 1e-14 * (scale * n).sum(axis=1) + 1e-13
 
@@ -163,7 +164,7 @@ def _newton(
             break
         t, now = barrier[active], theta[active]
         mean, J = model.expected(now)
-        mean = np.maximum(mean, 1e-300)
+        mean = np.maximum(mean, 1e-140)  # its square is a number
         pull = scale[active] * n[active] + t[:, None]
         gradient = ((scale[active] - pull / mean)[:, None, :] @ J)[:, 0]
         weight = (

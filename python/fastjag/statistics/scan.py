@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -13,9 +13,10 @@ from fastjag.core.arrays import as_float
 from fastjag.core.checks import at_least
 from fastjag.reporting.progress import progress_bar
 from fastjag.statistics.baseline import find_candidates, find_ends, merge_range, stitch
-from fastjag.statistics.deviations import Z_of_log_p
-from fastjag.statistics.elsewhere import calibrated_log_p, counting_Z
+from fastjag.statistics.elsewhere import counting_Z
 from fastjag.statistics.pvalues import REFERENCE
+from fastjag.statistics.scan_choice import peak_choice, scan_choices
+from fastjag.statistics.scan_result import MassScan, Peak
 from fastjag.statistics.sidebands import FEWEST_BINS, Backgrounds, Choice, Sidebands
 from fastjag.statistics.windows import Floats
 
@@ -27,52 +28,6 @@ _NARROWER = Choice(level=0.36, nearby=0.36, margin=4, lowest=5, largest_error=3)
 # Beside a peak that is seen anyway: what its background may be off is far less than the peak.
 _BESIDE = Choice(level=0.1, nearby=0.1, margin=2, lowest=3, largest_error=np.inf)
 _LOCAL = 3.0  # Z without which nothing can be a peak, whatever the toys say
-
-
-class Peak(NamedTuple):
-    """An excess that the scan found."""
-
-    mass: float  #: where Z is largest [GeV]; between windows by a parabola
-    Z: float  #: local significance of the best window
-    Z_global: float  #: after the look-elsewhere effect
-    S: float
-    B: float
-    low: float  #: the masses that are left out of the sidebands of others [GeV]
-    high: float
-
-
-class MassScan(NamedTuple):
-    """Local significance at every mass, and what the toys say about its maximum. Nothing is NaN."""
-
-    edges: Floats  #: bin edges [GeV], of equal ratio
-    counts: Floats  #: (n_bins,)
-    expected: Floats  #: (n_bins,) background, from the fits with all peaks left out
-    mass: Floats  #: (n_windows,) centres of the windows [GeV]
-    Z: Floats  #: (n_windows,) 0 where a window is not usable
-    S: Floats  #: (n_windows,) N - B; 0 where a window is not usable
-    B: Floats  #: (n_windows,) background; the sum of ``expected`` where a window is not usable
-    error: Floats  #: (n_windows,) of S, of the count and of the background; 0 where not usable
-    #: (n_windows,) False where the background does not fit, or its sidebands say too little: such
-    #: windows cannot be peaks
-    usable: NDArray[np.bool_]
-    degree: NDArray[np.int64]  #: (n_windows,) of the background, chosen by F test
-    p_fit: Floats  #: (n_windows,) goodness of fit of the sidebands
-    peaks: list[Peak]  #: in the order of their masses
-    toy_maxima: Floats  #: (toys,) largest Z of each background-only toy
-    upcrossings: float  #: mean number per toy of Z rising above 1
-    seed: int
-
-    def global_p(self, Z: ArrayLike) -> Floats:
-        """Probability that background alone shows at least this Z anywhere.
-
-        (k + 1) / (n + 1) for k of n toys that do; beyond their reach p falls as the expected number
-        of excursions does (Gross and Vitells, EPJC 70:525, 2010).
-        """
-        return np.asarray(np.exp(calibrated_log_p(Z, self.toy_maxima, self.upcrossings)))
-
-    def global_Z(self, Z: ArrayLike) -> Floats:
-        """:meth:`global_p` in standard deviations, not below 0, however small p is."""
-        return Z_of_log_p(calibrated_log_p(Z, self.toy_maxima, self.upcrossings))
 
 
 class _Scanner:
@@ -300,7 +255,7 @@ def scan_counts(
             edges, counts, expected, np.sqrt(edges[first] * edges[first + sr_bins]), Z,
             np.where(fits.usable, N - B, 0.0), B,
             np.where(fits.usable, np.sqrt(N + fits.error**2), 0.0), fits.usable, fits.degree,
-            fits.p_fit, [], maxima, upcrossings, seed,
+            fits.p_fit, [], maxima, upcrossings, seed, np.zeros(0),
         )  # fmt: skip
         kept = [r for r in peaks if result.global_Z(Z[scanner.inside(*r)].max()) >= discovery]
         if len(kept) < len(peaks):
@@ -312,14 +267,21 @@ def scan_counts(
             break
         added.add(best)
         peaks = merge_range(peaks, first[best], first[best] + sr_bins)
+    used = scanner.exists.copy()
+    for first_bin, last_bin in peaks:
+        used[first_bin:last_bin] = False
+    of_choice = (ratios.mean(), sr_bins, sb_bins, degree)
+    choices = scan_choices(counts, used, *of_choice)
     for low, high in sorted(peaks):
         inside = scanner.inside(low, high)
         at = int(inside[Z[inside].argmax()])
+        for i in inside:
+            choices[i] = peak_choice(counts, used, (low, high), first[i], *of_choice)
         result.peaks.append(
             Peak(_summit(result.mass, Z, at, inside), Z[at], float(result.global_Z(Z[at])),
-                 result.S[at], B[at], edges[low], edges[high])
+                 result.S[at], B[at], edges[low], edges[high], choices[at])
         )  # fmt: skip
-    return result
+    return result._replace(Z_profiled=choices)
 
 
 def _check_length(low: float, high: float, n_bins: int, resolution: float, needed: int) -> None:

@@ -70,8 +70,9 @@ class Series:
     The likelihood is concave in the coefficients, so that Newton's method finds its only optimum.
     """
 
-    def __init__(self, rows: Floats) -> None:
+    def __init__(self, rows: Floats, offset: Floats | float = 0.0) -> None:
         self.rows, self.terms = rows, rows.shape[1]
+        self.offset = offset  # of the logarithm of every bin
         self.products = (rows[:, :, None] * rows[:, None, :]).reshape(-1, self.terms**2)
         loose = np.array([_LOOSE[min(k, 2)] for k in range(self.terms)])
         self.penalty = loose**-2
@@ -86,7 +87,7 @@ class Series:
         free = self.k <= degree[:, None]
         if start is None:
             weight = w * (n + 0.5)
-            above = weight * (np.log(n + 0.5) - centre[:, None])
+            above = weight * (np.log(n + 0.5) - centre[:, None] - self.offset)
             start = _solve(self._normal(weight, free), (above @ self.rows) * free)
             start[(w * n).sum(axis=1) < 50] = 0  # least squares of logarithms say little there
             start[:, 0] += centre
@@ -112,7 +113,7 @@ class Series:
         return np.asarray(np.log((total + 1e-9) / np.maximum(bins, 1)))
 
     def expected(self, theta: Floats) -> Floats:
-        return np.asarray(np.exp(np.clip(theta @ self.rows.T, -60, 60)))
+        return np.asarray(np.exp(np.clip(theta @ self.rows.T + self.offset, -60, 60)))
 
     def information(self, theta: Floats, w: Floats, degree: NDArray[np.int64]) -> Floats:
         """Of the coefficients up to ``degree``; the others are fixed."""

@@ -54,6 +54,7 @@ degrees = [2]
 edges = [5, 6]
 rates = [1.0, 0.3, 0.1]
 toys = 20
+signal_errors = { efficiency = 0.1 }
 """
 
 
@@ -112,6 +113,8 @@ def test_every_stage_leaves_its_results(done):
     assert "src=" not in page.replace('src="data:', "")  # self-contained
     for key in ("versions", "seeds", "scan", "closure", "cutflow", "background", "config"):
         assert results[key]
+    assert (out / "likelihoods" / "OS_best_cut.json").exists()
+    assert "table_1.yaml" in (out / "hepdata" / "submission.yaml").read_text()
     # ROOT reads back what is in the tables.
     with uproot.open(out / "report" / "histograms.root") as file:
         h = file["mass_OS_rate_1"]
@@ -176,7 +179,7 @@ def test_trained_on_same_sign_in_latent_space_with_peaks(done, tmp_path):
     folder, _ = done
     text = TOML.replace("seed = 3", 'seed = 3\ntrain_on = "SS"', 1)
     text = text.replace("pseudo_experiments = 2\nnull_experiments = 1", "latent = true")
-    text = text.replace("toys = 20", "toys = 0\npeaks = true").replace(
+    text = text.replace("toys = 20", "toys = 0\nlimits = false\npeaks = true").replace(
         "toys.root", str(folder / "toys.root")
     )
     (tmp_path / "search.toml").write_text(text)
@@ -209,7 +212,7 @@ def test_what_is_there_is_not_made_again(done, tmp_path):
     shutil.copytree(folder, tmp_path / "copy", copy_function=shutil.copy2)
     copy = tmp_path / "copy"
     assert run_again(copy) == []  # the same content in another folder
-    rates = TOML.replace("rates = [1.0, 0.3, 0.1]", "rates = [1.0, 0.2]")
+    rates = TOML.replace("rates = [1.0, 0.3, 0.1]", "limits = false\nrates = [1.0, 0.2]")
     assert run_again(copy, rates) == ["significance", "report"]
     (copy / "out" / "significance" / "stage.json").write_text("{")
     assert run_again(copy, rates) == ["significance"]  # whose result is the same again

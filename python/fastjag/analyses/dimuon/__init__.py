@@ -16,6 +16,8 @@ is the file of settings. What they are made of:
 - ``pairs``, ``preprocess``: pairs in the mass window; features as numbers of order one
 - ``classifier``, ``pseudo_experiments``: scores out of fold; bootstraps and null runs
 - ``cuts``, ``significance_table``: fits of what passes cuts; the published table
+- ``inference``: intervals, limits, the test of the background; ``inference_report``: their section
+- ``shared``: likelihoods for other programs, tables for HEPData
 - ``verdicts``: what the checks say, and which numbers stand behind a failed one
 - ``gallery``, ``pictures``: the numbers of every picture; figures from plain numbers
 - ``importance``: which features tell data from samples

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastjag.analyses.dimuon.observables import OBSERVABLES
 from fastjag.analyses.dimuon.pairs import between
-from fastjag.analyses.dimuon.pictures import curves, features, masses, scan
+from fastjag.analyses.dimuon.pictures import curves, features, inference, masses, scan
 from fastjag.analyses.dimuon.preprocess import Floats
 from fastjag.analyses.dimuon.results import DimuonResults
 from fastjag.analyses.dimuon.verdicts import picture_title
@@ -29,6 +29,9 @@ CAPTIONS = {
     "without a pair have no point.",
     "null": "Null runs: significances in data sets that the flows made, in which there is no signal.",
     "variations": "The classifier's curve for other degrees of the background and other bins.",
+    "background_bias": "Spurious signals: what the table's background, and the profiled choice of several, find "
+    "in smooth spectra of other families without a signal.",
+    "impacts": "Pulls of the signal's uncertainties, and what each does to the signal of the best cut.",
     "scan": "Every excess in the whole spectrum: opposite-sign pairs before the cuts of the search, "
     "background from fits with the peaks (grey) left out, local significance (0 without an excess).",
     "triggers": "Masses of the pairs of each trigger before the cuts, opposite-sign, with the fit to "
@@ -57,6 +60,8 @@ def draw(results: DimuonResults, directory: Path) -> list[str]:
         "masses": _masses,
         "null": lambda r: curves.null_runs(r.significance["null"]),
         "variations": lambda r: curves.variations(r.significance),
+        "background_bias": _background_bias,
+        "impacts": _impacts,
         "scan": lambda r: scan.local_significance(r.scan),
         "triggers": _triggers,
         "isolation": _isolation,
@@ -97,6 +102,16 @@ def _masses(results: DimuonResults) -> Any:
             for fit, chosen in results.passing(c, RATES)
         ]
     return masses.after_cuts(spectra, results.config.window)
+
+
+def _background_bias(results: DimuonResults) -> Any | None:
+    records = {c: results.significance[c]["inference"] for c in results.classes}
+    return inference.spurious_signals({c: r["background"] for c, r in records.items() if r})
+
+
+def _impacts(results: DimuonResults) -> Any | None:
+    record = results.significance[results.config.train_on]["inference"]
+    return record and inference.impacts(record["signals"]["best cut"]["impacts"])
 
 
 def _triggers(results: DimuonResults) -> Any | None:

@@ -8,10 +8,12 @@ from typing import Any
 
 from fastjag.analyses.common.servers import recorded
 from fastjag.analyses.dimuon.gallery import CAPTIONS, RATES, draw
+from fastjag.analyses.dimuon.inference_report import inference_section
 from fastjag.analyses.dimuon.pictures.features import bins_for
 from fastjag.analyses.dimuon.pictures.masses import whole_edges
 from fastjag.analyses.dimuon.preprocess import Floats
 from fastjag.analyses.dimuon.results import DimuonResults
+from fastjag.analyses.dimuon.shared import write_shared
 from fastjag.analyses.dimuon.verdicts import mark, picture_title, summary
 from fastjag.core.checks import needs
 from fastjag.io import write_histograms
@@ -19,12 +21,14 @@ from fastjag.reporting.output import results_directory, write_json
 from fastjag.reporting.report import Report, fixed, with_error
 from fastjag.statistics import log_p, p_text
 
-_DIGITS = (("S", 0), ("B", 0), ("Z", 1), ("Z_global", 1))  # of peaks in the scan
+_DIGITS = (("S", 0), ("B", 0), ("Z", 1), ("Z_profiled", 1), ("Z_global", 1))  # of peaks in the scan
 
 
 def report(results: DimuonResults) -> None:
     """Pictures (PNG and PDF), ``results.json``, ``histograms.root`` and ``report.html``."""
     needs("matplotlib", "plots")
+    if results.config.significance.limits:
+        write_shared(results)
     with results_directory(results.folder("report")) as directory:
         drawn = draw(results, directory)
         write_histograms(directory / "histograms.root", _histograms(results))
@@ -129,6 +133,9 @@ def _write_page(
     page.heading("Significances")
     _significances(page, numbers)
     pictures("significance", "masses", "after_cuts", "variations", "null")
+    if config.significance.limits:
+        page.heading("Signals, limits and the background")
+        inference_section(page, numbers, list(results.classes), pictures)
     page.heading("Scan of the whole spectrum")
     _scan_section(page, results.scan)
     pictures("scan")
@@ -191,12 +198,23 @@ def _significances(page: Report, numbers: dict[str, Any]) -> None:
     """The published table for this run."""
     toys = any(row["toys"] for row in numbers["table"])
     page.text(
-        "Z and p are local and asymptotic. "
+        "Z and p are local and asymptotic; Z profiled has the choice of background profiled. "
         + ("p of toys, from background-only spectra, has its 68 % interval; global Z counts that the "
            "best of all cuts of a curve was taken. " if toys else "")
         + "Rates are shares of the sidebands."
     )  # fmt: skip
-    columns = ["pairs", "cut on", "selection", "rate", "S", "B", "Z", "p"]
+    profiled = any(row.get("Z_profiled") is not None for row in numbers["table"])
+    columns = [
+        "pairs",
+        "cut on",
+        "selection",
+        "rate",
+        "S",
+        "B",
+        "Z",
+        *["Z profiled"] * profiled,
+        "p",
+    ]
     columns += ["p of toys", "global Z"] if toys else []
     wrong = any(mark(row) for row in numbers["table"])
     columns += ["checks"] if wrong else []
@@ -207,6 +225,7 @@ def _significances(page: Report, numbers: dict[str, Any]) -> None:
                  row["selection"] + (" (few events)" if row["few_events"] else ""), rate, fixed(row["S"], 1), fixed(row["B"], 1),
                  fixed(row["Z"], 2) + (" !" if mark(row) else "")
                  + ("" if row["converged"] else " (not converged)"),
+                 *["" if row.get("Z_profiled") is None else fixed(row["Z_profiled"], 2)] * profiled,
                  p_text(float(log_p(row["Z"])))]  # fmt: skip
         if toys:
             cells += [_toy_p(row), "" if row["Z_global"] is None else fixed(row["Z_global"], 2)]
@@ -258,9 +277,13 @@ def _rounded(value: float | None, digits: int) -> str | None:
 
 def _scan_section(page: Report, scan: dict[str, Any]) -> None:
     page.text(scan["model"])
+    page.text(
+        "Profiled: local Z with the choice of background as a nuisance parameter, over polynomials of all "
+        "orders in ln(mass) and in the mass; 0 where no sidebands allow it. Global Z goes by the other one."
+    )
     unknown = [p for p in scan["peaks"] if not p["names"]]
     page.table(
-        ("mass [GeV]", "what it is", "S", "B", "local Z", "global Z"),
+        ("mass [GeV]", "what it is", "S", "B", "local Z", "profiled", "global Z"),
         [(f"{p['mass']:.4g}", ", ".join(p["names"]) or "not a known resonance",
           *(_rounded(p[name], digits) for name, digits in _DIGITS)) for p in scan["peaks"]],
     )  # fmt: skip

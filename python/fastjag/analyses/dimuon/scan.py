@@ -47,7 +47,7 @@ def scan_spectrum(masses: Floats, settings: ScanSettings, seed: int) -> dict[str
         outside &= (fitted.mass * half <= peak.low) | (fitted.mass / half >= peak.high)
     where = int(np.where(outside, fitted.Z, -1).argmax()) if outside.any() else None
     elsewhere = None if where is None else {
-        "mass": fitted.mass[where], "Z": fitted.Z[where], "S": fitted.S[where], "B": fitted.B[where],
+        "mass": fitted.mass[where], "Z": fitted.Z[where], "Z_profiled": fitted.Z_profiled[where], "S": fitted.S[where], "B": fitted.B[where],
         "Z_global": fitted.global_Z(fitted.Z[where]), "p_global": fitted.global_p(fitted.Z[where]),
     }  # fmt: skip
     return {
@@ -61,7 +61,7 @@ def scan_spectrum(masses: Floats, settings: ScanSettings, seed: int) -> dict[str
         ],
         "elsewhere": elsewhere,
         **{name: getattr(fitted, name) for name in (
-            "edges", "counts", "expected", "mass", "Z", "S", "B", "error", "usable", "degree", "p_fit",
+            "edges", "counts", "expected", "mass", "Z", "Z_profiled", "S", "B", "error", "usable", "degree", "p_fit",
             "toy_maxima", "upcrossings")},
     }  # fmt: skip
 

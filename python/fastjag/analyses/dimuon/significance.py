@@ -22,11 +22,12 @@ from fastjag.analyses.dimuon.cuts import (
     reweighted,
     signal_weights,
 )
+from fastjag.analyses.dimuon.inference import inference, profiled_Z
 from fastjag.analyses.dimuon.pairs import WindowPairs
 from fastjag.analyses.dimuon.preprocess import Floats
 from fastjag.analyses.dimuon.results import DimuonResults
 from fastjag.analyses.dimuon.significance_table import table_rows
-from fastjag.analyses.dimuon.verdicts import failed_checks
+from fastjag.analyses.dimuon.verdicts import bias_check, failed_checks
 from fastjag.core.checks import needs
 from fastjag.core.devices import current, to_gpu
 from fastjag.kernels.gpu import missing
@@ -190,8 +191,16 @@ def compute_significances(
             "toys": {name: _toys_record(toy) for name, toy in toys.items()},
             "toys_reweighted": None if toys_weighted is None else toys_weighted._asdict(),
         }
+        profiled: dict[str, Floats] = {}
+        result[c]["inference"] = None
+        if asked.limits:
+            concluded = inference(nominal[c], config.window, asked, config.seed)
+            profiled = profiled_Z(nominal[c], concluded.pop("choices"), config.window, asked)
+            result[c]["inference"] = concluded
+            if c == train_on:
+                checks = {**checks, "bias": bias_check(concluded["background"])}
         head = {"pairs": c, "trained_on": train_on, "alternate": c != train_on}
-        for row in table_rows(nominal[c], weighted, toys, toys_weighted, config.window):
+        for row in table_rows(nominal[c], weighted, toys, toys_weighted, profiled, config.window):
             chi2 = None if row["fit_chi2"] is None else (row["fit_chi2"], row["fit_dof"])
             by_flows = row["discriminant"] == CLASSIFIER
             table.append(

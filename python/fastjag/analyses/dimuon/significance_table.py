@@ -9,6 +9,7 @@ import numpy as np
 
 from fastjag.analyses.dimuon.config import COARSE
 from fastjag.analyses.dimuon.cuts import CLASSIFIER, RANDOM, Curve
+from fastjag.analyses.dimuon.preprocess import Floats
 from fastjag.analyses.dimuon.verdicts import fit_numbers
 from fastjag.statistics import Significance, ToyCurve, ToyP, Window, sideband_chi2
 
@@ -17,9 +18,9 @@ _RATES = COARSE[1:]  # 1 is the inclusive fit
 
 def table_rows(
     curves: Mapping[str, Curve], weighted: Significance, toys: Mapping[str, ToyCurve],
-    toys_weighted: ToyP | None, window: Window,
+    toys_weighted: ToyP | None, profiled: Mapping[str, Floats], window: Window,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """The rows of one charge class."""
+    """The rows of one charge class; ``profiled`` are those of ``inference``."""
 
     def row(name: str, at: int, selection: str, best: bool = False) -> dict[str, Any]:
         curve, toy = curves[name], toys.get(name)
@@ -33,7 +34,7 @@ def table_rows(
         return {
             "discriminant": name, "selection": selection, "rate": curve.rates[at],
             "cut": curve.cuts[at], "few_events": bool(curve.few[at]), **numbers,
-            **fit_numbers(chi2), **_toy_numbers(local, at), **_global_numbers(chance),
+            "Z_profiled": profiled[name][at] if profiled else None, **fit_numbers(chi2), **_toy_numbers(local, at), **_global_numbers(chance),
         }  # fmt: skip
 
     main = curves[CLASSIFIER]
@@ -53,7 +54,7 @@ def table_rows(
         "discriminant": CLASSIFIER, "selection": "likelihood reweighting", "rate": None,
         "cut": None, "few_events": False,
         **{key: getattr(weighted, key)[()] for key in ("S", "B", "Z", "p", "converged")},
-        **fit_numbers(None), **_toy_numbers(toys_weighted, ()), **_global_numbers(None),
+        "Z_profiled": None, **fit_numbers(None), **_toy_numbers(toys_weighted, ()), **_global_numbers(None),
     })  # fmt: skip
     return rows
 

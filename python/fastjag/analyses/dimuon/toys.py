@@ -43,10 +43,13 @@ CONFIG = DimuonConfig(
     # Preset "fast" is too small for real data: closure tests give areas of 0.53 to 0.62.
     flow=FlowSection(seeds=(1, 2), settings={"epochs": 50, "learning_rate": 5e-3}),
     classifier=ClassifierSection(preset="fast"),
+    significance=SignificanceSettings(
+        luminosity=8800.0, efficiency=0.2, signal_errors={"luminosity": 0.026, "efficiency": 0.1}
+    ),
 )
 
-#: One fit of each cut, for studies: no variations, no background-only toys.
-FITS = SignificanceSettings(degrees=(5,), edges=(12,), toys=0)
+#: One fit of each cut, for studies: no variations, no background-only toys, no limits.
+FITS = SignificanceSettings(degrees=(5,), edges=(12,), toys=0, limits=False)
 
 _TOML = """\
 # The search in toys: fastjag dimuon run {config} --out results
@@ -82,6 +85,9 @@ preset = "{c.classifier.preset}"
 
 [significance]
 sr_edges = {w.sr_edges}
+luminosity = {c.significance.luminosity:g}  # 1/pb; this and what follows are invented: toys have none
+efficiency = {c.significance.efficiency:g}
+signal_errors = {{ {errors} }}
 """
 
 
@@ -108,6 +114,7 @@ def write_search(
         cuts="\n".join(f"{column} = {bound:g}" for column, bound in CONFIG.lower.items()),
         features=", ".join(f'"{feature}"' for feature in CONFIG.features),
         seeds=[*CONFIG.flow_seeds],
+        errors=", ".join(f"{k} = {v:g}" for k, v in CONFIG.significance.signal_errors.items()),
         settings=", ".join(f"{k} = {v:g}" for k, v in CONFIG.flow.settings.items()),
     )
     if config.exists() and config.read_text(encoding="utf-8") != text:

@@ -45,6 +45,11 @@ def verdicts(
     return checks
 
 
+def bias_check(background: Mapping[str, Any]) -> dict[str, Any]:
+    """The check of the table's background model, from its test against other families."""
+    return {"passes": not background["biased"], "says": background["says"]}
+
+
 def _closure(parts: Mapping[str, Any]) -> dict[str, Any]:
     if not parts:
         return {"passes": None, "says": "! CLOSURE NOT TESTED: fewer than 20 pairs in either sideband. "
@@ -105,6 +110,8 @@ def verdict(
     overall = best["Z_global"]
     sure = best["Z"] if overall is None else overall
     size = f"{best['Z']:.1f} sigma locally"
+    if best.get("Z_profiled") is not None:
+        size += f" ({best['Z_profiled']:.1f} with the choice of background profiled)"
     size += " (no toys: no global one)" if overall is None else (
         f" and {overall:.1f} sigma globally, for the choice of the cut"
     )  # fmt: skip
