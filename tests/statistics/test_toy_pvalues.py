@@ -174,7 +174,7 @@ class TestShares:
     @pytest.mark.parametrize("above", [0, 1, 7, 39, 40])
     def test_interval(self, above):
         toys = np.r_[np.full(above, 2.0), np.full(40 - above, 1.9)]
-        found = pvalues._shares(toys, np.array(2.0), 9)
+        found = pvalues.shares_above(toys, np.array(2.0), 9)
         assert (found.above, found.toys, found.seed) == (above, 40, 9)
         assert found.p == (above + 1) / 41
         interval = stats.binomtest(above, 40).proportion_ci(0.6827, method="exact")
@@ -185,8 +185,8 @@ class TestShares:
         """2 sigma in none or in half of 1000 toys is none; in 23 it is, and 0 sigma is in all."""
         for above, agrees in ((0, False), (23, True), (500, False)):
             toys = np.r_[np.full(above, 2.5), np.zeros(1000 - above)]
-            assert pvalues._shares(toys, np.array(2.0), 1).agrees == agrees
-        assert pvalues._shares(np.zeros(1000), np.array(0.0), 1).agrees
+            assert pvalues.shares_above(toys, np.array(2.0), 1).agrees == agrees
+        assert pvalues.shares_above(np.zeros(1000), np.array(0.0), 1).agrees
 
     def test_no_excess(self):
         found = ToyP.no_excess(50, 3)

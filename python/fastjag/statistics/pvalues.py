@@ -41,7 +41,7 @@ class ToyP(NamedTuple):
     @staticmethod
     def no_excess(toys: int, seed: int) -> ToyP:
         """Of an experiment without an excess: all toys are as significant."""
-        return _shares(np.zeros(toys), np.zeros(()), seed)
+        return shares_above(np.zeros(toys), np.zeros(()), seed)
 
 
 class ToyCurve(NamedTuple):
@@ -118,7 +118,7 @@ def toy_curve(
     best = of_data.max()
     log_global = global_log_p(best, maxima, upcrossings)
     return ToyCurve(
-        _shares(np.concatenate(local), observed.Z, seed), best, np.exp(log_global),
+        shares_above(np.concatenate(local), observed.Z, seed), best, np.exp(log_global),
         Z_of_log_p(log_global), np.exp(log_global - log_p(best)), maxima, upcrossings,
     )  # fmt: skip
 
@@ -168,7 +168,7 @@ def toy_weighted(
                 parts.append((sums[:, :n_left], sums[:, n_left], sums[:, n_left + 1 :]))
             local.append(_Z(*parts[0], parts[1], window, degree))
             advance(n)
-    return _shares(np.concatenate(local), observed.Z, seed)
+    return shares_above(np.concatenate(local), observed.Z, seed)
 
 
 def global_log_p(Z: ArrayLike, maxima: Floats, upcrossings: float) -> Floats:
@@ -212,7 +212,8 @@ def _claimable(Z: Floats, left: Floats, right: Floats, degree: int) -> Floats:
     return np.where(enough, Z, 0)
 
 
-def _shares(toys: Floats, Z: Floats, seed: int) -> ToyP:
+def shares_above(toys: Floats, Z: Floats, seed: int) -> ToyP:
+    """How many of the toys (toys, ...) have at least Z (...), as a p-value."""
     n, p = len(toys), p_value(Z)
     above = (toys >= Z).sum(axis=0)
 

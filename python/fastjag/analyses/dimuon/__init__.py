@@ -17,6 +17,7 @@ is the file of settings. What they are made of:
 - ``classifier``, ``pseudo_experiments``: scores out of fold; bootstraps and null runs
 - ``cuts``, ``significance_table``: fits of what passes cuts; the published table
 - ``inference``: intervals, limits, the test of the background; ``inference_report``: their section
+- ``elsewhere``: global significance over all that was tried, by null searches that train again
 - ``shared``: likelihoods for other programs, tables for HEPData
 - ``verdicts``: what the checks say, and which numbers stand behind a failed one
 - ``gallery``, ``pictures``: the numbers of every picture; figures from plain numbers

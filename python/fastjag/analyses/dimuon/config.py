@@ -166,23 +166,12 @@ class SignificanceSettings:
     )  # fmt: skip
     toys: int = setting("Background-only toys of each curve; 0: none.", default=200, least=0)
     peaks: bool = setting("Look for peaks in the background.", default=False)
-    limits: bool = setting(
-        "Intervals, limits, the test of the background, likelihoods to share.", default=True
-    )
+    limits: bool = setting("Intervals, limits, the test of the background.", default=True)
     signal_errors: dict[str, float] = setting(
-        "Relative uncertainties of the signal by name, log-normal: of luminosity, efficiency, ...",
-        default_factory=dict, above=0,
-    )  # fmt: skip
-    luminosity: float | None = setting(
-        "Integrated luminosity [1/pb], for limits on a cross-section; by default on pairs only.",
-        default=None, above=0,
-    )  # fmt: skip
-    efficiency: float = setting(
-        "Share of signal pairs that is selected, for the cross-section.",
-        default=1.0,
-        above=0,
-        most=1,
+        "Relative errors of the signal by name, log-normal.", default_factory=dict, above=0
     )
+    luminosity: float | None = setting("In 1/pb, for cross-sections.", default=None, above=0)
+    efficiency: float = setting("Of the signal, for cross-sections.", default=1.0, above=0, most=1)
 
     def check(self) -> None:
         _check_different("degrees", self.degrees)

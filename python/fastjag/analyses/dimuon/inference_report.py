@@ -78,6 +78,18 @@ def inference_section(
     )
 
 
+def everything_tried(record: Mapping[str, Any]) -> str:
+    """The answer in a sentence, for the report."""
+    windows = len(record["windows"])
+    where = "features, cuts and reweighting" + f" and {windows} windows" * (windows > 1)
+    return (
+        f"Over all that was tried ({where}), the largest local significance is {record['Z']:.1f} sigma. Of "
+        f"{record['experiments']} searches of data without a signal, trained anew, {record['above']} have as much: global p is "
+        f"{record['p_global']:.2g} ({record['p_low']:.2g} to {record['p_high']:.2g}), {record['Z_global']:.1f} sigma."
+        + (" More searches would say more: p cannot be smaller." if record["above"] == 0 else "")
+    )
+
+
 def _range(ends: Any, digits: int | None = None) -> str:
     low, high = ends
     if digits is not None:

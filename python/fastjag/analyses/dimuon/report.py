@@ -8,7 +8,7 @@ from typing import Any
 
 from fastjag.analyses.common.servers import recorded
 from fastjag.analyses.dimuon.gallery import CAPTIONS, RATES, draw
-from fastjag.analyses.dimuon.inference_report import inference_section
+from fastjag.analyses.dimuon.inference_report import everything_tried, inference_section
 from fastjag.analyses.dimuon.pictures.features import bins_for
 from fastjag.analyses.dimuon.pictures.masses import whole_edges
 from fastjag.analyses.dimuon.preprocess import Floats
@@ -90,6 +90,7 @@ def _numbers(results: DimuonResults) -> dict[str, Any]:
         **results.significance,
         "config": recorded(results.config),
         "seeds": {**results.significance["seeds"], "scan": results.scan["seed"]},
+        "elsewhere": results.elsewhere,
         "cutflow": results.json("prepare", "cutflow"),
         "scan": results.scan,
         "flow": {"dropped": training["dropped"],
@@ -132,6 +133,8 @@ def _write_page(
 
     page.heading("Significances")
     _significances(page, numbers)
+    if numbers["elsewhere"] is not None:
+        page.text(everything_tried(numbers["elsewhere"]))
     pictures("significance", "masses", "after_cuts", "variations", "null")
     if config.significance.limits:
         page.heading("Signals, limits and the background")

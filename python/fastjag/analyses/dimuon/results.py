@@ -159,6 +159,12 @@ class DimuonResults:
         return self.json("significance", "significance")
 
     @property
+    def elsewhere(self) -> dict[str, Any] | None:
+        """What :func:`fastjag.analyses.dimuon.elsewhere.look_elsewhere` left, if it was called."""
+        there = (self.folder("elsewhere") / "elsewhere.json").exists()
+        return self.json("elsewhere", "elsewhere") if there else None
+
+    @property
     def verdict(self) -> str:
         """What was found, and how sure that is, in one sentence."""
         return verdict(self.significance["checks"], self.significance["table"], self.config.window)
