@@ -136,6 +136,8 @@ def run(
         seen = Path(tempfile.gettempdir()) if engine.local else folder
         try:
             with nullcontext(work) if here or shipped is None else lent(shipped, seen) as given:
+                if isinstance(given, Shipped):
+                    given = engine.spread(given)
                 job = Job(given, pieces, folder, keys, outcome, merge, retries, on_error, access)
                 with nullcontext() if engine.executor is not None else closing(job.read_ahead()):
                     job.go(engine, report)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
 from fastjag.batch.processes import kill
-from fastjag.batch.worker import Answer, Task, do
+from fastjag.batch.shipping import Shipped, is_large
+from fastjag.batch.worker import Answer, Task, do, do_with
 
 
 class Engine:
@@ -17,6 +19,8 @@ class Engine:
         self.factory = factory
         self.executor = given if factory is None else factory()
         self.in_flight = in_flight
+        self.whole: Shipped | None = None  #: of which the tasks have only the name
+        self.spread_out: Any = None  #: the engine's name of its content
 
     @property
     def limit(self) -> int:
@@ -34,7 +38,28 @@ class Engine:
         module: Any = sys.modules.get("concurrent.futures.process")
         return module is not None and isinstance(self.executor, module.ProcessPoolExecutor)
 
-    def submit(self, task: Task) -> Future[Answer]:
+    def spread(self, shipped: Shipped) -> Shipped:
+        """What is large goes to the workers once, where an engine of dask's kind can do that.
+
+        The tasks are without it then. It is lost with the workers that have it: a task that is sent again has all.
+        """
+        client: Any = getattr(self.executor, "_client", None)
+        if not (hasattr(client, "scatter") and is_large(shipped)):
+            return shipped
+        try:
+            self.spread_out = client.scatter(shipped.content, broadcast=True)
+        except Exception:  # noqa: BLE001  the engine's own: no worker is there yet
+            return shipped
+        self.whole = shipped
+        return replace(shipped, content=b"")
+
+    def submit(self, task: Task, again: bool = False) -> Future[Answer]:
+        if self.spread_out is not None and self.whole is not None:
+            if again:
+                task = replace(task, work=self.whole)
+            else:
+                sent: Future[Answer] = self.executor.submit(do_with, task, self.spread_out)
+                return sent
         if self.executor is not None:
             future: Future[Answer] = self.executor.submit(do, task)
             return future

@@ -37,6 +37,7 @@ class Assigned:
     attempts: int = 0
     parts: int = 1
     deaths: int = 0  #: of workers that had it alone
+    again: bool = False  #: its worker was lost
 
 
 class Job:
@@ -91,7 +92,7 @@ class Job:
             else:
                 task, single = self.waiting.popleft(), False
             try:
-                future = engine.submit(self._task(*task))
+                future = engine.submit(self._task(*task), self.pieces[task[0]].again)
             except BrokenExecutor as error:
                 (self.alone if single else self.waiting).appendleft(task)
                 self._broken(engine, report, error)
@@ -224,6 +225,7 @@ class Job:
         for i in range(first, first + n):
             piece = self.pieces[i]
             piece.deaths += guilty
+            piece.again = True
             if guilty:
                 piece.attempts += 1
             if piece.deaths > self.retries:

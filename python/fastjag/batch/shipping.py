@@ -51,13 +51,18 @@ def ship(what: Any, named: str, device: str | None = None) -> Shipped:
     return Shipped(content, digest, device)
 
 
+def is_large(shipped: Shipped) -> bool:
+    """Whether it should not go with every task."""
+    return isinstance(shipped.content, bytes) and len(shipped.content) >= _LARGE
+
+
 @contextmanager
 def lent(shipped: Shipped, folder: Path | None) -> Iterator[Shipped]:
     """What is large as a file in a folder that all workers see: each reads it once, instead of with every task.
 
     As it is where there is no such folder, or no room in it.
     """
-    if folder is None or isinstance(shipped.content, Path) or len(shipped.content) < _LARGE:
+    if folder is None or isinstance(shipped.content, Path) or not is_large(shipped):
         yield shipped
         return
     try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import tomllib
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from pathlib import Path
@@ -39,11 +41,11 @@ def executor_of(text: str | None) -> Factory | None:
         return batch.processes(int(rest) if colon else None)
     if kind == "dask" and rest:
         needs("distributed", "dask")
-        return lambda: Dask(rest)
+        return Lasting(lambda: Dask(rest))
     if kind == "slurm" and rest:
         needs("dask_jobqueue", "slurm")
         options = _slurm_options(Path(rest))
-        return lambda: Slurm(dict(options))
+        return Lasting(lambda: Slurm(dict(options)))
     raise ValueError(f"--executor accepts {ACCEPTED}, got {text!r}")
 
 
@@ -89,8 +91,29 @@ def _beside(executor: str | None, folder: Path | None) -> str | None:
     return f"{kind}:{folder / rest}" if folder and rest and is_file else executor
 
 
+class Lasting:
+    """Makes an executor once: one command plans and reads, sample after sample, with the same workers.
+
+    They are given back with it, at the latest at the end of the process.
+    """
+
+    #: Files are opened by the workers, too: they may be nearer to them.
+    opens_files = True
+
+    def __init__(self, make: Callable[[], Dask]) -> None:
+        self._make, self._made = make, threading.Lock()
+        self._executor: Dask | None = None
+
+    def __call__(self) -> Executor:
+        with self._made:
+            if self._executor is None:
+                self._executor = self._make()
+                weakref.finalize(self, self._executor.close)
+        return self._executor
+
+
 class Dask(Executor):
-    """Workers of a running dask cluster."""
+    """Workers of a running dask cluster, until ``close``."""
 
     def __init__(self, address: str) -> None:
         from distributed import Client
@@ -106,12 +129,19 @@ class Dask(Executor):
             raise OSError(f"dask:{address}: no scheduler answers there: {error}") from error
         self.inner = self.client.get_executor()
 
+    @property
+    def _client(self) -> Any:  # as dask's own executors have it
+        return self.client
+
     def submit(self, function: Any, /, *arguments: Any, **named: Any) -> Future[Any]:
         future: Future[Any] = self.inner.submit(function, *arguments, **named)
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        self.inner.shutdown(wait=wait and not cancel_futures)
+        """Others may come: who waits for tasks, or cancels them, has their futures."""
+
+    def close(self) -> None:
+        self.inner.shutdown(wait=False)
         self.client.close()
 
 
@@ -128,6 +158,6 @@ class Slurm(Dask):
         self.client = Client(self.cluster)
         self.inner = self.client.get_executor()
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        super().shutdown(wait, cancel_futures=cancel_futures)
+    def close(self) -> None:
+        super().close()
         self.cluster.close()

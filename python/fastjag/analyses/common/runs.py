@@ -81,7 +81,7 @@ def read(
     """
     datasets = files if _by_dataset(files) else {"files": files}
     found = {name: find_files(some) for name, some in datasets.items()}  # type: ignore[union-attr]
-    planned = _plan(found, size or SIZE, on_error, progress)
+    planned = _plan(found, size or SIZE, on_error, progress, who_opens(workers))
     skipped = list(planned.skipped)
     value, done = run(
         function, planned, columns, workers, skipped, on_error=on_error, progress=progress,
@@ -133,12 +133,24 @@ def _by_dataset(files: Any) -> bool:
     return isinstance(files, Mapping) and any(isinstance(v, (list, tuple)) for v in files.values())
 
 
+def who_opens(workers: Workers) -> Any:
+    """The executor whose workers open the files that are planned; None: threads here, of local workers' files."""
+    executor = workers.executor
+    if getattr(executor, "opens_files", False):
+        return executor()
+    # Of an engine that came from elsewhere, and will stay.
+    local = {"ThreadPoolExecutor", "ProcessPoolExecutor"} & {
+        c.__name__ for c in type(executor).__mro__
+    }
+    return executor if hasattr(executor, "submit") and not local else None
+
+
 def _plan(
     found: Mapping[str, list[tuple[str, str | None]]], size: int | str, on_error: str,
-    progress: bool | None,
+    progress: bool | None, executor: Any,
 ) -> Ranges:  # fmt: skip
     """Ranges of the files; where none has events, empty ones, for errors about branches."""
-    planned = ranges(dict(found), size, progress=progress, on_error=on_error)
+    planned = ranges(dict(found), size, executor, progress=progress, on_error=on_error)
     if len(planned):
         return planned
     nothing = [Range(f.dataset, f.path, f.tree, 0, 0, f.uuid) for f in planned.files]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fastjag.analyses.common.runs import HERE, SIZE, Workers, read, run
+from fastjag.analyses.common.runs import HERE, SIZE, Workers, read, run, who_opens
 from fastjag.analyses.rates.rates import Ints, TriggerCounts
 from fastjag.core.arrays import Array
 from fastjag.datasets import ranges
@@ -68,7 +68,7 @@ def count(
             names = tuple(reader.branches(patterns))
         events = _Counts("", names, np.zeros(0, np.int64), np.zeros((0, 1 + len(names)), np.int64))
     # The events of all files have been read: what cannot be opened has no such tree.
-    trees = ranges([(path, "LuminosityBlocks") for path in paths], SIZE, progress=progress, on_error="skip")  # fmt: skip
+    trees = ranges([(path, "LuminosityBlocks") for path in paths], SIZE, who_opens(workers), progress=progress, on_error="skip")  # fmt: skip
     sections, _ = run(_of_sections, trees, _SECTION, workers, [], progress=progress, merge=_merge)
     if sections is not None:
         events = _merge(events, events.with_sections(sections.keys))
