@@ -9,6 +9,9 @@ import os
 import resource
 import sys
 import time
+from contextlib import closing
+from functools import partial
+from runpy import run_path
 
 import numpy as np
 
@@ -74,9 +77,19 @@ def loop(function, pieces, columns):
     return total
 
 
+def warm():
+    """All that a process loads at its first range: every process does this, also one that gets no range."""
+    fj.histogram([1.0], AXIS)
+    if folder := os.environ.get("FASTJAG_BENCH_FILES"):
+        file = os.path.join(folder, min(os.listdir(folder)))
+        with closing(fj.iterate(file, COLUMNS, step=1000, progress=False)) as batches:
+            spectrum(next(batches))
+
+
 def main():
     work, way, number = sys.argv[1], sys.argv[2], int(sys.argv[3])
     if work == "files":
+        os.environ["FASTJAG_BENCH_FILES"] = sys.argv[4]
         files = sorted(os.listdir(sys.argv[4]))[:number]
         pieces = fj.ranges([os.path.join(sys.argv[4], name) for name in files], progress=False)
         function, columns = spectrum, COLUMNS
@@ -85,11 +98,14 @@ def main():
         function = simulated
     else:
         pieces, columns, function = batch.simulated(number, 1), batch.RANGE, trivial
+    warm()
     wall, used = time.perf_counter(), cpu()
     if way == "loop":
         value = loop(function, pieces, columns)
     else:
-        executor = None if way == "none" else batch.processes(int(way.split(":")[1]), threads=1)
+        executor = None if way == "none" else batch.processes(
+            int(way.split(":")[1]), threads=1, start=partial(run_path, __file__, run_name="warm")
+        )  # fmt: skip
         value = batch.run(function, pieces, columns, executor=executor, progress=False).value
     counts = {k: v if isinstance(v, int) else float(v.sum(flow=True)) for k, v in value.items()}
     print(json.dumps({
@@ -100,3 +116,5 @@ def main():
 
 if __name__ == "__main__":
     main()
+elif __name__ == "warm":
+    warm()
