@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -92,16 +92,18 @@ def release(file: Any, tree: Any) -> None:
         return
     file.close()
     vars(file).clear()
-    todo = [tree]
+    model, todo = uproot.model.Model, [tree]
     while todo:
-        part = todo.pop()
-        content: Iterable[Any] = ()
-        if isinstance(part, uproot.model.Model):
-            content = list(vars(part).values())
-            vars(part).clear()
-        elif isinstance(part, (list, tuple, dict)):
-            content = part.values() if isinstance(part, dict) else part
-        todo += [one for one in content if isinstance(one, (uproot.model.Model, list, tuple, dict))]
+        content = vars(todo.pop())
+        parts = list(content.values())
+        content.clear()
+        for part in parts:
+            if isinstance(part, model):
+                todo.append(part)
+            elif isinstance(part, dict):
+                todo += [one for one in part.values() if isinstance(one, model)]
+            elif isinstance(part, list) and part and isinstance(part[0], model):
+                todo += part
 
 
 def with_branches(
