@@ -70,6 +70,10 @@ class ModelSettings:
         "What becomes of negative weights in training.", default="abs", one_of=_POLICIES,
         must=f"be one of {', '.join(_POLICIES)}",
     )  # fmt: skip
+    window: tuple[float, float] = setting(
+        "Masses [GeV] in which categories are counted against the continuum, where there are backgrounds.",
+        default=(121.0, 129.0), least=0, must="be a pair of masses, the lower one first",
+    )  # fmt: skip
     most_events: int | None = setting(
         "Events of each class that are learned from; none are all.", default=None, least=10
     )
@@ -118,6 +122,8 @@ class DiphotonConfig:
     def check(self) -> None:
         if len(self.classes) < 2:
             raise ValueError("classes must name at least two classes and their files")
+        if not self.models.window[0] < self.models.window[1]:
+            raise ValueError(f"models.window must be an interval, got {list(self.models.window)}")
         for name in self.background:
             if name in self.classes:
                 raise ValueError(f"{name!r} is both a class and a background")
@@ -150,5 +156,6 @@ class DiphotonConfig:
             "luminosity": selection.luminosity, "samples": samples.table,
             "correct": samples.correct, "features": self.features.names, "models": models.names,
             "folds": models.folds, "fast": models.fast, "negative": models.negative,
+            "window": models.window,
             "most_events": models.most_events, "fit": fit, "seed": self.seed,
         }  # fmt: skip

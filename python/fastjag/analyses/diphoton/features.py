@@ -12,7 +12,7 @@ import numpy as np
 from fastjag.analyses.common.tables import write_parquet
 from fastjag.analyses.diphoton import event_shapes, observables
 from fastjag.analyses.diphoton.column_statistics import STATISTICS, Floats, column_statistics
-from fastjag.analyses.diphoton.events import TRUTH, Events
+from fastjag.analyses.diphoton.events import DATA, TRUTH, Events
 from fastjag.analyses.diphoton.observables import View
 from fastjag.analyses.diphoton.results import DiphotonResults
 from fastjag.core.checks import near_misses, needs
@@ -20,7 +20,7 @@ from fastjag.reporting.output import results_directory
 
 
 def features(results: DiphotonResults) -> None:
-    """The events that models learn from, and the table that those of tables see."""
+    """The events that models learn from, and the table that those of tables see; those of the continuum as well."""
     needs("pyarrow", "arrow")
     config = results.config
     events = results.selected().of_classes(tuple(config.classes))
@@ -30,6 +30,16 @@ def features(results: DiphotonResults) -> None:
     with results_directory(results.folder("features")) as directory:
         events.write(directory / "events.parquet")
         write_parquet(directory / "features.parquet", table)
+        continuum = results.selected().of_classes(continuum_of(config.background))
+        if len(continuum):
+            continuum.write(directory / "continuum.parquet")
+            others = aggregates(continuum, config.features.names)
+            write_parquet(directory / "continuum-features.parquet", others)
+
+
+def continuum_of(background: Mapping[str, Any]) -> tuple[str, ...]:
+    """Which backgrounds are the continuum: collisions, where there are any, else all of them."""
+    return (DATA,) if DATA in background else tuple(background)
 
 
 def thin(events: Events, most: int, seed: int) -> Events:

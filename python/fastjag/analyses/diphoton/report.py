@@ -198,6 +198,12 @@ def add_comparison(page: Report, numbers: Numbers, show: Callable[[str, Any, str
               "continuum. The continuum is by far the largest background of data: these figures "
               "say how well a model separates the modes, not what data would show.")  # fmt: skip
     page.table(*significance_table(numbers))
+    if any("continuum" in m for m in numbers["models"].values()):
+        page.heading("Significance of the categories with the continuum")
+        page.text("The same in a window of masses, with the diphoton continuum of each category: events of "
+                  "the backgrounds that the model puts there, as many as an exponential through the "
+                  "masses outside the window says. None of them taught a model.")  # fmt: skip
+        page.table(*continuum_table(numbers))
     pictures("roc")
     page.table(*auc_table(numbers))
     pictures("calibration")
@@ -263,6 +269,24 @@ def significance_table(numbers: Numbers) -> Table:
         ]  # fmt: skip
         rows.append((name, *cells))
     return ("Z without continuum (events of the class of all)", *numbers["classes"]), rows
+
+
+def continuum_table(numbers: Numbers) -> Table:
+    rows = []
+    for name, m in numbers["models"].items():
+        if (c := m.get("continuum")) is None:
+            continue
+        cells = [
+            f"{'-' if c['Z'][k] is None or np.isnan(c['Z'][k]) else format(c['Z'][k], '.2g')} "
+            f"({c['S'][k]:.3g}, {c['B'][k]:.3g}, {_number(c['continuum'][k], c['error'][k])})"
+            for k in numbers["classes"]
+        ]
+        rows.append((name, *cells))
+    low, high = next(
+        m["continuum"]["window"] for m in numbers["models"].values() if "continuum" in m
+    )
+    head = f"Z from {low:g} to {high:g} GeV (events of the class, of other modes, of the continuum)"
+    return (head, *numbers["classes"]), rows
 
 
 def _with_error(value: Mapping[str, Any]) -> str:

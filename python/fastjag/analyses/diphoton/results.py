@@ -41,6 +41,14 @@ class DiphotonResults:
         """Name to what models of tables see of the learned events, (n_events,)."""
         return read_parquet(self.folder("features") / "features.parquet")
 
+    def continuum(self) -> tuple[Events, dict[str, Floats]] | None:
+        """Events of the continuum and what models of tables see of them; None without backgrounds."""
+        path = self.folder("features") / "continuum.parquet"
+        if not path.exists():
+            return None
+        table = read_parquet(self.folder("features") / "continuum-features.parquet")
+        return Events.read(path), table
+
     def comparison(self) -> dict[str, Any]:
         """Figures of all models (:func:`fastjag.analyses.diphoton.train.compare`)."""
         return _read_json(self.folder("train") / "comparison.json")

@@ -24,7 +24,7 @@ STAGES = ("select", "features", "train", "report")
 #: The first stage that keys of the configuration matter to; all others matter to ``select``.
 _FIRST_READ = {
     "features": ("features", "most_events", "seed"),
-    "train": ("models", "folds", "fast", "negative"),
+    "train": ("models", "folds", "fast", "negative", "window"),
     "report": ("name", "fit"),
 }
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastjag.analyses.common.tables import write_parquet
+from fastjag.analyses.diphoton.continuum import with_continuum
 from fastjag.analyses.diphoton.evaluation import (
     Floats,
     Labels,
@@ -27,6 +28,7 @@ from fastjag.analyses.diphoton.evaluation import (
 from fastjag.analyses.diphoton.events import Events
 from fastjag.analyses.diphoton.models import MODELS, estimators, in_own_frame, pyramid_sets
 from fastjag.analyses.diphoton.results import DiphotonResults
+from fastjag.analyses.diphoton.selections import selection_of
 from fastjag.core.checks import near_misses, needs
 from fastjag.reporting.output import results_directory, write_json
 from fastjag.reporting.progress import progress_bar
@@ -44,7 +46,8 @@ def train(
     comparison = compare(
         events, results.features(), models=chosen.names, folds=chosen.folds, fast=chosen.fast,
         negative=chosen.negative, seed=config.seed, device=device, threads=threads,
-        progress=progress,
+        progress=progress, continuum=results.continuum(), window=chosen.window,
+        limits=selection_of(config.selection.preset, config.selection.cuts).mass,
     )  # fmt: skip
     columns: dict[str, Any] = {n: events.flat[n] for n in ("label", "weight", "m_yy")}
     columns["fold"] = comparison.folds
@@ -77,6 +80,9 @@ def compare(
     device: str = "cpu",
     threads: int | None = None,
     progress: bool | None = None,
+    continuum: tuple[Events, Mapping[str, ArrayLike]] | None = None,
+    window: tuple[float, float] = (121.0, 129.0),
+    limits: tuple[float, float] = (105.0, 160.0),
 ) -> ModelComparison:
     """Train and evaluate models in stratified folds; every event is judged by others' training.
 
@@ -97,6 +103,9 @@ def compare(
         Fewer trees, rounds, epochs and support vectors, for demonstrations.
     device
         Of XGBoost and DeepSets.
+    continuum
+        Events that are none of the classes and teach nothing, with the same columns, and their table: categories are
+        counted against them, too, in the ``window`` of masses; ``limits`` are those of the selection [GeV].
 
     Memory is what the process needed on top while a model was trained or predicted; None where the
     system does not tell.
@@ -120,6 +129,11 @@ def compare(
     if len(table) != len(events):
         raise ValueError(f"aggregates have {len(table)} events, but there are {len(events)}")
     seen = {"table": table, "sets": sets, "events": framed}
+    judged: dict[str, Any] | None = None
+    if continuum is not None and len(continuum[0]):
+        others = in_own_frame(continuum[0])
+        columns = {name: continuum[1][name] for name in aggregates}
+        judged = {"table": as_table(columns), "sets": pyramid_sets(others), "events": others}
     compared = estimators(
         framed,
         sets,
@@ -134,9 +148,12 @@ def compare(
     with progress_bar("models x folds", len(models) * folds, progress) as advance:
         for name in models:
             kind, model = compared[name]
-            results[name] = _in_folds(name, model, seen[kind], events, fold, seed, advance, learned)
+            unlearned = None if judged is None else judged[kind]
+            results[name] = _in_folds(
+                name, model, seen[kind], events, fold, seed, advance, learned, unlearned
+            )
     return ModelComparison(
-        _numbers(events, results, fold, tuple(aggregates))
+        _numbers(events, results, fold, tuple(aggregates), continuum, window, limits)
         | {
             "settings": {
                 "folds": folds, "seed": seed, "negative": negative, "fast": fast, "device": device
@@ -152,6 +169,7 @@ class _Result:
     """Of one model: out-of-fold probabilities, and by fold costs and importances."""
 
     probability: Floats
+    continuum: Floats | None = None  #: of its events, the mean of all folds' models
     costs: dict[str, list[Cost]] = field(default_factory=lambda: {"training": [], "prediction": []})
     drops: list[dict[Any, float]] = field(default_factory=list)
     gains: list[Floats] = field(default_factory=list)
@@ -159,7 +177,7 @@ class _Result:
 
 def _in_folds(
     name: str, recipe: Any, seen: Any, events: Events, fold: Labels, seed: int, advance: Any,
-    learned: Sequence[Floats],
+    learned: Sequence[Floats], judged: Any = None,
 ) -> _Result:  # fmt: skip
     from sklearn.base import clone
 
@@ -181,6 +199,9 @@ def _in_folds(
         with _measure() as cost:
             result.probability[own] = model.predict_proba(unseen)[:, order]
         result.costs["prediction"].append(cost)
+        if judged is not None:
+            share = model.predict_proba(judged)[:, order] / (int(fold.max()) + 1)
+            result.continuum = share if result.continuum is None else result.continuum + share
         if name in ("XGBoost", "DeepSets"):
             result.drops.append(permutation_drops(model, unseen, label[own], order, seed + i))
         if isinstance(seen, np.ndarray) and hasattr(model, "feature_importances_"):
@@ -210,14 +231,23 @@ def _rows(seen: Any, rows: Labels) -> Any:
 
 
 def _numbers(
-    events: Events, results: Mapping[str, _Result], fold: Labels, columns: Sequence[str]
-) -> dict[str, Any]:
+    events: Events, results: Mapping[str, _Result], fold: Labels, columns: Sequence[str],
+    continuum: tuple[Events, Any] | None, window: tuple[float, float], limits: tuple[float, float],
+) -> dict[str, Any]:  # fmt: skip
     label, weight = events.flat["label"], np.asarray(events.flat["weight"], np.float64)
     classes = events.classes
     models = {}
     importances: dict[str, Any] = {"permutation": {}, "gain": {}}
     for name, result in results.items():
         models[name] = evaluate(label, result.probability, weight, fold, classes)
+        if result.continuum is not None and continuum is not None:
+            flat = continuum[0].flat
+            models[name]["continuum"] = with_continuum(
+                {"label": label, "probability": result.probability, "weight": weight,
+                 "mass": events.flat["m_yy"]},
+                {"probability": result.continuum, "weight": flat["weight"], "mass": flat["m_yy"]},
+                classes, window, limits,
+            )  # fmt: skip
         for what, costs in result.costs.items():
             memory = [cost.memory for cost in costs if cost.memory is not None]
             models[name][f"{what}_seconds"] = float(np.mean([cost.seconds for cost in costs]))
