@@ -18,7 +18,7 @@ from fastjag import __version__, kernels
 HERE = Path(__file__).parent
 LIBRARIES = ("numpy", "awkward", "uproot", "vector", "numba", "coffea", "hist", "boost-histogram",
              "fast-histogram", "scipy", "scikit-learn", "torch", "fbgemm-gpu-cpu", "weaver-core",
-             "root", "cramjam")  # fmt: skip
+             "root", "cramjam", "correctionlib")  # fmt: skip
 
 
 def memory_limits() -> dict[str, float]:
