@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.parametrize(
     "demo",
-    [("rates", "demo"), ("jets", "demo"), ("gammajet", "demo"), ("importance", "demo"),
+    [("rates", "demo"), ("jets", "demo"), ("gammajet", "demo"), ("importance", "demo"), ("train", "demo"),
      ("diphoton", "run", "--sample")],
     ids="-".join,
 )  # fmt: skip

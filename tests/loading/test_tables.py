@@ -89,6 +89,22 @@ class TestXgboost:
         np.testing.assert_array_equal(*labels)
         assert one.epoch == 0
 
+    def test_files_are_read_once_where_the_table_fits(self, files, monkeypatch):
+        from fastjag.loading import tables
+
+        read = []
+        real = fj.Loader._once
+        monkeypatch.setattr(
+            fj.Loader, "_once", lambda self, epoch: read.append(1) or real(self, epoch)
+        )
+        small = loader(files, dense(), memory=80_000)
+        matrices = [loader(files, dense()).xgboost(max_bin=8)]
+        assert len(read) == 1
+        monkeypatch.setattr(tables, "ROWS", 1000)
+        matrices.append(small.xgboost(max_bin=8))
+        assert len(read) > 2
+        assert matrices[0].num_nonmissing() == matrices[1].num_nonmissing()
+
     def test_validation_and_disk(self, files, tmp_path):
         train = loader(files, dense()).xgboost(max_bin=32, cache=tmp_path / "bins")
         valid = loader(files, dense(), shuffle=None).xgboost(max_bin=32, ref=train)

@@ -124,7 +124,8 @@ class Loader:
     ) -> Any:
         """All events as XGBoost's QuantileDMatrix, of bins alone: the table is never in memory.
 
-        Files are read several times: XGBoost looks for quantiles first, and for bins then. The columns are those of
+        XGBoost looks for quantiles first, and for bins then: files are read several times, unless the table fits into a quarter of
+        the loader's memory. The columns are those of
         :func:`fastjag.inputs.tables.table_names`; empty slots are missing values; "target" is the label.
 
         Parameters
@@ -148,7 +149,14 @@ class Loader:
         >>> (matrix.num_row(), matrix.num_col())
         (3000, 4)
         """
-        return quantile_matrix_of(lambda: self._once(0), self._known(), max_bin, ref, cache)
+        return quantile_matrix_of(
+            lambda: self._once(0),
+            self._known(),
+            max_bin,
+            ref,
+            cache,
+            self.plan.options.memory // 4,
+        )
 
     def partial_fit(self, model: Any, *, epochs: int = 1, rows: int = ROWS) -> int:
         """Let a model of scikit-learn's kind learn from all events by ``model.partial_fit``.

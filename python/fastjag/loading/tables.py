@@ -21,20 +21,39 @@ ROWS = 1 << 15
 
 def quantile_matrix_of(
     batches: Callable[[], Iterable[Rows]], inputs: Inputs, max_bin: int, ref: Any,
-    cache: str | os.PathLike[str] | None,
+    cache: str | os.PathLike[str] | None, memory: int,
 ) -> Any:  # fmt: skip
-    """The QuantileDMatrix of batches that are the same in every pass (:meth:`Loader.xgboost`)."""
+    """The QuantileDMatrix of batches that are the same in every pass (:meth:`Loader.xgboost`).
+
+    XGBoost goes through them several times. Tables of up to ``memory`` bytes are kept from the first pass.
+    """
     needs("xgboost", "trees")
     from fastjag.models.quantile_matrix import TableBatch, quantile_matrix
 
     names = table_names(inputs)
+    kept: list[TableBatch] = []
+    whole = False  # whether all of them are kept
 
     def tables() -> Iterator[TableBatch]:
+        nonlocal whole
+        if whole:
+            yield from kept
+            return
+        kept.clear()
+        size = 0
         for rows in _groups(batches(), ROWS):
             parts = [table_of(inputs, row) for row in rows]
-            yield TableBatch(
+            batch = TableBatch(
                 np.concatenate(parts), *(_joined(rows, name) for name in ("target", "weight"))
             )
+            size += batch.table.nbytes
+            if size <= memory:
+                kept.append(batch)
+            else:
+                kept.clear()
+            yield batch
+            del batch
+        whole = size <= memory
 
     return quantile_matrix(tables, names, max_bin=max_bin, ref=ref, cache=cache)
 

@@ -10,6 +10,7 @@ import xgboost
 
 from fastjag.core.arrays import Array
 from fastjag.core.checks import at_least
+from fastjag.kernels import get_num_threads
 
 
 class TableBatch(NamedTuple):
@@ -57,7 +58,7 @@ def quantile_matrix(
     iterator = _Batches(batches, list(names), cache)
     kind = xgboost.QuantileDMatrix if cache is None else xgboost.ExtMemQuantileDMatrix
     try:
-        return kind(iterator, max_bin=max_bin, ref=ref, nthread=threads)
+        return kind(iterator, max_bin=max_bin, ref=ref, nthread=get_num_threads(threads))
     finally:
         iterator.close()
 
