@@ -294,6 +294,14 @@ class TestConfig:
         assert settings_of(config, "split") == settings_of(longer, "split")
         assert settings_of(config, "train") != settings_of(longer, "train")
 
+    @pytest.mark.parametrize("model", ["DeepSets", "XGBoost"])
+    def test_a_device_that_is_not_there(self, deep_sets, folder, model):
+        if torch.cuda.is_available():
+            pytest.skip("there is one")
+        config = config_of(folder, model, device="cuda")
+        with pytest.raises(ValueError, match=r"device 'cuda' (is not there|cannot be used)"):
+            run(config, folder / f"cuda-{model}", ["train"], progress=False)
+
     def test_a_data_set_that_is_too_small(self, folder, tmp_path):
         toys.write(tmp_path / "few.root", 2, "signal", 1)
         config = config_of(folder)

@@ -34,6 +34,7 @@ def _check_libraries(config: TaggerConfig) -> None:
     """What is missing is said before hours of training."""
     if config.model == "XGBoost":
         needs("xgboost", "train")
+        training_device(config.device, "xgboost")
         return
     for library in ("torch", "onnx", "onnxscript", "onnxruntime"):
         needs(library, "train")
