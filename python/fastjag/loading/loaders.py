@@ -143,7 +143,8 @@ class Loader:
         --------
         >>> import fastjag as fj
         >>> import xgboost
-        >>> _ = fj.toys.write("toys.root", 3000, seed=1)
+        >>> from fastjag import toys
+        >>> _ = toys.write("toys.root", 3000, seed=1)
         >>> muons = fj.particles("Muon", ["pt", "eta"], width=2, by="pt")
         >>> matrix = fj.loader("toys.root", muons, target="MET_pt > 30").xgboost(max_bin=64)
         >>> (matrix.num_row(), matrix.num_col())
