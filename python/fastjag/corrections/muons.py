@@ -88,7 +88,7 @@ def muon_resolution(
         pt' = pt (1 + k s x),  k = sqrt(max(k_data² - k_mc², 0)),  s = max(p0 + p1 pt + p2 pt², 0)
 
     with a random number x from a Crystal Ball function with two equal tails, whose mean, width, power
-    and start of the tails the file has for the muon's \\|eta\\| and number of layers. x belongs to the
+    and start of the tails the file has for the muon's |eta| and number of layers. x belongs to the
     muon: it follows from ``seed``, from run, luminosityBlock and event of ``event`` (a batch or dict)
     and from the muon's place in the event (:func:`fastjag.corrections.uniform`); smear before muons are
     dropped or sorted, or give them a column ``index``.
@@ -151,7 +151,7 @@ def _crystal_ball(u: Floats, start: Floats, power: Floats, ndtr: Any, ndtri: Any
     """Where the double-sided Crystal Ball of mean 0 and width 1 has the share u below.
 
     Its core is a Gaussian up to ``start`` on both sides; beyond, the density is
-    exp(-start²/2) (power/start)^power (power/start - start + \\|t\\|)^-power.
+    exp(-start²/2) (power/start)^power (power/start - start + |t|)^-power.
     """
     height = np.exp(-0.5 * start**2)
     tail = height * power / (start * (power - 1))  # area of one

@@ -60,7 +60,7 @@ def decompose(rows: Mapping[str, Array], unclustered_response: float) -> Decompo
 def hdm(rows: Mapping[str, Array], config: GammaJetConfig) -> list[dict[str, Any]]:
     """The decomposed response in the bins of the measurement: plain data, a list of ranges in eta.
 
-    Of events with \\|MPF - 1\\| < ``max_deviation``, for all alpha.
+    Of events with |MPF - 1| < ``max_deviation``, for all alpha.
     """
     edges = np.asarray(config.pt_edges, np.float64)
     result = []
