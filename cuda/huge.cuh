@@ -39,7 +39,7 @@ struct Huge {
     __device__ bool takes(int64_t const* offsets, int64_t event) const {
         int64_t const n = offsets[event + 1] - offsets[event];
         if (n <= huge_event) return false;
-        if (threadIdx.x % 32 == 0) {
+        if (lane_index() == 0) {
             auto const place = atomicAdd(sizes, 1ull);
             auto const first = atomicAdd(sizes + 1, static_cast<unsigned long long>(parts_of(n)));
             events[place] = {event, static_cast<int64_t>(first)};
