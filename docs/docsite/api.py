@@ -62,7 +62,7 @@ PAGES = {
             [f"fastjag.analyses.{name}.{part}" for part in ("run", "config", "results", *more)],
         )
         for name, more in {
-            "dimuon": (),
+            "dimuon": ("elsewhere",),
             "diphoton": (),
             "gammajet": (),
             "train": ("performance",),
@@ -71,6 +71,7 @@ PAGES = {
             "importance": ("comparison", "methods", "taylor"),
         }.items()
     },
+    "hepdata": ("fastjag.reporting.hepdata: tables for HEPData", ["fastjag.reporting.hepdata"]),
     "errors": ("Errors", []),
 }
 
