@@ -14,11 +14,12 @@ class Seen:
 
     columns = ("Jet_pt", "Jet_eta", "id", "label")
     dense_bytes = 3 * 2 * 4 + 3 + 8 + 1
+    digest = "seen"
 
     def rows(self, events):
         return {"Jet": events.Jet, "id": events["id"], "label": events["label"]}
 
-    def tensors(self, rows):
+    def tensors(self, rows, out=None):
         jets = rows["Jet"].pad(3, ["pt", "eta"], dtype="float32")
         return {
             "Jet": jets.values, "Jet_mask": jets.mask, "id": rows["id"], "label": rows["label"],
@@ -34,7 +35,9 @@ class WideSeen(Seen):
 class RaggedSeen(Seen):
     """Values and offsets."""
 
-    def tensors(self, rows):
+    is_dense = False
+
+    def tensors(self, rows, out=None):
         jets = rows["Jet"]
         return {"Jet": jets["pt"], "Jet_offsets": jets.offsets, "id": rows["id"]}
 

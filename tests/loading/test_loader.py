@@ -203,7 +203,7 @@ class TestErrors:
 
     def test_what_the_inputs_raise_comes_through(self, files):
         class Other(Seen):
-            def tensors(self, rows):
+            def tensors(self, rows, out=None):
                 raise RuntimeError("no tensors today")
 
         with pytest.raises(RuntimeError, match="no tensors today"):

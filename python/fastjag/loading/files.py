@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from fastjag.io.sources import Access
 from fastjag.io.transport import explain
 from fastjag.kernels.threads import get_num_threads, limited
 from fastjag.loading.lanes import Lane, Run, Segment
-from fastjag.loading.pools import ModelInputs, Pool
+from fastjag.loading.pools import ModelInputs, Rows
 
 
 @dataclass
@@ -52,6 +52,8 @@ class OpenFiles:
     def batches(self, run: Run, edges: Sequence[int]) -> Generator[Batch]:
         """From each of the entries to the next, on the thread that asks for them."""
         opened = self._get(run)
+        if run.chosen is not None:
+            edges = run.chosen.entries(edges)
         check_range(
             opened.reader, Range(run.dataset, run.file, run.tree, edges[0], edges[-1], run.uuid)
         )
@@ -102,6 +104,12 @@ class OpenFiles:
             if not far:
                 self._open[key] = opened
             return opened
+
+
+class Filled(Protocol):
+    """Where events are put."""
+
+    def put(self, place: int, rows: Rows, of: str) -> None: ...
 
 
 class _LaneReader:
@@ -177,17 +185,17 @@ class FileLaps:
             for i, lane in enumerate(self.lanes)
         ]
 
-    def fill(self, pool: Pool, threads: Threads) -> int:
-        """Read the next lap into a pool; returns how many events it has."""
+    def fill(self, pool: Filled, threads: Threads, bases: NDArray[np.int64] | None = None) -> None:
+        """Read the next lap into a pool: lane after lane, or each lane from its base on."""
         lap = next(self._left)
-        places = np.concatenate([[0], np.cumsum(self.quotas[lap + 1] - self.quotas[lap])])
+        sizes = self.quotas[lap + 1] - self.quotas[lap]
+        places = np.cumsum(sizes) - sizes if bases is None else bases + self.quotas[lap]
         threads.do([
             partial(self._fill, pool, reader, int(place))
-            for reader, place in zip(self._readers, places, strict=False)
+            for reader, place in zip(self._readers, places, strict=True)
         ])  # fmt: skip
-        return pool.finish()
 
-    def _fill(self, pool: Pool, lane: _LaneReader, place: int) -> None:
+    def _fill(self, pool: Filled, lane: _LaneReader, place: int) -> None:
         for n, batch in lane.lap():
             if batch is not None:
                 where = str(batch.source)
@@ -205,7 +213,7 @@ class Threads:
     """Pieces of work side by side, on as many threads as kernels have."""
 
     def __init__(self, threads: int | None = None) -> None:
-        n = get_num_threads(threads)
+        self.n = n = get_num_threads(threads)
         self._pool = ThreadPoolExecutor(n, "fastjag-load", limited, (1,)) if n > 1 else None
 
     def do(self, work: Sequence[Callable[[], Any]]) -> None:

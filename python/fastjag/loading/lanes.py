@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import accumulate, groupby, pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +17,17 @@ from fastjag.loading.epochs import shares
 
 @dataclass(frozen=True)
 class Run:
-    """Entries of a tree that follow one another; at ``edges`` clusters begin, or it ends."""
+    """Entries of a tree that follow one another; at ``edges`` clusters begin, or it ends.
+
+    With ``chosen`` they are counted among its survivors.
+    """
 
     dataset: str
     file: str
     tree: str
     uuid: str | None
     edges: tuple[int, ...]
+    chosen: Any = field(default=None, compare=False, repr=False)
 
     @property
     def start(self) -> int:
@@ -55,15 +59,24 @@ class Lane:
         return sum(s.stop - s.start for s in self.segments)
 
     def from_edge(self, runs: Sequence[Run], choice: float) -> Lane:
-        """The same entries, beginning at a cluster that ``choice`` in [0, 1) picks, and around the end."""
+        """The same entries, beginning where ``choice`` in [0, 1) says, and around the end.
+
+        It is the begin of a cluster, where the lane has several.
+        """
         edges = [
             (i, edge)
             for i, s in enumerate(self.segments)
             for edge in (s.start, *(e for e in runs[s.run].edges if s.start < e < s.stop))
         ]
-        if not edges:
-            return self
-        i, edge = edges[int(choice * len(edges))]
+        if len(edges) > 3:
+            i, edge = edges[int(choice * len(edges))]
+        else:
+            ends = [0, *accumulate(s.stop - s.start for s in self.segments)]
+            place = int(choice * ends[-1])
+            i = bisect_right(ends, place) - 1
+            if not len(self):
+                return self
+            edge = self.segments[i].start + place - ends[i]
         s = self.segments[i]
         turned = (s._replace(start=edge), *self.segments[i + 1 :], *self.segments[:i])
         return Lane(turned if edge == s.start else (*turned, s._replace(stop=edge)))

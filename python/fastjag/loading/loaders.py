@@ -13,8 +13,9 @@ from fastjag.io.ranges import Skipped
 from fastjag.loading.files import OpenFiles
 from fastjag.loading.minibatch import Minibatch
 from fastjag.loading.plan import Plan
-from fastjag.loading.pools import ModelInputs
-from fastjag.loading.reading import Share, read_epoch
+from fastjag.loading.pools import ModelInputs, Pool
+from fastjag.loading.reading import Picked, Share, pick_epoch, read_epoch
+from fastjag.loading.stored import Stored
 from fastjag.loading.tables import ROWS, fit_batches, quantile_matrix_of
 
 
@@ -31,8 +32,10 @@ class Loader:
         plan: Plan,
         options: Mapping[str, Any],
         skipped: Sequence[Skipped] = (),
+        store: Pool | Stored | None = None,
     ) -> None:
         self.inputs, self.plan = inputs, plan
+        self._store = store
         self.skipped: list[Skipped] = list(skipped)
         self.device = "cpu"
         self._options = dict(options)
@@ -77,16 +80,20 @@ class Loader:
         return None if epochs is None else int((epoch // epochs + 1) * epochs)
 
     def _read(self, epoch: int, share: Share, threads: int | None = None) -> Generator[Minibatch]:
+        with closing(self._picked(epoch, share, threads)) as picked:
+            for number, n_events, values, _ in picked:
+                yield Minibatch(dict(values), epoch, number, n_events)
+
+    def _picked(self, epoch: int, share: Share, threads: int | None) -> Generator[Picked]:
+        if self._store is not None:
+            yield from pick_epoch(self.plan, self._store, epoch, share)
+            return
         files = OpenFiles(
             self.plan.runs, self.inputs.columns, self._options["access"], self._options["on_error"]
         )
         files.skipped = self.skipped
-        with (
-            closing(files),
-            closing(read_epoch(self.plan, self.inputs, files, epoch, share, threads)) as picked,
-        ):
-            for number, n_events, values, _ in picked:
-                yield Minibatch(dict(values), epoch, number, n_events)
+        with closing(files):
+            yield from read_epoch(self.plan, self.inputs, files, epoch, share, threads)
 
     def torch(self) -> Any:
         """A ``torch.utils.data.IterableDataset`` of the same batches, as dicts of torch tensors.
@@ -187,7 +194,7 @@ class Loader:
 
     def state_dict(self) -> dict[str, Any]:
         """Where the loop is, as plain numbers: after ``load_state_dict`` the next batch is the next one."""
-        return {"epoch": self._epoch, "batch": self._done, "plan": self.plan.describe()}
+        return {"epoch": self._epoch, "batch": self._done, "plan": self.record()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where another loader was, which has to be alike.
@@ -200,7 +207,7 @@ class Loader:
 
     def check_state(self, state: Mapping[str, Any]) -> None:
         """ValueError where a state is of other data or options."""
-        own, given = self.plan.describe(), state["plan"]
+        own, given = self.record(), state["plan"]
         different = [
             f"{k} {given.get(k)!r}, not {v!r}" for k, v in own.items() if given.get(k) != v
         ]
@@ -208,6 +215,10 @@ class Loader:
             raise ValueError(
                 "the state is of a loader of other data or options: " + "; ".join(different)
             )
+
+    def record(self) -> dict[str, Any]:
+        """What two loaders of the same batches have in common."""
+        return {**self.plan.describe(), "inputs": getattr(self.inputs, "digest", None)}
 
     def set_epoch(self, epoch: int) -> None:
         """The next loop begins with the first batch of this epoch."""

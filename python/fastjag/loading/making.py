@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -12,6 +13,8 @@ from fastjag.datasets import Ranges, ranges
 from fastjag.inputs import InputGroup, Inputs
 from fastjag.io.files import Files
 from fastjag.io.sources import Access
+from fastjag.loading.caching import in_folder, in_memory
+from fastjag.loading.counting import chosen_runs, columns_of, selects
 from fastjag.loading.epochs import divides
 from fastjag.loading.files import OpenFiles
 from fastjag.loading.lanes import Run, runs_of
@@ -31,6 +34,7 @@ def loader(
     seed: int = 0,
     epochs: int | None = 1,
     memory: int | str = "2 GB",
+    cache: str | os.PathLike[str] | None = None,
     streams: int = 12,
     rank: int | None = None,
     world_size: int | None = None,
@@ -54,14 +58,17 @@ def loader(
     batch_size
         Events of a batch, on each rank.
     shuffle
-        "buffer": places all over the data are read side by side into a pool, which is permuted. None: the
-        order of files and entries.
+        "buffer": places all over the data are read side by side into a pool, which is permuted. "global": all
+        events are in memory, or in a cache, and permuted. None: the order of files and entries.
     seed
         Of the order; with the same data and options it is the same whatever threads and workers.
     epochs
         Of one loop; None: without end.
     memory
         Bytes that the loader may take, such as "2 GB".
+    cache
+        A folder that keeps the padded tensors, under a name that tells inputs and data apart: they are read
+        once, and then mapped into memory. It is whole or not there, and has checksums.
     streams
         Batch i is of stream i mod ``streams``, and each rank and worker has some of the streams: their
         number has to divide it.
@@ -93,7 +100,7 @@ def loader(
     at_least("streams", streams, 1)
     one_of("on_error", on_error, ("raise", "skip"))
     if shuffle is not None:
-        one_of("shuffle", shuffle, ("buffer",))
+        one_of("shuffle", shuffle, ("buffer", "global"))
     if not is_integer(seed) or seed < 0:
         raise ValueError(f"seed must be an integer of 0 or more, got {seed!r}")
     if epochs is not None:
@@ -113,11 +120,30 @@ def loader(
     seen = _inputs(inputs, target, weight, found, int(seed), reading)
     options = Options(int(batch_size), shuffle, int(seed), int(streams), ranks, drop_last, size)
     cost = _cost(runs, seen, access)
+    store: Any = None
+    skipped = list(found.skipped)
+
+    def opened(columns: Sequence[str]) -> OpenFiles:
+        files = OpenFiles(runs, columns, access, on_error)
+        files.skipped = skipped
+        return files
+
+    if selects(seen) and cache is None:
+        with closing(opened(columns_of(seen))) as files:
+            runs = chosen_runs(files, seen)
+        if not runs:
+            raise ValueError("there are no events: the selection keeps none")
+    if cache is not None or shuffle == "global":
+        with closing(opened(seen.columns)) as files:
+            dense = seen.dense_bytes <= SMALL and getattr(seen, "is_dense", True)
+            store, runs = (
+                in_memory(files, seen, size, dense)
+                if cache is None
+                else in_folder(cache, files, seen)
+            )
     plan = Plan.of(runs, options, cost)
-    return Loader(
-        seen, plan, {"rank": own_rank, "epochs": epochs, "access": access, "on_error": on_error},
-        found.skipped,
-    )  # fmt: skip
+    how = {"rank": own_rank, "epochs": epochs, "access": access, "on_error": on_error}
+    return Loader(seen, plan, how, skipped, store)
 
 
 def _inputs(

@@ -15,9 +15,9 @@ from fastjag.loading.epochs import Laps, Sizes, shares
 from fastjag.loading.lanes import Lane, Run, Segment, lanes_of
 
 #: Events of a lap, if there is memory for them.
-LAP = 1 << 18
+LAP = 1 << 17
 #: Places that are read side by side, at least.
-LANES = 16
+LANES = 12
 _MOST_LANES = 256  # each holds a file open
 
 
@@ -67,9 +67,9 @@ class Plan:
         """``n_sets``: by default as many as data and memory are enough for; they divide the streams."""
         n_events = sum(map(len, runs))
         sizes = Sizes.of(n_events, options.batch_size, options.ranks, options.drop_last)
-        if options.shuffle is None:
+        if options.shuffle != "buffer":
             whole = Lane(tuple(Segment(i, run.start, run.stop) for i, run in enumerate(runs)))
-            lap = _lap(options, cost, 1)
+            lap = _lap(options, cost, 1) if options.shuffle is None else len(sizes)
             used = np.array([sizes.n_events])
             only = LaneSet(0, (whole,), Laps(sizes.every(0, 1), used, lap))
             return cls(tuple(runs), sizes, (only,), options)
@@ -100,7 +100,7 @@ class Plan:
     def lanes(self, which: int, epoch: int) -> list[Lane]:
         """Of a set; in every epoch they begin elsewhere."""
         own = self.sets[which]
-        if self.options.shuffle is None:
+        if self.options.shuffle != "buffer":
             return list(own.lanes)
         choices = self.random(epoch, which, 0).random(len(own.lanes))
         return [

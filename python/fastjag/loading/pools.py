@@ -28,7 +28,7 @@ class ModelInputs(Protocol):
 
     def rows(self, events: Any) -> Rows: ...
 
-    def tensors(self, rows: Rows) -> dict[str, Array]: ...
+    def tensors(self, rows: Rows, out: Mapping[str, Array] | None = None) -> dict[str, Array]: ...
 
 
 def n_rows(rows: Rows, of: str) -> int:
@@ -48,9 +48,10 @@ class Pool:
     Threads ``put`` runs of events at places of their own.
     """
 
-    def __init__(self, inputs: ModelInputs, capacity: int) -> None:
+    def __init__(self, inputs: ModelInputs, capacity: int, *, keep_rows: bool = False) -> None:
         self.inputs, self.capacity = inputs, capacity
-        self.padded: bool | None = None  #: None before the first events have come
+        #: None before the first events have come.
+        self.padded: bool | None = False if keep_rows else None
         self._tensors: dict[str, Array] = {}
         self._rows: dict[int, Rows] = {}
         self._runs: dict[int, int] = {}  # place to number
@@ -58,25 +59,34 @@ class Pool:
 
     def put(self, place: int, rows: Rows, of: str) -> None:
         n = n_rows(rows, of)
-        tensors: dict[str, Array] | None = None
-        if self.padded is None or self.padded:
-            tensors = self.inputs.tensors(rows)
+        if not n:
+            return
+        if self.padded is None:
+            self._begin(rows, n)
+        if self.padded:
+            own = {name: kept[place : place + n] for name, kept in self._tensors.items()}
+            for name, values in self.inputs.tensors(rows, out=own).items():
+                if not _same_memory(values, own[name]):  # not all can be written where they stay
+                    own[name][...] = values
         with self._lock:
-            if self.padded is None and n:
-                assert tensors is not None
-                self.padded = self.inputs.dense_bytes <= SMALL and is_dense(tensors, n)
-                if self.padded:
-                    self._tensors = {
-                        name: np.empty((self.capacity, *values.shape[1:]), values.dtype)
-                        for name, values in tensors.items()
-                    }
             self._runs[place] = n
-            if not self.padded and n:
+            if not self.padded:
                 self._rows[place] = rows
-        if self.padded and n:
-            assert tensors is not None
-            for name, values in tensors.items():
-                self._tensors[name][place : place + n] = values
+
+    def _begin(self, rows: Rows, n: int) -> None:
+        """Whether tensors are kept, and memory for them: by the first events."""
+        tensors = self.inputs.tensors(rows)
+        with self._lock:
+            if self.padded is not None:
+                return
+            if self.inputs.dense_bytes <= SMALL and is_dense(tensors, n):
+                self._tensors = {
+                    name: np.empty((self.capacity, *values.shape[1:]), values.dtype)
+                    for name, values in tensors.items()
+                }
+                self.padded = True
+            else:
+                self.padded = False
 
     def finish(self) -> int:
         """All are put; returns how many."""
@@ -101,7 +111,8 @@ class Pool:
             return {name: _taken(values, events) for name, values in self._joined.items()}
         if self._places is not None:
             events = self._places[events]
-        return {name: values.take(events, axis=0) for name, values in self._tensors.items()}
+        # All are there: "clip" means that NumPy need not look first.
+        return {name: values.take(events, 0, mode="clip") for name, values in self._tensors.items()}
 
     @property
     def nbytes(self) -> int:
@@ -113,6 +124,11 @@ class Pool:
 def is_dense(tensors: Mapping[str, Array], n: int) -> bool:
     """Whether every tensor has one entry per event, so that events can be picked from it."""
     return all(len(values) == n for values in tensors.values())
+
+
+def _same_memory(values: Array, other: Array) -> bool:
+    address = values.__array_interface__["data"][0]
+    return bool(values.shape == other.shape and address == other.__array_interface__["data"][0])
 
 
 def _joined(parts: list[Any]) -> Any:

@@ -15,6 +15,7 @@ from fastjag.loading.background import Behind
 from fastjag.loading.files import FileLaps, OpenFiles, Threads
 from fastjag.loading.plan import Plan
 from fastjag.loading.pools import ModelInputs, Pool, Rows
+from fastjag.loading.stored import Stored
 
 _GROUP = 16  # batches that are handed over at once, at most
 _GROUP_BYTES = 16 << 20
@@ -42,7 +43,7 @@ class Share(NamedTuple):
 
 class _Lap(NamedTuple):
     key: tuple[int, int]
-    pool: Pool
+    pool: Pool | Stored
     order: NDArray[np.int64]
     cuts: NDArray[np.int64]
 
@@ -75,6 +76,37 @@ def read_epoch(
         for group in picked:
             yield from group
             del group
+
+
+def pick_epoch(plan: Plan, store: Pool | Stored, epoch: int, share: Share) -> Generator[Picked]:
+    """The batches of a share, of events that are all there; a thread picks them ahead."""
+    numbers = share.numbers(len(plan.sizes))
+    free: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    laps = _stored(plan, store, epoch, _laps_in_order(plan, numbers))
+    with closing(Behind(_picked(plan, laps, numbers, free), 2, "fastjag-batches")) as picked:
+        for group in picked:
+            yield from group
+            del group
+
+
+def _stored(
+    plan: Plan, store: Pool | Stored, epoch: int, keys: list[tuple[int, int]]
+) -> Generator[_Lap]:
+    """Laps that only say which events they have."""
+    lanes = {which: plan.lanes(which, epoch) for which, _ in keys}
+    for which, lap in keys:
+        quotas = plan.sets[which].laps.quotas[lap : lap + 2]
+        n = int((quotas[1] - quotas[0]).sum())
+        if plan.options.shuffle == "global":  # what is dropped is another part in each epoch
+            order = plan.order(which, epoch, lap, sum(map(len, plan.runs)))
+        else:
+            order = np.concatenate([
+                np.arange(s.start, s.stop)
+                for lane, (start, stop) in zip(lanes[which], quotas.T.tolist(), strict=True)
+                for segments in lane.cut([start, stop])
+                for s in segments
+            ])[plan.order(which, epoch, lap, n)]  # fmt: skip
+        yield _Lap((which, lap), store, order, plan.cuts(which, lap, n))
 
 
 def _laps_in_order(plan: Plan, numbers: range) -> list[tuple[int, int]]:
@@ -114,7 +146,8 @@ def _filled(
             pool = free.get()
             if pool is None:
                 return
-            n = readers[which].fill(pool, threads)
+            readers[which].fill(pool, threads)
+            n = pool.finish()
             cuts = plan.cuts(which, lap, n)
             if (np.diff(cuts) == 0).any():
                 why = "; ".join(skipped.reason for skipped in files.skipped[:3])
@@ -128,7 +161,7 @@ def _filled(
 
 
 def _picked(
-    plan: Plan, laps: Iterator[_Lap], numbers: range, free: queue.SimpleQueue[Pool | None]
+    plan: Plan, laps: Iterator[_Lap], numbers: range, free: queue.SimpleQueue[Any]
 ) -> Generator[list[Picked]]:
     """Batches in groups: what goes from thread to thread costs time."""
     current: dict[int, _Lap] = {}

@@ -74,8 +74,8 @@ class TorchBatches(IterableDataset):  # type: ignore[misc]
         """Where the loop of this process is."""
         info = get_worker_info()
         workers = 1 if info is None else info.num_workers
-        plan = self.loader.plan.describe()
-        return {"epoch": self._epoch, "batch": self._done, "workers": workers, "plan": plan}
+        place = {"epoch": self._epoch, "batch": self._done, "workers": workers}
+        return {**place, "plan": self.loader.record()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where another one of as many workers was; a ValueError names what is not as it was."""

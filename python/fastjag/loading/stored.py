@@ -1,0 +1,150 @@
+"""All events as tensors, in memory or in a file: each event's are one record, in one place."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastjag.core.arrays import Array
+from fastjag.loading.pools import ModelInputs, Rows, is_dense, n_rows
+
+
+@dataclass(frozen=True)
+class Field:
+    """Where a tensor of an event is in its record."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+
+    @property
+    def n_bytes(self) -> int:
+        return int(np.dtype(self.dtype).itemsize * np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def step(self) -> int:
+        """Bytes that are copied at once."""
+        return next(n for n in (8, 4, 2, 1) if self.start % n == 0 and self.n_bytes % n == 0)
+
+
+def fields_of(tensors: Mapping[str, Array]) -> tuple[list[Field], int]:
+    """Fields for tensors of some events, the wide ones first, and bytes of a record."""
+    found: list[Field] = []
+    at = 0
+    for name, values in sorted(tensors.items(), key=lambda item: -item[1].dtype.itemsize):
+        field = Field(name, values.dtype.str, values.shape[1:], at)
+        found.append(field)
+        at += -(-field.n_bytes // 4) * 4
+    return found, -(-at // 8) * 8
+
+
+class Stored:
+    """Records of events, of which batches are taken in any order."""
+
+    padded = True
+
+    def __init__(
+        self, inputs: ModelInputs, records: NDArray[np.uint8], fields: Sequence[Field]
+    ) -> None:
+        self.inputs, self.records, self.fields = inputs, records, list(fields)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def take(self, events: NDArray[np.int64]) -> Rows:
+        picked = self.records.take(events, 0, mode="clip")
+        tensors = {}
+        for field in self.fields:
+            part = picked.view(f"u{field.step}")[
+                :, field.start // field.step : (field.start + field.n_bytes) // field.step
+            ]
+            flat = np.ascontiguousarray(part).view(field.dtype)
+            tensors[field.name] = flat.reshape(len(events), *field.shape)
+        return tensors
+
+
+class StoredFile(Stored):
+    """Records in a file that is mapped into memory; a copy in another process maps it again."""
+
+    def __init__(
+        self, inputs: ModelInputs, path: Path, n: int, size: int, fields: Sequence[Field]
+    ) -> None:
+        self.path = path
+        records: Any = np.empty((0, size), np.uint8)
+        if n:
+            records = np.memmap(path, np.uint8, "r", shape=(n, size))
+        super().__init__(inputs, np.asarray(records), fields)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        n, size = self.records.shape
+        return StoredFile, (self.inputs, self.path, n, size, self.fields)
+
+
+class Storing:
+    """Records that are being filled; threads ``put`` runs of events at places of their own."""
+
+    def __init__(
+        self, inputs: ModelInputs, capacity: int, path: Path | None, most: int | None
+    ) -> None:
+        self.inputs, self.capacity = inputs, capacity
+        self._path, self._most = path, most
+        self.fields: list[Field] = []
+        self.records: Any = None
+        self._runs: dict[int, int] = {}
+        self._lock = threading.Lock()
+
+    def put(self, place: int, rows: Rows, of: str) -> None:
+        n = n_rows(rows, of)
+        if not n:
+            return
+        tensors = self.inputs.tensors(rows)
+        with self._lock:
+            if self.records is None:
+                self._begin(tensors, n)
+            self._runs[place] = n
+        for field in self.fields:
+            there = self.records[place : place + n].view(f"u{field.step}")
+            values = np.ascontiguousarray(tensors[field.name]).reshape(n, -1)
+            there[:, field.start // field.step : (field.start + field.n_bytes) // field.step] = (
+                values.view(f"u{field.step}")
+            )
+
+    def _begin(self, tensors: Mapping[str, Array], n: int) -> None:
+        if not is_dense(tensors, n):
+            raise ValueError("ragged groups have no place in a cache of padded tensors")
+        self.fields, size = fields_of(tensors)
+        total = self.capacity * size
+        if self._path is not None:
+            with open(self._path, "wb") as file:
+                os.truncate(file.fileno(), total)
+            self.records = np.memmap(self._path, np.uint8, "r+", shape=(self.capacity, size))
+            return
+        if self._most is not None and total > self._most:
+            raise ValueError(
+                f"all {self.capacity:,} events take {total:,} bytes, more than memory={self._most:,}: give "
+                'more memory, a folder as cache=, or shuffle="buffer"'
+            )
+        self.records = np.empty((self.capacity, size), np.uint8)
+
+    def finish(self) -> list[int]:
+        """Close the gaps of what could not be read; the places where events were put, sorted."""
+        end = 0
+        for place in sorted(self._runs):
+            n = self._runs[place]
+            if place != end:
+                self.records[end : end + n] = self.records[place : place + n]
+            end += n
+        self.n = end
+        return sorted(self._runs)
+
+    def count(self, start: int, stop: int) -> int:
+        """How many events of these places there are."""
+        return sum(n for place, n in self._runs.items() if start <= place < stop)
