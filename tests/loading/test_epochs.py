@@ -99,7 +99,7 @@ class TestLanes:
         assert seen == [(i, e) for i, run in enumerate(runs) for e in range(run.start, run.stop)]
         for lane in lanes:
             assert len({runs[s.run].dataset for s in lane.segments}) == 1
-            turned = lane.from_edge(runs, data.draw(st.floats(0, 0.999)))
+            turned = lane.from_place(runs, data.draw(st.floats(0, 0.999)), data.draw(st.booleans()))
             places = [
                 0,
                 *sorted(data.draw(st.lists(st.integers(0, len(lane)), max_size=4))),

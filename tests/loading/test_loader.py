@@ -8,6 +8,7 @@ import pytest
 from loading.seen import LITTLE, RaggedSeen, Seen, WideSeen, write
 
 import fastjag as fj
+from fastjag.core.devices import on_gpu
 from fastjag.loading.plan import EventCost, Options, Plan
 
 
@@ -218,3 +219,39 @@ class TestErrors:
             ValueError, match=r"a.root:Events\[0:.*the inputs differ in how many events"
         ):
             next(iter(fj.loader(files["signal"][:1], Other(), shuffle=None)))
+
+
+class TestDevices:
+    def test_batches_on_the_gpu(self, files):
+        from on_device import emulated, missing
+
+        if reason := missing("cuda-emulated"):
+            pytest.skip(reason)
+        expected = list(fj.loader(files, Seen(), batch_size=500))
+        with emulated():
+            found = list(fj.loader(files, Seen(), batch_size=500, device="cuda"))
+            for batch, alike in zip(found, expected, strict=True):
+                assert batch.n_events == alike.n_events
+                for name, values in batch.items():
+                    assert on_gpu(values)
+                    np.testing.assert_array_equal(values.get(), alike[name])
+
+    def test_unknown(self, files):
+        with pytest.raises(ValueError, match="device must be"):
+            fj.loader(files, Seen(), device="tpu")
+
+
+def test_ranks_of_torch(files, tmp_path):
+    import torch.distributed as dist
+
+    dist.init_process_group("gloo", f"file://{tmp_path / 'meet'}", rank=0, world_size=1)
+    try:
+        assert fj.loader(files, Seen()).plan.options.ranks == 1
+        monkey = pytest.MonkeyPatch()
+        monkey.setattr(dist, "get_rank", lambda: 1)
+        monkey.setattr(dist, "get_world_size", lambda: 2)
+        loader = fj.loader(files, Seen(), batch_size=100)
+        monkey.undo()
+        assert [b.number for b in loader] == list(range(1, 46, 2))
+    finally:
+        dist.destroy_process_group()

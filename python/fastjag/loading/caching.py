@@ -20,7 +20,8 @@ from fastjag.io.errors import ReadError
 from fastjag.loading.files import FileLaps, OpenFiles, Threads
 from fastjag.loading.lanes import Lane, Run, Segment
 from fastjag.loading.pools import ModelInputs, Pool
-from fastjag.loading.stored import Field, Stored, StoredFile, Storing
+from fastjag.loading.records import Field
+from fastjag.loading.stored import Stored, StoredFile, Storing
 from fastjag.reporting.output import results_directory, write_json
 
 FORMAT = 1

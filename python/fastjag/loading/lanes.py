@@ -58,25 +58,25 @@ class Lane:
     def __len__(self) -> int:
         return sum(s.stop - s.start for s in self.segments)
 
-    def from_edge(self, runs: Sequence[Run], choice: float) -> Lane:
-        """The same entries, beginning where ``choice`` in [0, 1) says, and around the end.
+    def from_place(self, runs: Sequence[Run], choice: float, anywhere: bool) -> Lane:
+        """The same entries, beginning at a cluster that ``choice`` in [0, 1) picks, and around the end.
 
-        It is the begin of a cluster, where the lane has several.
+        Or ``anywhere``, for which a cluster is read twice.
         """
-        edges = [
-            (i, edge)
-            for i, s in enumerate(self.segments)
-            for edge in (s.start, *(e for e in runs[s.run].edges if s.start < e < s.stop))
-        ]
-        if len(edges) > 3:
-            i, edge = edges[int(choice * len(edges))]
-        else:
-            ends = [0, *accumulate(s.stop - s.start for s in self.segments)]
+        if not len(self):
+            return self
+        ends = [0, *accumulate(s.stop - s.start for s in self.segments)]
+        if anywhere:
             place = int(choice * ends[-1])
             i = bisect_right(ends, place) - 1
-            if not len(self):
-                return self
             edge = self.segments[i].start + place - ends[i]
+        else:
+            edges = [
+                (i, edge)
+                for i, s in enumerate(self.segments)
+                for edge in (s.start, *(e for e in runs[s.run].edges if s.start < e < s.stop))
+            ]
+            i, edge = edges[int(choice * len(edges))]
         s = self.segments[i]
         turned = (s._replace(start=edge), *self.segments[i + 1 :], *self.segments[:i])
         return Lane(turned if edge == s.start else (*turned, s._replace(stop=edge)))

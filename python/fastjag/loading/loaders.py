@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import Any
 
+from fastjag.core.ahead import copied_ahead
 from fastjag.core.checks import at_least, needs
+from fastjag.core.devices import to_gpu
 from fastjag.inputs import Inputs
 from fastjag.io.ranges import Skipped
 from fastjag.loading.files import OpenFiles
@@ -37,7 +39,7 @@ class Loader:
         self.inputs, self.plan = inputs, plan
         self._store = store
         self.skipped: list[Skipped] = list(skipped)
-        self.device = "cpu"
+        self.device: str = options["device"]
         self._options = dict(options)
         self._epoch = self._done = 0
         self._resumed = False
@@ -80,7 +82,10 @@ class Loader:
         return None if epochs is None else int((epoch // epochs + 1) * epochs)
 
     def _read(self, epoch: int, share: Share, threads: int | None = None) -> Generator[Minibatch]:
-        with closing(self._picked(epoch, share, threads)) as picked:
+        with ExitStack() as stack:
+            picked = stack.enter_context(closing(self._picked(epoch, share, threads)))
+            if self.device == "cuda":
+                picked = stack.enter_context(closing(copied_ahead(picked, _to_gpu)))
             for number, n_events, values, _ in picked:
                 yield Minibatch(dict(values), epoch, number, n_events)
 
@@ -238,3 +243,7 @@ class Loader:
             f"<Loader: {self.n_events:,} events of {len({r.file for r in self.plan.runs})} files in "
             f"{p['n_batches']:,} batches of {p['batch_size']}, shuffle {p['shuffle']!r}, seed {p['seed']}>"
         )
+
+
+def _to_gpu(picked: Picked) -> Picked:
+    return picked._replace(values={name: to_gpu(values) for name, values in picked.values.items()})

@@ -9,6 +9,7 @@ from contextlib import closing
 from typing import Any
 
 from fastjag.core.checks import at_least, is_integer, n_bytes, one_of
+from fastjag.core.devices import cupy
 from fastjag.datasets import Ranges, ranges
 from fastjag.inputs import InputGroup, Inputs
 from fastjag.io.files import Files
@@ -32,6 +33,7 @@ def loader(
     batch_size: int = 1024,
     shuffle: str | None = "buffer",
     seed: int = 0,
+    device: str = "cpu",
     epochs: int | None = 1,
     memory: int | str = "2 GB",
     cache: str | os.PathLike[str] | None = None,
@@ -62,6 +64,9 @@ def loader(
         events are in memory, or in a cache, and permuted. None: the order of files and entries.
     seed
         Of the order; with the same data and options it is the same whatever threads and workers.
+    device
+        "cuda": batches are copied to CuPy's current GPU on a stream of their own, from pinned memory, the next one
+        while the model works with one.
     epochs
         Of one loop; None: without end.
     memory
@@ -101,6 +106,8 @@ def loader(
     one_of("on_error", on_error, ("raise", "skip"))
     if shuffle is not None:
         one_of("shuffle", shuffle, ("buffer", "global"))
+    if one_of("device", device, ("cpu", "cuda")) == "cuda":
+        cupy()  # says what is missing
     if not is_integer(seed) or seed < 0:
         raise ValueError(f"seed must be an integer of 0 or more, got {seed!r}")
     if epochs is not None:
@@ -142,7 +149,13 @@ def loader(
                 else in_folder(cache, files, seen)
             )
     plan = Plan.of(runs, options, cost)
-    how = {"rank": own_rank, "epochs": epochs, "access": access, "on_error": on_error}
+    how = {
+        "device": device,
+        "rank": own_rank,
+        "epochs": epochs,
+        "access": access,
+        "on_error": on_error,
+    }
     return Loader(seen, plan, how, skipped, store)
 
 

@@ -15,9 +15,9 @@ from fastjag.loading.epochs import Laps, Sizes, shares
 from fastjag.loading.lanes import Lane, Run, Segment, lanes_of
 
 #: Events of a lap, if there is memory for them.
-LAP = 1 << 17
+LAP = 1 << 18
 #: Places that are read side by side, at least.
-LANES = 12
+LANES = 8
 _MOST_LANES = 256  # each holds a file open
 
 
@@ -69,7 +69,7 @@ class Plan:
         sizes = Sizes.of(n_events, options.batch_size, options.ranks, options.drop_last)
         if options.shuffle != "buffer":
             whole = Lane(tuple(Segment(i, run.start, run.stop) for i, run in enumerate(runs)))
-            lap = _lap(options, cost, 1) if options.shuffle is None else len(sizes)
+            lap = _lap(runs, options, cost, 1) if options.shuffle is None else len(sizes)
             used = np.array([sizes.n_events])
             only = LaneSet(0, (whole,), Laps(sizes.every(0, 1), used, lap))
             return cls(tuple(runs), sizes, (only,), options)
@@ -86,7 +86,7 @@ class Plan:
                 needs[i] < given[i]
             ):  # what is dropped is behind the end of each lane, elsewhere next time
                 used = shares(used, np.array([0, needs[i], given[i]]))[1]
-            laps = Laps(batches[i], used, _lap(options, cost, n_sets))
+            laps = Laps(batches[i], used, _lap(runs, options, cost, n_sets))
             sets.append(LaneSet(i, tuple(lanes), laps))
         return cls(tuple(runs), sizes, tuple(sets), options)
 
@@ -104,7 +104,8 @@ class Plan:
             return list(own.lanes)
         choices = self.random(epoch, which, 0).random(len(own.lanes))
         return [
-            lane.from_edge(self.runs, float(c)) for lane, c in zip(own.lanes, choices, strict=True)
+            lane.from_place(self.runs, float(choice), self.options.drop_last)
+            for lane, choice in zip(own.lanes, choices, strict=True)
         ]
 
     def order(self, which: int, epoch: int, lap: int, n: int) -> NDArray[np.int64]:
@@ -153,22 +154,41 @@ class Plan:
         }  # fmt: skip
 
 
-def _lap(options: Options, cost: EventCost, n_sets: int) -> int:
+def _lap(runs: Sequence[Run], options: Options, cost: EventCost, n_sets: int) -> int:
     """Batches of a lap: a lap is used while the next one is read."""
-    most = int(options.memory / 4 / max(1.0, cost.kept))
+    most = _room(options, cost)
     if most < options.batch_size:
         raise ValueError(
             f"memory={options.memory:,} bytes is not enough for batches of {options.batch_size}: an event "
             f"takes {cost.kept:.0f}, and four times a batch have to fit"
         )
-    return max(1, min(LAP, most // n_sets) // options.batch_size)
+    events = sum(map(len, runs)) if _at_once(runs, options, cost) else min(LAP, most // n_sets)
+    return max(
+        1, -(-events // options.batch_size) if events <= most else events // options.batch_size
+    )
+
+
+def _room(options: Options, cost: EventCost) -> int:
+    """Events of a lap, at most."""
+    return int(options.memory / 4 / max(1.0, cost.kept))
+
+
+def _at_once(runs: Sequence[Run], options: Options, cost: EventCost) -> bool:
+    """Whether all events are one lap: where there are too few clusters to read many side by side."""
+    return _clusters(runs) < LANES and sum(map(len, runs)) <= _room(options, cost)
+
+
+def _clusters(runs: Sequence[Run]) -> int:
+    return sum(len(run.edges) - 1 for run in runs)
 
 
 def _wanted_lanes(runs: Sequence[Run], options: Options, cost: EventCost) -> int:
     """As many as there are clusters, up to twice the files, or what memory has room for."""
-    clusters = sum(len(run.edges) - 1 for run in runs)
+    clusters = _clusters(runs)
+    if _at_once(runs, options, cost):
+        return clusters
     held = max(1.0, cost.read * sum(map(len, runs)) / max(1, clusters) / 2)  # the rest of a cluster
-    most = max(LANES // 4, min(_MOST_LANES, int(options.memory / 4 / held)))
+    most = max(LANES // 2, min(_MOST_LANES, int(options.memory / 4 / held)))
     return min(max(LANES, min(clusters, 2 * len(runs))), most)
 
 
@@ -176,7 +196,7 @@ def _n_sets(
     n_events: int, runs: Sequence[Run], wanted: int, options: Options, cost: EventCost
 ) -> int:
     """More sets let workers read less that is others', but each cuts the data anew."""
-    clusters = sum(len(run.edges) - 1 for run in runs)
+    clusters = _clusters(runs)
     held = cost.read * n_events / max(1, clusters) / 2 * wanted + 2 * LAP * cost.kept
     best = 1
     for n in range(1, options.streams + 1):

@@ -63,7 +63,7 @@ def read_epoch(
         keys = _laps_in_order(plan, numbers)
         used = {which for which, _ in keys}
         capacity = max((plan.sets[i].laps.largest for i in used), default=0)
-        for _ in range(2 * len(used)):
+        for _ in range(min(2 * len(used), len(keys))):
             free.put(Pool(inputs, capacity))
         laps = Behind(
             _filled(plan, inputs, files, epoch, keys, free, threads), len(keys) + 1, "fastjag-laps"

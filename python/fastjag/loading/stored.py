@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,36 +13,7 @@ from numpy.typing import NDArray
 
 from fastjag.core.arrays import Array
 from fastjag.loading.pools import ModelInputs, Rows, is_dense, n_rows
-
-
-@dataclass(frozen=True)
-class Field:
-    """Where a tensor of an event is in its record."""
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    start: int
-
-    @property
-    def n_bytes(self) -> int:
-        return int(np.dtype(self.dtype).itemsize * np.prod(self.shape, dtype=np.int64))
-
-    @property
-    def step(self) -> int:
-        """Bytes that are copied at once."""
-        return next(n for n in (8, 4, 2, 1) if self.start % n == 0 and self.n_bytes % n == 0)
-
-
-def fields_of(tensors: Mapping[str, Array]) -> tuple[list[Field], int]:
-    """Fields for tensors of some events, the wide ones first, and bytes of a record."""
-    found: list[Field] = []
-    at = 0
-    for name, values in sorted(tensors.items(), key=lambda item: -item[1].dtype.itemsize):
-        field = Field(name, values.dtype.str, values.shape[1:], at)
-        found.append(field)
-        at += -(-field.n_bytes // 4) * 4
-    return found, -(-at // 8) * 8
+from fastjag.loading.records import Field, fields_of, pack, unpack
 
 
 class Stored:
@@ -61,14 +31,7 @@ class Stored:
 
     def take(self, events: NDArray[np.int64]) -> Rows:
         picked = self.records.take(events, 0, mode="clip")
-        tensors = {}
-        for field in self.fields:
-            part = picked.view(f"u{field.step}")[
-                :, field.start // field.step : (field.start + field.n_bytes) // field.step
-            ]
-            flat = np.ascontiguousarray(part).view(field.dtype)
-            tensors[field.name] = flat.reshape(len(events), *field.shape)
-        return tensors
+        return unpack(picked, self.fields)
 
 
 class StoredFile(Stored):
@@ -110,12 +73,7 @@ class Storing:
             if self.records is None:
                 self._begin(tensors, n)
             self._runs[place] = n
-        for field in self.fields:
-            there = self.records[place : place + n].view(f"u{field.step}")
-            values = np.ascontiguousarray(tensors[field.name]).reshape(n, -1)
-            there[:, field.start // field.step : (field.start + field.n_bytes) // field.step] = (
-                values.view(f"u{field.step}")
-            )
+        pack(self.records[place : place + n], self.fields, tensors)
 
     def _begin(self, tensors: Mapping[str, Array], n: int) -> None:
         if not is_dense(tensors, n):
