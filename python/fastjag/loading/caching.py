@@ -20,8 +20,8 @@ from fastjag.io.errors import ReadError
 from fastjag.loading.files import FileLaps, OpenFiles, Threads
 from fastjag.loading.lanes import Lane, Run, Segment
 from fastjag.loading.pools import ModelInputs, Pool
-from fastjag.loading.records import Field
-from fastjag.loading.stored import Stored, StoredFile, Storing
+from fastjag.loading.records import TensorField
+from fastjag.loading.stored import StoredEvents, StoredFile, Storing
 from fastjag.reporting.output import results_directory, write_json
 
 FORMAT = 1
@@ -32,13 +32,13 @@ _DATA, _RECORD = "events.bin", "cache.json"
 
 def in_memory(
     files: OpenFiles, inputs: ModelInputs, most: int, dense: bool
-) -> tuple[Stored | Pool, list[Run]]:
+) -> tuple[StoredEvents | Pool, list[Run]]:
     """All events; ValueError where they take more bytes than ``most``. Runs are places among them."""
     total = sum(map(len, files.runs))
     if dense:
         storing = Storing(inputs, total, None, most)
         runs = _fill(files, storing, inputs)
-        return Stored(inputs, storing.records[: storing.n], storing.fields), runs
+        return StoredEvents(inputs, storing.records[: storing.n], storing.fields), runs
     pool = Pool(inputs, total, keep_rows=True)
     read_all(files, pool, inputs)
     n = pool.finish()
@@ -93,7 +93,9 @@ def _open(folder: Path, inputs: ModelInputs, key: str) -> tuple[StoredFile, list
     n, size = record["n_events"], record["record"]
     if not path.exists() or path.stat().st_size != n * size or checksums(path) != record["crc32"]:
         raise ReadError(f"{path}: is damaged (its size or checksum differs), remove {folder}")
-    fields = [Field(f["name"], f["dtype"], tuple(f["shape"]), f["start"]) for f in record["fields"]]
+    fields = [
+        TensorField(f["name"], f["dtype"], tuple(f["shape"]), f["start"]) for f in record["fields"]
+    ]
     runs = [Run(r["dataset"], r["file"], "", key, (r["start"], r["stop"])) for r in record["runs"]]
     return StoredFile(inputs, path, n, size, fields), runs
 

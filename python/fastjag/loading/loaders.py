@@ -17,7 +17,7 @@ from fastjag.loading.minibatch import Minibatch
 from fastjag.loading.plan import Plan
 from fastjag.loading.pools import ModelInputs, Pool
 from fastjag.loading.reading import Picked, Share, pick_epoch, read_epoch
-from fastjag.loading.stored import Stored
+from fastjag.loading.stored import StoredEvents
 from fastjag.loading.tables import ROWS, fit_batches, quantile_matrix_of
 
 
@@ -34,7 +34,7 @@ class Loader:
         plan: Plan,
         options: Mapping[str, Any],
         skipped: Sequence[Skipped] = (),
-        store: Pool | Stored | None = None,
+        store: Pool | StoredEvents | None = None,
     ) -> None:
         self.inputs, self.plan = inputs, plan
         self._store = store

@@ -15,7 +15,7 @@ from fastjag.loading.background import Behind
 from fastjag.loading.files import FileLaps, OpenFiles, Threads
 from fastjag.loading.plan import Plan
 from fastjag.loading.pools import ModelInputs, Pool, Rows
-from fastjag.loading.stored import Stored
+from fastjag.loading.stored import StoredEvents
 
 _GROUP = 16  # batches that are handed over at once, at most
 _GROUP_BYTES = 16 << 20
@@ -43,7 +43,7 @@ class Share(NamedTuple):
 
 class _Lap(NamedTuple):
     key: tuple[int, int]
-    pool: Pool | Stored
+    pool: Pool | StoredEvents
     order: NDArray[np.int64]
     cuts: NDArray[np.int64]
 
@@ -78,7 +78,9 @@ def read_epoch(
             del group
 
 
-def pick_epoch(plan: Plan, store: Pool | Stored, epoch: int, share: Share) -> Generator[Picked]:
+def pick_epoch(
+    plan: Plan, store: Pool | StoredEvents, epoch: int, share: Share
+) -> Generator[Picked]:
     """The batches of a share, of events that are all there; a thread picks them ahead."""
     numbers = share.numbers(len(plan.sizes))
     free: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -90,7 +92,7 @@ def pick_epoch(plan: Plan, store: Pool | Stored, epoch: int, share: Share) -> Ge
 
 
 def _stored(
-    plan: Plan, store: Pool | Stored, epoch: int, keys: list[tuple[int, int]]
+    plan: Plan, store: Pool | StoredEvents, epoch: int, keys: list[tuple[int, int]]
 ) -> Generator[_Lap]:
     """Laps that only say which events they have."""
     lanes = {which: plan.lanes(which, epoch) for which, _ in keys}

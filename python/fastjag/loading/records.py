@@ -12,7 +12,7 @@ from fastjag.core.arrays import Array
 
 
 @dataclass(frozen=True)
-class Field:
+class TensorField:
     """Where a tensor of an event is in its record."""
 
     name: str
@@ -30,25 +30,25 @@ class Field:
         return next(n for n in (8, 4, 2, 1) if self.start % n == 0 and self.n_bytes % n == 0)
 
 
-def fields_of(tensors: Mapping[str, Array]) -> tuple[list[Field], int]:
+def fields_of(tensors: Mapping[str, Array]) -> tuple[list[TensorField], int]:
     """Fields for tensors of some events, the wide ones first, and bytes of a record."""
-    found: list[Field] = []
+    found: list[TensorField] = []
     at = 0
     for name, values in sorted(tensors.items(), key=lambda item: -item[1].dtype.itemsize):
-        field = Field(name, values.dtype.str, values.shape[1:], at)
+        field = TensorField(name, values.dtype.str, values.shape[1:], at)
         found.append(field)
         at += -(-field.n_bytes // 4) * 4
     return found, -(-at // 8) * 8
 
 
-def pack(records: Array, fields: Sequence[Field], tensors: Mapping[str, Array]) -> None:
+def pack(records: Array, fields: Sequence[TensorField], tensors: Mapping[str, Array]) -> None:
     """Write the tensors of some events into their records, uint8 (n, size)."""
     for field in fields:
         values = np.ascontiguousarray(tensors[field.name]).reshape(len(records), -1)
         _part(records, field)[...] = values.view(f"u{field.step}")
 
 
-def unpack(records: Array, fields: Sequence[Field]) -> dict[str, Array]:
+def unpack(records: Array, fields: Sequence[TensorField]) -> dict[str, Array]:
     """The tensors of records, each in memory of its own."""
     tensors: dict[str, Array] = {}
     for field in fields:
@@ -57,6 +57,6 @@ def unpack(records: Array, fields: Sequence[Field]) -> dict[str, Array]:
     return tensors
 
 
-def _part(records: Array, field: Field) -> Any:
+def _part(records: Array, field: TensorField) -> Any:
     start, stop = field.start // field.step, (field.start + field.n_bytes) // field.step
     return records.view(f"u{field.step}")[:, start:stop]

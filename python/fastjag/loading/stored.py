@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 
 from fastjag.core.arrays import Array
 from fastjag.loading.pools import ModelInputs, Rows, is_dense, n_rows
-from fastjag.loading.records import Field, fields_of, pack, unpack
+from fastjag.loading.records import TensorField, fields_of, pack, unpack
 
 
-class Stored:
+class StoredEvents:
     """Records of events, of which batches are taken in any order."""
 
     padded = True
 
     def __init__(
-        self, inputs: ModelInputs, records: NDArray[np.uint8], fields: Sequence[Field]
+        self, inputs: ModelInputs, records: NDArray[np.uint8], fields: Sequence[TensorField]
     ) -> None:
         self.inputs, self.records, self.fields = inputs, records, list(fields)
 
@@ -34,11 +34,11 @@ class Stored:
         return unpack(picked, self.fields)
 
 
-class StoredFile(Stored):
+class StoredFile(StoredEvents):
     """Records in a file that is mapped into memory; a copy in another process maps it again."""
 
     def __init__(
-        self, inputs: ModelInputs, path: Path, n: int, size: int, fields: Sequence[Field]
+        self, inputs: ModelInputs, path: Path, n: int, size: int, fields: Sequence[TensorField]
     ) -> None:
         self.path = path
         records: Any = np.empty((0, size), np.uint8)
@@ -59,7 +59,7 @@ class Storing:
     ) -> None:
         self.inputs, self.capacity = inputs, capacity
         self._path, self._most = path, most
-        self.fields: list[Field] = []
+        self.fields: list[TensorField] = []
         self.records: Any = None
         self._runs: dict[int, int] = {}
         self._lock = threading.Lock()
