@@ -8,7 +8,6 @@ import uproot
 
 import fastjag as fj
 from fastjag import toys
-from fastjag.io import ReadError
 
 COLUMNS = ["Muon_pt", "Muon_eta", "MET_pt", "event"]
 
@@ -68,8 +67,27 @@ def test_every_event_once_with_its_tensors(files, more, selection):
 def test_a_selection_that_leaves_nothing(files):
     given = inputs(selection="MET_pt > 15").fit(fj.ranges(files, 1))
     given = fj.Inputs.of(given, selection="MET_pt > 1e6")
-    with pytest.raises(ReadError, match=r"only 0 events .* are left out by the inputs' selection"):
-        list(fj.loader(files, given))
+    with pytest.raises(ValueError, match="there are no events: the selection keeps none"):
+        fj.loader(files, given)
+
+
+@pytest.mark.parametrize(
+    ("selection", "weight", "share"),
+    [
+        (None, fj.weights(negative="drop"), 1),
+        ("MET_pt - 15 > 0", fj.weights("MET_pt - 15", negative="drop"), 0.5),
+        ("MET_pt - 15", fj.weights("MET_pt - 15", negative="drop"), 0.5),
+    ],
+)
+def test_batches_are_filled_with_what_stays(files, selection, weight, share):
+    given = fj.Inputs.of(fj.features("MET_pt"), weight=weight, selection=selection)
+    sizes = [batch.n_events for batch in fj.loader(files, given, batch_size=128)]
+    met = np.concatenate(
+        [b["MET_pt"] for (path,) in files.values() for b in fj.iterate(path, ["MET_pt"])]
+    )
+    expected = len(met) if share == 1 else int((met > 15).sum())
+    assert sum(sizes) == expected
+    assert set(sizes[:-1]) == {128}
 
 
 def test_a_file_that_cannot_be_read(files, tmp_path):

@@ -53,7 +53,8 @@ def selects(inputs: Any) -> bool:
 
 
 def _drops(inputs: Inputs) -> bool:
-    return inputs.weight is not None and inputs.weight.negative == "drop"
+    weight = inputs.weight
+    return weight is not None and weight.negative == "drop" and weight.expression is not None
 
 
 def chosen_runs(files: OpenFiles, inputs: Inputs) -> list[Run]:
@@ -77,9 +78,9 @@ def chosen_runs(files: OpenFiles, inputs: Inputs) -> list[Run]:
 def columns_of(inputs: Inputs) -> tuple[str, ...]:
     """Branches by which events are selected."""
     texts = [inputs.selection] if inputs.selection is not None else []
-    if inputs.weight is not None and _drops(inputs):
-        texts += [one.text for one in inputs.weight.expressions]
-    alone = features(texts)
+    if inputs.weight is not None and inputs.weight.expression is not None and _drops(inputs):
+        texts.append(inputs.weight.expression)
+    alone = features(dict.fromkeys(texts))
     return replace(
         inputs, groups=(alone,), target=None, weight=None, observers=(), selection=None
     ).columns

@@ -55,8 +55,8 @@ def loader(
         some of which are a validation sample: ``ranges[:40]``.
     inputs, target, weight
         What the model sees: groups of particles, features, labels, weights, or a whole ``Inputs``, whose
-        means and scales are fitted to a sample of the events, if they are not yet. Events that its
-        ``selection`` leaves out, or that negative weights drop, make batches smaller, not fewer.
+        means and scales are fitted to a sample of the events, if they are not yet. Where a ``selection``
+        leaves events out, or negative weights drop them, those that stay are counted before, and fill the batches.
     batch_size
         Events of a batch, on each rank.
     shuffle

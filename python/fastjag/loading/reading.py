@@ -153,11 +153,9 @@ def _filled(
             cuts = plan.cuts(which, lap, n)
             if (np.diff(cuts) == 0).any():
                 why = "; ".join(skipped.reason for skipped in files.skipped[:3])
-                why = (
-                    f"could not be read: {why}" if why else "are left out by the inputs' selection"
-                )
                 raise ReadError(
-                    f"only {n} events are left for {len(cuts) - 1} batches, the others {why}"
+                    f"only {n} events are left for {len(cuts) - 1} batches, the others could not be "
+                    f"read: {why}"
                 )
             yield _Lap((which, lap), pool, plan.order(which, epoch, lap, n), cuts)
 
