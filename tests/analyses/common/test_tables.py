@@ -1,10 +1,13 @@
 """Tables on disk come back as they were written."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from fastjag.analyses.common.tables import parquet_columns, read_parquet, write_parquet
+from fastjag.analyses.common.tables import parquet_columns, read_lists, read_parquet, write_parquet
 from fastjag.analyses.common.versions import versions
+from fastjag.analyses.importance.tables import read_table
 from fastjag.io.parquet import NewParquet
 
 
@@ -23,6 +26,16 @@ def test_parquet_comes_back(tmp_path):
             assert back[name].dtype == values.dtype
             np.testing.assert_array_equal(back[name], values[:most])
     assert [*read_parquet(tmp_path / "a.parquet", ["value", "flag"])] == ["value", "flag"]
+
+
+def test_names_with_a_colon(tmp_path, monkeypatch):
+    """They are names of files, not URLs, also where a path is relative."""
+    monkeypatch.chdir(tmp_path)
+    write_parquet("processes:2.parquet", {"x": np.arange(3), "y": np.ones(3)})
+    assert parquet_columns("processes:2.parquet") == ["x", "y"]
+    assert read_parquet("processes:2.parquet")["x"].tolist() == [0, 1, 2]
+    assert read_lists("processes:2.parquet")[0]["x"].tolist() == [0, 1, 2]
+    assert len(read_table(Path("processes:2.parquet"), "x", features=["y"]).labels) == 3
 
 
 @pytest.mark.parametrize("rows", [0, 7])

@@ -40,7 +40,8 @@ def read_parquet(
     needs("pyarrow", "arrow")
     import pyarrow.parquet as pq
 
-    table = pq.read_table(path, columns=None if columns is None else list(columns))
+    with open(path, "rb") as file:  # of names that have a colon, pyarrow makes URLs
+        table = pq.read_table(file, columns=None if columns is None else list(columns))
     return columns_of(table.slice(0, most))
 
 
@@ -79,7 +80,8 @@ def read_lists(
     needs("pyarrow", "arrow")
     import pyarrow.parquet as pq
 
-    return lists_of(pq.read_table(path))
+    with open(path, "rb") as file:
+        return lists_of(pq.read_table(file))
 
 
 def lists_of(
@@ -105,7 +107,8 @@ def parquet_columns(path: str | os.PathLike[str]) -> list[str]:
     needs("pyarrow", "arrow")
     import pyarrow.parquet as pq
 
-    return list(pq.read_schema(path).names)
+    with open(path, "rb") as file:
+        return list(pq.read_schema(file).names)
 
 
 # ---- columns and lists --------------------------------------------------------------------------

@@ -103,7 +103,11 @@ def _parquet(file: Path) -> dict[str, NDArray[Any]]:
     needs("pyarrow", "arrow")
     import pyarrow.parquet
 
-    return _arrow(file, pyarrow.parquet.read_table)
+    def read(path: str) -> Any:
+        with open(path, "rb") as content:  # of names that have a colon, pyarrow makes URLs
+            return pyarrow.parquet.read_table(content)
+
+    return _arrow(file, read)
 
 
 def _csv(file: Path) -> dict[str, NDArray[Any]]:
