@@ -220,7 +220,7 @@ class TestEverywhere:
         once = list(JetReader(path))
         with pytest.warns(UserWarning, match=AGAIN) as seen:
             reader = JetReader(tmp_path)
-        assert sum(map(len, reader)) == sum(map(len, once)) == reader.n_jets
+        assert sum(map(len, reader)) == sum(map(len, once)) > 0
         assert len(seen) == 1
 
     def test_dimuon(self, toy, tmp_path):
