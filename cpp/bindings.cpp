@@ -306,7 +306,8 @@ void bind_histogram_cuts(py::module_& m) {
     m.def("histogram_cuts",
           [](Array scores, py::tuple cuts, std::vector<Array> features, std::vector<py::tuple> axes,
              std::vector<Array> weights, int64_t n_slots, Optional counts, Optional sums,
-             Optional scratch, Optional class_of_cut, int64_t first_weight, int64_t all_weights, Where where) {
+             Optional scratch, Optional class_of_cut, int64_t first_weight, int64_t all_weights,
+             Where where) {
               std::vector<StridedColumn> columns, replicas;
               std::vector<HistogramAxis> axis;
               for (auto const& f : features) columns.push_back(strided(f));

@@ -21,8 +21,8 @@ void bind_page_rows(py::module_& m) {
         unlocked([&] { page_rows(a, place(where)); });
     });
     m.def("adler32", [](Array data, Array runs, Array result, Where where) {
-        AdlerArgs const a{in<uint8_t>(data), in<int64_t>(runs),
-                          static_cast<int64_t>(result.size()), out<uint32_t>(result)};
+        AdlerArgs const a{in<uint8_t>(data), in<int64_t>(runs), static_cast<int64_t>(result.size()),
+                          out<uint32_t>(result)};
         unlocked([&] { adler32(a, place(where)); });
     });
 }

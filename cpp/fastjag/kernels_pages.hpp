@@ -1,5 +1,5 @@
-// The contracts of `pages`: one page on the CPU, all pages of a column on a GPU; kernels.hpp has the
-// conventions.
+// The contracts of `pages`: one page on the CPU, all pages of a column on a GPU; kernels.hpp has
+// the conventions.
 #pragma once
 #include <cstdint>
 
@@ -7,7 +7,8 @@
 
 namespace fastjag {
 
-// ---- pages: bytes of pages of an RNTuple column, or of baskets of a TTree -> their values --------
+// ---- pages: bytes of pages of an RNTuple column, or of baskets of a TTree -> their values
+// --------
 
 // How numbers stand in a page. Indices are where lists end, in their cluster; split ones are
 // differences.
