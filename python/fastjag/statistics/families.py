@@ -41,16 +41,16 @@ class Basis(NamedTuple):
 class Family:
     """A family of background shapes, and its order; x runs from -1 to 1 over the window.
 
-    ==============  ==============================================  ==========
-    name            density                                         parameters
-    ==============  ==============================================  ==========
-    ``legendre``    sum of c_k P_k(x), not negative in any bin      order + 1
-    ``bernstein``   Bernstein polynomials, no coefficient negative  order + 1
-    ``exponential`` exp of a polynomial in the mass                 order + 1
-    ``power``       exp of a polynomial in ln(mass)                 order + 1
-    ``dijet``       N (1 - z)^p1 z^-(p2 + p3 ln z + ...),           order + 1
-                    z = mass / ``sqrt_s``
-    ==============  ==============================================  ==========
+    ===============  ==============================================  ==========
+    name             density                                         parameters
+    ===============  ==============================================  ==========
+    ``legendre``     sum of c_k P_k(x), not negative in any bin      order + 1
+    ``bernstein``    Bernstein polynomials, no coefficient negative  order + 1
+    ``exponential``  exp of a polynomial in the mass                 order + 1
+    ``power``        exp of a polynomial in ln(mass)                 order + 1
+    ``dijet``        N (1 - z)^p1 z^-(p2 + p3 ln z + ...),           order + 1
+                     z = mass / ``sqrt_s``
+    ===============  ==============================================  ==========
 
     An exponential of order 1 is exp(-m / a), a power of order 1 is m^-a. The dijet function is that
     of CDF (Phys. Rev. D 79 (2009) 112002) and of searches at the LHC.
