@@ -162,7 +162,7 @@ class TestHistograms:
 
 PACKAGE = Path(fastjag.__file__).parent
 _REPLACES = re.compile(
-    r"os\.(replace|rename)\(|\.write_(text|bytes)\(|tempfile\.(?!gettempdir)|shutil\.move"
+    r"os\.(replace|rename)\(|\.write_(text|bytes)\(|tempfile\.(?!gettempdir|TemporaryDirectory)|shutil\.move"
 )
 _WRITES = re.compile(
     r"\.recreate\(|np\.savez?(_compressed)?\(|savefig\(|torch\.save\(|pickle\.dump\(|\.to_csv\(|"
@@ -180,9 +180,9 @@ def test_all_files_are_written_by_one_function(path):
     # kept.py: many hosts write one name, of whom the first has it. shipping.py: for workers, while they work.
     if path.name not in ("output.py", "locks.py", "kept.py", "shipping.py"):
         assert not _REPLACES.search(code)
-    if path.name not in ("hdf5.py", "kept.py", "shipping.py") and _WRITES.search(
-        code
-    ):  # to where NewHdf5 is told
+    # hdf5.py and parquet.py: to where NewHdf5 and NewParquet are told. stored.py: into a cache that is not complete.
+    told = ("hdf5.py", "parquet.py", "stored.py", "kept.py", "shipping.py")
+    if path.name not in told and _WRITES.search(code):
         assert "new_file(" in code
 
 
