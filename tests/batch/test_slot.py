@@ -96,7 +96,7 @@ class TestMemory:
             sizes.append(events.nbytes)
             mass = fj.dimuon(events.Muon).mass
             weights = np.modf(mass * 1e3)[0]
-            return {"n": len(mass), "sum": weights.sum(), "h": fj.histogram(mass, (50, 0, 100)),
+            return {"n": len(mass), "sum": weights.sum(dtype="f8"), "h": fj.histogram(mass, (50, 0, 100)),
                     "w": fj.histogram(mass, (50, 0, 100), weights=weights)}  # fmt: skip
 
         columns = ["Muon_pt", "Muon_eta", "Muon_phi", "Muon_charge", "Muon_mass"]

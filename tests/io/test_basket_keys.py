@@ -295,7 +295,7 @@ class TestErrorsOfOpening:
         def interrupted(*_):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(reader, "find_tree", interrupted)
+        monkeypatch.setattr(reader.trees, "find_tree", interrupted)
         with pytest.raises(KeyboardInterrupt):
             Reader(str(path), None, None)
 

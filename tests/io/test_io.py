@@ -254,14 +254,15 @@ class TestLeavingEarly:
     @pytest.fixture
     def opened(self, monkeypatch):
         """The files that are open. uproot opens them anew for each read: it has to be asked."""
-        files, uproot_open = [], uproot.open
+        sources, uproot_open = [], uproot.open
 
         def spy(*args, **options):
-            files.append(uproot_open(*args, **options))
-            return files[-1]
+            file = uproot_open(*args, **options)
+            sources.append(file.file.source)  # the file itself is emptied when it is closed
+            return file
 
         monkeypatch.setattr(uproot, "open", spy)
-        return lambda: [file.file_path for file in files if not file.closed]
+        return lambda: [source.file_path for source in sources if not source.closed]
 
     @staticmethod
     def threads():

@@ -252,11 +252,11 @@ def test_errors_of_trees_are_told_once(monkeypatch):
     assert str(raised.value) == f"{PATH}: no tree 'Event': did you mean 'Events'?"
     for error in (KeyboardInterrupt, SystemExit):
         with monkeypatch.context() as patch:
-            patch.setattr("fastjag.io.reader.find_tree", mock.Mock(side_effect=error))
+            patch.setattr("fastjag.io.trees.find_tree", mock.Mock(side_effect=error))
             with pytest.raises(error):
                 Reader(str(PATH), None, None)
     with monkeypatch.context() as patch:
-        patch.setattr("fastjag.io.reader.find_tree", mock.Mock(side_effect=IndexError("odd")))
+        patch.setattr("fastjag.io.trees.find_tree", mock.Mock(side_effect=IndexError("odd")))
         with pytest.raises(ReadError, match=r"odd_types.root: no readable tree: IndexError: odd"):
             Reader(str(PATH), None, None)
 

@@ -113,7 +113,10 @@ FILLED = {"name": '"x"', "files": '["a.root"]'}
 
 def filled(text):
     """The text with all keys that wait for a value."""
-    return re.sub(r"^# (\w+) =$", lambda m: f"{m[1]} = {FILLED[m[1]]}", text, flags=re.MULTILINE)
+    names = "|".join(FILLED)  # others may be left out, too
+    return re.sub(
+        rf"^# ({names}) =$", lambda m: f"{m[1]} = {FILLED[m[1]]}", text, flags=re.MULTILINE
+    )
 
 
 @pytest.mark.parametrize("kind", [Everything, GammaJet])
