@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,7 @@ MODELS = (
 )
 
 
-def in_own_frame(events: Events) -> Events:
+def in_own_frame(events: Events, kinds: Container[str] | None = None) -> Events:
     """Known particles as seen from the diphoton system: physics knows no direction.
 
     phi from that of the diphoton system, on the side that makes the photon of highest pt positive;
@@ -58,7 +58,8 @@ def in_own_frame(events: Events) -> Events:
             eta=part["eta"] * np.repeat(forward, part.counts),
         )
         for name, part in events.particles.items()
-        if name in COLUMNS and part.n_particles  # known, and there in some event
+        # Known, and there in some event; or as other events have them.
+        if name in COLUMNS and (part.n_particles if kinds is None else name in kinds)
     }
     flat = dict(events.flat)
     if "met_phi" in flat:

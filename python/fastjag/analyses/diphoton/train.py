@@ -131,7 +131,7 @@ def compare(
     seen = {"table": table, "sets": sets, "events": framed}
     judged: dict[str, Any] | None = None
     if continuum is not None and len(continuum[0]):
-        others = in_own_frame(continuum[0])
+        others = in_own_frame(continuum[0], framed.particles)
         columns = {name: continuum[1][name] for name in aggregates}
         judged = {"table": as_table(columns), "sets": pyramid_sets(others), "events": others}
     compared = estimators(
