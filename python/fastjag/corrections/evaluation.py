@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, MutableMapping, Sequence
 from threading import Lock
 from typing import Any
@@ -21,7 +22,7 @@ Floats = NDArray[np.float64]
 Value = Any
 
 
-class Correction:
+class Correction(ABC):
     """One correction of a file, as a function of columns.
 
     ``correction(muons, systematic="nominal")`` evaluates it for every muon: inputs are found by their
@@ -94,8 +95,9 @@ class Correction:
                 counts[key] = counts.get(key, 0) + number
         return result
 
+    @abstractmethod
     def _evaluate(self, values: Mapping[str, Value], n: int) -> tuple[Floats, dict[str, int]]:
-        raise NotImplementedError
+        """The values, and how many entries were outside, by input and side."""
 
     def _arguments(
         self, table: Any, names: Mapping[str, str], event: Any, given: Mapping[str, Value]
