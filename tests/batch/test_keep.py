@@ -1,12 +1,14 @@
 """Results that are kept in a folder: never computed twice, whatever happens to jobs and disks."""
 
+import copyreg
 import json
 import pickle
 import subprocess
 import sys
 import textwrap
 import threading
-from concurrent.futures import Executor, Future
+import time
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from uuid import UUID
@@ -19,7 +21,7 @@ from batch.jobs import PIECES, SERIAL, same, shifted, sums
 
 import fastjag as fj
 from fastjag import batch, toys
-from fastjag.batch import RANGE, kept
+from fastjag.batch import RANGE, kept, shipping
 from fastjag.batch.shipping import ship
 
 
@@ -192,6 +194,22 @@ class TestDigest:
             found.append(done.stdout.splitlines())
         assert found == [["3 0"] * len(FORMS), ["4 0"] * len(FORMS), ["4 1"] * len(FORMS)]
 
+    def test_threads_that_send_functions_take_turns(self, monkeypatch):
+        """cloudpickle has one list of modules that go by value: who ends takes them from it."""
+        inside, most = [], []
+
+        def meaning(what, own):
+            inside.append(1)
+            most.append(len(inside))
+            time.sleep(0.01)
+            inside.pop()
+            return "digest"
+
+        monkeypatch.setattr(shipping, "meaning", meaning)
+        with ThreadPoolExecutor(4) as pool:
+            assert {s.digest for s in pool.map(lambda _: ship(sums, "f"), range(8))} == {"digest"}
+        assert max(most) == 1
+
     def test_compiled_functions(self):
         numba = pytest.importorskip("numba")
 
@@ -293,7 +311,10 @@ class Odd(Exception):
         super().__init__(f"{one} and {two}")
 
 
-def test_errors_as_they_were_raised():
+def test_errors_as_they_were_raised(monkeypatch):
+    # distributed, once imported, teaches pickle to make errors of such classes again.
+    monkeypatch.delitem(copyreg.dispatch_table, Odd, raising=False)
+
     def fail(piece):
         raise fj.io.ReadError("broken.root: no branch 'x'") if piece.start else Odd("a", "b")
 

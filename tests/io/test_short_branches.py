@@ -120,16 +120,16 @@ class TestAtFault:
     def test_what_uproot_cannot_read(self, tmp_path, monkeypatch):
         """Its errors do not say of which branch: each is tried alone."""
         write(tmp_path / "a.root")
-        from fastjag.io import reader
+        from fastjag.io import branches, reader
 
-        real = reader.awkward_column
+        real = branches.awkward_column
 
         def fails(array, name):
             if name == "short":
                 raise UnboundLocalError("cannot access local variable 'low'")
             return real(array, name)
 
-        monkeypatch.setattr(reader, "awkward_column", fails)
+        monkeypatch.setattr(branches, "awkward_column", fails)
         monkeypatch.setattr(reader, "stored_baskets", lambda *_: None)  # all is uproot's
         message = r"a\.root:Events: entries from 0 cannot be read \(branches short\): .*'low'"
         with pytest.raises(ReadError, match=message):

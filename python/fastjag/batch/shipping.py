@@ -6,6 +6,7 @@ import hashlib
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -20,6 +21,8 @@ from fastjag.core.checks import first_line, needs
 _received: dict[str, Any] = {}
 _KEPT = 8
 _LARGE = 1_000_000  # bytes
+#: cloudpickle's list of modules that go by value is one for all threads of the process.
+_registry = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ def ship(what: Any, named: str, device: str | None = None) -> Shipped:
     import cloudpickle
 
     try:
-        with _by_value(cloudpickle) as own:
+        with _registry, _by_value(cloudpickle) as own:
             content = cloudpickle.dumps(what)
             try:
                 digest = meaning(what, own)
