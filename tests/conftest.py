@@ -51,6 +51,16 @@ def gpu(request):
     return import_module("cupy" if request.param == "cuda" else "emulated_cupy")
 
 
+@pytest.fixture(scope="module")
+def one_thread():
+    """torch works on one: networks as small as those of tests only get slower by more."""
+    torch = pytest.importorskip("torch")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session")
 def kernels(device):
     """fastjag.kernels for NumPy arrays, on every device."""

@@ -5,7 +5,7 @@ import numpy as np
 import fastjag as fj
 from fastjag import toys
 from fastjag.io import transport
-from fastjag.io.sources import http, remote, replicas
+from fastjag.io.sources import http, remote, replicas, store
 from fastjag.io.writer import write_trees
 
 EVENTS, CLUSTER = 40_000, 4000
@@ -30,6 +30,13 @@ def same(found, expected):
         assert fj.equal(own.Muon, far.Muon)
         np.testing.assert_array_equal(own["event"], far["event"])
     return True
+
+
+def forget_servers(monkeypatch):
+    """No server is known, and no folder of copies was looked through."""
+    monkeypatch.setattr(transport, "_reached", {})
+    monkeypatch.setattr(store, "_swept", {})
+    monkeypatch.delenv("FASTJAG_CACHE", raising=False)
 
 
 def small_requests(monkeypatch):

@@ -21,11 +21,8 @@ golden_json = "golden.json"
 require_jet = true
 [analysis_keywords.analysis_cuts.lower]
 mu0_iso04 = 0.1
-[window_definitions.upsilon]
-SB_left = 5
-SR_left = 9
-SR_right = 10.6
-SB_right = 16
+[window_definitions]
+upsilon = { SB_left = 5, SR_left = 9, SR_right = 10.6, SB_right = 16 }
 [feature_sets]
 one = ["dimu_pt"]
 """

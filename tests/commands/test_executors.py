@@ -341,11 +341,8 @@ executor = "{executor}"
 keep = "kept"
 [input]
 files = ["toys.root"]
-[window_definitions.upsilon]
-SB_left = 5
-SR_left = 9
-SR_right = 10.6
-SB_right = 16
+[window_definitions]
+upsilon = {{ SB_left = 5, SR_left = 9, SR_right = 10.6, SB_right = 16 }}
 [feature_sets]
 one = ["dimu_pt"]
 """

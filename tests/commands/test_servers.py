@@ -183,11 +183,8 @@ files = ["{url}/a.root"]
 particle = "upsilon"
 [analysis_keywords.analysis_cuts.lower]
 mu0_pt = 3
-[window_definitions.upsilon]
-SB_left = 5
-SR_left = 9
-SR_right = 10.6
-SB_right = 16
+[window_definitions]
+upsilon = {{ SB_left = 5, SR_left = 9, SR_right = 10.6, SB_right = 16 }}
 [feature_sets]
 mix_2 = ["dimu_pt", "dimu_mass"]
 """)

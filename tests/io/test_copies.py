@@ -6,12 +6,10 @@ import warnings
 from pathlib import Path
 
 import far_samples
-import numpy as np
 import pytest
 from servers import http_server
 
 import fastjag as fj
-from fastjag.io import transport
 from fastjag.io.errors import ReadError
 from fastjag.io.sources import for_uproot, store
 
@@ -23,16 +21,11 @@ def path(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch):
-    monkeypatch.setattr(transport, "_reached", {})
-    monkeypatch.setattr(store, "_swept", {})
-    monkeypatch.delenv("FASTJAG_CACHE", raising=False)
+    far_samples.forget_servers(monkeypatch)
 
 
 def same(found, path):
-    for own, other in zip(fj.iterate(path, step=7000), found, strict=True):
-        assert fj.equal(own.Muon, other.Muon)
-        np.testing.assert_array_equal(own["event"], other["event"])
-    return True
+    return far_samples.same(found, fj.iterate(path, step=7000))
 
 
 class TestCache:

@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 from servers import http_server
 
 import fastjag as fj
-from fastjag.io import transport
 from fastjag.io.errors import ReadError, ServerError
 from fastjag.io.remotes import remote_state
-from fastjag.io.sources import Access, for_uproot, remote, store
+from fastjag.io.sources import Access, for_uproot, remote
 from fastjag.io.sources.client import HEAD, State, Transient
 from fastjag.io.sources.pieces import GAP, Limits, coalesce
 from fastjag.io.sources.remote import RemoteBytes
@@ -224,25 +223,18 @@ def path(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch):
-    monkeypatch.setattr(transport, "_reached", {})
-    monkeypatch.setattr(store, "_swept", {})
-    monkeypatch.delenv("FASTJAG_CACHE", raising=False)
+    far_samples.forget_servers(monkeypatch)
 
 
 def same(found, path):
-    for own, other in zip(fj.iterate(path, step=7000), found, strict=True):
-        assert fj.equal(own.Muon, other.Muon)
-        np.testing.assert_array_equal(own["event"], other["event"])
-    return True
+    return far_samples.same(found, fj.iterate(path, step=7000))
 
 
 class TestMetadata:
     def test_known_from_the_last_time(self, path):
         """The head alone is asked for again, to see that it is the same file."""
         with http_server({"/a.root": path.read_bytes()}) as (url, server):
-            batches = fj.iterate(f"{url}/a.root", "event", step=10)
-            next(batches)
-            batches.close()
+            list(fj.iterate(f"{url}/a.root", "event"))  # to the end: no request is under way
             n = server.requests
             assert remote_state(f"{url}/a.root")["size"] == path.stat().st_size
             assert server.requests == n + 1

@@ -231,11 +231,8 @@ files = [FILES]
 [analysis_keywords]
 name = "upsilon_iso"
 particle = "upsilon"
-[window_definitions.upsilon]
-SB_left = 5
-SR_left = 9
-SR_right = 10.6
-SB_right = 16
+[window_definitions]
+upsilon = { SB_left = 5, SR_left = 9, SR_right = 10.6, SB_right = 16 }
 [feature_sets]
 mix_2 = ["dimu_pt", "mu0_ip3d", "dimu_mass"]
 """

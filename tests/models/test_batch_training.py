@@ -14,12 +14,7 @@ from fastjag.models.tagger_networks import DeepSetsNetwork
 N = 2000
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def write(path, n, signal, seed):

@@ -17,12 +17,7 @@ from fastjag.models.stacked_flows import StackedFlows
 TINY = FlowSettings.preset("fast", epochs=4, hidden=(8,), patience=None)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # networks this small only get slower by more
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def sample(seed=1, n=3000):

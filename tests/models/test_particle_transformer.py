@@ -13,13 +13,7 @@ from network_samples import GROUPS, N_FEATURES, PAIRS, WIDTHS, batch_of
 from fastjag.models.particle_transformer import SMALLEST, ParticleTransformer, pair_features
 from fastjag.models.tagger_networks import NETWORKS, DeepSetsNetwork, load_network
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def transformer(seed=0, **options):

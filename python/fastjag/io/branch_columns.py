@@ -21,7 +21,7 @@ from fastjag import kernels
 from fastjag.core.arrays import Array, Offsets, offsets_of
 from fastjag.io.baskets import Baskets, Stored, list_bounds
 from fastjag.io.sources import Bytes
-from fastjag.io.tasks import Tasks
+from fastjag.io.tasks import InOrder, Tasks
 
 _PIECE = 1 << 17  # bytes in the file: small baskets are not worth a task each
 
@@ -212,7 +212,7 @@ def column_of(stored: Stored) -> BranchColumn:
     return (_Lists if stored.header else Numbers)(stored)
 
 
-class BranchColumns:
+class BranchColumns(InOrder[Baskets]):
     """Several branches of one tree, read together, range by range.
 
     Ranges may be in any order; those that follow one another decompress each basket once. ``start``
@@ -230,22 +230,7 @@ class BranchColumns:
         self.columns = [kind(branch) for branch in branches]
         # Decompression, reading and NumPy's copies release the GIL.
         self.tasks = Tasks(threads, lambda: Baskets(source), "fastjag-baskets")
-        self._next = start
-        self._expect(start)
-
-    def close(self) -> None:
-        self.tasks.close()
-
-    def read(self, start: int, stop: int) -> list[tuple[Offsets | None, Array]]:
-        """(offsets or None, values) of each branch for entries ``start`` to before ``stop``."""
-        if start != self._next:
-            self._expect(start)
-        self._next = stop
-        try:
-            return self._read(start, stop)
-        except BaseException:
-            self.tasks.stop()
-            raise
+        super().__init__(start)
 
     def _read(self, start: int, stop: int) -> list[tuple[Offsets | None, Array]]:
         bases = dict.fromkeys(self.counters, start)

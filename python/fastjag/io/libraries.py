@@ -19,7 +19,9 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 # Another copy of the library, which a program has made global (as ROOT does), must not be mixed with it.
-_MODE = os.RTLD_LOCAL | getattr(os, "RTLD_DEEPBIND", 0)
+# AddressSanitizer, which replaces functions of all libraries, ends programs that ask for that.
+_DEEP = 0 if hasattr(ctypes.CDLL(None), "__asan_init") else getattr(os, "RTLD_DEEPBIND", 0)
+_MODE = os.RTLD_LOCAL | _DEEP
 
 
 Library = TypeVar("Library")

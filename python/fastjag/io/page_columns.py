@@ -21,7 +21,7 @@ from fastjag.core.arrays import Array, Offsets, texts
 from fastjag.io.pages import Column, Paged, PageReader, runs
 from fastjag.io.rntuple import SUM
 from fastjag.io.sources import Bytes
-from fastjag.io.tasks import Tasks
+from fastjag.io.tasks import InOrder, Tasks
 from fastjag.jagged import Jagged
 from fastjag.jagged.shapes import PLAIN
 
@@ -130,7 +130,7 @@ def range_of(column: Column) -> ColumnRange:
     return ColumnRange(column) if column.bases is None else _Lists(column)
 
 
-class PageColumns:
+class PageColumns(InOrder[PageReader]):
     """Several branches of one RNTuple, read together, range by range.
 
     Ranges may be in any order; those that follow one another decompress each page once. ``start``
@@ -154,26 +154,7 @@ class PageColumns:
             for piece in column.pieces
             if piece.page is not None
         )
-        self._next = start
-        self._expect(start)
-
-    def close(self) -> None:
-        """The threads end."""
-        self.tasks.close()
-
-    def read(self, start: int, stop: int) -> list[tuple[Offsets | None, Any]]:
-        """(offsets or None, values) of each branch for entries ``start`` to before ``stop``.
-
-        Values of lists in lists are a Jagged, text an array of str.
-        """
-        if start != self._next:
-            self._expect(start)
-        self._next = stop
-        try:
-            return self._read(start, stop)
-        except BaseException:
-            self.tasks.stop()
-            raise
+        super().__init__(start)
 
     def _read(self, start: int, stop: int) -> list[tuple[Offsets | None, Any]]:
         bounds: dict[Column, Offsets] = {}

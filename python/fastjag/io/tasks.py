@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -64,3 +65,38 @@ class Tasks(Generic[Tool]):
         if not hasattr(self._own, "tool"):
             self._own.tool = self._tool()
         piece(self._own.tool)
+
+
+class InOrder(ABC, Generic[Tool]):
+    """What is read range by range: the source is told what comes, as long as one follows the other."""
+
+    tasks: Tasks[Tool]
+
+    def __init__(self, start: int) -> None:
+        self._next = start
+        self._expect(start)
+
+    def close(self) -> None:
+        """The threads end."""
+        self.tasks.close()
+
+    def read(self, start: int, stop: int) -> list[tuple[Any, Any]]:
+        """(offsets or None, values) of each branch for entries ``start`` to before ``stop``.
+
+        Values of lists in lists are a Jagged, text an array of str.
+        """
+        if start != self._next:
+            self._expect(start)
+        self._next = stop
+        try:
+            return self._read(start, stop)
+        except BaseException:
+            self.tasks.stop()
+            raise
+
+    @abstractmethod
+    def _read(self, start: int, stop: int) -> list[tuple[Any, Any]]: ...
+
+    @abstractmethod
+    def _expect(self, start: int) -> None:
+        """Tell the source what is read from there on."""

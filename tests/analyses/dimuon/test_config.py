@@ -20,11 +20,8 @@ TOML = """
 train_on = "OS"
 [input]
 files = "toys.root"
-[window_definitions.upsilon]
-SB_left = 5
-SR_left = 9
-SR_right = 10.6
-SB_right = 16
+[window_definitions]
+upsilon = { SB_left = 5, SR_left = 9, SR_right = 10.6, SB_right = 16 }
 [feature_sets]
 one = ["dimu_pt"]
 [flow]

@@ -18,11 +18,8 @@ seed = 1
 [input]
 files = ["pairs.root"]
 muon_id = "any"
-[window_definitions.upsilon]
-SB_left = 5
-SR_left = 9
-SR_right = 10.6
-SB_right = 16
+[window_definitions]
+upsilon = { SB_left = 5, SR_left = 9, SR_right = 10.6, SB_right = 16 }
 [feature_sets]
 two = ["dimu_pt", "mu0_eta"]
 [scan]

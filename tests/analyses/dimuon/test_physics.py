@@ -18,12 +18,7 @@ from fastjag.analyses.dimuon.toys import CONFIG, FITS, search_pairs, toy_events
 RATES = (1.0, 0.3, 0.1, 0.03)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def searches(folder, seeds, signal, members, fits=FITS, **options):

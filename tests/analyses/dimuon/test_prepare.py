@@ -25,11 +25,8 @@ mu0_pt = 17
 HLT_TrkMu15_DoubleTrkMu5NoFiltersNoVtx = 1
 [analysis_keywords.analysis_cuts.upper]
 mu1_pt = 40
-[window_definitions.upsilon]
-SB_left = 5
-SR_left = 9
-SR_right = 10.6
-SB_right = 16
+[window_definitions]
+upsilon = { SB_left = 5, SR_left = 9, SR_right = 10.6, SB_right = 16 }
 [feature_sets]
 mix_2 = ["dimu_pt", "mu0_ip3d", "mu1_ip3d", "dimu_mass"]
 """
@@ -77,7 +74,7 @@ class TestConfig:
             ("[feature_sets]", "[feature_set]", "unknown key: 'feature_set': did you mean 'feature_sets'"),
             ('"dimu_pt", ', '"dimu_pT2", ', "no column 'dimu_pT2': did you mean"),
             ("SR_left = 9", "SR_lef = 9", "unknown key in window_definitions.upsilon: 'SR_lef'"),
-            ("SR_left = 9\n", "", "window_definitions.upsilon lacks SR_left"),
+            ("SR_left = 9, ", "", "window_definitions.upsilon lacks SR_left"),
             ("SR_left = 9", "SR_left = 12", "sb_left < sr_left"),
             ("SR_left = 9", "SR_left = 'a'", "upsilon.SR_left must be a number, got 'a'"),
             ('particle = "upsilon"', 'particle = "eta"', "no window for particle 'eta'"),

@@ -29,11 +29,8 @@ files = ["toys.root"]
 name = "upsilon"
 [analysis_keywords.analysis_cuts.lower]
 mu0_iso04 = 0.1
-[window_definitions.upsilon]
-SB_left = 5
-SR_left = 9
-SR_right = 10.6
-SB_right = 16
+[window_definitions]
+upsilon = { SB_left = 5, SR_left = 9, SR_right = 10.6, SB_right = 16 }
 [feature_sets]
 two = ["dimu_pt", "mu0_ip3d"]
 [scan]
@@ -58,12 +55,7 @@ signal_errors = { efficiency = 0.1 }
 """
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

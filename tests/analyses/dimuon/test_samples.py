@@ -19,13 +19,7 @@ from fastjag.models.flow import ConditionalFlow
 from fastjag.models.flow_training import FlowSettings
 from fastjag.statistics import fit_background
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_null_runs_of_a_negative_background():

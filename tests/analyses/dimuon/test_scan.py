@@ -16,11 +16,8 @@ TOML = """
 [input]
 files = "{file}"
 muon_id = "any"
-[window_definitions.upsilon]
-SB_left = 5
-SR_left = 9
-SR_right = 10.6
-SB_right = 16
+[window_definitions]
+upsilon = {{ SB_left = 5, SR_left = 9, SR_right = 10.6, SB_right = 16 }}
 [feature_sets]
 one = ["dimu_pt"]
 [scan]

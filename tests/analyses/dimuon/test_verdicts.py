@@ -205,11 +205,8 @@ files = ["{file}"]
 muon_id = "any"
 [analysis_keywords]
 name = "real"
-[window_definitions.upsilon]
-SB_left = 5
-SR_left = 9
-SR_right = 10.6
-SB_right = 16
+[window_definitions]
+upsilon = {{ SB_left = 5, SR_left = 9, SR_right = 10.6, SB_right = 16 }}
 [feature_sets]
 s = ["dimu_pt", "mu0_eta", "mu1_eta"]
 [scan]

@@ -27,12 +27,7 @@ from fastjag.models.boosted_trees import gain_of_splits, mean_absolute_shap, tra
 RNG = np.random.default_rng(1)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

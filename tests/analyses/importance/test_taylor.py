@@ -17,12 +17,7 @@ NORMALS = RNG.normal(size=(200_000, 2))
 MEAN_ABS = np.sqrt(2 / np.pi)  # of a unit normal
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def network(n_features=3, n_outputs=1, activation=torch.nn.Tanh, end=torch.nn.Sigmoid):

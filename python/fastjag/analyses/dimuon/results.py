@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastjag.analyses.common.results import StageResults
 from fastjag.analyses.common.runs import HERE, Workers
 from fastjag.analyses.common.tables import parquet_columns, read_parquet
 from fastjag.analyses.dimuon.config import DimuonConfig
@@ -26,21 +26,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class DimuonResults:
+class DimuonResults(StageResults):
     """A configuration, the directory in which every stage has a folder, and how stages run."""
 
     config: DimuonConfig
-    out: Path
     progress: bool | None = None
     threads: int | None = None
     device: str = "cpu"
     workers: Workers = HERE  #: who reads files
-
-    def folder(self, stage: str) -> Path:
-        return self.out / stage
-
-    def json(self, stage: str, name: str) -> dict[str, Any]:
-        return dict(json.loads((self.folder(stage) / f"{name}.json").read_text()))
 
     # ---- prepare ------------------------------------------------------------------------------------
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from fastjag.analyses.common.results import StageResults
 from fastjag.analyses.common.runs import HERE, Workers
 from fastjag.analyses.common.tables import read_parquet
 from fastjag.analyses.diphoton.column_statistics import Floats
@@ -15,15 +14,11 @@ from fastjag.analyses.diphoton.events import Events
 
 
 @dataclass(frozen=True)
-class DiphotonResults:
+class DiphotonResults(StageResults):
     """A configuration, and the directory in which every stage has one of its own."""
 
     config: DiphotonConfig
-    out: Path
     workers: Workers = HERE  #: who reads files
-
-    def folder(self, stage: str) -> Path:
-        return self.out / stage
 
     def selected(self) -> Events:
         """All selected events, those of backgrounds included."""
@@ -31,7 +26,7 @@ class DiphotonResults:
 
     def selection(self) -> dict[str, Any]:
         """Cutflows by class, what was read and skipped, and the files."""
-        return _read_json(self.folder("select") / "selection.json")
+        return self.json("select", "selection")
 
     def learned(self) -> Events:
         """The events of the classes that models tell apart, with the columns they look at."""
@@ -51,14 +46,9 @@ class DiphotonResults:
 
     def comparison(self) -> dict[str, Any]:
         """Figures of all models (:func:`fastjag.analyses.diphoton.train.compare`)."""
-        return _read_json(self.folder("train") / "comparison.json")
+        return self.json("train", "comparison")
 
     def warnings(self) -> list[str]:
         """What the report begins with."""
-        said: list[str] = _read_json(self.folder("report") / "results.json").get("warnings", [])
+        said: list[str] = self.json("report", "results").get("warnings", [])
         return said
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(path.read_text())
-    return content

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fastjag.analyses.common.results import StageResults
 from fastjag.analyses.common.runs import HERE, Workers
 from fastjag.analyses.common.tables import read_parquet
 from fastjag.analyses.gammajet.config import GammaJetConfig
@@ -20,19 +19,15 @@ PHOTON_SCALE = "photon scale"
 
 
 @dataclass(frozen=True)
-class GammaJetResults:
+class GammaJetResults(StageResults):
     """A configuration, and the directory in which every stage has one of its own."""
 
     config: GammaJetConfig
-    out: Path
     workers: Workers = HERE  #: who reads files
-
-    def folder(self, stage: str) -> Path:
-        return self.out / stage
 
     def totals(self) -> dict[str, Any]:
         """Cutflow and sum of weights of every sample."""
-        return self._json("select", "totals.json")
+        return self.json("select", "totals")
 
     def rows(self, *, data: bool, variation: str | None = None) -> dict[str, Array]:
         """Selected events of data or simulation, stitched; ``weight`` in events at the luminosity.
@@ -72,12 +67,8 @@ class GammaJetResults:
 
     def responses(self) -> dict[str, Any]:
         """Of "data" and "simulation" (:func:`fastjag.analyses.gammajet.response.measure`)."""
-        return self._json("response", "response.json")
+        return self.json("response", "response")
 
     def summary(self) -> dict[str, Any]:
         """``results.json``: the responses, warnings, comparisons and settings."""
-        return self._json("report", "results.json")
-
-    def _json(self, stage: str, name: str) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads((self.folder(stage) / name).read_text())
-        return content
+        return self.json("report", "results")

@@ -13,12 +13,13 @@ import numpy as np
 from fastjag import __version__
 from fastjag.analyses.jets.observables import IMAGE_HALF_WIDTH
 from fastjag.analyses.jets.pictures.spectra import COLOURS, draw_images, draw_shapes, draw_tracks
-from fastjag.analyses.jets.pictures.tagging import draw_roc, draw_scores
+from fastjag.analyses.jets.pictures.tagging import draw_scores
 from fastjag.analyses.jets.results import ShapeHistograms, Tagging, TrackSpectrum
 from fastjag.io import Skipped, write_histograms
 from fastjag.reporting.output import new_file, write_json
 from fastjag.reporting.plots import save
 from fastjag.reporting.report import Report, with_error
+from fastjag.reporting.roc import draw_roc
 
 
 def write_tracks(result: TrackSpectrum, directory: Path) -> None:
@@ -137,7 +138,8 @@ def _mean(h: Any) -> float | str:
 
 def write_tagging(result: Tagging, directory: Path) -> None:
     """``tagging.json``, ``scores.npz``, pictures and page of taggers; each one as a pickle."""
-    save(draw_roc(result), directory / "roc.png", directory / "roc.pdf")
+    jets, others = (f"{name} jets" for name in result.classes)
+    save(draw_roc(result.models, jets, others), directory / "roc.png", directory / "roc.pdf")
     save(draw_scores(result), directory / "scores.png", directory / "scores.pdf")
     rows = [
         (n, with_error(f["auc"], f["auc_error"]),

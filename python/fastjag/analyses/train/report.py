@@ -11,12 +11,14 @@ from fastjag.analyses.common.servers import recorded
 from fastjag.analyses.train.config import TaggerConfig
 from fastjag.analyses.train.performance import calibration_of, curve_of, histogram_of
 from fastjag.analyses.train.pictures.calibration import draw_calibration
-from fastjag.analyses.train.pictures.curves import draw_losses, draw_roc, draw_scores
+from fastjag.analyses.train.pictures.curves import draw_losses, draw_scores
 from fastjag.analyses.train.results import PARTS, ScoredEvents, TaggerResults
 from fastjag.core.arrays import Array
 from fastjag.reporting.output import results_directory, write_json
 from fastjag.reporting.plots import save
 from fastjag.reporting.report import Report, with_error
+from fastjag.reporting.roc import draw_roc
+from fastjag.reporting.titles import plain
 from fastjag.statistics import fit_warning
 
 _EDGES = np.linspace(0, 1, 26)
@@ -37,7 +39,9 @@ def report(results: TaggerResults) -> None:
             page.warning(warning)
         signal, others = content["signal"], content["background"]
         page.heading("What it can do")
-        show("roc", draw_roc(content["curves"], others),
+        curves = {plain(name): curve for name, curve in content["curves"].items()}
+        of_class = next(iter(curves)) if len(curves) == 1 else "the class"
+        show("roc", draw_roc(curves, of_class, plain(others)),
              "Of test events, which neither training nor validation has seen: the share of other events "
              "that pass against that of the class. Bands: statistical errors (Clopper and Pearson, "
              "effective numbers of events).")  # fmt: skip

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fastjag.analyses.common.results import StageResults
 from fastjag.analyses.common.runs import HERE, Workers
 from fastjag.analyses.common.tables import read_parquet
 from fastjag.analyses.train.config import TaggerConfig
@@ -31,15 +31,11 @@ class ScoredEvents:
 
 
 @dataclass(frozen=True)
-class TaggerResults:
+class TaggerResults(StageResults):
     """A configuration, and the directory in which every stage has one of its own."""
 
     config: TaggerConfig
-    out: Path
     workers: Workers = HERE  #: who scores events
-
-    def folder(self, stage: str) -> Path:
-        return self.out / stage
 
     def ranges(self, part: str) -> Ranges:
         """Events of "training", "validation" or "test"."""
@@ -47,7 +43,7 @@ class TaggerResults:
 
     def events(self) -> dict[str, dict[str, int]]:
         """How many events of each data set each part has, before the selection."""
-        return self._json("split", "events.json")
+        return self.json("split", "events")
 
     @property
     def model(self) -> Path:
@@ -61,7 +57,7 @@ class TaggerResults:
 
     def training(self) -> dict[str, Any]:
         """Losses by epoch or round, the best one, and what all of it depends on."""
-        return self._json("train", "training.json")
+        return self.json("train", "training")
 
     def test(self) -> ScoredEvents:
         """Scores, classes and weights of the test events."""
@@ -87,8 +83,4 @@ class TaggerResults:
 
     def summary(self) -> dict[str, Any]:
         """``results.json``: the sentence, areas, curves, calibration and settings."""
-        return self._json("report", "results.json")
-
-    def _json(self, stage: str, name: str) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads((self.folder(stage) / name).read_text())
-        return content
+        return self.json("report", "results")

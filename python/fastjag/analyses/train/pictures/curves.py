@@ -1,4 +1,4 @@
-"""The ROC curve of a tagger, and how its losses fell."""
+"""How the losses of a tagger fell, and its scores."""
 
 from __future__ import annotations
 
@@ -9,34 +9,7 @@ import numpy as np
 
 from fastjag.reporting.plots import BLUE, GREY, RED, figure, line_style
 from fastjag.reporting.points import band
-from fastjag.reporting.report import with_error
 from fastjag.reporting.titles import plain
-
-_SMALLEST = 1e-4
-
-
-def draw_roc(curves: Mapping[str, Mapping[str, Any]], background: str) -> Any:
-    """Mistag rate against efficiency of each class, with the error of the rate as a band."""
-    with figure(10, 8) as (fig, ax):
-        lowest = 1.0
-        for i, (name, curve) in enumerate(curves.items()):
-            x, y = np.asarray(curve["efficiency"]), np.asarray(curve["mistag"])
-            below, above = np.asarray(curve["mistag_error"])
-            good = y > 0
-            lowest = min(lowest, float(y[good].min(initial=1)))
-            style = line_style(i)
-            said = f"{plain(name)}: AUC {with_error(curve['auc'], curve['auc_error'])}"
-            ax.plot(x[good], y[good], lw=2, label=said, **style)
-            # Where no other event passes there is an upper limit alone.
-            ax.fill_between(x, np.where(good, y - below, 1e-9), y + above, color=style["color"],
-                            alpha=0.25, lw=0)  # fmt: skip
-        grid = np.linspace(1e-3, 1, 200)
-        ax.plot(grid, grid, color="0.5", ls=(0, (1, 3)), label="no separation")
-        ax.set(yscale="log", xlim=(0, 1), ylim=(max(_SMALLEST, lowest * 0.3), 1.3))
-        what = plain(next(iter(curves))) if len(curves) == 1 else "the class"
-        ax.set(xlabel=f"Efficiency of {what}", ylabel=f"Mistag rate of {plain(background)}")
-        ax.legend(loc="lower right", fontsize=15)
-    return fig
 
 
 def draw_losses(losses: Mapping[str, Any], best: int, per: str) -> Any:
