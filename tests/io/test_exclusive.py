@@ -5,12 +5,15 @@ import pickle
 import subprocess
 import sys
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 import fastjag as fj
 from fastjag import toys
+from fastjag.io import iteration
 from fastjag.io.exclusive import Exclusive
 from fastjag.selection import Step, survivors
 
@@ -132,3 +135,25 @@ class TestCopies:
             pass
         again = copy.copy(turn)
         assert (again.what, again.process) == ("things", None)
+
+
+def test_a_signal_while_the_thread_starts(path, monkeypatch):
+    """The executor does not know of that thread, and does not wait for it. What the signal raises must get out."""
+    reads = iteration.Batches._read_files
+
+    def slowly(batches, advance):
+        time.sleep(0.1)
+        yield from reads(batches, advance)
+
+    class Interrupted(ThreadPoolExecutor):
+        def submit(self, *work):
+            super().submit(*work)
+            self._threads.clear()
+            time.sleep(0.02)
+            raise SystemExit(130)
+
+    monkeypatch.setattr(iteration.Batches, "_read_files", slowly)
+    monkeypatch.setattr(iteration, "ThreadPoolExecutor", Interrupted)
+    with pytest.raises(SystemExit) as ended:
+        next(open_reader("ahead", path))
+    assert ended.value.code == 130

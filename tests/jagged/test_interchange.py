@@ -1,5 +1,7 @@
 """Jagged from and to awkward, Arrow and torch: values, zero copy, and what is refused."""
 
+import logging
+
 import awkward as ak
 import numpy as np
 import pyarrow as pa
@@ -288,6 +290,24 @@ class TestTorch:
         events = jagged.to_torch().unbind()
         assert [x.tolist() for x in events] == [[[41.5, 1], [18.2, -1]], [], [[33, 1]]]
         assert jagged[1:].to_torch(["charge"]).unbind()[1].tolist() == [[1]]
+
+    def test_torch_says_nothing_about_its_own_code(self):
+        """It does so once in a process, to whatever stderr was when it was imported."""
+        from torch.fx import _symbolic_trace
+
+        _symbolic_trace.is_fx_tracing_warning.cache_clear()
+        log = logging.getLogger("torch.fx._symbolic_trace")
+        handler, said = logging.Handler(), []
+        handler.emit = said.append
+        log.addHandler(handler)
+        try:
+            fj.Jagged([0, 6], {"x": PT}).to_torch("x")
+            assert said == []
+            _symbolic_trace.is_fx_tracing_warning.cache_clear()
+            _symbolic_trace.is_fx_tracing_warning()
+            assert len(said) == 1  # asked for by others it still does
+        finally:
+            log.removeHandler(handler)
 
     def test_read_only_columns_stay_unwritten(self):
         values = PT.copy()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from copy import copy
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -32,6 +33,22 @@ from fastjag.reporting.progress import progress_bar
 from fastjag.schemas import Schema
 
 _OPEN = 8  # trees of ranges that stay open
+
+
+@contextmanager
+def _closed_at_rest(batches: Generator[Batch]) -> Generator[Generator[Batch]]:
+    """Closed when no thread runs it: an executor does not wait for a thread in whose start a signal came."""
+    try:
+        yield batches
+    finally:
+        while True:
+            try:
+                batches.close()
+                break
+            except ValueError as error:
+                if str(error) != "generator already executing":
+                    raise
+            time.sleep(0.005)
 
 
 @dataclass
@@ -114,7 +131,7 @@ class Batches:
     def _run(self) -> Generator[Batch]:
         with ExitStack() as stack:
             advance = stack.enter_context(self._bar())
-            batches = stack.enter_context(closing(self._read_files(advance)))
+            batches = stack.enter_context(_closed_at_rest(self._read_files(advance)))
             if not self.prefetch:
                 yield from batches
                 return

@@ -255,7 +255,24 @@ def to_torch(offsets: Offsets, columns: Array | list[Array]) -> Any:
     if len(offsets) > 1:
         counts = np.diff(offsets)
         lengths = {"min_seqlen": int(counts.min()), "max_seqlen": int(counts.max())}
-    return torch.nested.nested_tensor_from_jagged(tensor(values), bounds, **lengths)
+    return _nested(tensor(values), bounds, **lengths)
+
+
+def _nested(values: Any, offsets: Any, **lengths: int) -> Any:
+    """Without the line that torch 2.13 logs about its own code, which no caller can heed."""
+    import logging
+
+    import torch
+
+    def other(record: logging.LogRecord) -> bool:
+        return not str(record.msg).startswith("is_fx_tracing will return true")
+
+    log = logging.getLogger("torch.fx._symbolic_trace")
+    log.addFilter(other)
+    try:
+        return torch.nested.nested_tensor_from_jagged(values, offsets, **lengths)
+    finally:
+        log.removeFilter(other)
 
 
 def to_nested(values: Any, offsets: Any) -> Any:
@@ -264,4 +281,4 @@ def to_nested(values: Any, offsets: Any) -> Any:
     import torch
 
     parts = [p if isinstance(p, torch.Tensor) else tensor(p) for p in (values, offsets)]
-    return torch.nested.nested_tensor_from_jagged(*parts)
+    return _nested(*parts)
