@@ -22,8 +22,8 @@ _FAMILIES = {
     "awkward, coffea": (("awkward", "uproot + awkward", "coffea"), BLUE, "o"),
     "numba": (("numba", "uproot + numba"), ORANGE, "s"),
     "NumPy, fast-histogram": (("numpy", "fast-histogram"), GREY, "D"),
-    "boost-histogram": (("boost-histogram",), RED, "^"),
-    "torch, fbgemm": (("torch", "fbgemm"), VIOLET, "v"),
+    "boost-histogram": (("boost-histogram",), GREY, "^"),
+    "torch, fbgemm": (("torch", "fbgemm"), RED, "v"),
     "ROOT, PyROOT": (("ROOT", "PyROOT"), "k", "P"),
 }
 

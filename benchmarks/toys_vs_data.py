@@ -75,6 +75,8 @@ def draw(data, toy):
                      fontsize=18)  # fmt: skip
         compare(many, np.arange(-0.5, 15.5), data.counts, toy.counts, per_width=False)
         label(many, "Muons per event", "Events")
+        for ax in many:
+            ax.set_xticks(range(0, 15, 2))
         compare(pt, np.geomspace(3, 1000, 51), data["pt"], toy["pt"])
         label(pt, axis_title("Muon_pt"), "Muons / GeV")
         compare(eta, np.linspace(-2.5, 2.5, 51), data["eta"], toy["eta"])

@@ -170,6 +170,12 @@ NAME_THE_WAY = [
     ("fj.num(muons)", AttributeError, "muons.counts"),
     ("fj.combinations(muons, 2)", AttributeError, 'pairs="all"'),
     ("fj.open('a.root')", AttributeError, "fj.iterate"),
+    ("fj.to_torch(muons)", AttributeError, r'muons.to_torch\("pt"\)'),
+    ("fj.delta_r(muons, jets)", AttributeError, "fj.nearest"),
+    ("muons.head()", AttributeError, r"muons\[:5\]"),
+    ("batch.to_numpy()", AttributeError, r"batch\[name\] is an array"),
+    ("fj.histogram([muons.pt, muons.eta], [(4, 0, 40), (3, -2, 2)])", ValueError,
+     "several columns are a tuple"),
     ("fj.Hist", AttributeError, "fj.histogram"),
     ("fj.iterat", AttributeError, "did you mean 'iterate'"),
 ]  # fmt: skip

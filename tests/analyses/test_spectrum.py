@@ -6,12 +6,14 @@ import awkward as ak
 import numpy as np
 import pytest
 import uproot
+from sentences import first_sentence
 from toy_samples import KINEMATICS
 
 import fastjag
 from fastjag import MUON_MASS, toys
 from fastjag.analyses.spectrum import MuonSelection, spectrum, write
 from fastjag.io import ReadError
+from fastjag.reporting.report import with_error
 
 TRIGGER = "HLT_Mu17_Mu8"
 
@@ -130,6 +132,12 @@ def test_outputs(toy, tmp_path):
     html = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "data:image/png;base64," in html
     assert "http" not in html
+    n = result.windows["Z"]
+    said = with_error(n["opposite"] - n["same"], (n["opposite"] + n["same"]) ** 0.5)
+    sentence = first_sentence(html)
+    assert sentence.startswith("20,000 events have ")
+    assert sentence.endswith(f"{said} (Z), with statistical errors.")
+    assert "sideband" not in sentence
     assert f"{result.cutflow['events read']:,}" in html
 
 
@@ -140,7 +148,9 @@ def test_skipped_files_are_reported(toy, tmp_path):
     write(result, tmp_path / "out")
     summary = json.loads((tmp_path / "out" / "spectrum.json").read_text())
     assert summary["skipped"][0]["file"] == str(tmp_path / "bad.root")
-    assert "not a readable ROOT file" in (tmp_path / "out" / "report.html").read_text("utf-8")
+    page = (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert "not a readable ROOT file" in page
+    assert "! 1 of the files, or parts of them, cannot be read" in page[: page.index("<nav>")]
 
 
 def test_errors(toy, tmp_path):

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from sentences import first_sentence
 from toy_samples import KINEMATICS
 from typer.testing import CliRunner
 
@@ -11,6 +12,7 @@ from fastjag import __main__ as cli
 from fastjag import toys
 from fastjag.analyses.spectrum import MuonSelection, spectrum, write
 from fastjag.analyses.spectrum_fits import NAMED, FitWindow, earlier_pictures, fit_windows
+from fastjag.reporting.report import with_error
 
 RANGE = (0.3, 150.0)
 
@@ -71,6 +73,10 @@ def test_toy_peaks(toy, tmp_path):
     assert html.count("data:image/png") >= 3
     assert "<h2>Peaks</h2>" in html
     assert f"{by_name['J/psi'].mass:.3f}" in html
+    jpsi = by_name["J/psi"]
+    events = with_error(jpsi.events, jpsi.events_error)
+    assert f"the peak J/psi has {events} pairs at " in first_sentence(html)
+    assert "140:145: ! no fit: " in html[: html.index("<nav>")]  # a warning stands above all
     # What is not fitted any more has no picture; what somebody else put there stays.
     (tmp_path / "fit_mine.png").write_text("mine")
     write(plain, tmp_path)

@@ -27,7 +27,7 @@ from fastjag.jagged import Jagged
 from fastjag.reporting.output import results_directory, write_json
 from fastjag.reporting.plots import BLUE, figure, save
 from fastjag.reporting.points import band, poisson_errors
-from fastjag.reporting.report import Report
+from fastjag.reporting.report import Report, with_error
 from fastjag.reporting.titles import axis_title
 from fastjag.selection import as_flags, event_flags
 
@@ -320,8 +320,27 @@ def _summary(result: Spectrum, pictures: bool) -> dict[str, Any]:
         {"variations": variations.summary(result.varied)} if result.varied else {})  # fmt: skip
 
 
+def _sentence(result: Spectrum) -> str:
+    """What was found, and how sure that is."""
+    counted = {sign: result.cutflow[f"{sign}-sign pairs"] for sign in ("opposite", "same")}
+    said = (f"{result.cutflow['events read']:,} events have {counted['opposite']:,} pairs of opposite and "
+            f"{counted['same']:,} of the same sign")  # fmt: skip
+    if peaks := spectrum_fits.found(result.fits):
+        return f"{said}; {'; '.join(peaks)}."
+    excess = [
+        f"{with_error(n['opposite'] - n['same'], (n['opposite'] + n['same']) ** 0.5)} ({name})"
+        for name, n in result.windows.items() if "sideband" not in name and n["opposite"] + n["same"]
+    ]  # fmt: skip
+    return f"{said}" + (f"; in windows around resonances, opposite exceeds same sign by {', '.join(excess)}, "
+                        "with statistical errors." if excess else ".")  # fmt: skip
+
+
 def _report(result: Spectrum, picture: Path | None) -> Report:
-    report = Report("Dimuon mass spectrum", f"{len(result.files)} file(s)")
+    report = Report("Dimuon mass spectrum", _sentence(result))
+    for name, text in spectrum_fits.remarks(result.fits):
+        report.warning(f"{name}: {text}")
+    report.left_out(result.skipped)
+    report.heading("Spectrum")
     if picture is not None:
         report.figure(picture, "Pairs of the two leading selected muons, per GeV.")
     report.heading("Cutflow")

@@ -109,6 +109,16 @@ def rows(fits: Mapping[FitWindow, PeakFit | str]) -> list[tuple[str, ...]]:
     ]  # fmt: skip
 
 
+def found(fits: Mapping[FitWindow, PeakFit | str]) -> list[str]:
+    """What each fit has found, and how sure that is, in words."""
+    return [
+        f"the peak {window.name} has {with_error(fit.events, fit.events_error)} pairs at "
+        f"{with_error(*fit.parameters['mass'])} GeV"
+        + (f" (fit probability {fit.p_value:.2g})" if fit.dof > 0 else "")
+        for window, fit in fits.items() if not isinstance(fit, str)
+    ]  # fmt: skip
+
+
 def remarks(fits: Mapping[FitWindow, PeakFit | str]) -> list[tuple[str, str]]:
     """(name, sentence): why there is no fit, and what is wrong with those that there are."""
     return [
@@ -147,8 +157,6 @@ def section(
     report.text(SHAPES)
     if table := rows(fits):
         report.table(HEAD, table)
-    for name, text in remarks(fits):
-        report.text(f"{name}: {text}")
     if directory is None:
         return
     for window, found in fits.items():

@@ -59,7 +59,12 @@ def match(values: Any, axes: Any) -> Columns:
         columns = tuple(_column_and_name(values[name])[0] for name in names)
         called = [f"column {name!r}" for name in names]
     if len(given) != len(columns):
-        raise ValueError(f"{len(columns)} columns need as many axes, got {len(given)}")
+        hint = (
+            "; a list is one column: several columns are a tuple"
+            if isinstance(values, list)
+            else ""
+        )
+        raise ValueError(f"{len(columns)} columns need as many axes, got {len(given)}{hint}")
     return Columns(list(columns), called, [n if n is None else str(n) for n in names], given)
 
 

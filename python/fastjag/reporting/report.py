@@ -54,6 +54,14 @@ class Report:
         """What a reader must know before anything else."""
         self.warnings.append(text)
 
+    def left_out(self, skipped: Sequence[Any]) -> None:
+        """Warns of what could not be read, if there is anything; the page lists it with the reasons."""
+        if skipped:
+            self.warning(
+                f"! {len(skipped)} of the files, or parts of them, cannot be read and are left out; they "
+                "are listed below."
+            )
+
     def heading(self, text: str) -> None:
         self._first = self._first if self.headings else len(self.parts)
         self.headings.append(text)

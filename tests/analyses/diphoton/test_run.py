@@ -1,11 +1,13 @@
 """fastjag diphoton run: stages and what they leave, resumed; report; command."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from diphoton_files import SMALL, rows, write
+from sentences import first_sentence
 
 from fastjag.analyses.diphoton import report
 from fastjag.analyses.diphoton.config import DiphotonConfig
@@ -121,6 +123,10 @@ class TestRun:
         events = [cut["events"] for cut in flow]
         assert events == sorted(events, reverse=True)
         text = (folder / "report.html").read_text()
+        sentence = first_sentence(text)
+        assert "tells the 5 classes of " in sentence
+        assert re.search(r"balanced accuracy 0\.\d+ ± 0\.\d+, guessing has 0\.20", sentence)
+        assert re.search(r"the peak in the mass spectrum has -?\d+ ± \d+ events, ", sentence)
         # A Gaussian does not describe a sum of resolutions: the page begins with that.
         bad, *_ = results["warnings"]
         assert bad.startswith("! Bad fits")

@@ -1,11 +1,13 @@
 """A whole measurement of photon+jet toys."""
 
 import json
+import re
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from cut_files import cut_files
+from sentences import first_sentence
 
 from fastjag import batch
 from fastjag.analyses.common.runs import Workers
@@ -39,6 +41,11 @@ class TestMeasurement:
         assert abs(results["continuity"]["pull"]) < 4
         page = (measured / "out" / "report" / "report.html").read_text()
         assert page.count("data:image/png;base64,") == 5
+        said = re.search(
+            r"the responses of data and simulation have the ratio ([\d.]+) ± ([\d.]+) by balance",
+            first_sentence(page),
+        )
+        assert abs(float(said[1]) - 0.97 / 1.02) < 4 * float(said[2]) < 0.1
         assert results["warnings"] == []
         assert "bad fit" not in page
         for words in ("Variations of the simulated response", "photon scale up", "Decomposition"):

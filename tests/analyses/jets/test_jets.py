@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 
 import awkward as ak
 import h5py
@@ -11,6 +12,7 @@ import uproot
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jet_samples import FEW, N_JETS, events_file, jet_folder, rows_file, write_tiny  # noqa: F401
+from sentences import first_sentence
 
 import fastjag as fj
 from fastjag import toys
@@ -309,6 +311,11 @@ class TestTaggers:
         page = (tmp_path / "out" / "report.html").read_text()
         assert with_error(tagger["auc"], tagger["auc_error"]) in page
         assert len(page) > 50_000
+        best = max(summary["models"], key=lambda name: summary["models"][name]["auc"])
+        area = with_error(*(summary["models"][best][k] for k in ("auc", "auc_error")))
+        sentence = first_sentence(page)
+        assert best in sentence
+        assert f"an area under the ROC curve of {area} on " in sentence
 
     def test_errors(self):
         table = JetTable({"fj_parton_flavour": np.full(50, 21), "fj_pt": np.ones(50)}, "t")
@@ -358,7 +365,10 @@ class TestCommands:
         assert code == 0
         for folder, picture in (("s", "images.png"), ("t", "tracks.png")):
             assert (tmp_path / folder / picture).stat().st_size > 10_000
-            assert "<img" in (tmp_path / folder / "report.html").read_text()
+            page = (tmp_path / folder / "report.html").read_text()
+            assert "<img" in page
+            assert re.match(r"[\d,]+ (jets|events) have ", first_sentence(page))
+        assert re.search(r"above 0.1 cm: [\d.]+ ± [\d.]+ % in jets", first_sentence(page))
         with uproot.open(tmp_path / "t" / "tracks.root") as file:
             assert "in_jets" in [k.split(";")[0] for k in file]
 

@@ -10,6 +10,7 @@ import uproot
 from hypothesis import given
 from hypothesis import strategies as st
 from rate_samples import invoke, write_events
+from sentences import first_sentence
 
 from fastjag.analyses.rates.config import SectionWindow
 from fastjag.analyses.rates.count import _Counts, _merge, _summed, count
@@ -342,6 +343,10 @@ class TestCommands:
         assert found["notes"] == []
         page = (tmp_path / "demo" / "report.html").read_text()
         assert page.count("<img") == 3
+        value = "{:.2f} ± ".format(found["predictions"]["HLT_DoubleMu4"]["line"][0])
+        sentence = first_sentence(page)
+        assert f"HLT_DoubleMu4 has {value}" in sentence
+        assert " Hz at pileup 50, by a line through 6 rates with chi2 / dof = " in sentence
         shares = found["shares"]
         assert len(shares) == 12
         for row in shares:

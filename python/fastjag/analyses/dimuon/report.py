@@ -120,6 +120,7 @@ def _write_page(
     for sentence in summary(numbers["checks"], numbers["table"]):
         (page.warning if sentence.startswith("!") else page.text)(sentence)
     _infinite(page, numbers["flow"])
+    page.left_out(numbers["cutflow"]["skipped"])
     page.text(
         f"Features {', '.join(config.features)}. Signal region {w.sr_left:g} to {w.sr_right:g} "
         f"GeV between sidebands from {w.sb_left:g} and to {w.sb_right:g} GeV."

@@ -38,17 +38,18 @@ def report(results: DiphotonResults) -> None:
     events = everything.of_classes(tuple(config.classes))
     used = versions(*_PACKAGES)
     with results_directory(results.folder("report")) as directory:
-        page = Report(config.name, f"Selection {config.selection.preset}, seed {config.seed}.")
-
-        def show(name: str, fig: Any, caption: str) -> None:
-            save(fig, directory / f"{name}.png", directory / f"{name}.pdf")
-            page.figure(directory / f"{name}.png", caption)
-
         fits = fit_masses(
             everything, events, background=tuple(config.background),
             window=selection_of(config.selection.preset, config.selection.cuts).mass,
             **asdict(config.fit),
         )  # fmt: skip
+        page = Report(config.name, sentence_of(comparison, fits))
+        page.text(f"Selection {config.selection.preset}, seed {config.seed}.")
+
+        def show(name: str, fig: Any, caption: str) -> None:
+            save(fig, directory / f"{name}.png", directory / f"{name}.pdf")
+            page.figure(directory / f"{name}.png", caption)
+
         for warning in (warnings := warnings_of(fits)):
             page.warning(warning)
         page.heading("Classes")
@@ -122,6 +123,29 @@ def _add_selection(page: Report, selection: dict[str, Any]) -> None:
 
 def _megabytes(n: float) -> str:
     return f"{n / 1e6:.3f}"
+
+
+def sentence_of(comparison: Numbers, fits: Mapping[str, MassFit]) -> str:
+    """What was found, and how sure that is: the best model, and the peak of the spectrum if there is one."""
+    models = comparison["models"]
+    best = max(models, key=lambda name: models[name]["balanced_accuracy"]["mean"] or 0)
+    accuracy, chance = models[best]["balanced_accuracy"], models[best]["chance"]
+    sure = ""
+    if accuracy["error"]:
+        sure = f", {(accuracy['mean'] - chance) / accuracy['error']:.0f} standard errors below"
+    said = (
+        f"{best} tells the {len(comparison['classes'])} classes of "
+        f"{sum(comparison['events'].values()):,} events apart best of {len(models)} models: balanced "
+        f"accuracy {_with_error(accuracy)}, guessing has {chance:.2f}{sure}"
+    )
+    if (fit := fits.get("spectrum")) is None:
+        return f"{said}."
+    if not fit.valid:
+        return f"{said}; the fit of the mass spectrum has failed."
+    number = _number(fit.values["events"], fit.errors["events"])
+    return (
+        f"{said}; the peak in the mass spectrum has {number} events, {fit.significance:.1f} sigma."
+    )
 
 
 def warnings_of(fits: Mapping[str, MassFit]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from fastjag.reporting.report import Report, with_error
 from fastjag.statistics import bad_fits, fit_warning
 
 _DELTA_R_EDGES = np.linspace(0, 2, 41)
+_WORDS = {"balance": "balance", "mpf": "MPF"}
 
 
 def report(results: GammaJetResults) -> None:
@@ -32,7 +33,9 @@ def report(results: GammaJetResults) -> None:
     rows = {"data": results.rows(data=True), "simulation": results.rows(data=False)}
     rows = {name: content for name, content in rows.items() if content}
     with results_directory(results.folder("report")) as directory:
-        page = Report(f"Photon+jet response: {config.name}", _selection_text(config))
+        lines = _lines(rows, config)
+        page = Report(f"Photon+jet response: {config.name}", sentence_of(lines))
+        page.text(_selection_text(config))
 
         def show(name: str, fig: Any, caption: str) -> None:
             save(fig, directory / f"{name}.png", directory / f"{name}.pdf")
@@ -46,7 +49,7 @@ def report(results: GammaJetResults) -> None:
                  f"Jets with {low:g} <= |eta| < {high:g}: the mean response for alpha < "
                  f"{config.max_alpha:g} (points) and extrapolated to alpha = 0 (bands), and "
                  f"data over simulation of both (open points: of the limits).")  # fmt: skip
-        show("alpha", alpha_dependence(_lines(rows, config)),
+        show("alpha", alpha_dependence(lines),
              "Mean response in bins of alpha, all photons, with the lines that give the response at "
              "alpha = 0.")  # fmt: skip
         page.table(*response_table(measured))
@@ -102,6 +105,28 @@ def _selection_text(config: GammaJetConfig) -> str:
         f"jet, pt > {s.jet_pt:g} GeV, |eta| < {s.jet_abs_eta:g}; no loose lepton above "
         f"{s.lepton_pt:g} GeV."
     )
+
+
+def sentence_of(lines: Sequence[tuple[str, str, Profile, Line]]) -> str:
+    """What was found, and how sure that is: data over simulation at alpha = 0, or the response of one."""
+    samples = list(dict.fromkeys(name for name, *_ in lines))
+    known = {(name, estimator): line for name, estimator, _, line in lines
+             if np.isfinite(line.intercept) and line.error > 0}  # fmt: skip
+    said = []
+    for estimator, word in _WORDS.items():
+        own = [known[name, estimator] for name in samples if (name, estimator) in known]
+        if not own or len(own) < len(samples):
+            continue
+        value = own[0].intercept / (own[1].intercept if len(own) > 1 else 1.0)
+        error = value * float(np.hypot.reduce([line.error / line.intercept for line in own]))
+        said.append(f"{with_error(value, error)} by {word} "
+                    f"({abs(value - 1) / error:.1f} standard deviations from 1)")  # fmt: skip
+    if not said:
+        return "There are too few events to say what the response is at alpha = 0."
+    what = f"the responses of {' and '.join(samples)} have the ratio" if len(samples) > 1 else (
+        f"the mean response of {samples[0]} is"
+    )  # fmt: skip
+    return f"At alpha = 0, {what} {' and '.join(said)}; errors are statistical."
 
 
 def _lines(

@@ -6,6 +6,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from fastjag import __version__
 from fastjag.analyses.importance.pictures import comparison, network
 from fastjag.analyses.importance.results import METHODS, Importances
@@ -65,8 +67,10 @@ def _report(
     result: Importances, table: FeatureTable | None, drawn: dict[str, Path], files: Sequence[str]
 ) -> Report:
     classes = ", ".join(result.settings["classes"])
-    page = Report("Feature importance", f"{len(result.names)} features, "
-                  f"{result.settings['events']:,} events, classes {classes}.")  # fmt: skip
+    page = Report("Feature importance", sentence_of(result))
+    page.text(
+        f"{len(result.names)} features, {result.settings['events']:,} events, classes {classes}."
+    )
     for warning in result.warnings:
         page.warning(f"Warning: {warning}.")
     page.heading("All methods")
@@ -91,6 +95,7 @@ def _report(
         page.table(("term", "mean absolute coefficient"),
                    [(result.term(k), with_error(t, result.taylor_errors[k])) for k, t in terms])  # fmt: skip
     if result.training:
+        page.heading("While the network learned")
         page.figure(drawn["training"], _CAPTIONS["training"])
     page.heading("How well the models tell the classes apart")
     page.table(("model", "area under the ROC curve"), 
@@ -107,6 +112,29 @@ def _report(
         about = {k: v for k, v in vars(table).items() if k in ("n_read", "not_numbers")}
         page.settings({**about, **{f"events without {k}": n for k, n in table.missing.items()}})
     return page
+
+
+def sentence_of(result: Importances) -> str:
+    """What was found, and how sure that is: the first feature, who agrees, and what shuffling it costs."""
+    first, *others = result.order()
+    name = result.names[first]
+    looking = {m: s for m, s in result.scores.items() if m != "variance"} or result.scores
+    agree = sum(int(np.argmax(s)) == first for s in looking.values())
+    said = (
+        f"{name} is the most important of {len(result.names)} features by the mean of {len(looking)} "
+        f"methods, {agree} of which have it first"
+    )
+    said += f"; {result.names[others[0]]} follows" if others else ""
+    if letter := result.cluster_names()[first]:
+        said += f"; it shares its importance with the other features of cluster {letter}"
+    for method, whose in (
+        ("permutation", "the model's"),
+        ("tree permutation", "the boosted trees'"),
+    ):
+        if method in result.scores and method in result.errors:
+            fall, error = (float(x[method][first]) for x in (result.scores, result.errors))
+            return f"{said}; when it is shuffled, {whose} area under the ROC curve falls by {with_error(fall, error)}."
+    return f"{said}."
 
 
 def _shown_scores(result: Importances) -> dict[str, list[str]]:

@@ -21,6 +21,8 @@ from fastjag.reporting.plots import save
 from fastjag.reporting.report import Report, with_error
 from fastjag.reporting.roc import draw_roc
 
+_SURE = 3  # standard deviations from guessing, from which on a tagger works
+
 
 def write_tracks(result: TrackSpectrum, directory: Path) -> None:
     """``tracks.json``, ``tracks.root``, picture and page of impact parameters."""
@@ -29,7 +31,8 @@ def write_tracks(result: TrackSpectrum, directory: Path) -> None:
     names = {k.replace(" ", "_"): h for k, h in result.histograms.items()}
     write_histograms(directory / "tracks.root", names)
     write_json(directory / "tracks.json", _track_numbers(result))
-    page = Report("Tracks in jets", f"{len(result.files)} file(s)")
+    page = Report("Tracks in jets", _tracks_sentence(result))
+    page.left_out(result.skipped)
     page.heading("Impact parameters")
     page.figure(directory / "tracks.png", "Transverse impact parameter of tracks, per cm, with "
                 "statistical errors; arrows: share of the tracks beside the axis.")  # fmt: skip
@@ -47,6 +50,31 @@ def write_tracks(result: TrackSpectrum, directory: Path) -> None:
     page.files(result.files)
     _skipped(page, result.skipped)
     page.write(directory / "report.html", f"fastjag {__version__}, {result.seconds:.2f} s")
+
+
+def _tracks_sentence(result: TrackSpectrum) -> str:
+    """What was found, and how sure that is."""
+    shares = {
+        name: _share_above(h) for name, h in result.histograms.items()
+        if name != "elsewhere" and h.values(flow=True).sum() > 0
+    }  # fmt: skip
+    said = ", ".join(
+        f"{with_error(100 * x, 100 * error)} % {name}" for name, (x, error) in shares.items()
+    )
+    return (
+        f"{result.counts['events']:,} events have {result.counts['tracks in jets']:,} tracks in jets; of "
+        f"their weight, so much is of tracks with |d_xy| above 0.1 cm: {said or 'none'}; errors are "
+        "statistical."
+    )
+
+
+def _share_above(h: Any, cm: float = 0.1) -> tuple[float, float]:
+    """The share of the weight above an edge, and its statistical error."""
+    values, variances = h.values(flow=True), h.variances(flow=True)
+    first = 1 + int(np.argmin(np.abs(h.axes[0].edges - cm)))
+    total, share = values.sum(), values[first:].sum() / values.sum()
+    above, below = variances[first:].sum(), variances[:first].sum()
+    return float(share), float(np.hypot((1 - share) * above**0.5, share * below**0.5) / total)
 
 
 def _skipped(page: Report, skipped: list[Skipped]) -> None:
@@ -100,7 +128,9 @@ def write_shapes(result: ShapeHistograms, directory: Path, settings: Mapping[str
          "gen": result.gen, "images": result.images, "seconds": result.seconds,
          "skipped": [asdict(x) for x in result.skipped]},
     )  # fmt: skip
-    page = Report("Jets", f"{len(result.files)} {result.format} file(s)")
+    page = Report("Jets", _shapes_sentence(result))
+    page.left_out(result.skipped)
+    page.heading("Counts")
     page.table(("what", "number"), list(result.counts.items()))
     names = sorted({f for by in by_name.values() for f in by}, key=list(COLOURS).index)
     page.heading("Weighted means")
@@ -116,6 +146,7 @@ def write_shapes(result: ShapeHistograms, directory: Path, settings: Mapping[str
     if result.gen:
         page.heading("Jets with a gen jet")
         page.table(("what", "value"), list(result.gen.items()))
+    page.heading("Spectra, shapes and images")
     page.figure(
         directory / "shapes.png",
         "Spectra: sums of weights per GeV. Shapes: normalised, weighted. Bands: statistical errors.",
@@ -129,6 +160,25 @@ def write_shapes(result: ShapeHistograms, directory: Path, settings: Mapping[str
     _skipped(page, result.skipped)
     page.settings(settings)
     page.write(directory / "report.html", f"fastjag {__version__}, {result.seconds:.2f} s")
+
+
+def _shapes_sentence(result: ShapeHistograms) -> str:
+    """What was found, and how sure that is: how many constituents jets have, by flavour where it is known."""
+    by_flavour = {
+        f: h for f, h in result.histograms.get("multiplicity", {}).items() if h.values().sum() > 0
+    }
+    means = []
+    for flavour, h in by_flavour.items():
+        if flavour == "all" and len(by_flavour) > 1:
+            continue
+        values, x = h.values(), h.axes[0].centers
+        mean = values @ x / values.sum()
+        error = (h.variances() @ (x - mean) ** 2) ** 0.5 / values.sum()
+        means.append(f"{with_error(mean, error)} ({flavour})")
+    return (
+        f"{result.counts['jets']:,} jets have been measured; the mean number of their constituents is "
+        f"{', '.join(means) or 'not known'}, with statistical errors."
+    )
 
 
 def _mean(h: Any) -> float | str:
@@ -164,7 +214,9 @@ def write_tagging(result: Tagging, directory: Path) -> None:
             **{n: f["scores"] for n, f in result.models.items()},
         )  # fmt: skip
     signal, background = result.classes
-    page = Report(f"Tagging {signal} jets", f"against {background} jets; {result.source}")
+    page = Report(f"Tagging {signal} jets", _tagging_sentence(result))
+    page.text(f"Against {background} jets; {result.source}.")
+    page.heading("Models")
     page.table(("model", "AUC", "mistag at 50 %", "mistag at 70 %", "seconds"), rows)
     page.heading("Efficiency and mistag rate")
     page.figure(directory / "roc.png", "Efficiency and mistag rate on the test events. Bands: "
@@ -178,3 +230,23 @@ def write_tagging(result: Tagging, directory: Path) -> None:
     page.files([result.source])
     page.settings(result.settings)
     page.write(directory / "report.html", f"fastjag {__version__}")
+
+
+def _tagging_sentence(result: Tagging) -> str:
+    """What was found, and how sure that is."""
+    signal, background = result.classes
+    best = max(result.models, key=lambda name: result.models[name]["auc"])
+    area, error = (result.models[best][k] for k in ("auc", "auc_error"))
+    sure = (area - 0.5) / error if error > 0 else float("inf")
+    found = f"an area under the ROC curve of {with_error(area, error)} on {len(result.labels):,} test jets"
+    if sure < _SURE:
+        return (
+            f"No model tells {signal} from {background} jets: the best, {best}, has {found}, "
+            f"{sure:.1f} standard deviations from the 0.5 of guessing."
+        )
+    mistag, off = (result.models[best][k] for k in ("mistag_at_50", "mistag_at_50_error"))
+    rate = with_error(100 * mistag, 100 * float(np.mean(off)))
+    return (
+        f"{best} tells {signal} from {background} jets with {found} that it has not seen; where half of "
+        f"the {signal} jets pass, {rate} % of the {background} jets do."
+    )

@@ -18,6 +18,8 @@ from fastjag.reporting.plots import save
 from fastjag.reporting.report import Report
 from fastjag.reporting.report import with_error as rounded
 
+_SAID = 3  # triggers in the first sentence
+
 
 def write(result: RatesResult, directory: Path, settings: dict[str, Any]) -> None:
     """``rates.csv``, ``rates.json``, ``report.html``, pictures, and ``counts.parquet`` of every
@@ -66,11 +68,46 @@ def _row(rate: Rate, target: Target) -> dict[str, Any]:
     return row
 
 
+def sentence_of(result: RatesResult) -> str:
+    """What was found, and how sure that is, of the first triggers."""
+    triggers = list(dict.fromkeys(rate.trigger for rate in result.rates))
+    said = [_found(result, trigger) for trigger in triggers[:_SAID]]
+    more = len(triggers) - len(said)
+    return "; ".join(said) + (f"; and {more} more triggers, below" if more else "") + "."
+
+
+def _found(result: RatesResult, trigger: str) -> str:
+    """Of one trigger: by the best fit that there is, or as it was measured."""
+    rates = [rate for rate in result.rates if rate.trigger == trigger]
+    fits = result.fits.get(trigger, {})
+    if fits and len(rates) > 1:
+        name = "line" if "line" in fits else "proportional"
+        fit = fits[name]
+        by = f"{'a line' if name == 'line' else 'a line through 0'} through {len(rates)} rates"
+        by += "" if fit.chi2 is None else f" with chi2 / dof = {fit.chi2:.1f} / {fit.dof}"
+        if trigger in result.predictions:
+            value = with_error(*result.predictions[trigger][name])
+            return f"{trigger} has {value} Hz at pileup {result.target.pileup:g}, by {by}"
+        error = (
+            None if fit.covariance is None else fit.inflation * float(fit.covariance[1, 1]) ** 0.5
+        )
+        return (
+            f"{trigger} rises by {with_error(fit.slope, error)} Hz for each unit of pileup, by {by}"
+        )
+    shown = [with_error(*rate.unprescaled) for rate in rates]
+    if len(rates) == 1:
+        return f"{trigger} has {shown[0]} Hz without prescale"
+    least, most = (
+        pick(range(len(rates)), key=lambda i: rates[i].unprescaled[0]) for pick in (min, max)
+    )
+    return f"{trigger} has {shown[least]} to {shown[most]} Hz without prescale, in {len(rates)} measurements"
+
+
 def _page(result: RatesResult, content: dict[str, Any], directory: Path) -> Report:
-    page = Report("Trigger rates", f"{len(result.rates)} measurements; a luminosity section is "
-                  f"{SECTION_SECONDS:.3f} s.")  # fmt: skip
+    page = Report("Trigger rates", sentence_of(result))
+    page.text(f"{len(result.rates)} measurements; a luminosity section is {SECTION_SECONDS:.3f} s.")
     for note in result.notes:
-        page.text(f"Note: {note}.")
+        page.warning(f"! {note[0].upper()}{note[1:]}.")
     at = result.target.pileup
     page.heading("Rates")
     page.table(

@@ -54,13 +54,14 @@ def classifier_losses(
     losses: Sequence[Mapping[str, Sequence[float]]], best: Sequence[Sequence[int]], folds: int
 ) -> Any:
     """Training and validation losses of the first member of every fold, of ``folds`` for each flow."""
-    with panels(len(losses), 5, (3.9, 3.8), sharey=True) as (fig, axes):
+    with panels(len(losses), 3, (4.6, 3.4), sharey=True) as (fig, axes):
         for i, (ax, curves) in enumerate(zip(axes, losses, strict=True)):
             _losses(ax, curves["train"], curves["validation"], best[i][0], 1)
-            ax.set_xlabel("Round")
+            if i >= len(losses) - 3:
+                ax.set_xlabel("Round")
             of_flow = f"flow {i // folds + 1}, " if len(losses) > folds else ""
             ax.set_title(f"{of_flow}fold {i % folds + 1}", fontsize=12, loc="left")
-        for ax in axes[::5]:
+        for ax in axes[::3]:
             ax.set_ylabel("Log loss")
         legend_beside(fig, axes[0])
     return fig

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastjag.reporting.plots import BLUE, ORANGE, figure, line_style
+from fastjag.reporting.plots import BLUE, ORANGE, figure, legend_below, line_style
 from fastjag.reporting.points import efficiency_errors
 from fastjag.reporting.titles import axis_title, plain
 
@@ -66,11 +66,14 @@ def _accuracies(numbers: Numbers) -> Any:
         room = 0.15 * (high - low) or 0.05
         ax.set(xlim=(low - room, high + room), xlabel="Balanced accuracy")
         chance = 1 / len(numbers["classes"])
-        if low - room < chance:
+        if low - room < chance < high + room:
             ax.axvline(chance, color="0.4", ls=":", label="chance")
-            ax.legend(loc="lower right", fontsize=14)
+            legend_below(fig, ax)
         else:
-            ax.set_title(f"chance: {chance:.2f}", loc="right", fontsize=14, color="0.35")
+            side, text = (
+                ("left", "← chance: {:.2f}") if chance < low else ("right", "chance: {:.2f} →")
+            )
+            ax.set_title(text.format(chance), loc=side, fontsize=14, color="0.35")
         _name_rows(ax, list(numbers["models"]))
     return fig
 
@@ -202,7 +205,7 @@ def _importances(importances: Numbers) -> Any:
                 panel.axhspan(i - 0.5, i + 0.5, color="0.95", lw=0, zorder=0)
             panel.set(xlabel="Share of the gain", ylim=(-0.6, len(top) - 0.4))
             panel.set_xlim(left=-0.02 * panel.get_xlim()[1])
-            panel.legend(fontsize=14, loc="lower right")
+            legend_below(fig, panel, columns=3)
             _name_rows(panel, [axis_title(f, unit=False) for f in top])
         if drops:
             names = {f: axis_title(f, unit=False) for f in drops}
@@ -249,5 +252,5 @@ def _costs(numbers: Numbers) -> Any:
         panels[1].tick_params(axis="x", labelsize=14)
         panels[1].tick_params(axis="y", which="both", length=0)
         panels[1].xaxis.label.set_size(16)
-        panels[1].legend(fontsize=14, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
+        legend_below(fig, panels[1])
     return fig

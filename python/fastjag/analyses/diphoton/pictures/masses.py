@@ -28,7 +28,7 @@ def _results(fit: MassFit, significance: float | None = None) -> list[str]:
         ("events", r"$N_{\mathrm{peak}}$", ""), ("mean", r"$\mu$", " GeV"), ("sigma", r"$\sigma$", " GeV"),
     ):  # fmt: skip
         value, error = fit.values[name], fit.errors[name]
-        shown = with_error(value, error).replace("±", r"$\pm$") if error else f"{value:.5g}"
+        shown = with_error(value, error).replace("±", r"$\pm$") if error else f"{value:.3f}"
         said.append(f"{symbol} = {shown}{unit}" + ("" if error else " (fixed)"))
     said.append(rf"$\chi^2$ / ndf = {fit.chi2:.0f} / {fit.ndf}")
     said += [] if fit.valid else ["! not valid"]

@@ -43,12 +43,12 @@ def _log_limits(ax: Any, histograms: list[Any]) -> None:
         ax.set(yscale="log", ylim=(max(values.min() * 0.5, top * 1e-9), top * 30))
 
 
-def _mark_flow(ax: Any, h: Any, last: int | None = None) -> None:
+def _mark_flow(ax: Any, h: Any, last: int | None = None, height: float = 0.08) -> None:
     """What lies beside the axis of a histogram, or beyond its bin ``last``, in percent of all."""
     flow = h.values(flow=True)
     percent = 100 * flow / (flow.sum() or 1.0)
     beyond = percent[-1] if last is None else percent[last + 2 :].sum()
-    mark_overflow(ax, float(percent[0]), float(beyond), unit=" %", height=0.08)
+    mark_overflow(ax, float(percent[0]), float(beyond), unit=" %", height=height)
 
 
 def draw_tracks(result: TrackSpectrum) -> Any:
@@ -102,7 +102,9 @@ def _draw_shape(ax: Any, name: str, by_flavour: dict[str, Any]) -> None:
         _log_limits(ax, list(shown.values()))
     else:
         ax.set_ylim(0, 1.35 * max(*tops, 1e-6))
-    _mark_flow(ax, by_flavour["all"] if "all" in by_flavour else sum(shown.values()), last)
+    _mark_flow(
+        ax, by_flavour["all"] if "all" in by_flavour else sum(shown.values()), last, height=0.78
+    )  # below the legend, above the data
     if len(shown) > 1:
         ax.legend(loc="upper right", fontsize=14, ncols=2)
 

@@ -19,10 +19,11 @@ def draw_losses(losses: Mapping[str, Any], best: int, per: str) -> Any:
             values = np.asarray(losses[name], np.float64)
             style = {"marker": "o", "ms": 5} if len(values) <= 40 else {}
             ax.plot(np.arange(1, len(values) + 1), values, dashes, color=colour, lw=2, label=name, **style)  # fmt: skip
-        ax.axvline(best + 1, color=GREY, lw=1.2, ls=":", label=f"{per} that is kept")
+        # Below the legend, whichever epoch it is.
+        ax.axvline(best + 1, ymax=0.78, color=GREY, lw=1.2, ls=":", label=f"{per} that is kept")
         ax.set(xlabel=per.capitalize(), ylabel="Loss (cross-entropy)")
         low, high = ax.get_ylim()
-        ax.set_ylim(low, high + 0.25 * (high - low))
+        ax.set_ylim(low, high + 0.28 * (high - low))
         ax.legend(loc="upper right", fontsize=15)
     return fig
 
