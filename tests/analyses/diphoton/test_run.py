@@ -124,8 +124,11 @@ class TestRun:
         assert events == sorted(events, reverse=True)
         text = (folder / "report.html").read_text()
         sentence = first_sentence(text)
-        assert "tells the 5 classes of " in sentence
-        assert re.search(r"balanced accuracy 0\.\d+ ± 0\.\d+, guessing has 0\.20", sentence)
+        assert sentence.startswith("random forest tells the 2 classes of 120 events apart: ")
+        assert re.search(
+            r"balanced accuracy is 0\.\d+ ± 0\.\d+, \d+ standard errors above the 0\.50 of",
+            sentence,
+        )
         assert re.search(r"the peak in the mass spectrum has -?\d+ ± \d+ events, ", sentence)
         # A Gaussian does not describe a sum of resolutions: the page begins with that.
         bad, *_ = results["warnings"]

@@ -130,13 +130,14 @@ def sentence_of(comparison: Numbers, fits: Mapping[str, MassFit]) -> str:
     models = comparison["models"]
     best = max(models, key=lambda name: models[name]["balanced_accuracy"]["mean"] or 0)
     accuracy, chance = models[best]["balanced_accuracy"], models[best]["chance"]
-    sure = ""
+    best_of = f" best of {len(models)} models" if len(models) > 1 else ""
+    sure = "beside "  # without an error nobody knows
     if accuracy["error"]:
-        sure = f", {(accuracy['mean'] - chance) / accuracy['error']:.0f} standard errors below"
+        sure = f"{(accuracy['mean'] - chance) / accuracy['error']:.0f} standard errors above "
     said = (
         f"{best} tells the {len(comparison['classes'])} classes of "
-        f"{sum(comparison['events'].values()):,} events apart best of {len(models)} models: balanced "
-        f"accuracy {_with_error(accuracy)}, guessing has {chance:.2f}{sure}"
+        f"{sum(comparison['events'].values()):,} events apart{best_of}: its balanced accuracy is "
+        f"{_with_error(accuracy)}, {sure}the {chance:.2f} of guessing"
     )
     if (fit := fits.get("spectrum")) is None:
         return f"{said}."
