@@ -10,6 +10,7 @@ import signal
 import sys
 import warnings
 from importlib import import_module
+from threading import current_thread, main_thread
 from types import FrameType
 from typing import Annotated, Any, TextIO
 
@@ -119,7 +120,23 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
 
 def _terminate(signum: int, frame: FrameType | None) -> None:
     print(f"fastjag: ended by {signal.Signals(signum).name}", file=sys.stderr)
+    sys.unraisablehook = _swallowed
     sys.exit(128 + signum)  # an exception, so that half-written results are removed
+
+
+def _swallowed(unraisable: Any) -> None:
+    """An exit that came while a destructor ran is lost there: it comes again, a moment later."""
+    lost = unraisable.exc_value
+    if not isinstance(lost, SystemExit) or current_thread() is not main_thread():
+        sys.__unraisablehook__(unraisable)
+        return
+    code = lost.code  # not the exception, which would keep the destructor's frames
+
+    def again(signum: int, frame: FrameType | None) -> None:
+        sys.exit(code)
+
+    signal.signal(signal.SIGALRM, again)
+    signal.setitimer(signal.ITIMER_REAL, 0.01)
 
 
 def _line(error: BaseException) -> object:

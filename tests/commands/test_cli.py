@@ -276,6 +276,24 @@ class TestProcess:
         assert stderr == f"fastjag: ended by {number.name}\n"
         assert list(tmp_path.iterdir()) == []
 
+    def test_interruption_of_a_destructor(self):
+        """Python swallows what is raised there."""
+        code = (
+            "import os, signal, time\n"
+            "from fastjag import __main__ as cli\n"
+            "signal.signal(signal.SIGTERM, cli._terminate)\n"
+            "class Dying:\n"
+            "    def __del__(self):\n"
+            "        os.kill(os.getpid(), signal.SIGTERM)\n"
+            "        time.sleep(0.01)\n"
+            "Dying()\n"
+            "time.sleep(60)\n"
+        )
+        started = time.monotonic()
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)  # fmt: skip
+        assert (done.returncode, done.stderr) == (143, "fastjag: ended by SIGTERM\n")
+        assert time.monotonic() - started < 50
+
     def test_silence_without_a_terminal(self, toy, tmp_path):
         command = [sys.executable, "-m", "fastjag", "convert", str(toy), "--out", str(tmp_path)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
