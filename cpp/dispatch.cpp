@@ -180,6 +180,29 @@ void pages(PagesArgs const& a, Threads threads) {
     });
 }
 
+void take_rows(TakeRowsArgs const& a, Threads threads) {
+    parallel_elements(a.n, threads, [&](int64_t begin, int64_t end, int) {
+        FASTJAG_DISPATCH(take_rows_range(a, begin, end))
+    });
+}
+
+void deal_rows(DealRowsArgs const& a, Threads threads) {
+    parallel_elements(a.n, threads, [&](int64_t begin, int64_t end, int) {
+        FASTJAG_DISPATCH(deal_rows_range(a, begin, end))
+    });
+}
+
+void permutation(PermutationArgs const& a) { FASTJAG_DISPATCH(permutation_of(a)) }
+
+bool outside(const int64_t* numbers, int64_t count, int64_t n, int64_t& bad) {
+    for (int64_t i = 0; i < count; ++i)
+        if (numbers[i] < 0 || numbers[i] >= n) {
+            bad = numbers[i];
+            return true;
+        }
+    return false;
+}
+
 // Blocks of rows grow longer down the triangle: threads take the next one when they are done.
 template <class Out>
 void pyramid_gram(PyramidGramArgs<Out> const& a, Threads threads) {

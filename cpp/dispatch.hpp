@@ -9,6 +9,7 @@
 
 #include "fastjag/kernels.hpp"
 #include "fastjag/kernels_pages.hpp"
+#include "fastjag/kernels_rows.hpp"
 
 #define FASTJAG_DECLARE_RANGES                                                                     \
     template <class Out>                                                                           \
@@ -31,6 +32,9 @@
     void histogram_range(HistogramArgs<T, W> const&, int64_t begin, int64_t end, int64_t part);    \
     void histogram_cuts_range(HistogramCutsArgs const&, int64_t begin, int64_t end, int64_t part); \
     void pages_range(PagesArgs const&, int64_t begin, int64_t end);                                \
+    void take_rows_range(TakeRowsArgs const&, int64_t begin, int64_t end);                         \
+    void deal_rows_range(DealRowsArgs const&, int64_t begin, int64_t end);                         \
+    void permutation_of(PermutationArgs const&);                                                   \
     template <class Out>                                                                           \
     void pyramid_gram_rows(PyramidGramArgs<Out> const&, int64_t begin, int64_t end, int64_t part,  \
                            Interrupt*);

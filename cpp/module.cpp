@@ -9,4 +9,5 @@ PYBIND11_MODULE(_cpu, m, pybind11::mod_gil_not_used()) {
     m.attr("sanitized") = static_cast<bool>(FASTJAG_SANITIZED);
     fastjag::bind_kernels(m);
     fastjag::bind_pages(m);
+    fastjag::bind_rows(m);
 }

@@ -140,6 +140,23 @@ def in_cone(
     threads: int,
     /,
 ) -> None: ...
+def take_rows(
+    records: _Array,
+    rows: _Array,
+    starts: Sequence[int],
+    outs: Sequence[_Array],
+    threads: int,
+    /,
+) -> None: ...
+def deal_rows(
+    tensors: Sequence[_Array],
+    places: _Array,
+    block_rows: int,
+    blocks: Sequence[Sequence[_Array]],
+    threads: int,
+    /,
+) -> None: ...
+def permutation(words: _Array, inverse: bool, result: _Array, /) -> None: ...
 def pages(
     data: _Array,
     encoding: int,

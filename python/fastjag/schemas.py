@@ -64,6 +64,8 @@ class Schema:
 
     def scale(self, public: str) -> float:
         """The factor that brings a branch to GeV, 1 where it is no energy."""
+        if not self.energies:
+            return 1.0
         rest = self.split(public)[1] or public
         return self.to_gev if any(fnmatchcase(rest, p) for p in self.energies) else 1.0
 

@@ -30,6 +30,14 @@ def as_native(values: Array) -> Array:
         with there.device:  # CuPy copies to the current GPU
             copied: Array = there.copy()
         return copied
+    flags = values.flags
+    if (
+        type(values) is np.ndarray
+        and flags.c_contiguous
+        and flags.aligned
+        and values.dtype.isnative
+    ):
+        return values
     dtype = values.dtype.newbyteorder("=")
     return np.require(values, dtype=dtype, requirements=["C", "A"])
 

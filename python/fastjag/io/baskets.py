@@ -10,6 +10,7 @@ Format: https://root.cern/doc/v636/classTBasket.html and TKey.
 from __future__ import annotations
 
 import struct
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -58,29 +59,38 @@ class Stored:
         return values if self.leaf is None else values[self.leaf]
 
 
-class Baskets:
-    """Baskets of one file, decompressed into a buffer that the next one overwrites."""
+class Buffers(threading.local):
+    """What baskets are read and decompressed into: each thread has its own."""
 
-    def __init__(self, source: Bytes) -> None:
-        self.source = source
-        self.packed = self.unpacked = memoryview(b"")
+    packed = unpacked = memoryview(b"")
+
+
+class Baskets:
+    """Baskets of one file, decompressed into a buffer that the next one overwrites.
+
+    Several that are read by turns may have the ``buffers`` together: memory that is warm is faster.
+    """
+
+    def __init__(self, source: Bytes, buffers: Buffers | None = None) -> None:
+        self.source, self.buffers = source, buffers or Buffers()
 
     def read(self, stored: Stored, basket: int) -> tuple[memoryview, int, int]:
         """(content, where its values end, length of the key, from which ROOT counts offsets)."""
         body, n_object, stop, n_key = self.packed_body(stored, basket)
         if len(body) != n_object:
-            self.unpacked = at_least(self.unpacked, n_object)
+            self.buffers.unpacked = at_least(self.buffers.unpacked, n_object)
             try:
-                unpack(body, self.unpacked[:n_object])
+                unpack(body, self.buffers.unpacked[:n_object])
             except ValueError as error:
                 raise ValueError(f"basket {basket} of {stored.name}: {error}") from None
-            body = self.unpacked[:n_object]
+            body = self.buffers.unpacked[:n_object]
         return body, stop, n_key
 
     def packed_body(self, stored: Stored, basket: int) -> tuple[memoryview, int, int, int]:
         """(content as it is stored, its size, where its values end, length of the key)."""
         size, seek = stored.sizes[basket], stored.seeks[basket]
-        self.packed = packed = at_least(self.packed, size)[:size]
+        self.buffers.packed = at_least(self.buffers.packed, size)
+        packed = self.buffers.packed[:size]
         try:
             self.source.read(seek, packed)
         except EOFError:

@@ -19,7 +19,7 @@ import numpy as np
 
 from fastjag import kernels
 from fastjag.core.arrays import Array, Offsets, offsets_of
-from fastjag.io.baskets import Baskets, Stored, list_bounds
+from fastjag.io.baskets import Baskets, Buffers, Stored, list_bounds
 from fastjag.io.sources import Bytes
 from fastjag.io.tasks import InOrder, Tasks
 
@@ -137,11 +137,11 @@ class Numbers(BranchColumn):
 
     def _find_places(self, baskets: range) -> None:
         entries = self.stored.entries[baskets.start : baskets.stop + 1] if baskets else [self.start]
-        inside = np.clip(entries, self.start, self.stop)
+        inside = [min(max(entry, self.start), self.stop) for entry in entries]
         if self.offsets is not None:
-            inside = self.offsets[inside - self.base]
+            inside = self.offsets[np.array(inside) - self.base].tolist()
         # Where in the range the values of each basket begin, and the last ones end.
-        self.places: list[int] = (inside - inside[0]).tolist()
+        self.places: list[int] = [place - inside[0] for place in inside]
         self.number = baskets.start
 
     def _content(self, basket: int, unpacked: Baskets) -> Array:
@@ -223,13 +223,14 @@ class BranchColumns(InOrder[Baskets]):
     def __init__(
         self, source: Bytes, branches: Sequence[Stored], threads: int, start: int = 0,
         stop: int | None = None, kind: Callable[[Stored], BranchColumn] = column_of,
+        buffers: Buffers | None = None,
     ) -> None:  # fmt: skip
         self.source, self._stop = source, stop
         counters = {_key(b.counter): b.counter for b in branches if b.counter}
         self.counters = {key: Numbers(b) for key, b in counters.items()}
         self.columns = [kind(branch) for branch in branches]
         # Decompression, reading and NumPy's copies release the GIL.
-        self.tasks = Tasks(threads, lambda: Baskets(source), "fastjag-baskets")
+        self.tasks = Tasks(threads, lambda: Baskets(source, buffers), "fastjag-baskets")
         super().__init__(start)
 
     def _read(self, start: int, stop: int) -> list[tuple[Offsets | None, Array]]:

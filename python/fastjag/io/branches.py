@@ -71,6 +71,11 @@ class Branch:
         self._given = kind
 
     @cached_property
+    def baskets(self) -> Stored | None:
+        """Where it lies in a TTree, which uproot takes long to say; None where it has to read it."""
+        return stored_baskets(self.stored, self.pick)
+
+    @cached_property
     def kind(self) -> Kind | Unfit:
         if self._given is not None:
             return self._given  # type: ignore[no-any-return]

@@ -49,12 +49,16 @@ class Groups:
 
     def place(self, name: str) -> Place:
         """(collection, column) of a list branch."""
-        branch = self._branches[name]
-        prefix = self._split(name)[0]
-        if prefix in self._trusted and not _kind(branch).counted:
-            return prefix, self._columns(prefix)[name]  # nobody has to look at the others
         if name not in self._places:
-            self._places[name] = self._prefix(prefix).place(branch)
+            branch = self._branches[name]
+            prefix = self._split(name)[0]
+            if prefix in self._trusted and not _kind(branch).counted:
+                self._places[name] = (
+                    prefix,
+                    self._columns(prefix)[name],
+                )  # nobody has to look at the others
+            else:
+                self._places[name] = self._prefix(prefix).place(branch)
         return self._places[name]
 
     def _columns(self, prefix: str) -> dict[str, str]:

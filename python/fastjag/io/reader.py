@@ -14,9 +14,10 @@ import numpy as np
 from fastjag.core.arrays import Array
 from fastjag.core.checks import first_line, n_bytes
 from fastjag.io import gpu_batches, gpu_columns, rntuple, transport, trees
-from fastjag.io.baskets import Stored
+from fastjag.io.baskets import Buffers, Stored
 from fastjag.io.batches import Batch, Place, Source
 from fastjag.io.branch_columns import BranchColumns
+from fastjag.io.branch_columns import column_of as column_kind
 from fastjag.io.branches import (
     Branch,
     LeftOut,
@@ -24,7 +25,6 @@ from fastjag.io.branches import (
     Parts,
     Unfit,
     column_of,
-    stored_baskets,
     tree_branches,
 )
 from fastjag.io.errors import ReadError, ServerError
@@ -66,6 +66,7 @@ class Reader:
             #: What patterns would have taken if arrays could hold it.
             self.left_out: list[LeftOut] = []
             self._twins = Twins()
+            self._buffers = Buffers()
             self.groups = Groups(
                 self.stored, self.schema.split, self.schema.one_length, self._lengths
             )
@@ -246,7 +247,7 @@ class Reader:
         for_gpu: bool = False,
     ) -> Iterator[BranchColumns | PageColumns]:  # fmt: skip
         kind: Any = PageColumns if self.rntuple else BranchColumns
-        more: tuple[Any, ...] = ()
+        more: tuple[Any, ...] = () if self.rntuple else (column_kind, self._buffers)
         if for_gpu:
             more = (
                 gpu_columns.page_range(branches) if self.rntuple else gpu_columns.branch_column,
@@ -305,7 +306,7 @@ class Reader:
         """
         if self.rntuple:
             return None
-        return stored_baskets(column.stored, column.pick)
+        return column.baskets
 
     def _own(self, column: Branch) -> Stored | Paged | None:
         """Where a branch lies that is read without uproot."""

@@ -27,6 +27,7 @@ from fastjag.kernels.pyramid import (
     pyramid_index,
     pyramid_tree,
 )
+from fastjag.kernels.rows import deal_rows, permutation, take_rows
 from fastjag.kernels.select import gather, keep, order, select
 from fastjag.kernels.threads import build_info, get_num_threads, set_num_threads
 
@@ -42,6 +43,7 @@ __all__ = [
     "aggregate",
     "build_info",
     "cuda_module",
+    "deal_rows",
     "dimuon",
     "gather",
     "get_num_threads",
@@ -57,6 +59,7 @@ __all__ = [
     "page_rows",
     "pages",
     "pair_mass",
+    "permutation",
     "pyramid_codes",
     "pyramid_features",
     "pyramid_gram",
@@ -64,4 +67,5 @@ __all__ = [
     "pyramid_tree",
     "select",
     "set_num_threads",
+    "take_rows",
 ]

@@ -307,6 +307,24 @@ def _slot(x: float, edges: Array) -> int:
     return int(np.searchsorted(edges, x, side="right"))
 
 
+# ---- rows -------------------------------------------------------------------------------------
+
+
+def take_rows(records: Array, rows: Array, start: int, stop: int) -> list[bytes]:
+    """Bytes ``start`` to before ``stop`` of some records."""
+    return [records[row, start:stop].tobytes() for row in rows]
+
+
+def permutation(words: Array) -> list[int]:
+    """0 .. n - 1 in the order that random words say: word i picks who of the first i + 1 is at i."""
+    numbers = list(range(len(words)))
+    for i in range(len(words) - 1, 0, -1):
+        n = i + 1
+        j = int(words[i]) * n >> 64 if n < 2**32 else int(words[i]) % n
+        numbers[i], numbers[j] = numbers[j], numbers[i]
+    return numbers
+
+
 # ---- pyramid ----------------------------------------------------------------------------------
 
 

@@ -39,7 +39,7 @@ def in_memory(
         storing = Storing(inputs, total, None, most)
         runs = _fill(files, storing, inputs)
         return StoredEvents(inputs, storing.records[: storing.n], storing.fields), runs
-    pool = Pool(inputs, total, keep_rows=True)
+    pool = Pool(inputs)
     read_all(files, pool, inputs)
     n = pool.finish()
     if pool.nbytes > most:

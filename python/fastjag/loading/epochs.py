@@ -108,8 +108,9 @@ class Laps:
     def __len__(self) -> int:
         return len(self.edges) - 1
 
-    def lap_of(self, batch: int) -> int:
-        return int(np.searchsorted(self.edges, batch, side="right")) - 1
+    def lap_of(self, batches: NDArray[np.int64]) -> NDArray[np.int64]:
+        """int64: the lap of each of the batches."""
+        return np.searchsorted(self.edges, batches, side="right") - 1
 
     @property
     def largest(self) -> int:

@@ -86,7 +86,7 @@ class Loader:
             picked = stack.enter_context(closing(self._picked(epoch, share, threads)))
             if self.device == "cuda":
                 picked = stack.enter_context(closing(copied_ahead(picked, _to_gpu)))
-            for number, n_events, values, _ in picked:
+            for number, n_events, values in picked:
                 yield Minibatch(dict(values), epoch, number, n_events)
 
     def _picked(self, epoch: int, share: Share, threads: int | None) -> Generator[Picked]:

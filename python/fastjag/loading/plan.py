@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -11,13 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastjag import kernels
 from fastjag.loading.epochs import Laps, Sizes, shares
 from fastjag.loading.lanes import Lane, Run, Segment, lanes_of
 
 #: Events of a lap, if there is memory for them.
-LAP = 1 << 18
+LAP = 1 << 17
 #: Places that are read side by side, at least.
 LANES = 8
+_ORDER = b"2"  # changes where a seed means another order than before
+_STEP = 4096  # batches whose places are looked up at once
 _MOST_LANES = 256  # each holds a file open
 
 
@@ -90,12 +93,20 @@ class Plan:
             sets.append(LaneSet(i, tuple(lanes), laps))
         return cls(tuple(runs), sizes, tuple(sets), options)
 
-    def place(self, batch: int) -> tuple[int, int, int]:
-        """(set, lap, batch of the lap) of a batch."""
-        which, number = batch % len(self.sets), batch // len(self.sets)
-        laps = self.sets[which].laps
-        lap = laps.lap_of(number)
-        return which, lap, number - int(laps.edges[lap])
+    def places(self, numbers: range) -> Iterator[tuple[int, int, int, int]]:
+        """(batch, set, lap, batch of the lap) of batches."""
+        n = len(self.sets)
+        for at in range(0, len(numbers), _STEP):
+            some = np.array(numbers[at : at + _STEP])
+            which, inside = some % n, some // n
+            lap, first = np.zeros_like(some), np.zeros_like(some)
+            for i, own in enumerate(self.sets):
+                mine = which == i
+                lap[mine] = own.laps.lap_of(inside[mine])
+                first[mine] = own.laps.edges[lap[mine]]
+            yield from zip(
+                some.tolist(), which.tolist(), lap.tolist(), (inside - first).tolist(), strict=True
+            )
 
     def lanes(self, which: int, epoch: int) -> list[Lane]:
         """Of a set; in every epoch they begin elsewhere."""
@@ -112,19 +123,38 @@ class Plan:
         """int64 (n,): the order of the n events of a lap."""
         if self.options.shuffle is None:
             return np.arange(n)
-        return self.random(epoch, which, 1 + lap).permutation(n)
+        return kernels.permutation(self._words(which, epoch, lap, n))
+
+    def seats(self, which: int, epoch: int, lap: int) -> NDArray[np.int64]:
+        """int64: where each event of a lap goes, by the same order, if every batch has room for the largest."""
+        cuts = self.cuts(which, lap)
+        n, size = int(cuts[-1]), self.options.batch_size
+        if self.options.shuffle is None:
+            seats = np.arange(n)
+        else:
+            seats = kernels.permutation(self._words(which, epoch, lap, n), inverse=True)
+        sizes = np.diff(cuts)
+        if (sizes[:-1] == size).all():
+            return seats
+        return (np.arange(n) + np.repeat(np.arange(len(sizes)) * size - cuts[:-1], sizes))[seats]
+
+    def _words(self, which: int, epoch: int, lap: int, n: int) -> NDArray[np.uint64]:
+        words: NDArray[np.uint64] = self.random(epoch, which, 1 + lap).bit_generator.random_raw(n)
+        return words
 
     def random(self, *key: int) -> np.random.Generator:
         return np.random.default_rng([self.options.seed, *key])
 
-    def cuts(self, which: int, lap: int, n: int) -> NDArray[np.int64]:
-        """int64: where the batches of a lap begin and end, if it has n events.
+    def cuts(self, which: int, lap: int, n: int | None = None) -> NDArray[np.int64]:
+        """int64: where the batches of a lap begin and end, if it has n events; default: all.
 
         Where some could not be read, batches are smaller, not fewer: ranks and workers stay in step.
         """
         laps = self.sets[which].laps
         first, last = laps.edges[lap : lap + 2]
-        ends = laps.ends[first : last + 1] - laps.ends[first]
+        ends: NDArray[np.int64] = laps.ends[first : last + 1] - laps.ends[first]
+        if n is None:
+            return ends
         scaled: NDArray[np.int64] = (
             ends * n // max(1, int(ends[-1]))
         )  # the same where all could be read
@@ -133,7 +163,7 @@ class Plan:
     @cached_property
     def digest(self) -> str:
         """Of all that the order of events depends on."""
-        found = blake2b(digest_size=16)
+        found = blake2b(_ORDER, digest_size=16)
         for run in self.runs:
             found.update(
                 repr((run.dataset, run.uuid or run.file, run.tree, run.start, run.stop)).encode()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,21 +14,22 @@ from numpy.typing import NDArray
 from fastjag.io.errors import ReadError
 from fastjag.loading.background import Behind
 from fastjag.loading.files import FileLaps, OpenFiles, Threads
+from fastjag.loading.laps import Keeping, LapPool, Padding
 from fastjag.loading.plan import Plan
 from fastjag.loading.pools import ModelInputs, Pool, Rows
 from fastjag.loading.stored import StoredEvents
 
 _GROUP = 16  # batches that are handed over at once, at most
 _GROUP_BYTES = 16 << 20
+_NONE: NDArray[np.int64] = np.empty(0, np.int64)
 
 
 class Picked(NamedTuple):
-    """The events of a batch, as tensors or, where these are yet to be made, as rows."""
+    """The events of a batch, as tensors."""
 
     number: int
     n_events: int
     values: Rows
-    padded: bool
 
 
 class Share(NamedTuple):
@@ -58,19 +60,20 @@ def read_epoch(
 ) -> Generator[Picked]:
     """The batches of a share, read from files; threads read and pick them ahead."""
     with ExitStack() as stack:
-        free: queue.SimpleQueue[Pool | None] = queue.SimpleQueue()
+        free: queue.SimpleQueue[LapPool | None] = queue.SimpleQueue()
         numbers = share.numbers(len(plan.sizes))
         keys = _laps_in_order(plan, numbers)
         used = {which for which, _ in keys}
-        capacity = max((plan.sets[i].laps.largest for i in used), default=0)
+        most = max((int(np.diff(plan.sets[i].laps.edges).max()) for i in used), default=0)
+        keeping = Keeping(inputs, plan.options.batch_size, most)
         for _ in range(min(2 * len(used), len(keys))):
-            free.put(Pool(inputs, capacity))
+            free.put(LapPool(keeping))
         laps = Behind(
             _filled(plan, inputs, files, epoch, keys, free, threads), len(keys) + 1, "fastjag-laps"
         )
         stack.callback(laps.close)
         stack.callback(free.put, None)  # before the thread is waited for
-        picked = Behind(_picked(plan, laps, numbers, free), 2, "fastjag-batches")
+        picked = Behind(_picked(plan, inputs, laps, numbers, free), 2, "fastjag-batches")
         stack.callback(picked.close)
         stack.callback(laps.end)
         for group in picked:
@@ -85,7 +88,8 @@ def pick_epoch(
     numbers = share.numbers(len(plan.sizes))
     free: queue.SimpleQueue[Any] = queue.SimpleQueue()
     laps = _stored(plan, store, epoch, _laps_in_order(plan, numbers))
-    with closing(Behind(_picked(plan, laps, numbers, free), 2, "fastjag-batches")) as picked:
+    batches = _picked(plan, store.inputs, laps, numbers, free)
+    with closing(Behind(batches, 2, "fastjag-batches")) as picked:
         for group in picked:
             yield from group
             del group
@@ -117,7 +121,7 @@ def _laps_in_order(plan: Plan, numbers: range) -> list[tuple[int, int]]:
     all_numbers = np.arange(numbers.start, numbers.stop, numbers.step)
     for which, own in enumerate(plan.sets):
         mine = all_numbers[all_numbers % len(plan.sets) == which]
-        laps = np.searchsorted(own.laps.edges, mine // len(plan.sets), side="right") - 1
+        laps = own.laps.lap_of(mine // len(plan.sets))
         kinds, first = np.unique(laps, return_index=True)
         found += [(int(mine[at]), which, int(lap)) for lap, at in zip(kinds, first, strict=True)]
     return [(which, lap) for _, which, lap in sorted(found)]
@@ -129,7 +133,7 @@ def _filled(
     files: OpenFiles,
     epoch: int,
     keys: list[tuple[int, int]],
-    free: queue.SimpleQueue[Pool | None],
+    free: queue.SimpleQueue[LapPool | None],
     n_threads: int | None,
 ) -> Generator[_Lap]:
     wanted: dict[int, list[int]] = {}
@@ -148,6 +152,7 @@ def _filled(
             pool = free.get()
             if pool is None:
                 return
+            pool.begin(partial(plan.seats, which, epoch, lap), plan.cuts(which, lap))
             readers[which].fill(pool, threads)
             n = pool.finish()
             cuts = plan.cuts(which, lap, n)
@@ -157,36 +162,42 @@ def _filled(
                     f"only {n} events are left for {len(cuts) - 1} batches, the others could not be "
                     f"read: {why}"
                 )
-            yield _Lap((which, lap), pool, plan.order(which, epoch, lap, n), cuts)
+            order = _NONE if pool.dealt else plan.order(which, epoch, lap, n)
+            yield _Lap((which, lap), pool, order, cuts)
 
 
 def _picked(
-    plan: Plan, laps: Iterator[_Lap], numbers: range, free: queue.SimpleQueue[Any]
+    plan: Plan,
+    inputs: ModelInputs,
+    laps: Iterator[_Lap],
+    numbers: range,
+    free: queue.SimpleQueue[Any],
 ) -> Generator[list[Picked]]:
     """Batches in groups: what goes from thread to thread costs time."""
     current: dict[int, _Lap] = {}
+    padding = Padding(inputs)
     group: list[Picked] = []
     size = 0
-    for number in numbers:
-        which, lap, batch = plan.place(number)
+    for number, which, lap, batch in plan.places(numbers):
         if which not in current or current[which].key != (which, lap):
             if (old := current.pop(which, None)) is not None:
+                if isinstance(old.pool, LapPool):
+                    old.pool.drop()
                 free.put(old.pool)
                 del old
             current[which] = next(laps)
         now = current[which]
-        events = now.order[now.cuts[batch] : now.cuts[batch + 1]]
-        values, padded = now.pool.take(events), bool(now.pool.padded)
-        if not padded:
-            values = now.pool.inputs.tensors(values)
-        group.append(Picked(number, len(events), values, True))
-        size += sum(_size(v) for v in values.values())
+        start, stop = int(now.cuts[batch]), int(now.cuts[batch + 1])
+        if isinstance(now.pool, LapPool) and now.pool.dealt:
+            values = now.pool.batch(batch)
+        else:
+            values = now.pool.take(now.order[start:stop])
+            if not now.pool.padded:
+                values = padding.tensors(values, stop - start)
+            size += sum([v.nbytes for v in values.values()])
+        group.append(Picked(number, stop - start, values))
         if len(group) == _GROUP or size > _GROUP_BYTES:
             yield group
             group, size = [], 0
     if group:
         yield group
-
-
-def _size(values: Any) -> int:
-    return int(getattr(values, "nbytes", 0))

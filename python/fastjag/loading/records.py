@@ -48,15 +48,6 @@ def pack(records: Array, fields: Sequence[TensorField], tensors: Mapping[str, Ar
         _part(records, field)[...] = values.view(f"u{field.step}")
 
 
-def unpack(records: Array, fields: Sequence[TensorField]) -> dict[str, Array]:
-    """The tensors of records, each in memory of its own."""
-    tensors: dict[str, Array] = {}
-    for field in fields:
-        values = np.ascontiguousarray(_part(records, field)).view(field.dtype)
-        tensors[field.name] = values.reshape(len(records), *field.shape)
-    return tensors
-
-
 def _part(records: Array, field: TensorField) -> Any:
     start, stop = field.start // field.step, (field.start + field.n_bytes) // field.step
     return records.view(f"u{field.step}")[:, start:stop]

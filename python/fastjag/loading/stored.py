@@ -11,9 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastjag import kernels
 from fastjag.core.arrays import Array
+from fastjag.loading.blocks import Blocks
 from fastjag.loading.pools import ModelInputs, Rows, is_dense, n_rows
-from fastjag.loading.records import TensorField, fields_of, pack, unpack
+from fastjag.loading.records import TensorField, fields_of, pack
+
+_BATCHES = 64  # whose memory is used again
 
 
 class StoredEvents:
@@ -25,13 +29,26 @@ class StoredEvents:
         self, inputs: ModelInputs, records: NDArray[np.uint8], fields: Sequence[TensorField]
     ) -> None:
         self.inputs, self.records, self.fields = inputs, records, list(fields)
+        self._blocks: Blocks | None = None
 
     def __len__(self) -> int:
         return len(self.records)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return StoredEvents, (self.inputs, self.records, self.fields)
+
     def take(self, events: NDArray[np.int64]) -> Rows:
-        picked = self.records.take(events, 0, mode="clip")
-        return unpack(picked, self.fields)
+        """The tensors of these events."""
+        n, blocks = len(events), self._blocks
+        if blocks is None or blocks.n_rows < n:
+            like = {f.name: np.empty((0, *f.shape), f.dtype) for f in self.fields}
+            self._blocks = blocks = Blocks(like, n, _BATCHES)
+        tensors = {name: values[:n] for name, values in blocks.new().items()}
+        starts = [field.start for field in self.fields]
+        kernels.take_rows(
+            self.records, events, starts, [tensors[field.name] for field in self.fields]
+        )
+        return tensors
 
 
 class StoredFile(StoredEvents):
