@@ -1,7 +1,7 @@
 """What batch.run adds to the work itself: time, memory of the driver, planning of many files.
 
-Every candidate is a program that also runs with a few events; the table has the difference, and that time as start-up, of
-which processes need more.
+Plain loops and batch.run take turns in the same processes, after a first round: what processes need to start is in no
+number.
 """
 
 import json
@@ -17,7 +17,7 @@ import fastjag as fj
 from fastjag import toys
 
 JOB = Path(__file__).parent / "jobs" / "batch_job.py"
-ROUNDS = 2
+ROUNDS = 5
 FILES, SMALL_FILES = 10, 10_000
 
 
@@ -27,26 +27,18 @@ def job(*words: object) -> dict:
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
-def overhead(work: str, what: str, full: int, few: int, *more: object) -> Race:
-    """Batch.run on processes beside a loop: CPU time of all processes."""
-    race = Race(work)
-    ways = {"batch.run, 1 process": "processes:1", "a loop": "loop", "batch.run, 2 processes": "processes:2"}  # fmt: skip
-    long, short, counts = {}, {}, []
-    for _ in range(ROUNDS):
-        for name, way in ways.items():
-            for number, found in ((few, short), (full, long)):
-                told = job(what, way, number, *more)
-                if number == full:
-                    counts.append(told["counts"])
-                best = found.setdefault(name, {"wall": 1e9, "cpu": 1e9})
-                for clock in best:
-                    best[clock] = min(best[clock], told[clock])
-    assert all(count == counts[0] for count in counts), counts
-    for name in ways:
-        race.wall[name] = (long[name]["wall"] - short[name]["wall"]) * 1e3
-        race.cpu[name] = (long[name]["cpu"] - short[name]["cpu"]) * 1e3
-        race.start[name] = short[name]["wall"] * 1e3
-    return race
+def overhead(work: str, what: str, number: int, *more: object) -> list[Race]:
+    """Batch.run on processes beside plain loops in the same number of processes: CPU time of all."""
+    told = job(what, ROUNDS, number, "1,2", *more)
+    races = []
+    for n, processes in ((1, "one process"), (2, "two processes")):
+        race = Race(f"{work}, {told['ranges']} ranges, {processes}")
+        for name, way in (("batch.run", f"batch.run, {n}"), ("loops at once", f"loop, {n}")):
+            rounds = told["rounds"][way]
+            race.wall[name] = min(one["wall"] for one in rounds) * 1e3
+            race.cpu[name] = min(one["cpu"] for one in rounds) * 1e3
+        races.append(race)
+    return races
 
 
 def copies() -> Path:
@@ -79,17 +71,19 @@ def planning() -> Race:
 
 
 def driver() -> Race:
-    told = job("trivial", "processes:1", 100_000)
+    told = job("trivial", 1, 100_000, "1")
     assert told["ranges"] == told["counts"]["events"] == 100_000
     work = f"100,000 ranges of nothing: the driver has {told['memory']:.0f} MB at most"
-    name = "batch.run, 1 process"
-    return Race(work, wall={name: told["wall"] * 1e3}, cpu={name: told["cpu"] * 1e3})
+    race = Race(work)
+    for name, way in (("batch.run", "batch.run, 1"), ("a loop", "loop, 1")):
+        race.wall[name], race.cpu[name] = (told["rounds"][way][0][c] * 1e3 for c in ("wall", "cpu"))
+    return race
 
 
 def run() -> list[Race]:
     return [
         driver(),
         planning(),
-        overhead("18 million events of 9 files", "files", FILES, 1, copies()),
-        overhead("100 million simulated events", "simulated", 104_000_000, 4_000_000),
+        *overhead("20 million events of 10 files", "files", FILES, copies()),
+        *overhead("100 million simulated events", "simulated", 100_000_000),
     ]

@@ -1,7 +1,8 @@
-"""Events through a function: WORK (simulated, files) WAY (loop, none, processes:N) NUMBER [FOLDER].
+"""Events through a function: WORK (simulated, files, trivial) ROUNDS NUMBER PROCESSES [FOLDER].
 
-Prints seconds of the clock and of all processes' CPUs after start-up and planning, the counts, and the most memory of
-this process in MB.
+PROCESSES are numbers, such as 1,2. With each, plain loops in so many processes at once, over every Nth range, and batch.run
+take turns, in the same processes. Prints the seconds of each round on the clock and of the CPUs of this process and the
+workers, after start-up, planning and a first round; the counts, and the most memory of this process in MB.
 """
 
 import json
@@ -9,9 +10,8 @@ import os
 import resource
 import sys
 import time
-from contextlib import closing
-from functools import partial
-from runpy import run_path
+from functools import partial, reduce
+from pathlib import Path
 
 import numpy as np
 
@@ -58,11 +58,14 @@ def trivial(piece):
     return {"events": len(piece)}
 
 
-def cpu():
-    return sum(
-        used.ru_utime + used.ru_stime
-        for used in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    )
+def cpu(pool=None):
+    """Seconds of this process and of the workers of a pool."""
+    own, tick = resource.getrusage(resource.RUSAGE_SELF), os.sysconf("SC_CLK_TCK")
+    spent = own.ru_utime + own.ru_stime
+    for pid in pool._processes if pool else ():
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        spent += (int(fields[11]) + int(fields[12])) / tick
+    return spent
 
 
 def loop(function, pieces, columns):
@@ -77,44 +80,57 @@ def loop(function, pieces, columns):
     return total
 
 
-def warm():
-    """All that a process loads at its first range: every process does this, also one that gets no range."""
-    fj.histogram([1.0], AXIS)
-    if folder := os.environ.get("FASTJAG_BENCH_FILES"):
-        file = os.path.join(folder, min(os.listdir(folder)))
-        with closing(fj.iterate(file, COLUMNS, step=1000, progress=False)) as batches:
-            spectrum(next(batches))
+def ways(function, pieces, columns, pools):
+    """Name to what does all of the work once, and the processes that do it."""
+
+    def by_hand(pool, n):
+        shares = [tuple(pieces)[i::n] for i in range(n)]
+        tasks = [pool.submit(loop, function, share, columns) for share in shares]
+        return reduce(batch.merge, [task.result() for task in tasks])
+
+    def by_batch(pool):
+        return batch.run(function, pieces, columns, executor=pool, progress=False).value
+
+    return {
+        f"{kind}, {n}": (partial(do, pool, *more), pool)
+        for n, pool in pools.items()
+        for kind, do, more in (("loop", by_hand, [n]), ("batch.run", by_batch, []))
+    }
 
 
 def main():
-    work, way, number = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    work, n_rounds, number = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    processes = map(int, sys.argv[4].split(","))
     if work == "files":
-        os.environ["FASTJAG_BENCH_FILES"] = sys.argv[4]
-        files = sorted(os.listdir(sys.argv[4]))[:number]
-        pieces = fj.ranges([os.path.join(sys.argv[4], name) for name in files], progress=False)
+        files = sorted(os.listdir(sys.argv[5]))[:number]
+        pieces = fj.ranges([os.path.join(sys.argv[5], name) for name in files], progress=False)
         function, columns = spectrum, COLUMNS
-    elif work == "simulated":  # about a second of work each
-        pieces, columns = batch.simulated(number, 2_000_000), batch.RANGE
-        function = simulated
+    elif work == "simulated":
+        pieces, columns, function = batch.simulated(number, 2_000_000), batch.RANGE, simulated
     else:
         pieces, columns, function = batch.simulated(number, 1), batch.RANGE, trivial
-    warm()
-    wall, used = time.perf_counter(), cpu()
-    if way == "loop":
-        value = loop(function, pieces, columns)
-    else:
-        executor = None if way == "none" else batch.processes(
-            int(way.split(":")[1]), threads=1, start=partial(run_path, __file__, run_name="warm")
-        )  # fmt: skip
-        value = batch.run(function, pieces, columns, executor=executor, progress=False).value
-    counts = {k: v if isinstance(v, int) else float(v.sum(flow=True)) for k, v in value.items()}
+    pools = {n: batch.processes(n, threads=1)() for n in processes}
+    found, counts = {}, []
+    for number in range(n_rounds + 1):  # the first one starts processes, and is not counted
+        for name, (once, pool) in ways(function, pieces, columns, pools).items():
+            wall, used = time.perf_counter(), cpu(pool)
+            value = once()
+            spent = {"wall": time.perf_counter() - wall, "cpu": cpu(pool) - used}
+            if number:
+                found.setdefault(name, []).append(spent)
+            counts.append({
+                k: v if isinstance(v, int) else float(v.sum(flow=True)) for k, v in value.items()
+            })  # fmt: skip
+    for pool in pools.values():
+        pool.shutdown()
+    assert all(count == counts[0] for count in counts), counts
     print(json.dumps({
-        "wall": time.perf_counter() - wall, "cpu": cpu() - used, "counts": counts, "ranges": len(pieces),
+        "rounds": found, "counts": counts[0], "ranges": len(pieces),
         "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }))  # fmt: skip
 
 
 if __name__ == "__main__":
-    main()
-elif __name__ == "warm":
-    warm()
+    import batch_job  # processes of loops find its functions by this name
+
+    batch_job.main()

@@ -3,6 +3,8 @@
 import os
 import resource
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -36,6 +38,49 @@ def nowhere(monkeypatch):
     slot.memory.cache_clear()
     yield files
     slot.memory.cache_clear()
+
+
+def _pages(piece):
+    """Pages that the kernel gave for what is freed and taken again, as ranges do."""
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        arrays = [np.ones(3_000_000) for _ in range(4)]  # 96 MB
+        del arrays
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+def test_memory_is_held_from_range_to_range():
+    if slot.memory() < 4 * GB:
+        pytest.skip("this machine is too small for it")
+    run = partial(batch.run, _pages, batch.simulated(1, 1), RANGE)
+    assert run(executor=batch.processes(1)).value < 500  # of 23,400
+
+
+class TestHeldMemory:
+    @pytest.fixture
+    def told(self, nowhere, monkeypatch):
+        told = []
+        libc = SimpleNamespace(mallopt=lambda *what: told.append(what) or 1)
+        monkeypatch.setattr(slot.ctypes, "CDLL", lambda _: libc)
+        return told
+
+    def test_a_large_slot(self, told):
+        assert slot.hold_memory()
+        assert told == [(-3, 32 * 2**20), (-1, 128_000_000)]
+
+    def test_a_small_slot(self, told, nowhere):
+        nowhere["/sys/fs/cgroup/memory.max"] = f"{GB}\n"
+        assert not slot.hold_memory()
+        assert told == []
+
+    def test_one_of_many_processes(self, told, monkeypatch):
+        monkeypatch.setattr(slot, "_sharing", 64)
+        assert not slot.hold_memory()
+
+    def test_what_the_user_says(self, told, monkeypatch):
+        monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "131072")
+        assert not slot.hold_memory()
+        assert told == []
 
 
 class TestMemory:

@@ -5,6 +5,7 @@ Cores are those of :func:`fastjag.get_num_threads`, which looks at the same plac
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import resource
@@ -20,6 +21,9 @@ _ADDRESSES = (
 )
 _STEPS = 3  # in memory at once, as of fastjag.iterate
 _LEAST = 1_000_000  # bytes of a step
+_HELD = 128_000_000  # bytes that were freed, for the next range
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h
+_MOST_IN_HEAP = 32 << 20  # bytes: glibc's own limit of the second
 
 _number: int | None = None  # of this process, where batch.processes started it
 _sharing = 1  # processes that have the memory of the slot together
@@ -43,6 +47,25 @@ def step(asked: int | str) -> int | str:
         return asked
     most = max(_LEAST, (memory() // _sharing - _BASE) // _STEPS)
     return asked if n_bytes(asked) <= most else f"{most} B"
+
+
+def hold_memory() -> bool:
+    """Let this process, which has ranges to work on and nothing else, hold some memory from one to the next.
+
+    glibc gives back what is free when a range is done, and the kernel clears it page by page for the next one: that
+    took a fifth of a worker's time. False where a slot is too small for it, the user has set these limits, or there
+    is another libc.
+    """
+    set_by_user = {"MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"} & set(os.environ)
+    if set_by_user or memory() // _sharing < 10 * _HELD:
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return False
+    return all(
+        mallopt(name, size)
+        for name, size in ((_MMAP_THRESHOLD, _MOST_IN_HEAP), (_TRIM_THRESHOLD, _HELD))
+    )
 
 
 @cache

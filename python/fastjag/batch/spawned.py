@@ -59,5 +59,6 @@ def begin(
         number = started.value
         started.value += 1
     slot.join(number, processes)
+    slot.hold_memory()
     if start is not None:
         start()

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from fastjag.batch import slot
 from fastjag.batch.folder import JobFolder
 from fastjag.batch.outcome import Outcome
 from fastjag.commands import App, finish, remark, show
@@ -66,6 +67,8 @@ def work(
     share = int(os.environ.get("SLURM_ARRAY_TASK_ID", first)) - first if task is None else task
     shares = int(os.environ.get("SLURM_ARRAY_TASK_COUNT", "1")) if of is None else of
     workers = executor_of(executor)
+    if workers is None:
+        slot.hold_memory()
     outcome = JobFolder.read(folder).work(share, shares, workers)
     _say(outcome)
     if not outcome.complete:
