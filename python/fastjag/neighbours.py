@@ -96,12 +96,12 @@ def in_cone(left: Any, right: Any, radius: ArrayLike, *, threads: int | None = N
 
 def wrap_phi(phi: Array) -> Array:
     """The same angles within [-pi, pi], in the dtype that NumPy gives them."""
-    return np.asarray(phi - 2 * np.pi * np.rint(phi / (2 * np.pi)))
+    return phi - 2 * np.pi * np.rint(phi / (2 * np.pi))
 
 
 def delta_phi(a: Array, b: Array) -> Array:
     """|a - b| of angles [rad] the shorter way round, from 0 to pi."""
-    return np.asarray(np.abs((a - b + np.pi) % (2 * np.pi) - np.pi))
+    return np.abs((a - b + np.pi) % (2 * np.pi) - np.pi)
 
 
 def _sides(left: Any, right: Any) -> tuple[Side, Side]:

@@ -1,4 +1,4 @@
-"""spectrum, convert and rates on any executor: the same to the last bit, though a worker is killed."""
+"""Commands that read files, on any executor: the same to the last bit, though a worker is killed."""
 
 import json
 import os
@@ -18,9 +18,13 @@ from fastjag.__main__ import app
 from fastjag.analyses.common import runs
 from fastjag.analyses.common.runs import Workers
 from fastjag.analyses.convert import convert
+from fastjag.analyses.gammajet import toys as photon_jets
+from fastjag.analyses.jets import reading
 from fastjag.analyses.rates.count import count
 from fastjag.analyses.spectrum import MuonSelection, spectrum
 from fastjag.io.files import ReadError
+from fastjag.toys.jetfiles import write_jets
+from fastjag.toys.jets import JetToyParameters
 
 #: What differs between two runs: where and how long; files with times of their own.
 TIMES = ("seconds",)
@@ -46,7 +50,7 @@ def files(tmp_path_factory):
 def numbers(out):
     """Every result, without times; of files that have their own time inside, their names."""
     found = {}
-    for path in sorted(out.iterdir()):
+    for path in sorted(path for path in out.iterdir() if path.is_file()):
         if path.suffix == ".json" and path.name not in DATED:
             content = json.loads(path.read_text())
             found[path.name] = {k: v for k, v in content.items() if k not in TIMES}
@@ -88,6 +92,49 @@ def test_commands(files, tmp_path, monkeypatch, name):
     assert all(found == said[0] for found in said)
     state = json.loads((tmp_path / "keep" / "status.json").read_text())
     assert (state["state"], state["failed"]) == ("ended", [])
+
+
+STAGES = {
+    "prepare": ["dimuon", "run", "search.toml", "--until", "prepare"],
+    "select": ["gammajet", "run", "gammajet.toml", "--until", "select"],
+    "skim": ["diphoton", "run", "--sample", "--until", "select"],
+    "tensors": ["jets", "tensors", "jets.root", "--step", "40", "--format", "parquet"],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def inputs(files):
+    """Of the other commands that read."""
+    (files / "search.toml").write_text(
+        '[input]\nfiles = ["toys*.root"]\nmuon_id = "any"\n'
+        "[window_definitions.upsilon]\nSB_left = 5\nSR_left = 9\nSR_right = 10.6\nSB_right = 16\n"
+        '[feature_sets]\none = ["dimu_pt"]\n'
+    )
+    photon_jets.write(files / "data.root", 1_200, response=0.97, seed=1)
+    for seed, kind in enumerate(("gjets", "qcd"), 2):
+        photon_jets.write(files / f"{kind}.root", 1_200, kind=kind, response=1.02, seed=seed)
+    (files / "gammajet.toml").write_text(photon_jets.configuration(files))
+    write_jets(files / "jets.root", 700, seed=1, format="pfnano",
+               parameters=JetToyParameters(pileup=20.0))  # fmt: skip
+    return files
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_other_commands(inputs, tmp_path, monkeypatch, name):
+    """What reads is cut into ranges; two processes leave what this one leaves."""
+    monkeypatch.setattr(runs, "SIZE", 500)
+    monkeypatch.setattr(reading, "SIZE", 200)
+    monkeypatch.chdir(inputs)
+    results, said = [], []
+    for executor in ("none", "processes:2"):
+        out = tmp_path / executor[:4]
+        told = invoke("--json", *STAGES[name], "--out", out, "--executor", executor)
+        said.append({key: value for key, value in told.items() if key not in ("out", "seconds")})
+        folder = out / STAGES[name][-1] if STAGES[name][1] == "run" else out
+        results.append(numbers(folder))
+    assert len(results[0]) > 1
+    assert results[0] == results[1]
+    assert said[0] == said[1]
 
 
 class Killer:

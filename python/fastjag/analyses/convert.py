@@ -25,6 +25,7 @@ from fastjag.batch import RANGE
 from fastjag.batch.parts import parts_folder
 from fastjag.core.arrays import Array
 from fastjag.core.checks import near_misses
+from fastjag.core.devices import to_host
 from fastjag.io import Batch, LeftOut, Range, Skipped, iterate
 from fastjag.io.files import Files, find_files
 from fastjag.jagged import Jagged
@@ -106,7 +107,7 @@ def convert(
 
     Columns whose type cannot hold ``fill`` are padded as float32 (float64 from 8 bytes).
 
-    ``workers`` convert a file each, and see the folder ``out``. With ``on_error="skip"``, a file that cannot be read to
+    ``workers`` convert a file each, with ``device="cuda"`` padding on their GPU, and see the folder ``out``. With ``on_error="skip"``, a file that cannot be read to
     its end is left out as a whole, and listed in ``skipped``.
 
     All outputs appear when the last one is complete; ``convert.json`` lists them, and those that it
@@ -123,7 +124,7 @@ def convert(
     with results_directory(out, _earlier) as directory:
         with parts_folder(workers.keep, directory) as folder:
             found = read(
-                _Convert(folder, format, wanted, tuple(pad.items()), fill, step),
+                _Convert(folder, format, wanted, tuple(pad.items()), fill, step, workers.device),
                 {name: [file] for name, file in zip(names, inputs, strict=True)}, RANGE, workers,
                 size=_WHOLE, on_error=on_error, progress=progress,
             )  # fmt: skip
@@ -204,10 +205,14 @@ class _Convert:
     pad: tuple[tuple[str, Pad], ...]
     fill: float
     step: int | str
+    device: str | None = None
 
     def __call__(self, piece: Range) -> _Outputs | None:
         """``piece`` is all of a file; its dataset is the name of the output."""
-        batches = iterate(columns=self.columns, ranges=piece, step=self.step, progress=False)
+        batches = iterate(
+            columns=self.columns, ranges=piece, step=self.step, progress=False,
+            device=self.device or "cpu",
+        )  # fmt: skip
         layout: _Layout | None = None
         with partial_directory(Path(self.folder)) as directory, closing(batches):
             try:
@@ -319,7 +324,7 @@ class _Layout:
         self.kinds |= dict.fromkeys(self.counts.values(), "flat")
 
     def columns(self, batch: Batch) -> tuple[dict[str, Array], Lists]:
-        """Flat ones, and jagged ones by the name of their offsets."""
+        """Flat ones, and jagged ones by the name of their offsets; all on the CPU."""
         flat, jagged = dict(batch.flat), {}
         for name, own in self.branches.items():
             particles = batch.collections[name]
@@ -328,9 +333,10 @@ class _Layout:
             if name in self.pad:
                 flat |= {own[c]: self._padded(particles, c, self.pad[name]) for c in own}
             else:
+                particles = particles.to("cpu")
                 columns = {branch: particles[column] for column, branch in own.items()}
                 jagged[self.offsets[name]] = (particles.offsets, columns)
-        return flat, jagged
+        return {name: to_host(values) for name, values in flat.items()}, jagged
 
     def _padded(self, particles: Jagged, column: str, pad: Pad) -> Array:
         dtype = particles[column].dtype

@@ -14,6 +14,7 @@ from fastjag.commands import (
     FilesArgument,
     KeepOption,
     OutOption,
+    ReadDeviceOption,
     SkipOption,
     StepOption,
     finish,
@@ -52,6 +53,7 @@ def convert(
     skip_errors: SkipOption = False,
     executor: ExecutorOption = "none",
     keep: KeepOption = None,
+    device: ReadDeviceOption = "cpu",
 ) -> None:
     """ROOT files to Parquet, HDF5 or NPZ with flat, jagged and zero-padded columns."""
     from fastjag.analyses import convert as job
@@ -66,7 +68,7 @@ def convert(
         fill=fill,
         step=step_of(step),
         on_error="skip" if skip_errors else "raise",
-        workers=workers_of(executor, keep),
+        workers=workers_of(executor, keep, device),
     )
     table = Table("output", "events")
     for name, n in result.events.items():

@@ -14,6 +14,7 @@ from fastjag.commands import (
     ExecutorOption,
     KeepOption,
     OutOption,
+    ReadDeviceOption,
     add_config,
     finish,
     show,
@@ -36,6 +37,7 @@ def run(
     until: Annotated[str, typer.Option(help="Last stage: select, response or report.")] = "report",
     executor: ConfiguredExecutorOption = None,
     keep: KeepOption = None,
+    device: ReadDeviceOption = "cpu",
 ) -> None:
     """All stages up to one; those whose results are there already are not run again."""
     from fastjag.analyses.gammajet.config import GammaJetConfig
@@ -46,7 +48,7 @@ def run(
 
     one_of("until", until, STAGES)
     settings = GammaJetConfig.read(config)
-    workers = workers_of(executor, keep, None, settings.workers, config.parent)
+    workers = workers_of(executor, keep, device, settings.workers, config.parent)
     results = run_stages(settings, out, [until], workers=workers, told=tell)
     if until == "report":
         _print_responses(results)

@@ -107,12 +107,13 @@ def shapes(
     threads: ThreadsOption = None,
     executor: ExecutorOption = "none",
     keep: KeepOption = None,
+    device: ReadDeviceOption = "cpu",
 ) -> None:
     """Spectra, multiplicities, girth, pTD, widths and mean images by flavour; dijet mass."""
     from fastjag.analyses.jets.run import run
     from fastjag.commands.executors import workers_of
 
-    workers = workers_of(executor, keep)
+    workers = workers_of(executor, keep, device)
     selection = JetSelection(jets=jets, min_pt=min_pt, max_abs_eta=max_abs_eta, gen=gen)
     result = run("shapes", files, out, JetsConfig(selection=selection), step=step_of(step),
                  skip_errors=skip_errors, threads=threads, workers=workers)  # fmt: skip
@@ -139,12 +140,13 @@ def tensors(
     skip_errors: SkipOption = False,
     executor: ExecutorOption = "none",
     keep: KeepOption = None,
+    device: ReadDeviceOption = "cpu",
 ) -> None:
     """Zero-padded features of the leading constituents, tracks and vertices, for training."""
     from fastjag.analyses.jets.run import run
     from fastjag.commands.executors import workers_of
 
-    workers = workers_of(executor, keep)
+    workers = workers_of(executor, keep, device)
     config = JetsConfig(
         selection=JetSelection(jets=jets, min_pt=min_pt, max_abs_eta=max_abs_eta),
         tensors=TensorsConfig(format=format, candidates=candidates, tracks=tracks,

@@ -3,14 +3,17 @@
 import json
 import os
 import re
+import threading
 
 import pytest
 from servers import http_server
 
 from fastjag import toys
+from fastjag.analyses.common import stages
 from fastjag.analyses.common.stages import Stages, input_digest, input_digests
 from fastjag.io.files import ReadError
 from fastjag.io.remotes import remote_state
+from fastjag.io.sources.access import Access, said
 from fastjag.reporting.output import results_directory
 
 
@@ -181,3 +184,41 @@ def test_a_stage_tells_when_it_is_done(tmp_path):
     heard.clear()
     Stages(tmp_path, steps, lambda name: {}).run(["a"], heard.append)
     assert heard == ["a: is there"]
+
+
+def test_several_inputs_are_read_at_once(tmp_path, monkeypatch):
+    """Several at once, with what the command says of servers; the first error is what is raised."""
+    paths = [tmp_path / f"{i}.root" for i in range(3)]
+    for path in paths:
+        path.write_bytes(b"x")
+    both, options = threading.Barrier(3, timeout=20), []
+
+    def digest(path):
+        both.wait()
+        options.append(Access.of().storage_options)
+        if path != str(paths[0]):
+            raise OSError(f"{path}: gone")
+        return "0"
+
+    monkeypatch.setattr(stages, "input_digest", digest)
+    with said({"token": "t"}, None), pytest.raises(OSError, match=r"1\.root: gone"):
+        input_digests(paths)
+    assert options == [{"token": "t"}] * 3
+
+
+def test_inputs_are_read_again_when_they_change(tmp_path, monkeypatch):
+    path, read = tmp_path / "a.root", []
+    usual = stages.file_digest
+    monkeypatch.setattr(stages, "file_digest", lambda path: read.append(path) or usual(path))
+    path.write_bytes(b"one")
+    first = input_digest(str(path))
+    assert input_digest(str(path)) == first
+    assert len(read) == 2  # it has just changed, and may again within a tick of the clock
+    monkeypatch.setattr(stages, "_SETTLED", 0)
+    assert [input_digest(str(path)) for _ in range(3)] == [first] * 3
+    assert len(read) == 3
+    path.write_bytes(b"two")
+    assert input_digest(str(path)) != first
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        input_digest(str(path))

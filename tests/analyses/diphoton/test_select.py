@@ -271,6 +271,32 @@ def test_processes(tmp_path, monkeypatch):
     assert len(again.events()) == len(one)
 
 
+class Far:
+    """Workers who are nearer to the files than the driver."""
+
+    opens_files = True
+
+    def __init__(self):
+        self.pool = batch.processes(1)()
+
+    def __call__(self):
+        return self.pool
+
+
+def test_workers_open_files(tmp_path, monkeypatch):
+    """Also those that are only checked: the driver opens none."""
+    content = rows(np.random.default_rng(1), 100)
+    a, b = (write(tmp_path / f"{name}.root", content) for name in "ab")
+    less = write(tmp_path / "less.root", content, without=("scaleFactor_PILEUP",))
+    here = skim_files({"gg": a, "VBF": b}, tmp_path / "here", BARE)
+    monkeypatch.setattr("fastjag.io.trees.open_root", None)
+    monkeypatch.setattr("fastjag.io.facts.open_root", None)
+    there = skim_files({"gg": a, "VBF": b}, tmp_path / "there", BARE, executor=Far())
+    assert there.summary() == here.summary()
+    with pytest.raises(ReadError, match=r"less\.root:mini: no branch 'scaleFactor_PILEUP'"):
+        skim_files({"gg": [a, less]}, tmp_path / "out", BARE, executor=Far())
+
+
 REAL = {
     "nanoAOD_2015_CMS_Open_Data_ttbar": ("cutBased", {"exactly_two": False}),
     "coffea_nano_dy": ("cutBased", {}),

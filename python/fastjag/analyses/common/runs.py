@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,9 +16,12 @@ from fastjag.datasets import ranges
 from fastjag.io import Skipped
 from fastjag.io.files import Files, find_files
 from fastjag.io.ranges import Range, Ranges
+from fastjag.io.sources.access import Access, reading_with
 
 #: Events of a range: a second's work or two, of a few columns.
 SIZE: int | str = 1_000_000
+_THREADS = 16  # that open files: servers take their time
+_TASKS = 256  # of an executor that opens files, at most
 _RETRIES = 2  # of a range on another worker; what fails here would fail again
 
 
@@ -143,6 +148,46 @@ def who_opens(workers: Workers) -> Any:
         c.__name__ for c in type(executor).__mro__
     }
     return executor if hasattr(executor, "submit") and not local else None
+
+
+def each_file(
+    function: Callable[..., Any], files: Sequence[tuple[Any, ...]], workers: Workers
+) -> Iterator[Any]:
+    """What a function of the parts of each entry gives, in their order; those who plan ranges open the files.
+
+    It raises what the function raises for the first file of those for which it does.
+    """
+    pool, access = who_opens(workers), Access.given(None, None)
+    size = 1 if pool is None else -(-len(files) // _TASKS)
+    with ExitStack() as stack:
+        given = pool or stack.enter_context(ThreadPoolExecutor(_THREADS, "fastjag-look"))
+        tasks = [
+            given.submit(_each, function, files[i : i + size], access)
+            for i in range(0, len(files), max(1, size))
+        ]
+        try:
+            for task in tasks:
+                for result, error in task.result():
+                    if error is not None:
+                        raise error
+                    yield result
+        finally:
+            for task in tasks:
+                task.cancel()
+
+
+def _each(
+    function: Callable[..., Any], files: Sequence[tuple[Any, ...]], access: Access
+) -> list[tuple[Any, Exception | None]]:
+    """What a worker does: results of files, up to the first error."""
+    done: list[tuple[Any, Exception | None]] = []
+    with reading_with(access):
+        for file in files:
+            try:
+                done.append((function(*file), None))
+            except Exception as error:  # noqa: BLE001  raised where the files before have been looked at
+                return [*done, (None, error)]
+    return done
 
 
 def _plan(

@@ -6,7 +6,9 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from stat import S_ISREG
@@ -16,6 +18,7 @@ from fastjag import __version__
 from fastjag.core.checks import one_of
 from fastjag.io.files import find_files
 from fastjag.io.remotes import remote_state
+from fastjag.io.sources.access import Access, reading_with
 from fastjag.reporting.labels import Label, shown_label
 from fastjag.reporting.locks import locked
 from fastjag.reporting.origin import RECORD, changes, forced, made_by, refusal
@@ -23,6 +26,8 @@ from fastjag.reporting.output import settle, write_json
 
 _WHOLE = 1 << 26  # files up to 64 MiB are read as a whole
 _BLOCKS, _BLOCK = 64, 1 << 20
+_THREADS = 16  # that read input files: disks and servers take their time
+_SETTLED = 2_000_000_000  # ns
 _MARKER = "stage.json"
 
 
@@ -168,7 +173,7 @@ class InputFiles:
         alone = isinstance(files, str)
         paths = [files] if isinstance(files, str) else [os.fspath(f) for f in files]
         names = (p if "://" in p else os.path.abspath(p) for p in paths)
-        return InputFiles(tuple(names), file_digest(paths[0]) if alone else input_digests(paths))
+        return InputFiles(tuple(names), input_digest(paths[0]) if alone else input_digests(paths))
 
 
 @dataclass(frozen=True)
@@ -243,7 +248,8 @@ def file_digest(path: str | os.PathLike[str]) -> str:
         size = os.fstat(file.fileno()).st_size
         digest.update(size.to_bytes(8, "little"))
         if size <= _WHOLE:
-            digest.update(file.read())
+            while block := file.read(_BLOCK):
+                digest.update(block)
         else:
             for i in range(_BLOCKS):
                 file.seek(i * (size - _BLOCK) // (_BLOCKS - 1))
@@ -252,8 +258,19 @@ def file_digest(path: str | os.PathLike[str]) -> str:
 
 
 def input_digests(files: Iterable[str | os.PathLike[str]]) -> list[str]:
-    """What is in input files and patterns."""
-    return [input_digest(path) for path, _ in find_files([os.fspath(f) for f in files])]
+    """What is in input files and patterns; several are read at once.
+
+    OSError naming the first one that cannot be read.
+    """
+    paths = [path for path, _ in find_files([os.fspath(f) for f in files])]
+    access = Access.given(None, None)
+
+    def digest(path: str) -> str:
+        with reading_with(access):  # which threads do not know
+            return input_digest(path)
+
+    with ThreadPoolExecutor(_THREADS, "fastjag-digest") as pool:
+        return list(pool.map(digest, paths))
 
 
 def input_digest(path: str) -> str:
@@ -262,6 +279,16 @@ def input_digest(path: str) -> str:
     That of a remote file is made of what its server and its header say: identifier, size and time of
     the last change. OSError naming a file that cannot be reached.
     """
-    if "://" not in path:
+    if "://" in path:
+        return blake2b(json.dumps([path, remote_state(path)]).encode(), digest_size=16).hexdigest()
+    # Every stage asks for every file, several times. Clocks of file systems are coarse: what has just
+    # changed may change again without a trace.
+    state = _state(Path(path).resolve())
+    if state is None or time.time_ns() - max(state[2:]) < _SETTLED:
         return file_digest(path)
-    return blake2b(json.dumps([path, remote_state(path)]).encode(), digest_size=16).hexdigest()
+    return _digest_of(path, state)
+
+
+@lru_cache(maxsize=100_000)
+def _digest_of(path: str, state: tuple[int, ...]) -> str:
+    return file_digest(path)

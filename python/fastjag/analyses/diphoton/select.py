@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from contextlib import closing
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fastjag import batch
 from fastjag.analyses.common import runs
 from fastjag.analyses.common.runs import Workers
-from fastjag.analyses.diphoton.events import DATA, Events
+from fastjag.analyses.diphoton.events import Events
 from fastjag.analyses.diphoton.results import DiphotonResults
 from fastjag.analyses.diphoton.samples import Sample, read_samples
 from fastjag.analyses.diphoton.selections import DiphotonSelection, selection_of
@@ -21,7 +21,6 @@ from fastjag.batch.parts import Part, parts_folder, read_part
 from fastjag.core.checks import at_least
 from fastjag.io.files import Files, find_files, identity
 from fastjag.io.ranges import Ranges
-from fastjag.io.reader import Reader
 from fastjag.reporting.output import results_directory, write_json
 from fastjag.selection import Counters, Cut
 
@@ -140,7 +139,8 @@ def skim_files(
     overrides
         Numbers of samples by DSID or class (:func:`samples.read_samples`), before those of files.
     executor
-        As :func:`fastjag.batch.run` takes it: who reads. Default: this process.
+        As :func:`fastjag.batch.run` takes it: who reads. Default: this process. Workers of a cluster open the
+        files that are checked before, too.
 
     Raises
     ------
@@ -159,7 +159,7 @@ def skim_files(
     skimming = Skimming(
         names, selection, luminosity, correct, dict(overrides or {}), batch_size, ""
     )
-    skimming = _of_one_format(found, skimming)
+    skimming = _of_one_format(found, skimming, workers)
     with parts_folder(workers.keep, Path(out)) as folder:
         read = runs.read(
             replace(skimming, folder=folder), found, batch.RANGE, workers, progress=progress
@@ -201,35 +201,18 @@ def _summed(cutflows: Iterable[Iterable[Cut]]) -> Iterator[Cut]:
 
 
 def _of_one_format(
-    found: Mapping[str, list[tuple[str, str | None]]], skimming: Skimming
+    found: Mapping[str, list[tuple[str, str | None]]], skimming: Skimming, workers: Workers
 ) -> Skimming:
     """With the format and the columns of the first file, which all of them must have."""
-    first = ""
+    files = [(label, *file) for label, some in found.items() for file in some]
+    (skimming,) = runs.each_file(skimming.like, files[:1], workers)
+    check = partial(skimming.check, files[0][1])
     known: dict[tuple[Hashable, str], tuple[str, str]] = {}
-    for label, files in found.items():
-        for path, tree in files:
-            reader = Reader(path, tree, None)
-            with closing(reader):
-                other = known.setdefault((identity(path), reader.tree_name), (path, label))
-                if other != (path, label):
-                    raise ValueError(
-                        f"{path} of class {label!r} is {other[0]} of class {other[1]!r}: its "
-                        f"events would be counted twice"
-                    )
-                if not first:
-                    first = path
-                    skimming = replace(
-                        skimming, schema=reader.schema.name, output=tuple(skimming.columns(reader))
-                    )
-                elif reader.schema.name != skimming.schema:
-                    raise ValueError(
-                        f"{path} is {reader.schema.name}, but {first} is {skimming.schema}: one "
-                        f"call takes files of one format"
-                    )
-                weights = skimming.weights(label, skimming.schema, path)
-                steps = [c for s in skimming.selection.steps(skimming.schema) for c in s.columns]
-                # An error names what is missing.
-                reader.branches([*skimming.output, *weights, *steps])
-                if label != DATA and reader.n_entries:
-                    skimming.factor_of(reader, label)
+    for (label, path, _), tree in zip(files, runs.each_file(check, files, workers), strict=True):
+        other = known.setdefault((identity(path), tree), (path, label))
+        if other != (path, label):
+            raise ValueError(
+                f"{path} of class {label!r} is {other[0]} of class {other[1]!r}: its "
+                f"events would be counted twice"
+            )
     return skimming

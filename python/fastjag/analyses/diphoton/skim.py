@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -78,6 +78,28 @@ class Skimming:
         cuts = tuple(Cut(c.name, c.events, factor * c.weighted) for c in chosen.cutflow)
         one = SkimmedRange(cuts, chosen.counters, factor, len(tables))
         return Skimmed(write_parts(self.folder, tables) if tables else {}, [one])
+
+    def like(self, _: str, path: str, tree: str | None) -> Skimming:
+        """With the format and the columns of a file."""
+        with closing(Reader(path, tree, None)) as reader:
+            columns = tuple(self.columns(reader))
+            return replace(self, schema=reader.schema.name, output=columns)
+
+    def check(self, first: str, label: str, path: str, tree: str | None) -> str:
+        """The name of a file's tree; errors where it is not like the first file, or cannot be normalised."""
+        with closing(Reader(path, tree, None)) as reader:
+            if reader.schema.name != self.schema:
+                raise ValueError(
+                    f"{path} is {reader.schema.name}, but {first} is {self.schema}: one "
+                    f"call takes files of one format"
+                )
+            weights = self.weights(label, self.schema, path)
+            steps = [c for step in self.selection.steps(self.schema) for c in step.columns]
+            # An error names what is missing.
+            reader.branches([*self.output, *weights, *steps])
+            if label != DATA and reader.n_entries:
+                self.factor_of(reader, label)
+            return reader.tree_name
 
     def columns(self, reader: Reader) -> list[str]:
         """All columns of the kinds of particles in ATLAS releases; kinematics in other formats.

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastjag.core.arrays import Array
+from fastjag.core.devices import namespace
 from fastjag.io.batches import Batch
 from fastjag.io.files import ReadError
 
@@ -85,7 +86,7 @@ def tight_jets(batch: Batch, choice: str = "auto") -> NDArray[np.bool_]:
     if not stored:
         values["constituents"] = values["chMultiplicity"] + values["neMultiplicity"]
     abs_eta = np.abs(_wide(jets["eta"]))
-    tight = np.zeros(len(abs_eta), bool) if regions else np.ones(len(abs_eta), bool)
+    tight: NDArray[np.bool_] = namespace(abs_eta).full(len(abs_eta), not regions)
     low = -np.inf
     for high, cuts in regions:
         here = (abs_eta > low) & (abs_eta <= high)

@@ -14,6 +14,7 @@ from fastjag.analyses.gammajet.results import GammaJetResults
 from fastjag.analyses.gammajet.selection import columns_of, select_events, shower_weights
 from fastjag.batch.parts import Tables, join, parts_folder, write_parts
 from fastjag.core.checks import needs
+from fastjag.core.devices import to_host
 from fastjag.io import Batch
 from fastjag.reporting.output import results_directory, write_json
 
@@ -86,7 +87,7 @@ class _Select:
             shower = shower_weights(batch)
             weight = batch["genWeight"].astype(np.float64)
             varied_sums = {name: float((weight * w).sum()) for name, w in shower.items()}
-        rows: Mapping[str, Any] = select_events(batch, self.selection, cutflow, extra=shower)
+        rows = select_events(batch, self.selection, cutflow, extra=shower)
         tables = {_ROWS: rows}
         if simulated and self.photon_scale > 0:
             for side, sign in (("up", 1), ("down", -1)):
@@ -94,7 +95,11 @@ class _Select:
                     batch, self.selection, {}, photon_factor=1 + sign * self.photon_scale
                 )
         stitched = int(np.count_nonzero(~np.isnan(rows["delta_r"])))
-        return _Selected(write_parts(self.folder, tables), cutflow, sum_w, stitched, varied_sums)
+        on_host: Mapping[str, Any] = {
+            name: {column: to_host(values) for column, values in table.items()}
+            for name, table in tables.items()
+        }
+        return _Selected(write_parts(self.folder, on_host), cutflow, sum_w, stitched, varied_sums)
 
 
 def _check(sample: GammaJetSample, found: _Selected) -> None:

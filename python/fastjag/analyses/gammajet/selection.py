@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from fastjag.analyses.gammajet.config import PUID_BITS, VETOES, PhotonJetSelecti
 from fastjag.analyses.gammajet.stitching import photon_parton_delta_r
 from fastjag.core.arrays import Array
 from fastjag.core.checks import near_misses
+from fastjag.core.devices import namespace
 from fastjag.io.batches import Batch
 from fastjag.io.files import ReadError
 from fastjag.jagged import Jagged
@@ -80,7 +82,8 @@ def select_events(
     for name in ("Photon", "Jet", "Muon", "Electron"):
         if name not in batch.collections:
             raise ReadError(f"{batch.source}: {name} branches are not jagged")
-    keep = np.ones(len(batch), bool)
+    xp = namespace(batch.Photon["pt"])
+    keep = xp.ones(len(batch), bool)
 
     def cut(name: str, passing: NDArray[np.bool_] | None) -> None:
         if passing is not None:
@@ -91,7 +94,7 @@ def select_events(
     if selection.trigger is not None:
         cut(selection.trigger, event_flags(batch, selection.trigger))
     filters = [event_flags(batch, f) for f in MET_FILTERS if f in batch.flat]
-    cut("MET filters", np.logical_and.reduce(filters) if filters else None)
+    cut("MET filters", reduce(np.logical_and, filters) if filters else None)
     photons = batch.Photon
     if photon_factor != 1.0:
         photons = photons.with_columns(pt=photons["pt"] * photons["pt"].dtype.type(photon_factor))
@@ -125,7 +128,7 @@ def select_events(
         **{f"jet_{c}": leading[c][first].astype(np.float64) for c in ("pt", "eta", "phi")},
     }
     others = jets.keep(
-        (jets["slot"] != np.repeat(leading["slot"][first], jets.counts))
+        (jets["slot"] != jets.broadcast(leading["slot"][first]))
         & (jets["pt"] > selection.second_jet_pt)
     )
     others = others.keep(_pileup_free(others, selection.second_jet_puid, batch))
@@ -137,19 +140,19 @@ def select_events(
         met = _without(met, row["photon_pt"] * (1 - 1 / photon_factor), row["photon_phi"])
     row["mpf_lead"] = -row["jet_pt"] * np.cos(row["jet_phi"] - row["photon_phi"]) / row["photon_pt"]
     along = others["pt"].astype(np.float64) * np.cos(
-        others["phi"].astype(np.float64) - np.repeat(row["photon_phi"], others.counts)
+        others["phi"].astype(np.float64) - others.broadcast(row["photon_phi"])
     )
     row["mpf_others"] = (
-        -np.bincount(np.repeat(np.arange(len(others)), others.counts), along, len(others))
+        -np.bincount(others.broadcast(xp.arange(len(others))), along, len(others))
         / row["photon_pt"]
     )
     row |= responses(row["photon_pt"], row["photon_phi"], row["jet_pt"], row["jet2_pt"], *met)
     if "genWeight" in batch.flat:
         row["gen_weight"] = batch["genWeight"][keep].astype(np.float64)
     else:
-        row["gen_weight"] = np.ones(len(row["jet_pt"]))
-    row |= {name: np.asarray(values[keep], np.float64) for name, values in extra.items()}
-    row["delta_r"] = photon_parton_delta_r(batch, keep)
+        row["gen_weight"] = xp.ones(len(row["jet_pt"]))
+    row |= {name: values[keep].astype(np.float64) for name, values in extra.items()}
+    row["delta_r"] = xp.asarray(photon_parton_delta_r(batch, keep))
     apart = np.abs(row["delta_phi"]) > selection.min_delta_phi
     if selection.min_delta_phi > 0:
         keep[np.flatnonzero(keep)[~apart]] = False
@@ -207,23 +210,27 @@ PUID_BELOW = 50.0
 def _pileup_free(jets: Jagged, working_point: str, batch: Batch) -> NDArray[np.bool_]:
     """Jets that pass a working point of the pile-up identification, or are too hard for it."""
     if working_point == "none":
-        return np.ones(jets.n_particles, bool)
+        every: NDArray[np.bool_] = namespace(jets["pt"]).ones(jets.n_particles, bool)
+        return every
     if "puId" not in jets:
         raise ReadError(
             f"{batch.source}: no branch Jet_puId: PUPPI jets have none, set second_jet_puid = 'none'"
         )
-    passes = (jets["puId"].astype(np.int64) & PUID_BITS[working_point]) > 0
-    return np.asarray(passes | (jets["pt"] >= PUID_BELOW))
+    passes: NDArray[np.bool_] = (jets["puId"].astype(np.int64) & PUID_BITS[working_point]) > 0
+    passes |= jets["pt"] >= PUID_BELOW
+    return passes
 
 
 def _tight_photons(photons: Jagged, batch: Batch, veto: str) -> NDArray[np.bool_]:
-    passes = np.ones(photons.n_particles, bool)
+    passes: NDArray[np.bool_] = namespace(photons["pt"]).ones(photons.n_particles, bool)
     if veto in VETOES:
         passes = as_flags(photons[veto], f"Photon_{veto}", batch.source) == VETOES[veto]
     if "cutBased" in photons:
-        return np.asarray(passes & (photons["cutBased"] >= 3))
+        passes &= photons["cutBased"] >= 3
+        return passes
     if "cutBasedBitmap" in photons:
-        return np.asarray(passes & ((photons["cutBasedBitmap"].astype(np.int64) & 4) > 0))
+        passes &= (photons["cutBasedBitmap"].astype(np.int64) & 4) > 0
+        return passes
     raise ReadError(
         f"{batch.source}: neither Photon_cutBased nor Photon_cutBasedBitmap among the branches: "
         f"{near_misses('cutBased', photons.columns)}"
@@ -233,7 +240,7 @@ def _tight_photons(photons: Jagged, batch: Batch, veto: str) -> NDArray[np.bool_
 def _n_loose_leptons(batch: Batch, pt: float) -> NDArray[np.int64]:
     muons: Jagged = batch.Muon
     electrons: Jagged = batch.Electron
-    loose = np.ones(muons.n_particles, bool)
+    loose = namespace(muons["pt"]).ones(muons.n_particles, bool)
     if "looseId" in muons:
         loose = as_flags(muons["looseId"], "Muon_looseId", batch.source)
     n_muons = muons.keep(loose & (muons["pt"] > pt)).counts
@@ -242,5 +249,5 @@ def _n_loose_leptons(batch: Batch, pt: float) -> NDArray[np.int64]:
 
 def _without_own(jets: Jagged, own: Array) -> Jagged:
     """Jets with their place in the event as ``slot``, without the one that is the photon's."""
-    slot = np.arange(jets.n_particles) - np.repeat(jets.offsets[:-1], jets.counts)
-    return jets.with_columns(slot=slot).keep(slot != np.repeat(own, jets.counts))
+    slot = namespace(own).arange(jets.n_particles) - jets.broadcast(jets.offsets[:-1])
+    return jets.with_columns(slot=slot).keep(slot != jets.broadcast(own))

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastjag.core.devices import namespace
 from fastjag.io.batches import Batch
 from fastjag.io.files import ReadError
 from fastjag.neighbours import nearest
@@ -52,7 +53,7 @@ def photon_parton_delta_r(batch: Batch, keep: NDArray[np.bool_] | None = None) -
         outgoing &= partons["status"] == 1
     _, delta_r = nearest(photons[["eta", "phi"]], partons.keep(outgoing)[["eta", "phi"]])
     has_photon = photons.counts > 0
-    result = np.full(n, np.nan)
+    result: Floats = namespace(delta_r).full(n, np.nan)
     result[has_photon] = delta_r[photons.offsets[:-1][has_photon]]
     return result
 

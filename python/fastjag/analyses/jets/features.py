@@ -11,6 +11,7 @@ from fastjag.analyses.jets.observables import substructure
 from fastjag.analyses.jets.reading import JetBatch
 from fastjag.core.arrays import Array
 from fastjag.core.checks import near_misses
+from fastjag.core.devices import namespace
 from fastjag.jagged import Jagged, Padded
 
 #: Features of every candidate.
@@ -32,7 +33,7 @@ def particle_features(batch: JetBatch) -> Jagged:
     candidates without a track (H. Qu, C. Li, S. Qian, arXiv:2202.03772, table 2).
     """
     c = batch.constituents
-    jet = np.repeat(np.arange(len(c)), c.counts)
+    jet = c.broadcast(namespace(c.offsets).arange(len(c)))
     eta = c["delta_eta"] + batch.jets["eta"][jet]
     pt, mass = c["pt"], c["mass"]
     energy = np.sqrt(np.square(pt * np.cosh(eta)) + np.square(mass))
@@ -86,7 +87,8 @@ def padded_columns(batch: JetBatch, slots: Mapping[str, int]) -> dict[str, Any]:
         columns["n_sv" if name == "sv" else f"n_{name}s"] = collection.counts.astype(np.int32)
         names = list(collection.columns)
         values = collection.pad(slots[name], names, by="pt").values
+        xp = namespace(values)
         columns |= {
-            f"{name}_{n}": np.ascontiguousarray(values[..., i]) for i, n in enumerate(names)
+            f"{name}_{n}": xp.ascontiguousarray(values[..., i]) for i, n in enumerate(names)
         }
     return columns

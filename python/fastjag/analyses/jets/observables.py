@@ -6,6 +6,7 @@ import numpy as np
 
 from fastjag.analyses.jets.reading import JetBatch
 from fastjag.core.arrays import Array
+from fastjag.core.devices import namespace
 
 IMAGE_PIXELS = 33
 IMAGE_HALF_WIDTH = 0.4
@@ -26,11 +27,11 @@ def substructure(batch: JetBatch) -> dict[str, Array]:
         Numbers of constituents.
     """
     c, jets = batch.constituents, batch.jets
-    jet = np.repeat(np.arange(len(c)), c.counts)
+    jet = c.broadcast(namespace(c.offsets).arange(len(c)))
     n = len(c)
 
     def total(values: Array) -> Array:
-        return np.bincount(jet, values, n)
+        return np.bincount(jet, values.astype(np.float64), n)
 
     pt, mass, delta_eta, delta_phi = (
         c[name].astype(np.float64) for name in ("pt", "mass", "delta_eta", "delta_phi")
@@ -60,7 +61,7 @@ def substructure(batch: JetBatch) -> dict[str, Array]:
 
 def rapidity(pt: Array, eta: Array, mass: Array) -> Array:
     """Rapidity of particles of such pt, pseudorapidity and mass [GeV]."""
-    return np.asarray(np.arcsinh(pt * np.sinh(eta) / np.hypot(pt, mass)))
+    return np.arcsinh(pt * np.sinh(eta) / np.hypot(pt, mass))
 
 
 def images(batch: JetBatch) -> Array:
@@ -70,7 +71,7 @@ def images(batch: JetBatch) -> Array:
     left out.
     """
     c = batch.constituents
-    jet = np.repeat(np.arange(len(c)), c.counts)
+    jet = c.broadcast(namespace(c.offsets).arange(len(c)))
     scale = IMAGE_PIXELS / (2 * IMAGE_HALF_WIDTH)
     row, column = (
         np.floor((c[name].astype(np.float64) + IMAGE_HALF_WIDTH) * scale).astype(np.int64)

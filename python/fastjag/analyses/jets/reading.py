@@ -13,6 +13,7 @@ from fastjag.analyses.common.runs import FilesRead, Workers
 from fastjag.analyses.jets.config import JetSelection
 from fastjag.core.arrays import Array, Offsets, offsets_of
 from fastjag.core.checks import near_misses
+from fastjag.core.devices import namespace
 from fastjag.io import Batch, Skipped, Source, iterate
 from fastjag.io.files import Files, ReadError, find_files
 from fastjag.io.iteration import Batches
@@ -189,7 +190,7 @@ def _recognised(path: str, tree: str | None, collection: str) -> str:
 def _from_rows(batch: Batch) -> JetBatch:
     flat = batch.flat
     jets = {name: flat[f"jet{name.title()}"] for name in ("pt", "eta", "phi", "mass")}
-    jets["weight"] = flat.get("eventWeight", np.ones(len(batch), np.float32))
+    jets["weight"] = flat.get("eventWeight", namespace(jets["pt"]).ones(len(batch), np.float32))
     for name, stored in (("run", "run"), ("lumi", "lumi"), ("event", "event"),
                          ("origin", "originEvent" if "originEvent" in flat else "event"),
                          ("hadron_flavour", "hadronFlav"), ("parton_flavour", "physFlav")):  # fmt: skip
@@ -208,7 +209,7 @@ def _from_rows(batch: Batch) -> JetBatch:
     if "genJetPF" in batch.collections:
         particles, matched = batch.genJetPF, flat["jetGenMatch"] == 1
         jets["gen_match"], jets["gen_pt"] = matched, flat["genJetPt"]
-        fresh = particles.keep(np.repeat(matched, particles.counts))
+        fresh = particles.keep(particles.broadcast(matched))
         gen = Jagged(fresh.offsets, {"pt": fresh["pT"], "delta_r": fresh["dR"], "mass": fresh["mass"],
                                      "pdg_id": fresh["id"]})  # fmt: skip
     return JetBatch(jets, constituents, batch.source, gen=gen)
@@ -242,7 +243,7 @@ def _from_links(batch: Batch, collection: str) -> JetBatch:
             raise ReadError(f"{batch.source}: {name} is no collection with a list per event")
     jets, links, pf = (batch.collections[n] for n in (*names[:2], "PFCands"))
     candidate, offsets = _resolve(batch, links, jets, pf, names[1])
-    jet = np.repeat(np.arange(jets.n_particles), np.diff(offsets))
+    jet = _numbers(Jagged(offsets, {"candidate": candidate}))
     pt, delta_phi = pf["pt"][candidate], wrap_phi(pf["phi"][candidate] - jets["phi"][jet])
     columns = {
         "pt": pt, "delta_eta": pf["eta"][candidate] - jets["eta"][jet],
@@ -260,8 +261,9 @@ def _from_links(batch: Batch, collection: str) -> JetBatch:
 
 def _jet_columns(batch: Batch, jets: Jagged) -> dict[str, Array]:
     columns = {name: jets[name] for name in ("pt", "eta", "phi", "mass")}
-    event = np.repeat(np.arange(len(jets)), jets.counts)
-    columns["weight"] = batch.flat.get("genWeight", np.ones(len(batch), np.float32))[event]
+    event = _numbers(jets)
+    ones = namespace(event).ones(len(batch), np.float32)
+    columns["weight"] = batch.flat.get("genWeight", ones)[event]
     for name, stored in (("run", "run"), ("lumi", "luminosityBlock"), ("event", "event"),
                          ("origin", "event")):  # fmt: skip
         if stored in batch.flat:
@@ -284,12 +286,12 @@ def _resolve(
 ) -> tuple[Array, Offsets]:
     """What each jet's links point to (flat indices of candidates, or of the links themselves), in
     the order of the jets, and its offsets. Links to jet -1 are to none."""
-    event = np.repeat(np.arange(len(links)), links.counts)
+    event = _numbers(links)
     jet: Any = links["jetIdx"].astype(np.int64)
     keep = jet >= 0
     _check(batch, name, "jetIdx", jet[keep], event[keep], jets)
     if pf is None:
-        target = np.arange(links.n_particles)
+        target = namespace(event).arange(links.n_particles)
     else:
         index = links["pFCandsIdx"].astype(np.int64)
         _check(batch, name, "pFCandsIdx", index[keep], event[keep], pf)
@@ -299,6 +301,11 @@ def _resolve(
     if (jet[1:] < jet[:-1]).any():
         target = target[np.argsort(jet, kind="stable")]
     return target, offsets_of(np.bincount(jet, minlength=jets.n_particles))
+
+
+def _numbers(lists: Jagged) -> Array:
+    """For each particle the number of its list."""
+    return lists.broadcast(namespace(lists.offsets).arange(len(lists)))
 
 
 def _check(batch: Batch, name: str, column: str, index: Array, event: Array, to: Jagged) -> None:

@@ -17,6 +17,7 @@ from fastjag.analyses.jets.reading import JetFormat, JetReader
 from fastjag.analyses.jets.results import TENSORS, tensor_files
 from fastjag.batch.parts import Tables, parts_folder, read_part, write_parts
 from fastjag.core.checks import needs
+from fastjag.core.devices import to_host
 from fastjag.io import Batch
 from fastjag.reporting.output import results_directory, write_json
 
@@ -93,7 +94,8 @@ class _Pad:
         table = padded_columns(batch, self.slots)
         if self.images:
             table["image"] = images(batch)
-        parts = write_parts(self.folder, {TENSORS: arrow_table(table, {})})
+        on_host = {name: to_host(values) for name, values in table.items()}
+        parts = write_parts(self.folder, {TENSORS: arrow_table(on_host, {})})
         columns = {k: f"{v.dtype} {v.shape[1:]}" for k, v in table.items()}
         return _Padded(parts, n, len(batch), columns, batch.source.file)
 
