@@ -7,8 +7,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from jet_samples import events_file, jet_folder, rows_file  # noqa: F401
+from typer.testing import CliRunner
 
 from fastjag import toys
+from fastjag.__main__ import app
 from fastjag.analyses.common.runs import HERE, Workers
 from fastjag.analyses.common.tables import read_parquet
 from fastjag.analyses.convert import Pad, convert
@@ -184,3 +186,16 @@ def test_prepare(emulation, folder, tmp_path):
                 np.testing.assert_allclose(gpu[table][name], values, rtol=2e-6, atol=1e-6)
             else:
                 np.testing.assert_array_equal(gpu[table][name], values)
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["convert x.root", "jets shapes x.root", "jets tensors x.root", "gammajet run g.toml"],
+)
+def test_device_of_commands(tmp_path, monkeypatch, command):
+    """All that have work for a GPU take it to their workers."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "g.toml").write_text('[[samples]]\nname = "data"\nfiles = "x.root"\n')
+    done = CliRunner().invoke(app, [*command.split(), "--device", "tpu"])
+    assert "device must be" in str(done.exception)
+    assert [path.name for path in tmp_path.iterdir()] == ["g.toml"]

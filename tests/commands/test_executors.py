@@ -80,19 +80,6 @@ class TestText:
         same(outcome.value, SERIAL)
 
 
-@pytest.mark.parametrize(
-    "command",
-    ["convert x.root", "jets shapes x.root", "jets tensors x.root", "gammajet run g.toml"],
-)
-def test_device_of_commands(tmp_path, monkeypatch, command):
-    """All that have work for a GPU take it to their workers."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "g.toml").write_text('[[samples]]\nname = "data"\nfiles = "x.root"\n')
-    done = CliRunner().invoke(app, [*command.split(), "--device", "tpu"])
-    assert "device must be" in str(done.exception)
-    assert [path.name for path in tmp_path.iterdir()] == ["g.toml"]
-
-
 def functions(table):
     """Of the kinds that people write: lambdas, closures, methods, and those of a notebook's namespace."""
     by_default = lambda piece, t=table: float(t[piece.start : piece.stop].sum())
