@@ -340,8 +340,8 @@ def _report(result: Spectrum, picture: Path | None) -> Report:
     for name, text in spectrum_fits.remarks(result.fits):
         report.warning(f"{name}: {text}")
     report.left_out(result.skipped)
-    report.heading("Spectrum")
     if picture is not None:
+        report.heading("Spectrum")
         report.figure(picture, "Pairs of the two leading selected muons, per GeV.")
     report.heading("Cutflow")
     report.table(("step", "events or pairs"), list(result.cutflow.items()))
