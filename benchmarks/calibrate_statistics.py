@@ -33,12 +33,12 @@ TRUTHS = {
     "(16.5 - m)^2": lambda m: (16.5 - m) ** 2,
 }
 SINGLE = [("legendre", 3), ("legendre", 5), ("bernstein", 4), ("exponential", 1), ("exponential", 2),
-          ("power", 1), ("power", 2), ("dijet", 2), ("dijet", 3)]  # fmt: skip
+          ("power", 1), ("power", 2), ("inverse", 3), ("dijet", 2), ("dijet", 3)]  # fmt: skip
 #: What is profiled: all of these.
 CHOICES = [
     Family(name, order)
     for name, orders in {"legendre": range(2, 7), "bernstein": range(2, 7), "exponential": range(1, 5),
-                         "power": range(1, 5), "dijet": range(2, 5)}.items()
+                         "power": range(1, 5), "inverse": range(1, 5), "dijet": range(2, 5)}.items()
     for order in orders
 ]  # fmt: skip
 

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import uproot
+from correction_files import binning, category, correction, write
 from toy_samples import KINEMATICS
 
 from fastjag import toys
@@ -87,6 +88,58 @@ def test_results_and_command(toy, tmp_path, monkeypatch):
     assert values.tolist() == summary["variations"]["muon scale up"]["opposite"]
 
 
+def test_corrections_of_files(toy, tmp_path):
+    """Factors of the muons of an event, and entries outside of their range, once each."""
+    pytest.importorskip("correctionlib")
+    table = {
+        side: binning("momentum", [0.0, 20.0], [f])
+        for side, f in (("nominal", 2.0), ("up", 3.0), ("down", 1.0))
+    }
+    one = correction("id", category("which", **table), momentum="real", which="string")
+    of_events = correction(
+        "events", category("which", up=binning("event", [0.0, 1000.0], [4.0])),
+        event="int", which="string",
+    )  # fmt: skip
+    write(tmp_path / "id.json", [one, of_events])
+    (tmp_path / "v.toml").write_text("""
+[[variations]]
+name = "id"
+file = "id.json"
+correction = "id"
+particles = "Muon"
+columns = { momentum = "pt" }
+nominal = "nominal"
+up = "up"
+down = "down"
+
+[[variations]]
+name = "of events"
+file = "id.json"
+correction = "events"
+up = "up"
+
+[[variations]]
+name = "scale"
+column = "Muon_pt"
+relative = 0.01
+""")
+    variations = read_variations(tmp_path / "v.toml")
+    cuts = MuonSelection(exactly_two=True)
+    result = spectrum(toy, cuts, variations=variations, step=1000, bins=50, progress=False)
+    plain = spectrum(toy, cuts, bins=50, progress=False)
+    h = result.varied["opposite"]
+    # Events with more muons have none of two: 2² for each pair.
+    with uproot.open(toy) as file:
+        events = file["Events"].arrays(["Muon_pt", "event"])
+    pt = np.concatenate([np.asarray(p) for p in events["Muon_pt"]])
+    np.testing.assert_array_equal(h["id down", :].values(), plain.opposite.values())
+    np.testing.assert_array_equal(h["nominal", :].values(), 4 * plain.opposite.values())
+    np.testing.assert_array_equal(h["id up", :].values(), 9 * plain.opposite.values())
+    np.testing.assert_array_equal(h["of events up", :].values(), 16 * plain.opposite.values())
+    assert result.outside["id: momentum above"] == (pt >= 20).sum()
+    assert result.outside["events: event above"] == (np.asarray(events["event"]) >= 1000).sum()
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -95,6 +148,8 @@ def test_results_and_command(toy, tmp_path, monkeypatch):
         ('[[variations]]\nname = "a"\ncolumn = "Muon_pt"', "a: relative must be above 0"),
         ('[[variations]]\nname = "a"\ncolumn = "pt"\nrelative = 0.1', "must be COLLECTION_COLUMN"),
         ('[[variations]]\nname = "a"\nup = "w"\nscale = 1', "scale"),
+        ('[[variations]]\nname = "a"\nup = "w"\nfile = "a.json"', "a: file and correction go together"),
+        ('[[variations]]\nname = "a"\nup = "w"\nparticles = "Muon"', "belong to file and correction"),
         ('[[variations]]\nname = "a"\nup = "w"\n[[variations]]\nname = "a"\nup = "w"',
          "two variations have the name 'a'"),
     ],

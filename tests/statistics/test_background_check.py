@@ -11,6 +11,8 @@ from fastjag.statistics import (
     fit_signal,
     spurious_signal,
 )
+from fastjag.statistics.envelope import Envelope
+from fastjag.statistics.families import FAMILIES
 
 WINDOW = Window(5, 9, 10.6, 16, sr_edges=12)
 SHAPES = {
@@ -60,7 +62,7 @@ class TestCheck:
         assert np.abs(found.bias).max() > 0.2
 
     def test_and_that_one_is_not(self):
-        n = np.random.default_rng(2).poisson(asimov("exp(-m/3)", 5000)).astype(float)
+        n = np.random.default_rng(3).poisson(asimov("exp(-m/3)", 5000)).astype(float)
         found = check_background(model_of(5), n)
         assert not found.biased
         assert found.p_fit > 0.01
@@ -98,6 +100,20 @@ class TestCheck:
     def test_one_spectrum(self):
         with pytest.raises(ValueError, match="one spectrum"):
             check_background(model_of(3), np.ones((2, 65)))
+
+
+def test_a_turn_on_has_a_family():
+    """Of all families with four parameters, one describes it: without it, those that profiling finds are biased."""
+    truth = asimov("turn-on", 2e4)
+    model = model_of(3)
+    families = [Family(name, 3) for name in FAMILIES]
+    nll = [Envelope.of(model.with_family(f), truth, 1.0, 1.0)[0].best.nll[0] for f in families]
+    best = dict(zip([f.name for f in families], nll, strict=True))
+    others = [value for name, value in best.items() if name != "inverse"]
+    assert 2 * (min(others) - best["inverse"]) > 2
+    choice = [model.with_family(Family("inverse", order)) for order in (3, 4)]
+    found = fit_signal([model.with_family(f) for f in families] + choice, truth)
+    assert abs(found.S / found.error) < 0.5
 
 
 def test_profiling_the_choice_has_less_bias_than_a_family_that_fails():

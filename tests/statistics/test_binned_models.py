@@ -49,6 +49,7 @@ class TestFamilies:
             ("exponential", 2, lambda m: np.exp(-m / 3 - m**2 / 40)),
             ("power", 1, lambda m: m**-4.0),
             ("power", 2, lambda m: m ** (-2 - np.log(m))),
+            ("inverse", 2, lambda m: np.exp(-40 / m - 60 / m**2)),
             ("dijet", 3, lambda m: (1 - m / 13000) ** 9 * (m / 13000) ** -(3 + np.log(m / 13000))),
         ],
     )
@@ -75,6 +76,7 @@ class TestFamilies:
             (lambda: Family("bernstien", 2), "bernstein"),
             (lambda: Family("dijet", 1), "order of dijet"),
             (lambda: Family("dijet", 2, sqrt_s=0), "sqrt_s must be above 0"),
+            (lambda: Family("inverse", 1).terms([1.0], 0.0, 2.0), "masses above 0"),
             (lambda: LINE.with_family(Family("legendre", 60)), "bins cannot fix legendre 60"),
             (lambda: BinnedModel.of_edges([3, 2, 1], [1, 1], Family("power", 1)), "rising"),
             (lambda: BinnedModel.of_edges(EDGES, np.zeros(44), Family("power", 1)), "above 0 in some"),
@@ -106,7 +108,7 @@ class TestFits:
         assert found.q0 == pytest.approx(known.q0, abs=1e-7)
         assert pytest.approx(known.S, abs=1e-5) == found.S
 
-    @pytest.mark.parametrize("name", ["bernstein", "exponential", "power", "dijet"])
+    @pytest.mark.parametrize("name", ["bernstein", "exponential", "power", "inverse", "dijet"])
     def test_another_minimiser_finds_nothing_better(self, name):
         nuisances = [Nuisance.lognormal("luminosity", 0.1), Nuisance.gaussian("efficiency", 0.2)]
         peak = gaussian_peak(EDGES, 9.5, 0.3)

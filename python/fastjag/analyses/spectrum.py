@@ -17,6 +17,7 @@ from fastjag.analyses import spectrum_fits, spectrum_variations
 from fastjag.analyses.common import variations
 from fastjag.analyses.common.runs import HERE, Workers, read
 from fastjag.analyses.common.variations import VariationSettings
+from fastjag.analyses.common.varied import Varied
 from fastjag.core.checks import needs, real
 from fastjag.core.devices import namespace
 from fastjag.dimuons import dimuon
@@ -88,6 +89,8 @@ class Spectrum:
     fits: dict[spectrum_fits.FitWindow, Any] = field(default_factory=dict)
     #: of "opposite" and "same", with an axis "variation" in front; empty without variations
     varied: dict[str, Any] = field(default_factory=dict)
+    #: entries outside of the range of corrections that are variations, by correction and input
+    outside: dict[str, int] = field(default_factory=dict)
 
 
 def spectrum(
@@ -137,7 +140,7 @@ def spectrum(
     return Spectrum(
         filled.opposite, filled.same, filled.cutflow, filled.windows, selection, result.files,
         result.skipped, time.perf_counter() - started,
-        {p: spectrum_fits.fit(p, h) for p, h in filled.near.items()}, filled.varied or {},
+        {p: spectrum_fits.fit(p, h) for p, h in filled.near.items()}, *_parts(filled.varied),
     )  # fmt: skip
 
 
@@ -150,7 +153,11 @@ class _Filled:
     near: dict[spectrum_fits.FitWindow, Any]  #: opposite-sign pairs, in finer bins
     cutflow: dict[str, int]
     windows: dict[str, dict[str, int]]
-    varied: dict[str, Any] | None = None
+    varied: Varied | None = None
+
+
+def _parts(varied: Varied | None) -> tuple[dict[str, Any], dict[str, int]]:
+    return ({}, {}) if varied is None else (varied.histograms, varied.outside)
 
 
 @dataclass(frozen=True)
@@ -317,7 +324,8 @@ def _summary(result: Spectrum, pictures: bool) -> dict[str, Any]:
         "nan": {"opposite": result.opposite.metadata["nan"], "same": result.same.metadata["nan"]},
         "seconds": result.seconds,
     } | ({"fits": spectrum_fits.summary(result.fits, pictures)} if result.fits else {}) | (
-        {"variations": variations.summary(result.varied)} if result.varied else {})  # fmt: skip
+        {"variations": variations.summary(result.varied),
+         "outside_corrections": result.outside} if result.varied else {})  # fmt: skip
 
 
 def _sentence(result: Spectrum) -> str:
@@ -354,7 +362,7 @@ def _report(result: Spectrum, picture: Path | None) -> Report:
     if result.fits:
         spectrum_fits.section(result.fits, picture and picture.parent, report)
     if result.varied:
-        spectrum_variations.section(result.varied, WINDOWS, report)
+        spectrum_variations.section(Varied(result.varied, result.outside), WINDOWS, report)
     report.heading("Selection")
     report.settings(asdict(result.selection))
     report.heading("Files")

@@ -41,7 +41,7 @@ def run(
     until: Annotated[
         str,
         typer.Option(
-            help="Last stage: prepare, scan, flow, samples, check, classify, significance, report."
+            help="Last stage: prepare, variations, scan, flow, samples, check, classify, significance, report."
         ),
     ] = "report",
     executor: ConfiguredExecutorOption = None,

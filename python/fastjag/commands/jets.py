@@ -102,6 +102,9 @@ def shapes(
     min_pt: PtOption = JetSelection.min_pt,
     max_abs_eta: EtaOption = JetSelection.max_abs_eta,
     gen: Annotated[bool, option(JetSelection, "gen", "--gen")] = False,
+    variations: Annotated[
+        Path | None, typer.Option(help="TOML of variations: other scales and weights of jets.")
+    ] = None,
     step: StepOption = "50 MB",
     skip_errors: SkipOption = False,
     threads: ThreadsOption = None,
@@ -110,12 +113,15 @@ def shapes(
     device: ReadDeviceOption = "cpu",
 ) -> None:
     """Spectra, multiplicities, girth, pTD, widths and mean images by flavour; dijet mass."""
+    from fastjag.analyses.common.variations import read_variations
     from fastjag.analyses.jets.run import run
     from fastjag.commands.executors import workers_of
 
     workers = workers_of(executor, keep, device)
     selection = JetSelection(jets=jets, min_pt=min_pt, max_abs_eta=max_abs_eta, gen=gen)
-    result = run("shapes", files, out, JetsConfig(selection=selection), step=step_of(step),
+    varied = read_variations(variations) if variations else ()
+    config = JetsConfig(selection=selection, variations=varied)
+    result = run("shapes", files, out, config, step=step_of(step),
                  skip_errors=skip_errors, threads=threads, workers=workers)  # fmt: skip
     _show("Jets", result.counts)
     show_skipped(result.skipped)

@@ -18,7 +18,7 @@ from fastjag.core.checks import at_least, one_of
 from fastjag.statistics.windows import Floats
 
 #: Names of families, and the lowest order of each.
-FAMILIES = {"legendre": 0, "bernstein": 0, "exponential": 1, "power": 1, "dijet": 2}
+FAMILIES = {"legendre": 0, "bernstein": 0, "exponential": 1, "power": 1, "inverse": 1, "dijet": 2}
 
 _NODES = 4  # of Gauss' quadrature in a bin: exact for degree 7
 
@@ -48,12 +48,13 @@ class Family:
     ``bernstein``    Bernstein polynomials, no coefficient negative  order + 1
     ``exponential``  exp of a polynomial in the mass                 order + 1
     ``power``        exp of a polynomial in ln(mass)                 order + 1
+    ``inverse``      exp of a polynomial in 1 / mass                 order + 1
     ``dijet``        N (1 - z)^p1 z^-(p2 + p3 ln z + ...),           order + 1
                      z = mass / ``sqrt_s``
     ===============  ==============================================  ==========
 
-    An exponential of order 1 is exp(-m / a), a power of order 1 is m^-a. The dijet function is that
-    of CDF (Phys. Rev. D 79 (2009) 112002) and of searches at the LHC.
+    An exponential of order 1 is exp(-m / a), a power of order 1 is m^-a. An inverse one, such as
+    exp(-a / m - b / m^2), rises steeply and then falls slowly: a turn-on. The dijet function is that of CDF (Phys. Rev. D 79 (2009) 112002) and of searches at the LHC.
 
     >>> Family("bernstein", 3).parameters
     4
@@ -91,6 +92,12 @@ class Family:
             if low <= 0:
                 raise ValueError(f"a power law needs masses above 0, got a window from {low:g} GeV")
             m, low, high = np.log(m), float(np.log(low)), float(np.log(high))
+        elif self.name == "inverse":
+            if low <= 0:
+                raise ValueError(
+                    f"powers of 1 / mass need masses above 0, got a window from {low:g} GeV"
+                )
+            m, low, high = 1 / m, 1 / low, 1 / high
         x = (2 * m - low - high) / (high - low)
         if self.name == "bernstein":
             k, t = np.arange(self.order + 1), (x[..., None] + 1) / 2

@@ -8,7 +8,7 @@
     scores = results.scores("OS")
     table = results.significance["table"]
 
-Stages, each the function of that name in the module of that name: prepare, scan, flow, samples,
+Stages, each the function of that name in the module of that name: prepare, variations, scan, flow, samples,
 check, classify, significance, report. ``run`` runs them, ``results`` reads what they left, ``config``
 is the file of settings. What they are made of:
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from fastjag.analyses.common.config import read
 from fastjag.analyses.common.servers import Servers
+from fastjag.analyses.common.variations import VariationSettings, check_names
 from fastjag.analyses.common.workers import WorkersSection
 from fastjag.analyses.dimuon.observables import HARDEST_JET, OBSERVABLES, is_column
 from fastjag.core.checks import at_least, near_misses, one_of
@@ -231,11 +232,20 @@ class DimuonFile:
     significance: SignificanceSection = setting(
         "Fits of what passes cuts.", default=SignificanceSection()
     )
+    variations: tuple[VariationSettings, ...] = setting(
+        "Other scales and weights, for which the spectrum before cuts on scores is made as well.",
+        default=(), empty=True,
+    )  # fmt: skip
 
 
 #: Sections that may be given as tables, in Python too.
 _SECTIONS = {"label": Label, "servers": Servers, "workers": WorkersSection, "scan": ScanSettings, "flow": FlowSection, "classifier": ClassifierSection,
              "significance": SignificanceSettings}  # fmt: skip
+
+
+#: Keys that stand in the file as they do here.
+_AS_GIVEN = ("seed", "train_on", "label", "servers", "workers", "scan", "flow", "classifier",
+             "variations")  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -261,11 +271,13 @@ class DimuonConfig:
     flow: FlowSection = field(default_factory=FlowSection)
     classifier: ClassifierSection = field(default_factory=ClassifierSection)
     significance: SignificanceSettings = field(default_factory=SignificanceSettings)
+    variations: tuple[VariationSettings, ...] = ()
 
     def __post_init__(self) -> None:
         DimuonInput(**{name: getattr(self, name) for name in keys_of(DimuonInput)})  # checks them
         one_of("train_on", self.train_on, ("OS", "SS"))
         at_least("seed", self.seed, 0)
+        check_names(self.variations)
         for name, kind in _SECTIONS.items():
             if isinstance(given := getattr(self, name), Mapping):
                 object.__setattr__(self, name, make(kind, given, where=name))
@@ -327,19 +339,7 @@ class DimuonConfig:
             window=window,
             features=_features(made.features, file.feature_sets),
             significance=SignificanceSettings(**fits),
-            **{
-                k: getattr(file, k)
-                for k in (
-                    "seed",
-                    "train_on",
-                    "label",
-                    "servers",
-                    "workers",
-                    "scan",
-                    "flow",
-                    "classifier",
-                )
-            },
+            **{k: getattr(file, k) for k in _AS_GIVEN},
         )
 
     @property

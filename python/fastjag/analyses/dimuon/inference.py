@@ -27,7 +27,7 @@ from fastjag.statistics.envelope import Models
 
 _FEW = 20  # pairs in the signal region below which intervals come from toys, too
 #: Bernstein polynomials are left out: what they can be, Legendre's can.
-_FAMILIES = ("legendre", "exponential", "power", "dijet")
+_FAMILIES = ("legendre", "exponential", "power", "inverse", "dijet")
 _FEWEST, _TOYS, _POINTS = 100, 200, 15  # such toys, and signals that are tested
 
 

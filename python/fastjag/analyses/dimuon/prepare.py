@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,21 +69,18 @@ def prepare(results: DimuonResults, *, step: int | str = "100 MB", on_error: str
     config = results.config
     cuts = dict.fromkeys((*config.lower, *config.upper))
     asked = [b for c in cuts for b in ([c] if c.startswith("HLT_") else branches_of(c))]
-    triggers = tuple(dict.fromkeys([*TRIGGERS, *(c for c in cuts if c.startswith("HLT_"))]))
-    certified = None if config.golden_json is None else LumiMask(config.golden_json)
-    columns = [*MUON_BRANCHES]
-    columns += [] if config.muon_id == ANY else [f"Muon_{config.muon_id}"]
-    columns += ["run", "luminosityBlock"] if certified else []
-    columns += ["Jet_pt"] if config.require_jet else []
-    inputs = _Inputs(config, columns, [*OPTIONAL_BRANCHES, *triggers], on_error)
-    with results_directory(results.folder("prepare")) as directory, _naming_any(config):
+    triggers = tuple(dict.fromkeys([*TRIGGERS, *triggers_of(config)]))
+    certified = certified_of(config)
+    columns = columns_of(config)
+    inputs = Inputs(config, columns, [*OPTIONAL_BRANCHES, *triggers], on_error)
+    with results_directory(results.folder("prepare")) as directory, naming_any(config):
         with parts_folder(results.workers.keep, directory) as folder:
             select = _Select(
                 config, certified, triggers, tuple(asked), folder, results.threads,
                 (tuple(columns), (*OPTIONAL_BRANCHES, *triggers)),
             )  # fmt: skip
             found = inputs.read(select, results.workers, step, results.progress)
-            if not found.cutflow:
+            if found is None or not found.cutflow:
                 left_out = "; ".join(s.reason for s in inputs.skipped)
                 raise ValueError(
                     "the files hold no events" + (f" ({left_out})" if left_out else "")
@@ -102,6 +100,23 @@ def prepare(results: DimuonResults, *, step: int | str = "100 MB", on_error: str
                 "files": inputs.files,
             },
         )
+
+
+def columns_of(config: DimuonConfig) -> list[str]:
+    """Branches that files must have."""
+    columns = [*MUON_BRANCHES]
+    columns += [] if config.muon_id == ANY else [f"Muon_{config.muon_id}"]
+    columns += ["run", "luminosityBlock"] if config.golden_json is not None else []
+    return columns + (["Jet_pt"] if config.require_jet else [])
+
+
+def triggers_of(config: DimuonConfig) -> list[str]:
+    """That cuts ask for."""
+    return [c for c in (*config.lower, *config.upper) if c.startswith("HLT_")]
+
+
+def certified_of(config: DimuonConfig) -> LumiMask | None:
+    return None if config.golden_json is None else LumiMask(config.golden_json)
 
 
 @dataclass
@@ -133,14 +148,16 @@ class _Select:
         lists = given.collections.items()
         there = {*given.flat, *(f"{name}_{c}" for name, some in lists for c in some.columns)}
         cutflow: dict[str, int] = {}
-        rows = _pairs(given, self.config, self.certified, self.triggers, cutflow, self.threads)
+        rows, _ = pair_tables(
+            given, self.config, self.certified, self.triggers, cutflow, self.threads
+        )
         absent = {b for b in self.asked if b not in there}
         tables = {name: {c: to_host(v) for c, v in some.items()} for name, some in rows}
         return _Prepared(write_parts(self.folder, tables), cutflow, absent, there)
 
 
 @contextmanager
-def _naming_any(config: DimuonConfig) -> Iterator[None]:
+def naming_any(config: DimuonConfig) -> Iterator[None]:
     """Errors about an identification that a file does not have say how to ask for none."""
     try:
         yield
@@ -153,7 +170,7 @@ def _naming_any(config: DimuonConfig) -> Iterator[None]:
         ) from None
 
 
-class _Inputs:
+class Inputs:
     """The files of a configuration: ROOT files, and published pickles in pairs."""
 
     def __init__(
@@ -172,10 +189,10 @@ class _Inputs:
         self._columns, self._optional, self._on_error = columns, optional, on_error
 
     def read(
-        self, select: _Select, workers: Workers, step: int | str, progress: bool | None
-    ) -> _Prepared:
-        """All files, ROOT files first."""
-        total = _Prepared({}, {}, set(), set())
+        self, select: Callable[[Any], Any], workers: Workers, step: int | str, progress: bool | None
+    ) -> Any:
+        """What a function of batches and pairs of pickles makes of all files, ROOT files first."""
+        total = None
         if self._root:
             found = runs.read(
                 select, self._root, self._columns, workers, on_error=self._on_error, step=step,
@@ -229,15 +246,15 @@ def _state(*paths: str) -> str:
     return " ".join(file_digest(path) if Path(path).is_file() else path for path in paths)
 
 
-def _pairs(
+def pair_tables(
     batch: Batch,
     config: DimuonConfig,
     certified: LumiMask | None,
     triggers: Sequence[str],
     cutflow: dict[str, int],
     threads: int | None,
-) -> list[tuple[str, dict[str, Array]]]:
-    """Table and rows that one batch gives."""
+) -> tuple[list[tuple[str, dict[str, Array]]], dict[str, Array]]:
+    """Table and rows that one batch gives, and the event of each row of both charge classes."""
     if "Muon" not in batch.collections:
         raise ReadError(f"{batch.source}: Muon_pt and the other muon branches are not jagged")
     muons, jets = batch.Muon, batch.collections.get("Jet")
@@ -283,14 +300,16 @@ def _pairs(
           **{trigger: columns[trigger] for trigger in triggers},
           **{step: passed for (_, step), passed in passes.items()}}),
     ]  # fmt: skip
+    events = {}
     for charge_class, chosen in (("OS", charge == 0), ("SS", np.abs(charge) == 2)):
+        events[charge_class] = event[chosen & passing]
         step = f"{charge_class} pairs"
         cutflow[step] = cutflow.get(step, 0) + int(np.count_nonzero(chosen & passing))
         kept = [(charge_class, chosen & passing)]
         if any("iso" in name for name, _ in passes):
             kept.append((f"{charge_class}_before_isolation", chosen & not_isolation))
         rows += [(table, {n: v[these] for n, v in columns.items()}) for table, these in kept]
-    return rows
+    return rows, events
 
 
 def passing_cuts(

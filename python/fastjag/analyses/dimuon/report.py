@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fastjag.analyses.common.servers import recorded
+from fastjag.analyses.dimuon import variations
 from fastjag.analyses.dimuon.gallery import CAPTIONS, RATES, draw
 from fastjag.analyses.dimuon.inference_report import everything_tried, inference_section
 from fastjag.analyses.dimuon.pictures.features import bins_for
@@ -91,6 +92,7 @@ def _numbers(results: DimuonResults) -> dict[str, Any]:
         "config": recorded(results.config),
         "seeds": {**results.significance["seeds"], "scan": results.scan["seed"]},
         "elsewhere": results.elsewhere,
+        "systematics": results.variations,
         "cutflow": results.json("prepare", "cutflow"),
         "scan": results.scan,
         "flow": {"dropped": training["dropped"],
@@ -140,6 +142,8 @@ def _write_page(
     if config.significance.limits:
         page.heading("Signals, limits and the background")
         inference_section(page, numbers, list(results.classes), pictures)
+    if results.variations:
+        variations.section(page, results.variations, config)
     page.heading("Scan of the whole spectrum")
     _scan_section(page, results.scan)
     pictures("scan")

@@ -53,6 +53,12 @@ class DimuonResults(StageResults):
         """What was read, without what was left out."""
         return list(self.json("prepare", "cutflow")["files"])
 
+    @cached_property
+    def variations(self) -> dict[str, Any]:
+        """What was found for other scales and weights; nothing where none were asked for."""
+        there = (self.folder("variations") / "variations.json").exists()
+        return self.json("variations", "variations") if there else {}
+
     # ---- scan, flow, samples, check -----------------------------------------------------------------
 
     @cached_property

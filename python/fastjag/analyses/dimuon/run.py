@@ -21,21 +21,42 @@ from fastjag.analyses.dimuon.results import DimuonResults
 from fastjag.analyses.dimuon.samples import samples
 from fastjag.analyses.dimuon.scan import scan
 from fastjag.analyses.dimuon.significance import significance
+from fastjag.analyses.dimuon.variations import variations
 from fastjag.models.training_device import training_device
 from fastjag.reporting.labels import labelled
 
 #: In their order; each is the function of that name in the module of that name.
-STAGES = ("prepare", "scan", "flow", "samples", "check", "classify", "significance", "report")
-_FUNCTIONS = (prepare, scan, flow, samples, check, classify, significance, report)
+STAGES = (
+    "prepare",
+    "variations",
+    "scan",
+    "flow",
+    "samples",
+    "check",
+    "classify",
+    "significance",
+    "report",
+)
+_FUNCTIONS = (prepare, variations, scan, flow, samples, check, classify, significance, report)
 READS = {
     "prepare": [],
+    "variations": ["prepare"],
     "scan": ["prepare"],
     "flow": ["prepare"],
     "samples": ["prepare", "flow"],
     "check": ["prepare", "flow", "samples"],
     "classify": ["prepare", "flow", "samples"],
     "significance": ["prepare", "flow", "samples", "check", "classify"],
-    "report": ["prepare", "scan", "flow", "samples", "check", "classify", "significance"],
+    "report": [
+        "prepare",
+        "variations",
+        "scan",
+        "flow",
+        "samples",
+        "check",
+        "classify",
+        "significance",
+    ],
 }
 
 _VERSION = 2  # what 0.1.0 left is made again: no noise on integers, no standardisation, no checks
@@ -70,6 +91,7 @@ def _depends_on(config: DimuonConfig, stage: str) -> dict[str, Any]:
         "prepare": {
             k: settings[k] for k in ("lower", "upper", "muon_id", "require_jet", "hardest_jet")
         },
+        "variations": {"variations": settings["variations"], "in_window": window, "fitted": asked["degree"]},
         "scan": {k: settings[k] for k in ("scan", "seed")},
         "flow": {k: settings[k] for k in ("features", "seed", "train_on", "flow")}
         | {"window": {k: v for k, v in window.items() if k != "sr_edges"}, "version": _VERSION},

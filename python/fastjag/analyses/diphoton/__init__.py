@@ -10,7 +10,7 @@
 
 ``config`` has the settings, ``run`` the stages: ``select`` events (``selections`` the cuts, ``skim`` one
 file, ``samples`` what it is worth), ``features`` (``observables``, ``event_shapes``,
-``column_statistics``), ``train`` (``models``, their ``evaluation``, the ``continuum`` in categories) and ``report`` (``mass_fit``,
+``column_statistics``), ``variations`` (masses for other photons and weights), ``train`` (``models``, their ``evaluation``, the ``continuum`` in categories) and ``report`` (``mass_fit``,
 ``distributions``, ``pictures``). ``results`` reads what stages left, ``importance`` says which features
 tell the modes apart, ``events`` keeps particles and numbers together, ``simulation`` makes samples, and
 ``toys`` runs the one that comes with fastjag.

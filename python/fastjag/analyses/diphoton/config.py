@@ -8,6 +8,7 @@ from typing import Any
 
 from fastjag.analyses.common.config import read
 from fastjag.analyses.common.servers import Servers
+from fastjag.analyses.common.variations import VariationSettings, check_names
 from fastjag.analyses.common.workers import WorkersSection
 from fastjag.analyses.diphoton.mass_fit import SIGNALS
 from fastjag.analyses.diphoton.models import MODELS
@@ -113,6 +114,10 @@ class DiphotonConfig:
     features: FeatureSettings = setting("What models of tables see.", default=FeatureSettings())
     models: ModelSettings = setting("What is compared.", default=ModelSettings())
     fit: MassFitSettings = setting("The fit of the mass spectrum.", default=MassFitSettings())
+    variations: tuple[VariationSettings, ...] = setting(
+        "Other photons and weights, for which the masses of simulated events are made as well.",
+        default=(), empty=True,
+    )  # fmt: skip
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> DiphotonConfig:
@@ -127,6 +132,12 @@ class DiphotonConfig:
         for name in self.background:
             if name in self.classes:
                 raise ValueError(f"{name!r} is both a class and a background")
+        check_names(self.variations)
+        for v in self.variations:
+            if not (v.column or "Photon_").startswith("Photon_"):
+                raise ValueError(
+                    f"variations: {v.name}: column must be one of photons, such as Photon_pt, got {v.column!r}"
+                )
         selection_of(self.selection.preset, self.selection.cuts)  # an error names what is wrong
         for name in self.models.names:
             if name not in MODELS:

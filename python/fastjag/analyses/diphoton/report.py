@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastjag.analyses.common.versions import versions
+from fastjag.analyses.diphoton import variations
 from fastjag.analyses.diphoton.distributions import distributions
 from fastjag.analyses.diphoton.events import DATA, Events
 from fastjag.analyses.diphoton.mass_fit import CATEGORY, PUBLISHED_EVENTS, MassFit, fit_masses
@@ -77,6 +78,8 @@ def report(results: DiphotonResults) -> None:
             f"{events.flat['weight'].sum():.4g}. Of those of which both photons are unconverted and "
             f"central (|eta| below 0.75), it has {PUBLISHED_EVENTS[CATEGORY]:.0f}."
         )
+        if varied := results.variations():
+            variations.section(page, varied)
         add_comparison(page, comparison, show)
         page.heading("Files and settings")
         page.files([f"{name}: {file}" for name, files in config.files.items() for file in files])
@@ -89,7 +92,7 @@ def report(results: DiphotonResults) -> None:
             {"config": recorded, "versions": used, "selection": selection,
              "classes": [dict(zip(_CLASS_COLUMNS, row, strict=True)) for row in classes],
              "mass": {name: numbers_of(name, fit) for name, fit in fits.items()},
-             "warnings": warnings, "comparison": comparison},
+             "warnings": warnings, "comparison": comparison, "systematics": varied},
         )  # fmt: skip
         page.write(directory / "report.html", f"fastjag {version('fastjag')}")
 

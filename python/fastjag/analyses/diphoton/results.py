@@ -28,6 +28,11 @@ class DiphotonResults(StageResults):
         """Cutflows by class, what was read and skipped, and the files."""
         return self.json("select", "selection")
 
+    def variations(self) -> dict[str, Any]:
+        """Masses for other photons and weights, by class; nothing where none were asked for."""
+        path = self.folder("variations") / "variations.json"
+        return _read_json(path) if path.exists() else {}
+
     def learned(self) -> Events:
         """The events of the classes that models tell apart, with the columns they look at."""
         return Events.read(self.folder("features") / "events.parquet")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,11 @@ from fastjag.analyses.diphoton.report import report
 from fastjag.analyses.diphoton.results import DiphotonResults
 from fastjag.analyses.diphoton.select import select
 from fastjag.analyses.diphoton.train import train
+from fastjag.analyses.diphoton.variations import variations
 from fastjag.models.training_device import training_device
 from fastjag.reporting.labels import labelled
 
-STAGES = ("select", "features", "train", "report")
+STAGES = ("select", "variations", "features", "train", "report")
 
 #: The first stage that keys of the configuration matter to; all others matter to ``select``.
 _FIRST_READ = {
@@ -50,6 +52,7 @@ def run(
     results = DiphotonResults(config, Path(out), workers)
     steps = {
         "select": partial(select, results, processes=processes, progress=progress),
+        "variations": partial(variations, results, progress=progress),
         "features": partial(features, results),
         "train": partial(train, results, device=device, threads=threads, progress=progress),
         "report": partial(report, results),
@@ -70,4 +73,6 @@ def settings_of(config: DiphotonConfig, stage: str, device: str = "cpu") -> dict
                 settings.pop(key)
     if stage == "report":
         settings |= Look.settings(config.label)
+    if stage in ("variations", "report") and config.variations:  # others do not depend on them
+        settings["variations"] = [asdict(v) for v in config.variations]
     return {**settings, "device": device} if stage in ("train", "report") else settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fastjag.analyses.common.variations import VariationSettings, check_names
 from fastjag.core.settings import setting, settings
 
 MODELS = ("XGBoost", "DeepSets")
@@ -69,3 +70,10 @@ class JetsConfig:
     tracks: TrackSelection = setting("Tracks in jets.", default=TrackSelection())
     tensors: TensorsConfig = setting("Padded tensors.", default=TensorsConfig())
     train: TrainConfig = setting("Taggers.", default=TrainConfig())
+    variations: tuple[VariationSettings, ...] = setting(
+        "Other scales and weights of jets, for which spectra and shapes are made as well.",
+        default=(), empty=True,
+    )  # fmt: skip
+
+    def check(self) -> None:
+        check_names(self.variations)

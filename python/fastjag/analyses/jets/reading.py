@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -82,16 +82,24 @@ class JetFormat:
     selection: JetSelection
     columns: tuple[str, ...]
     optional: tuple[str, ...]
+    extra: tuple[str, ...] = ()  #: branches of weights that become columns of jets
 
     def jets(self, batch: Batch) -> tuple[JetBatch, int]:
         """The jets that pass the selection, and how many were read."""
+        every = self.every(batch)
+        return self.selected(every), len(every)
+
+    def every(self, batch: Batch) -> JetBatch:
+        """All jets that were read."""
         if self.name == "JetNtuple":
-            every = _from_rows(batch)
-        else:
-            every = _from_links(batch, self.selection.jets)
+            return _from_rows(batch, self.extra)
+        return _from_links(batch, self.selection.jets, self.extra)
+
+    def selected(self, every: JetBatch) -> JetBatch:
+        """Those that pass the selection."""
         pt, abs_eta = every.jets["pt"], np.abs(every.jets["eta"])
         s = self.selection
-        return every.select((pt > s.min_pt) & (abs_eta < s.max_abs_eta)), len(every)
+        return every.select((pt > s.min_pt) & (abs_eta < s.max_abs_eta))
 
 
 class JetReader:
@@ -105,6 +113,8 @@ class JetReader:
     selection
         Which jets; with ``gen`` gen particles as well: empty lists for jets without a gen jet,
         where the file repeats the list of an earlier jet.
+    extra
+        Branches with a number for each event, or each row of a JetNtuple, that become columns of jets.
 
     Raises ReadError naming branches that are missing, and links that point to no jet or candidate.
     """
@@ -117,10 +127,11 @@ class JetReader:
         step: int | str = "100 MB",
         on_error: str = "raise",
         progress: bool | None = None,
+        extra: Sequence[str] = (),
     ) -> None:
         self.selection = selection
         self.files = find_files(files)
-        self.form = _form(*self.files[0], selection)
+        self.form = _form(*self.files[0], selection, tuple(extra))
         self.format = self.form.name
         self._options: Any = {"step": step, "on_error": on_error, "progress": progress}
         self._batches: Batches | None = None
@@ -157,7 +168,9 @@ class JetReader:
         raise ValueError(what + (f" ({reasons})" if reasons else ""))
 
 
-def _form(path: str, tree: str | None, selection: JetSelection) -> JetFormat:
+def _form(
+    path: str, tree: str | None, selection: JetSelection, extra: tuple[str, ...] = ()
+) -> JetFormat:
     name = _recognised(path, tree, selection.jets)
     if name == "JetNtuple":
         if selection.jets != "AK4":
@@ -167,7 +180,7 @@ def _form(path: str, tree: str | None, selection: JetSelection) -> JetFormat:
         if selection.gen:
             raise ValueError(f"{path}: gen particles are read from JetNtuples only")
         columns, optional = _pfnano_columns(selection.jets)
-    return JetFormat(name, selection, tuple(columns), tuple(optional))
+    return JetFormat(name, selection, (*dict.fromkeys([*columns, *extra]),), tuple(optional), extra)
 
 
 def _recognised(path: str, tree: str | None, collection: str) -> str:
@@ -187,7 +200,7 @@ def _recognised(path: str, tree: str | None, collection: str) -> str:
 # ---- JetNtuple --------------------------------------------------------------------------------
 
 
-def _from_rows(batch: Batch) -> JetBatch:
+def _from_rows(batch: Batch, extra: Sequence[str] = ()) -> JetBatch:
     flat = batch.flat
     jets = {name: flat[f"jet{name.title()}"] for name in ("pt", "eta", "phi", "mass")}
     jets["weight"] = flat.get("eventWeight", namespace(jets["pt"]).ones(len(batch), np.float32))
@@ -197,6 +210,7 @@ def _from_rows(batch: Batch) -> JetBatch:
         if stored in flat:
             jets[name] = np.abs(flat[stored]) if "flavour" in name else flat[stored]
     jets |= {name: flat[name] for name in _SHAPES if name in flat}
+    jets |= {name: batch.event_branch(name) for name in extra}
     # The list is of the whole neighbourhood of the jet, in the order of the event's collection.
     candidates = batch.PF.keep(batch.PF["fromAK4Jet"] == 1)
     ids = candidates["id"]
@@ -235,7 +249,7 @@ def _pfnano_columns(collection: str) -> tuple[list[str], list[str]]:
     return columns, optional + [f"{vertices}_{c}" for c in ("jetIdx", *_VERTEX)]
 
 
-def _from_links(batch: Batch, collection: str) -> JetBatch:
+def _from_links(batch: Batch, collection: str, extra: Sequence[str] = ()) -> JetBatch:
     """Event -> jets -> candidates, through the index branches."""
     names = _PFNANO[collection]
     for name in (*names[:2], "PFCands"):
@@ -256,10 +270,11 @@ def _from_links(batch: Batch, collection: str) -> JetBatch:
         order, of_jet = _resolve(batch, stored, jets, None, names[2])
         vertices = Jagged(of_jet, {c: stored[c][order] for c in _VERTEX})
     constituents = Jagged(offsets, columns)
-    return JetBatch(_jet_columns(batch, jets), constituents, batch.source, vertices=vertices)
+    columns = _jet_columns(batch, jets, extra)
+    return JetBatch(columns, constituents, batch.source, vertices=vertices)
 
 
-def _jet_columns(batch: Batch, jets: Jagged) -> dict[str, Array]:
+def _jet_columns(batch: Batch, jets: Jagged, extra: Sequence[str]) -> dict[str, Array]:
     columns = {name: jets[name] for name in ("pt", "eta", "phi", "mass")}
     event = _numbers(jets)
     ones = namespace(event).ones(len(batch), np.float32)
@@ -271,7 +286,7 @@ def _jet_columns(batch: Batch, jets: Jagged) -> dict[str, Array]:
     for kind in ("hadron", "parton"):
         if f"{kind}Flavour" in jets:
             columns[f"{kind}_flavour"] = np.abs(jets[f"{kind}Flavour"].astype(np.int32))
-    return columns
+    return columns | {name: batch.event_branch(name)[event] for name in extra}
 
 
 def clean_impact(impact: dict[str, Array]) -> dict[str, Array]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastjag import __version__
+from fastjag.analyses.jets import variations
 from fastjag.analyses.jets.observables import IMAGE_HALF_WIDTH
 from fastjag.analyses.jets.pictures.spectra import COLOURS, draw_images, draw_shapes, draw_tracks
 from fastjag.analyses.jets.pictures.tagging import draw_scores
@@ -120,13 +121,14 @@ def write_shapes(result: ShapeHistograms, directory: Path, settings: Mapping[str
         directory / "shapes.root",
         {f"{n}_{f}": h for n, by in by_name.items() for f, h in by.items()},
     )
+    varied = {} if result.varied is None else result.varied.record()
     means = {n: {f: _mean(h) for f, h in by.items()} for n, by in by_name.items()}
     write_json(
         directory / "shapes.json",
         {"fastjag": __version__, "files": result.files, "format": result.format,
          "counts": result.counts, "means": means, "compared": result.compared,
          "gen": result.gen, "images": result.images, "seconds": result.seconds,
-         "skipped": [asdict(x) for x in result.skipped]},
+         "variations": varied, "skipped": [asdict(x) for x in result.skipped]},
     )  # fmt: skip
     page = Report("Jets", _shapes_sentence(result))
     page.left_out(result.skipped)
@@ -155,6 +157,8 @@ def write_shapes(result: ShapeHistograms, directory: Path, settings: Mapping[str
         directory / "images.png",
         "Mean images: share of the jet's pt per pixel; white where there is nothing.",
     )
+    if varied:
+        variations.section(page, varied)
     page.heading("Files and settings")
     page.files(result.files)
     _skipped(page, result.skipped)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastjag.analyses.common.tables import parquet_columns, read_parquet
+from fastjag.analyses.common.varied import Varied
 from fastjag.analyses.jets.config import TrackSelection
 from fastjag.analyses.jets.features import FEATURES, IMPACT_FEATURES
 from fastjag.core.arrays import Array
@@ -33,6 +34,7 @@ class ShapeHistograms:
     format: str = ""
     skipped: list[Skipped] = field(default_factory=list)
     seconds: float = 0.0
+    varied: Varied | None = None  #: "girth b" and the like, with an axis of variations
 
 
 @dataclass

@@ -16,6 +16,7 @@ from fastjag.analyses.jets.shapes import shapes
 from fastjag.analyses.jets.tensors import tensors
 from fastjag.analyses.jets.tracks import tracks
 from fastjag.analyses.jets.train import train
+from fastjag.analyses.jets.variations import branches
 from fastjag.core.checks import one_of
 from fastjag.io.files import Files
 from fastjag.reporting.output import results_directory
@@ -52,8 +53,9 @@ def run(
     result: Any
     with results_directory(out) as directory:
         if stage == "shapes":
-            reader = JetReader(source, config.selection, **options)
-            result = shapes(reader, workers=workers, threads=threads)
+            extra = branches(config.variations)
+            reader = JetReader(source, config.selection, extra=extra, **options)
+            result = shapes(reader, workers=workers, threads=threads, variations=config.variations)
             report.write_shapes(result, directory, asdict(config.selection))
         elif stage == "tracks":
             result = tracks(source, config.tracks, threads=threads, workers=workers, **options)

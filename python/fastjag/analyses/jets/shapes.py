@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from fastjag.analyses.common.runs import HERE, Workers
+from fastjag.analyses.common.variations import VariationSettings
+from fastjag.analyses.common.varied import Varied
 from fastjag.analyses.jets.observables import images, rapidity, substructure
 from fastjag.analyses.jets.reading import (
     Fragment,
@@ -20,6 +23,7 @@ from fastjag.analyses.jets.reading import (
     whole_event,
 )
 from fastjag.analyses.jets.results import ShapeHistograms
+from fastjag.analyses.jets.variations import fill as fill_variations
 from fastjag.batch import merge as add_up
 from fastjag.core.arrays import Array
 from fastjag.core.checks import needs
@@ -62,8 +66,9 @@ def flavours(batch: JetBatch) -> dict[str, Array]:
 
 
 def shapes(
-    reader: JetReader, *, workers: Workers = HERE, threads: int | None = None
-) -> ShapeHistograms:
+    reader: JetReader, *, workers: Workers = HERE, threads: int | None = None,
+    variations: Sequence[VariationSettings] = (),
+) -> ShapeHistograms:  # fmt: skip
     """Fill all histograms, of files that ``workers`` read. Raises ValueError where no jet is selected."""
     needs("hist", "hist")
     import hist
@@ -74,7 +79,7 @@ def shapes(
         for name, (kind, n, low, high, label) in _AXES.items()
     }
     started = time.perf_counter()
-    fill = _Fill(reader.form, axes, threads)
+    fill = _Fill(reader.form, axes, threads, tuple(variations))
     read = reader.read(fill, workers, fill.merge)
     sums: _Sums = read.value or _Sums()
     reader.check_not_empty(sums.counts.get("jets", 0), sums.n_jets, read.reasons)
@@ -89,6 +94,7 @@ def shapes(
         gen = {k: v if k == "jets" else v / matched for k, v in gen.items()}
     result = ShapeHistograms({name: sums.histograms.get(name, {}) for name in _AXES}, images, compared,
                              sums.counts, gen, read.files, reader.format, read.skipped)  # fmt: skip
+    result.varied = sums.varied
     result.seconds = time.perf_counter() - started
     return result
 
@@ -104,6 +110,7 @@ class _Sums:
     counts: dict[str, int] = field(default_factory=dict)
     gen: dict[str, float] = field(default_factory=dict)
     n_jets: int = 0  #: read
+    varied: Varied | None = None
     #: Jets of the events at both ends, which may go on elsewhere, and are in no count of events.
     ends: list[Fragment] = field(default_factory=list)
 
@@ -118,10 +125,16 @@ class _Fill:
     form: JetFormat
     axes: dict[str, Any]
     threads: int | None
+    variations: tuple[VariationSettings, ...] = ()
 
     def __call__(self, events: Batch) -> _Sums:
-        batch, n = self.form.jets(events)
-        sums = _Sums(n_jets=n)
+        every = self.form.every(events)
+        batch = self.form.selected(every)
+        sums = _Sums(n_jets=len(every))
+        if self.variations and len(every):
+            sums.varied = fill_variations(
+                self.form, every, self.variations, self.axes, flavours, self.threads
+            )
         if len(batch) == 0:
             return sums
         self.add(sums, batch)
