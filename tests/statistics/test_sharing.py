@@ -97,6 +97,38 @@ class TestPyhf:
         assert np.ptp(differences) < 1e-5
 
 
+#: The best cut of the search's demo: in the last bin of the right sideband the best polynomial is zero.
+BEST_CUT = [
+    4, 5, 2, 3, 1, 4, 4, 0, 6, 3, 2, 1, 3, 2, 3, 2, 1, 3, 1, 7, 2, 1, 3, 2, 2, 1, 3, 1, 1, 2, 0, 2, 2, 1, 1, 0, 0, 1, 0, 3, 2, 1, 0, 0, 0, 2, 0, 0, 1, 2, 1, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 69,
+]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of jsonschema, in pyhf
+def test_a_background_that_is_zero_at_an_end_of_the_window():
+    """Minuit found no minimum where an end of the allowed polynomials was no end of a factor's range."""
+    import pyhf
+
+    window = Window(5, 9, 10.6, 16, sr_edges=12)
+    model = BinnedModel.of_window(window, Family("legendre", 5), NORMS)
+    content = to_pyhf(model, BEST_CUT)
+    ranges = {p["name"]: p["bounds"][0] for p in content["measurements"][0]["config"]["parameters"]}
+    assert [ranges[f"background_{i}"][0] for i in range(6)] == [-100.0] * 5 + [0.0]
+    templates = [np.array(s["data"]) for s in content["channels"][0]["samples"][1:]]
+    assert [t[-1] > 1e-9 for t in templates] == [False] * 5 + [True]
+    assert min(t.min() for t in templates) >= 0
+    pyhf.set_backend("numpy", pyhf.optimize.minuit_optimizer(tolerance=1e-3))
+    pdf = pyhf.Workspace(content).model()
+    data = [*content["observations"][0]["data"], *pdf.config.auxdata]
+    _, free = pyhf.infer.mle.fit(data, pdf, return_fitted_val=True)
+    _, none = pyhf.infer.mle.fixed_poi_fit(0.0, data, pdf, return_fitted_val=True)
+    found = fit_signal(model, BEST_CUT)
+    assert found.q0 > 10
+    assert float(none - free) == pytest.approx(float(found.q0), abs=1e-5)
+    high = float(interval(model, BEST_CUT).high)
+    _, rise = pyhf.infer.mle.fixed_poi_fit(high, data, pdf, return_fitted_val=True)
+    assert float(rise - free) == pytest.approx(1, abs=1e-4)
+
+
 class Shared:
     """The likelihood as another program would build it from a file: nothing of fastjag.statistics."""
 

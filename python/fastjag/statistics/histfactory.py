@@ -16,6 +16,8 @@ from fastjag.statistics.windows import Floats
 
 #: Largest normalisation of a background's term, in units of its fitted one.
 RANGE = 100.0
+_EMPTY = 1e-6  # of the mean background: a bin with less is held at zero
+_START = 1e-3  # of a factor whose best value is 0
 _SMALLEST = 0.02  # of the largest term: what the template of a smaller one has
 
 
@@ -44,7 +46,8 @@ def exchange(model: BinnedModel, counts: ArrayLike) -> Exchange:
     """Of one spectrum of unweighted counts (bins,).
 
     The background is written in Bernstein polynomials, whatever polynomials the model has: no template
-    is negative, the likelihood is the same. Raises ValueError for families that are no sums of terms, for weighted
+    is negative, the likelihood is the same. Where the best one is zero at an end of the window, it is written so that
+    one factor alone makes it so. Raises ValueError for families that are no sums of terms, for weighted
     or several spectra, and where a bin's background is below zero.
     """
     if not model.family.linear:
@@ -72,7 +75,7 @@ def exchange(model: BinnedModel, counts: ArrayLike) -> Exchange:
         raise ValueError("bins must follow one another without gaps to be shared")
     error = np.sqrt(n.sum())
     return Exchange(
-        np.append(low, high[-1]), n[0][order], model.signal[order], _terms(model, none.theta[0, 1 + k :], order),
+        np.append(low, high[-1]), n[0][order], model.signal[order], _terms(model, none.theta[0, 1 + k :], free.theta[0, 1 + k :], order),
         tuple((nuisance, *_ends(model, nuisance, order)) for nuisance in model.nuisances),
         float(free.theta[0, 0]),
         float(np.ceil((abs(free.theta[0, 0]) * model.signal.sum() + 20 * error) / model.signal.sum())),
@@ -88,20 +91,60 @@ def _ends(
     return up[order], down[order]
 
 
-def _terms(model: BinnedModel, coefficients: Floats, order: NDArray[np.int64]) -> list[Term]:
+def _terms(
+    model: BinnedModel, coefficients: Floats, with_signal: Floats, order: NDArray[np.int64]
+) -> list[Term]:
     degree = model.family.order
     rows, c = model.basis.rows, coefficients
+    least = np.full(degree + 1, 0.0 if model.basis.positive else -RANGE)
     if model.family.name == "legendre":
-        # Columns: the Legendre series of each Bernstein polynomial.
+        # Columns: the Legendre series of each polynomial.
         x = legendre.leggauss(degree + 1)[0]
-        change = np.linalg.solve(
-            legendre.legvander(x, degree), Family("bernstein", degree).terms(x, -1.0, 1.0)
-        )
+        roots = _empty(model, np.stack([coefficients, with_signal]))
+        change = np.linalg.solve(legendre.legvander(x, degree), _polynomials(x, degree, roots))
         rows, c = rows @ change, np.linalg.solve(change, c)
+        least[degree + 1 - len(roots) :] = 0.0
     rows = np.maximum(rows[order], 0)  # rounding
-    least = 0.0 if model.basis.positive else -RANGE
     size = np.maximum(np.abs(c), _SMALLEST * np.abs(c).max())
+    # Minimisers do not get away from an end of a range.
+    start = np.where(least == 0, np.maximum(c / size, _START), c / size)
     return [
-        Term(f"background_{i}", rows[:, i] * size[i], float(c[i] / size[i]), least)
+        Term(f"background_{i}", rows[:, i] * size[i], float(start[i]), float(least[i]))
         for i in range(len(c))
     ]
+
+
+def _empty(model: BinnedModel, coefficients: Floats) -> Floats:
+    """Where one of some polynomials is held at zero: centres, in x, of the bins at an end of the window.
+
+    A fit that may not go below zero in a bin has its best polynomial there. Other programs know no such limit, but
+    ranges of factors; in these bins one factor alone has to be the background.
+    """
+    if model.window is None:  # bins hold integrals: no polynomial vanishes in one of them alone
+        return np.zeros(0)
+    low, high = model.span
+    centre, background = (model.low + model.high) / 2, model.background(coefficients).min(axis=0)
+    held = (background < _EMPTY * background.mean()) & (model.signal == 0)
+    if not 0 < held.sum() <= model.family.order:
+        return np.zeros(0)
+    x = (2 * centre - low - high) / (high - low)
+    beyond = held | (x < x[held].min()) | (x > x[held].max())
+    rising, falling = held == (x >= x[held].min()), held == (x <= x[held].max())
+    return np.sort(x[held]) if beyond.all() and (rising.all() or falling.all()) else np.zeros(0)
+
+
+def _polynomials(x: Floats, degree: int, roots: Floats) -> Floats:
+    """Bernstein polynomials at x (n, degree + 1), of which the last ones alone do not vanish at the roots.
+
+    With k roots beyond all other bins: the product of distances from them times those of degree - k, and
+    for each root the product of distances from the roots beyond it, which is above zero at it.
+    """
+    if not len(roots):
+        return Family("bernstein", degree).terms(x, -1.0, 1.0)
+    outermost = roots[::-1] if roots[0] > 0 else roots  # that at the end of the window first
+    distances = (outermost - x[:, None]) * np.sign(outermost[0])
+    k = len(roots)
+    inner = Family("bernstein", degree - k).terms(x, -1.0, 1.0) * distances.prod(axis=1)[:, None]
+    end = (1 + np.sign(outermost[0]) * x) / 2
+    own = [distances[:, :i].prod(axis=1) * end ** (degree - i) for i in range(k)]
+    return np.column_stack([inner, *own])

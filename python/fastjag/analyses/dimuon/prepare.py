@@ -72,7 +72,7 @@ def prepare(results: DimuonResults, *, step: int | str = "100 MB", on_error: str
     triggers = tuple(dict.fromkeys([*TRIGGERS, *triggers_of(config)]))
     certified = certified_of(config)
     columns = columns_of(config)
-    inputs = Inputs(config, columns, [*OPTIONAL_BRANCHES, *triggers], on_error)
+    inputs = SearchFiles(config, columns, [*OPTIONAL_BRANCHES, *triggers], on_error)
     with results_directory(results.folder("prepare")) as directory, naming_any(config):
         with parts_folder(results.workers.keep, directory) as folder:
             select = _Select(
@@ -170,7 +170,7 @@ def naming_any(config: DimuonConfig) -> Iterator[None]:
         ) from None
 
 
-class Inputs:
+class SearchFiles:
     """The files of a configuration: ROOT files, and published pickles in pairs."""
 
     def __init__(

@@ -42,7 +42,7 @@ def variations(
             [b for v in config.variations for b in v.branches],
         )
         needed = [*prepare.columns_of(config), *branches]
-        inputs = prepare.Inputs(
+        inputs = prepare.SearchFiles(
             config, list(dict.fromkeys(needed)), [*OPTIONAL_BRANCHES, *triggers], on_error
         )
         fill = _Fill(

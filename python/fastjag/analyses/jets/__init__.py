@@ -19,6 +19,7 @@ with their ``pictures``. What they are made of:
 - ``reading``: jets from files; ``ntuple``: PFNano files as JetNtuple
 - ``observables``: girth, widths, multiplicities and images of jets
 - ``features``: what networks are given of particles
+- ``variations``: spectra and shapes for other scales and weights
 - ``tagging``: classes, events held out, weights and ROC curves of taggers
 - ``toys``: all stages on toy jets
 """
