@@ -21,7 +21,7 @@ from fastjag.analyses.diphoton.variations import variations
 from fastjag.models.training_device import training_device
 from fastjag.reporting.labels import labelled
 
-STAGES = ("select", "variations", "features", "train", "report")
+STAGES = ("select", "features", "train", "variations", "report")
 
 #: The first stage that keys of the configuration matter to; all others matter to ``select``.
 _FIRST_READ = {
@@ -52,9 +52,9 @@ def run(
     results = DiphotonResults(config, Path(out), workers)
     steps = {
         "select": partial(select, results, processes=processes, progress=progress),
-        "variations": partial(variations, results, progress=progress),
         "features": partial(features, results),
         "train": partial(train, results, device=device, threads=threads, progress=progress),
+        "variations": partial(variations, results, progress=progress),
         "report": partial(report, results),
     }
     with config.servers.asked(), labelled(config.label):
@@ -68,7 +68,7 @@ def settings_of(config: DiphotonConfig, stage: str, device: str = "cpu") -> dict
     settings["files"] = {name: InputFiles.read(f) for name, f in config.files.items()}
     settings["samples"] = config.samples.table and InputFiles.read(config.samples.table)
     for later, own in _FIRST_READ.items():
-        if STAGES.index(stage) < STAGES.index(later):
+        if STAGES.index(stage) < STAGES.index(later) or stage == "variations":
             for key in own:
                 settings.pop(key)
     if stage == "report":
