@@ -30,8 +30,8 @@ class DiphotonResults(StageResults):
 
     def variations(self) -> dict[str, Any]:
         """Masses for other photons and weights, by class; nothing where none were asked for."""
-        path = self.folder("variations") / "variations.json"
-        return _read_json(path) if path.exists() else {}
+        there = (self.folder("variations") / "variations.json").exists()
+        return self.json("variations", "variations") if there else {}
 
     def learned(self) -> Events:
         """The events of the classes that models tell apart, with the columns they look at."""
