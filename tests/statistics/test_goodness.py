@@ -14,6 +14,7 @@ from fastjag.statistics import (
     sideband_chi2,
     significance,
 )
+from fastjag.statistics.goodness import merge_bins, weighted_chi2
 
 WINDOW = Window(5, 9, 10.6, 16, sr_edges=6)
 
@@ -88,3 +89,18 @@ def test_chi2_of_weights():
     assert sideband_chi2(left, right, found.coefficients, window=WINDOW) == pytest.approx(
         (chi2, len(n) - 4)
     )
+
+
+def test_weighted_chi2():
+    """That of counts, for one weight; a group has its own mean weight, and at least five events expected."""
+    rng = np.random.default_rng(1)
+    expected = np.r_[np.full(20, 30.0), 20 * np.exp(-np.arange(12.0)), -1.0]
+    n = rng.poisson(np.maximum(expected, 0)).astype(float)
+    merged, means = merge_bins(n, np.maximum(expected, 0))
+    chi2, groups = weighted_chi2(3 * n, 9 * n, 3 * expected)
+    assert groups == len(means) == 22
+    assert chi2 == pytest.approx(((merged - means) ** 2 / means).sum(), rel=1e-12)
+    # Half of the events weigh 1, half 3, in each of two bins: s = 20 / 8 = 2.5.
+    assert weighted_chi2(np.full(2, 80.0), np.full(2, 200.0), np.full(2, 90.0)) == (
+        pytest.approx(2 * 100 / (2.5 * 90)), 2
+    )  # fmt: skip

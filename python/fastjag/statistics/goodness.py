@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from fastjag.statistics.likelihood import background
@@ -74,8 +74,31 @@ def sideband_chi2(
     return chi2, groups - np.shape(coefficients)[-1]
 
 
+def weighted_chi2(counts: Floats, variances: Floats, expected: Floats) -> tuple[float, int]:
+    """Pearson's chi2 of weighted bins, (n_bins,) each, and the number of groups that it is a sum over.
+
+    Neighbouring bins are taken together until as much is expected as five events of the mean weight
+    sum w² / sum w weigh. A group has the mean weight of its own events: that of one bin with a few
+    light events would say that the others, too, are light, and known better than they are.
+    """
+    mean = variances.sum() / counts.sum()
+    expected = np.maximum(expected, 0)
+    groups = _groups(expected / mean)
+    n, v, e = (np.bincount(groups, x) for x in (counts, variances, expected))
+    weight = np.where((n > 0) & (v > 0), v / np.where(n > 0, n, 1), mean)
+    judged = e > 0
+    chi2 = (n - e)[judged] ** 2 / (weight * e)[judged]
+    return float(chi2.sum()), int(judged.sum())
+
+
 def merge_bins(counts: Floats, expected: Floats) -> tuple[Floats, Floats]:
     """Sums over neighbouring bins in which enough is expected; what is left goes to the last one."""
+    groups = _groups(expected)
+    n, e = (np.bincount(groups, x).astype(np.float64) for x in (counts, expected))
+    return n[e > 0], e[e > 0]
+
+
+def _groups(expected: Floats) -> NDArray[np.int64]:
     groups, total = np.zeros(len(expected), np.int64), 0.0
     for i, e in enumerate(expected[:-1]):
         total += e
@@ -84,5 +107,4 @@ def merge_bins(counts: Floats, expected: Floats) -> tuple[Floats, Floats]:
     last = groups[-1]
     if expected[groups == last].sum() < _LEAST and last > 0:
         groups[groups == last] = last - 1
-    n, e = (np.bincount(groups, x).astype(np.float64) for x in (counts, expected))
-    return n[e > 0], e[e > 0]
+    return groups

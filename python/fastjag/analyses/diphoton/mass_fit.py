@@ -15,6 +15,7 @@ from fastjag.analyses.diphoton.selections import unconverted_central
 from fastjag.core.arrays import as_float, check_length
 from fastjag.core.checks import at_least, near_misses, needs, one_of
 from fastjag.statistics import CrystalBall
+from fastjag.statistics.goodness import weighted_chi2
 from fastjag.statistics.peak_shapes import gaussian, least_error, nodes_in_bins
 
 Floats = NDArray[np.float64]
@@ -52,7 +53,7 @@ class MassFit:
     signal: Floats  #: expected
     values: dict[str, float]  #: of the parameters; "events" is the number in the peak
     errors: dict[str, float]  #: 0 for those that were fixed
-    chi2: float  #: Pearson's, of bins with an expectation
+    chi2: float  #: Pearson's, of neighbouring bins taken together until enough is expected
     ndf: int
     #: whether the minimiser found a minimum, with mean and width inside their limits, of a likelihood
     #: that is one: it is not where weights add up to 0 or less in a bin with events
@@ -211,10 +212,7 @@ def fit_mass(
     expected = peak + polynomial
     free = [n for n in names if not minuit.fixed[n]]
     filled = variances > 0
-    scale = np.where(filled, variances / np.where(counts != 0, counts, 1), 1)
-    chi2 = float(
-        ((counts - expected) ** 2 / np.maximum(np.abs(expected * scale), 1e-12))[filled].sum()
-    )
+    chi2, groups = weighted_chi2(counts, variances, expected)
     values = {n: float(minuit.values[n]) for n in names}
     errors = {n: 0.0 if minuit.fixed[n] else float(minuit.errors[n]) for n in names}
     tested = {n: (fixed or {}).get(n, _SHAPE[n][0]) for n in shape}
@@ -232,7 +230,7 @@ def fit_mass(
     )
     return MassFit(
         edges, counts, variances, polynomial, peak, values, errors, chi2,
-        int(filled.sum()) - len(free),
+        groups - len(free),
         defined and inside_limits and possible and all(bool(fit.valid) for fit in (minuit, null, peaked)),
         math.copysign(math.sqrt(gain), peaked.values["events"]), tested, signal, degree,
     )  # fmt: skip
