@@ -208,6 +208,7 @@ NearestArgs<T> nearest_inputs(Array const& left_offsets, Array const& left_eta,
     a.left_phi = in<T>(left_phi);
     a.right_eta = in<T>(right_eta);
     a.right_phi = in<T>(right_phi);
+    a.n_right = static_cast<int64_t>(right_eta.size());
     return a;
 }
 

@@ -7,6 +7,7 @@
 #include "launch.cuh"
 
 namespace fastjag {
+using namespace FASTJAG_ISA;
 
 constexpr int64_t huge_event = 8192;  // particles
 constexpr int64_t part_size = 1024;   // of them in a part
@@ -15,21 +16,69 @@ __host__ __device__ constexpr int64_t parts_of(int64_t n_particles) {
     return (n_particles + part_size - 1) / part_size;
 }
 
-// The list, in scratch of huge_scratch(n_particles) bytes.
-struct Huge {
+// Events whose work all warps share, part by part.
+struct List {
     struct Event {
         int64_t number, first_part;
     };
+    static constexpr int64_t head = 2 * sizeof(unsigned long long);
     unsigned long long* sizes;  // events on the list, their parts
     Event* events;
 
-    Huge() = default;
-    explicit Huge(void* scratch) : sizes(static_cast<unsigned long long*>(scratch)) {
-        events = reinterpret_cast<Event*>(sizes + 2);
+    static constexpr int64_t bytes(int64_t most_events) {
+        return head + most_events * int64_t{sizeof(Event)};
     }
+    // By one thread.
+    __device__ void add(int64_t event, int64_t n_parts) const {
+        auto const place = atomicAdd(sizes, 1ull);
+        auto const first = atomicAdd(sizes + 1, static_cast<unsigned long long>(n_parts));
+        events[place] = {event, static_cast<int64_t>(first)};
+    }
+};
+
+// In scratch of so many bytes, which begins with the sizes.
+inline List list_in(void* scratch) {
+    auto* const sizes = static_cast<unsigned long long*>(scratch);
+    return {sizes, reinterpret_cast<List::Event*>(sizes + 2)};
+}
+
+inline void clear(List const& list, Stream stream) {
+    check(cudaMemsetAsync(list.sizes, 0, List::head, static_cast<cudaStream_t>(stream.handle)),
+          "list of long events", "could not be cleared");
+}
+
+// body(event, k) for parts k < n_parts(event) of the events on the list, called by all lanes of a
+// warp. Warps count on from one event to the next: a few parts each are as even as can be.
+template <class Count, class Body>
+__device__ void each_of(List const& list, Count n_parts, Body body) {
+    int64_t const warp = global_thread() / warp_lanes, warps = all_threads() / warp_lanes;
+    auto const n_events = static_cast<int64_t>(list.sizes[0]);
+    for (int64_t first = 0; first < n_events; first += warp_lanes) {  // a lane looks at an event
+        int64_t const mine = first + lane_index();
+        List::Event event{};
+        int64_t own = 0, n = 0;
+        if (mine < n_events) {
+            event = list.events[mine];
+            own = (warp + warps - event.first_part % warps) % warps;
+            n = n_parts(event.number);
+        }
+        for (unsigned rest = __ballot_sync(all_lanes, own < n); rest; rest &= rest - 1) {
+            int const lane = __ffs(static_cast<int>(rest)) - 1;
+            List::Event const one{__shfl_sync(all_lanes, event.number, lane),
+                                  __shfl_sync(all_lanes, event.first_part, lane)};
+            int64_t const parts = __shfl_sync(all_lanes, n, lane);
+            for (int64_t part = __shfl_sync(all_lanes, own, lane); part < parts; part += warps)
+                body(one, part);
+        }
+    }
+}
+
+// The list of huge events, in scratch of Huge::bytes(n_particles) bytes.
+struct Huge : List {
+    Huge() = default;
+    explicit Huge(void* scratch) : List(list_in(scratch)) {}
     static constexpr int64_t bytes(int64_t n_particles) {
-        return int64_t{2 * sizeof(unsigned long long)} +
-               n_particles / huge_event * int64_t{sizeof(Event)};
+        return List::bytes(n_particles / huge_event);
     }
     // At most: of each event the last one is not full.
     static constexpr int64_t most_parts(int64_t n_particles) {
@@ -39,39 +88,27 @@ struct Huge {
     __device__ bool takes(int64_t const* offsets, int64_t event) const {
         int64_t const n = offsets[event + 1] - offsets[event];
         if (n <= huge_event) return false;
-        if (lane_index() == 0) {
-            auto const place = atomicAdd(sizes, 1ull);
-            auto const first = atomicAdd(sizes + 1, static_cast<unsigned long long>(parts_of(n)));
-            events[place] = {event, static_cast<int64_t>(first)};
-        }
+        if (lane_index() == 0) add(event, parts_of(n));
         return true;
     }
 };
 
 // Empties the list, if there can be such events at all.
 inline void clear(Huge const& huge, int64_t n_particles, Stream stream) {
-    if (n_particles <= huge_event) return;
-    check(cudaMemsetAsync(huge.sizes, 0, 2 * sizeof(unsigned long long),
-                          static_cast<cudaStream_t>(stream.handle)),
-          "list of long events", "could not be cleared");
+    if (n_particles > huge_event) clear(huge, stream);
 }
 
 // body(part, event, begin, end) for every part of the events on the list, called by all lanes of
 // a warp. Begin and end count from the event's first particle.
 template <class Body>
 __device__ void each_part(Huge const& huge, int64_t const* offsets, Body body) {
-    int64_t const warp = global_thread() / warp_lanes, warps = all_threads() / warp_lanes;
-    auto const n_events = static_cast<int64_t>(huge.sizes[0]);
-    for (int64_t i = 0; i < n_events; ++i) {
-        Huge::Event const event = huge.events[i];
-        int64_t const n = offsets[event.number + 1] - offsets[event.number];
-        // Warps count on from one event to the next: a few parts each are as even as can be.
-        int64_t const own = (warp + warps - event.first_part % warps) % warps;
-        for (int64_t part = own; part < parts_of(n); part += warps) {
-            int64_t const begin = part * part_size, end = begin + part_size;
-            body(event.first_part + part, event.number, begin, end < n ? end : n);
-        }
-    }
+    auto const length = [&](int64_t event) { return offsets[event + 1] - offsets[event]; };
+    each_of(
+        huge, [&](int64_t event) { return parts_of(length(event)); },
+        [&](List::Event const& event, int64_t part) {
+            int64_t const begin = part * part_size, n = length(event.number);
+            body(event.first_part + part, event.number, begin, smaller(begin + part_size, n));
+        });
 }
 
 // body(event, first part, number of parts) for every event on the list, called by all lanes of a

@@ -77,6 +77,7 @@ PYBIND11_MODULE(FASTJAG_MODULE, m, py::mod_gil_not_used()) {
     m.def("aggregate_scratch", &fastjag::aggregate_scratch);
     m.def("dimuon_scratch", &fastjag::dimuon_scratch);
     m.def("in_cone_scratch", &fastjag::in_cone_scratch);
+    m.def("nearest_scratch", &fastjag::nearest_scratch);
     m.def("histogram_cuts_scratch", &fastjag::histogram_cuts_scratch);
     m.def("check_offsets", [](fastjag::Array offsets, fastjag::Array found, fastjag::Where where) {
         fastjag::CheckArgs const a{fastjag::in<int64_t>(offsets), fastjag::events(offsets),

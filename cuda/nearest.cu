@@ -1,9 +1,11 @@
 // nearest: for each left particle the nearest right particle of its event, or all within a cone.
 //
 // A lane has a left particle and goes through the right ones, which its neighbours mostly share.
-// Where they are very many, all lanes of a warp go through them together, for one left particle
-// after another. Decisions are made on delta_r^2; only what is written takes a square root.
+// Where they are very many, all lanes of a warp go through them together, and warps of all blocks
+// share the left particles. Decisions are made on delta_r^2; only what is written takes a square
+// root.
 #include "fastjag/nearest.hpp"
+#include "huge.cuh"
 #include "spread.cuh"
 
 namespace fastjag {
@@ -39,6 +41,11 @@ __device__ void visit_right(NearestArgs<T> const& a, int64_t event, int64_t i, V
         if (Lanes == 1 || j < stop) distance2 = distance2_of(a, eta, phi, j);
         visit(j, distance2);
     }
+}
+
+template <class T>
+__device__ int64_t left_particles(NearestArgs<T> const& a, int64_t event) {
+    return a.left_offsets[event + 1] - a.left_offsets[event];
 }
 
 // What is done for one left particle: run<Lanes>(event, i).
@@ -144,8 +151,9 @@ struct FillInCone {
     }
 };
 
-template <class T, template <class> class Work>
-__global__ void each_left(NearestArgs<T> a, int32_t* changed, uint64_t* inside) {
+// Finds: puts events with many right particles on the list, for each_of_many.
+template <class T, template <class> class Work, bool finds>
+__global__ void each_left(NearestArgs<T> a, int32_t* changed, uint64_t* inside, List many) {
     Work<T> const work{a, changed, inside};
     if (work.counts && global_thread() == 0) a.pair_offsets[0] = 0;
     each_item(
@@ -153,36 +161,57 @@ __global__ void each_left(NearestArgs<T> a, int32_t* changed, uint64_t* inside) 
         [&](int64_t event) {
             return a.right_offsets[event + 1] - a.right_offsets[event] > many_right;
         },
-        [&](int64_t event) { return a.left_offsets[event + 1] - a.left_offsets[event]; },
+        [&](int64_t event) { return left_particles(a, event); },
         [&](int64_t event, int64_t k) { work.template run<1>(event, a.left_offsets[event] + k); },
         [&](int64_t event) {
-            for (int64_t i = a.left_offsets[event]; i < a.left_offsets[event + 1]; ++i)
-                work.template run<warp_lanes>(event, i);
+            if (finds && lane_index() == 0) many.add(event, left_particles(a, event));
         });
+}
+
+template <class T, template <class> class Work>
+__global__ void each_of_many(NearestArgs<T> a, int32_t* changed, uint64_t* inside, List many) {
+    Work<T> const work{a, changed, inside};
+    each_of(
+        many, [&](int64_t event) { return left_particles(a, event); },
+        [&](List::Event const& event, int64_t k) {
+            work.template run<warp_lanes>(event.number, a.left_offsets[event.number] + k);
+        });
+}
+
+// Scratch: the list, then what is inside of cones.
+template <template <class> class Work, bool finds, class T>
+void launch_left(NearestArgs<T> const& a, Stream stream) {
+    List const many = list_in(stream.scratch);
+    if (finds) clear(many, stream);
+    auto* const inside = reinterpret_cast<uint64_t*>(static_cast<char*>(stream.scratch) +
+                                                     nearest_scratch(a.n_right));
+    FASTJAG_LAUNCH((each_left<T, Work, finds>), blocks_for(a.n_events, block_threads),
+                   block_threads, 0, stream, a, stream.changed, inside, many);
+    if (a.n_right > many_right)
+        FASTJAG_LAUNCH((each_of_many<T, Work>), every_block, block_threads, 0, stream, a,
+                       stream.changed, inside, many);
 }
 
 }  // namespace
 
+int64_t nearest_scratch(int64_t n_right) { return List::bytes(n_right / many_right); }
+int64_t in_cone_scratch(int64_t n_left, int64_t n_right) {
+    return nearest_scratch(n_right) + n_left * int64_t{sizeof(uint64_t)};
+}
+
 template <class T>
 void nearest(NearestArgs<T> const& a, Stream stream) {
-    if (a.n_events == 0) return;
-    int64_t const blocks = blocks_for(a.n_events, block_threads);
-    FASTJAG_LAUNCH((each_left<T, Nearest>), blocks, block_threads, 0, stream, a, nullptr, nullptr);
+    if (a.n_events > 0) launch_left<Nearest, true>(a, stream);
 }
 
 template <class T>
 void in_cone_count(NearestArgs<T> const& a, Stream stream) {
-    int64_t const blocks = blocks_for(a.n_events, block_threads);
-    FASTJAG_LAUNCH((each_left<T, CountInCone>), blocks, block_threads, 0, stream, a, stream.changed,
-                   static_cast<uint64_t*>(stream.scratch));
+    launch_left<CountInCone, true>(a, stream);
 }
 
 template <class T>
 void in_cone(NearestArgs<T> const& a, Stream stream) {
-    if (a.n_events == 0) return;
-    int64_t const blocks = blocks_for(a.n_events, block_threads);
-    FASTJAG_LAUNCH((each_left<T, FillInCone>), blocks, block_threads, 0, stream, a, stream.changed,
-                   static_cast<uint64_t*>(stream.scratch));
+    if (a.n_events > 0) launch_left<FillInCone, false>(a, stream);
 }
 
 #define FASTJAG_NEAREST(T)                                      \

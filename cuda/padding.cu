@@ -164,36 +164,35 @@ __global__ void pad_cells(PaddingArgs<Out> a, Columns columns, Axes axes) {
     }
 }
 
-// A thread per 16 bytes of the mask, `head` of which lie before it.
+// A thread per 8 bytes of the mask, `head` of which lie before it.
+constexpr uint32_t mask_bytes = 8;
 __global__ void pad_mask(int64_t const* offsets, Division width, uint32_t cells, uint8_t* mask,
                          uint32_t head) {
-    uint32_t const parts = (cells + head + 15) / 16;
+    constexpr uint64_t trues = 0x0101010101010101;
+    uint32_t const parts = (cells + head + mask_bytes - 1) / mask_bytes;
     for (auto part = static_cast<uint32_t>(global_thread()); part < parts;
          part += static_cast<uint32_t>(all_threads())) {
-        uint32_t const before = part == 0 ? head : 0;
-        uint32_t const begin = part * 16 + before - head;
-        uint32_t const n = smaller(part * 16 + 16 - head, cells) - begin;
+        uint32_t const begin = part == 0 ? 0 : part * mask_bytes - head;
+        uint32_t const n = smaller((part + 1) * mask_bytes - head, cells) - begin;
         uint32_t event = width.quotient(begin), slot = begin - event * width.divisor;
-        int64_t start = offsets[event], end = offsets[event + 1];
-        unsigned words[4] = {};
-#pragma unroll
-        for (uint32_t k = 0; k < 16; ++k) {
-            if (k < before || k - before >= n) continue;
-            if (slot == width.divisor) {
-                slot = 0;
-                start = end;
-                end = offsets[++event + 1];
+        int64_t start = offsets[event];
+        uint64_t bytes = 0;
+#pragma unroll 1
+        for (uint32_t k = 0; k < n; slot = 0) {  // cells of one event after those of another
+            int64_t const end = offsets[++event], left = end - start - slot;
+            uint32_t const there = smaller(width.divisor - slot, n - k);
+            if (left > 0) {
+                auto const real = static_cast<uint32_t>(smaller(left, int64_t{there}));
+                bytes |= trues >> (64 - 8 * real) << (8 * k);
             }
-            words[k / 4] |= unsigned{start + slot < end} << (k % 4 * 8);
-            ++slot;
+            k += there;
+            start = end;
         }
-        if (n == 16) {
-            *reinterpret_cast<uint4*>(mask + begin) = {words[0], words[1], words[2], words[3]};
+        if (n == mask_bytes) {
+            *reinterpret_cast<uint64_t*>(mask + begin) = bytes;
         } else {
-#pragma unroll
-            for (uint32_t k = 0; k < 16; ++k)
-                if (k >= before && k - before < n)
-                    mask[begin + (k - before)] = static_cast<uint8_t>(words[k / 4] >> (k % 4 * 8));
+#pragma unroll 1
+            for (uint32_t k = 0; k < n; ++k) mask[begin + k] = static_cast<uint8_t>(bytes >> 8 * k);
         }
     }
 }
@@ -279,8 +278,8 @@ void padding(PaddingArgs<Out> const& a, Stream stream) {
     for (int64_t first = 0; first < a.n_events; first += group) {
         uint8_t* const mask = a.mask + first * a.width;
         int64_t const cells = smaller(group, a.n_events - first) * a.width;
-        auto const head = static_cast<uint32_t>(reinterpret_cast<uintptr_t>(mask) % 16);
-        FASTJAG_LAUNCH(pad_mask, blocks_for((cells + head + 15) / 16, block_threads), block_threads,
+        auto const head = static_cast<uint32_t>(reinterpret_cast<uintptr_t>(mask) % mask_bytes);
+        FASTJAG_LAUNCH(pad_mask, blocks_for(cells / mask_bytes + 2, block_threads), block_threads,
                        0, stream, a.offsets + first, Division(a.width),
                        static_cast<uint32_t>(cells), mask, head);
     }

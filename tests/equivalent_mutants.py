@@ -58,7 +58,7 @@ EQUIVALENT = {
         "return (x < y) | ((x == y) & (i <= j));",
     ): "takes what it has",
     (
-        "dimuon.cu",
+        "all_pairs.cuh",
         "for (int64_t row = i + 1; row < stop; row += warp_lanes) {",
         "for (int64_t row = i + 1; row <= stop; row += warp_lanes) {",
     ): "lanes behind the event match nothing",
@@ -217,4 +217,84 @@ EQUIVALENT = {
         "for (; at < list_end && a.postings[at] < column + warp_columns; ++at)",
         "for (; at < list_end && a.postings[at] <= column + warp_columns; ++at)",
     ): "what it adds lies behind the sums, where planes are written before they are read",
+    (
+        "all_pairs.cuh",
+        "return (sign > 0) == (charge == Charge::same) ? plus : minus;",
+        "return (sign >= 0) == (charge == Charge::same) ? plus : minus;",
+    ): "a charge of 0 has returned before",
+    (
+        "all_pairs.cuh",
+        "if (n > most_rows && lane_index() == 0) noted.rows().add(event, strips_of(n));",
+        "if (n >= most_rows && lane_index() == 0) noted.rows().add(event, strips_of(n));",
+    ): "pairs of an event of 128 are written twice, to the same places",
+    (
+        "all_pairs.cuh",
+        "if (i >= stop) return false;",
+        "if (i > stop) return false;",
+    ): "not reached unless a column changes at that moment: all pairs have been counted just before",
+    (
+        "all_pairs.cuh",
+        "if (j >= stop) return false;",
+        "if (j > stop) return false;",
+    ): "not reached unless a column changes at that moment: all pairs have been counted just before",
+    (
+        "all_pairs.cuh",
+        "if (a.charge_class != Charge::any && a.charge[i] == 0) continue;",
+        ";",
+    ): "saves work only: a charge of 0 matches none",
+    (
+        "all_pairs.cuh",
+        "if (lane_index() == 0 && at != a.pair_offsets[event + 1]) say_changed(changed);",
+        "if (lane_index() != 0 && at != a.pair_offsets[event + 1]) say_changed(changed);",
+    ): "all lanes know the same: any may say so",
+    (
+        "all_pairs.cuh",
+        "if (lane_index() == 0) say_changed(changed);",
+        "if (lane_index() != 0) say_changed(changed);",
+    ): "all lanes know the same: any may say so",
+    (
+        "histogram_cuts.cu",
+        "int64_t const share = (work + gridDim.x - 1) / gridDim.x;",
+        "int64_t const share = (work + gridDim.x) / gridDim.x;",
+    ): "shares may be one larger: the last ones end with the work",
+    (
+        "histogram_cuts.cu",
+        "int64_t const from = slot < own ? slot : own + behind;",
+        "int64_t const from = slot <= own ? slot : own + behind;",
+    ): "slot own is left out, but where nothing stands behind the axis: there behind is 0",
+    (
+        "histogram_cuts.cu",
+        "if (p.all.entries[in] == 0) continue;",
+        ";",
+    ): "adds zeros",
+    (
+        "nearest.cu",
+        "if ((Lanes == 1 || lane_index() == 0) && at != limit) say_changed(changed);",
+        "if ((Lanes == 1 || lane_index() != 0) && at != limit) say_changed(changed);",
+    ): "all lanes know the same: any may say so",
+    (
+        "nearest.cu",
+        "return a.right_offsets[event + 1] - a.right_offsets[event] > many_right;",
+        "return a.right_offsets[event + 1] - a.right_offsets[event] >= many_right;",
+    ): "1024 right particles may be a lane's work or a warp's: the results are the same",
+    (
+        "padding.cu",
+        "for (uint32_t tile = blockIdx.x * step; tile < axes.cells; tile += gridDim.x * step) {",
+        "for (uint32_t tile = blockIdx.x * step; tile <= axes.cells; tile += gridDim.x * step) {",
+    ): "a tile without cells",
+    (
+        "padding.cu",
+        "if (axes.cells - tile >= step) {",
+        "if (axes.cells - tile > step) {",
+    ): "the same cells, one after another",
+    (
+        "padding.cu",
+        "uint32_t const parts = (cells + head + mask_bytes - 1) / mask_bytes;",
+        "uint32_t const parts = (cells + head + mask_bytes) / mask_bytes;",
+    ): "a part without cells",
+    (
+        "pages.cu",
+        "for (int64_t k = 0; k < 5 && at + k < size; ++k)",
+        "for (int64_t k = 0; k <= 5 && at + k < size; ++k)",
+    ): "bits behind the 40th are masked: a number has 32, from the 7th on at most",
 }

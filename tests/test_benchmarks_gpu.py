@@ -197,6 +197,20 @@ class TestCeilings:
             found = static_gpu.failures("sm_80", {"k": worse}, ceilings)
             assert found == [f"sm_80 k<float>: {n} instructions for 4 cells > 120"]
 
+    def test_blocks_without_work_are_named(self):
+        waves = [
+            static_gpu.Wave("a.b", "work", 792, rounds) for rounds in (0, 3.99, 12.33, 12.36, 99.1)
+        ]
+        assert static_gpu.idle(waves) == ["a.b (work): 12.3 rounds, 94.8% busy < 95%"]
+
+    @pytest.mark.usefixtures("emulation")
+    def test_blocks_have_work_to_the_end(self):
+        ceilings = json.loads(static_gpu.CEILINGS.read_text())
+        found = static_gpu.waves(list(static_gpu.emulated_jobs(accesses=False)), ceilings)
+        assert static_gpu.idle(found) == []
+        page = static_gpu.PAGE.read_text().partition("<!-- waves -->\n")[2]
+        assert page.partition("\n<!-- end of waves -->")[0] == static_gpu.wave_table(found)
+
     def test_no_kernel_uses_local_memory(self):
         ceilings = json.loads(static_gpu.CEILINGS.read_text())
         assert ceilings

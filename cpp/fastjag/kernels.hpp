@@ -193,6 +193,7 @@ struct NearestArgs {
     const int64_t *left_offsets, *right_offsets;  // of the same events
     int64_t n_events;
     const T *left_eta, *left_phi, *right_eta, *right_phi;
+    int64_t n_right;        // entries of right columns
     double one_radius;      // of all cones, if there is no `radius`; in_cone only
     const double* radius;   // in_cone only, or null; this and all below: entry i - left_offsets[0]
                             // belongs to left particle i
@@ -208,7 +209,8 @@ template <class T>
 void in_cone_count(NearestArgs<T> const&, Threads);
 template <class T>
 void in_cone_count(NearestArgs<T> const&, Stream);
-constexpr int64_t in_cone_scratch(int64_t n_left) { return 8 * n_left; }
+int64_t nearest_scratch(int64_t n_right);
+int64_t in_cone_scratch(int64_t n_left, int64_t n_right);
 template <class T>
 void in_cone(NearestArgs<T> const&, Threads);
 template <class T>

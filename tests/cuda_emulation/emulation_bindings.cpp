@@ -10,7 +10,14 @@ namespace py = pybind11;
 namespace {
 std::string failing;
 int asked_before = 0;  // how often it is asked and does not fail yet
+int mutant_that_is_on = 0;
 }  // namespace
+
+// Asked by kernels with mutants in them: tests/mutant_sources.py.
+namespace cuda_emulation {
+bool mutant(int number);
+}
+bool cuda_emulation::mutant(int number) { return number == mutant_that_is_on; }
 
 cudaError_t cuda_emulation::failure(char const* of) {
     if (failing != of || asked_before-- > 0) return cudaSuccess;
@@ -44,6 +51,7 @@ void bind_extras(py::module_& m) {
             asked_before = after;
         },
         py::arg("what"), py::arg("after") = 0);
+    m.def("turn_on", [](int number) { mutant_that_is_on = number; }, py::arg("mutant"));
     m.def("live_buffers", &live_buffers);
     m.def("launched", [] {  // since it was called last
         py::list rows;

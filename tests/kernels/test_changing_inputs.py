@@ -12,6 +12,7 @@ import pytest
 from on_device import moved
 
 import fastjag as fj
+from fastjag.kernels import reference
 from fastjag.kernels.gpu import device_of
 
 CHANGED = "changed while they were read: another thread writes into them"
@@ -73,7 +74,7 @@ class TestSecondPass:
 
     @pytest.mark.parametrize("charge", [0, 1, 2])
     def test_all_pairs(self, device, long, charge):
-        offsets = np.array([0, 3, 60, 60, 130]) if long else events(long)[:300]
+        offsets = np.array([0, 3, 60, 60, 130, 270]) if long else events(long)[:300]
         n = int(offsets[-1])
         rng = np.random.default_rng(2)
         there = moved(offsets, device)
@@ -84,17 +85,18 @@ class TestSecondPass:
         def counted(charges, mask):
             bounds = place.empty(len(offsets), np.int64)
             given = moved(charges, device), moved(mask, device)
-            where = place.where(3, scratch=place.scratch("dimuon", len(offsets) - 1, n))
+            scratch = place.scratch("dimuon", len(offsets) - 1, n)
+            where = place.where(3, scratch=scratch)
             place.kernels.dimuon_count(there, columns[0], *given, charge, 1, bounds, None, where)
             place.add_up(bounds)
-            return bounds
+            return bounds, scratch
 
-        bounds = counted(charges, mask)
+        bounds, scratch = counted(charges, mask)
         others = [(charges, other) for other in changes(mask)]
         others += [(np.abs(charges), mask), (np.zeros_like(charges), mask)] if charge else []
         tried = 0
         for other in others:
-            n_pairs = [np.diff(moved(b, "cpu")) for b in (bounds, counted(*other))]
+            n_pairs = [np.diff(moved(b, "cpu")) for b in (bounds, counted(*other)[0])]
             if device == "cuda":  # where there was no pair, it does not look again
                 n_pairs[1][n_pairs[0] == 0] = 0
             if np.array_equal(*n_pairs):
@@ -102,7 +104,8 @@ class TestSecondPass:
             outs = [Output(int(bounds[-1]), dtype, device) for dtype in ("i8", "i8", "i8", "f8")]
             event, first, second, mass = (out.array for out in outs)
             given = [moved(a, device) for a in other]
-            with pytest.raises(RuntimeError, match=CHANGED), place.second_pass(3) as where:
+            error = pytest.raises(RuntimeError, match=CHANGED)
+            with error, place.second_pass(3, scratch) as where:
                 place.kernels.dimuon(
                     there, *columns, *given, 0.1, charge, 1, bounds, None, event, first, second,
                     None, mass, *[None] * 7, where,
@@ -110,6 +113,34 @@ class TestSecondPass:
             assert all(out.untouched() for out in outs)
             tried += 1
         assert tried >= 3
+
+    @pytest.mark.parametrize("charge", [0, 1, 2])
+    def test_all_pairs_of_what_nobody_changes(self, device, long, charge):
+        """Masks as the kernels see them; on a GPU, fj.dimuon picks what passes before."""
+        offsets = np.array([0, 3, 60, 60, 130, 270]) if long else events(long)[:60]
+        n = int(offsets[-1])
+        rng = np.random.default_rng(4)
+        charges, mask = rng.choice(np.array([-1, 0, 1], "i4"), n), rng.random(n) < 0.6
+        there = [moved(a, device) for a in (offsets, rng.normal(size=n), charges, mask)]
+        place = device_of(offsets=there[0])
+        bounds, scratch = (
+            place.empty(len(offsets), np.int64),
+            place.scratch("dimuon", len(offsets) - 1, n),
+        )
+        bounds_of, pt, *given = there
+        where = place.where(3, scratch=scratch)
+        place.kernels.dimuon_count(bounds_of, pt, *given, charge, 1, bounds, None, where)
+        place.add_up(bounds)
+        first, second = (place.empty(int(bounds[-1]), np.int64) for _ in "ij")
+        with place.second_pass(3, scratch) as where:
+            place.kernels.dimuon(
+                bounds_of, pt, pt, pt, *given, 0.1, charge, 1, bounds, None, None, first, second,
+                None, None, *[None] * 7, where,
+            )  # fmt: skip
+        rule = ("any", "opposite", "same")[charge]
+        pairs = reference.pair_indices(offsets, np.ones(n), charges, rule, "all", mask)
+        expected = [(i, j) for _, i, j in pairs]
+        assert list(zip(first.tolist(), second.tolist(), strict=True)) == expected
 
     def test_leading_pair(self, device, long):
         """One that is too far behind to be noted in a byte: a CPU chooses it again, a GPU does not."""
@@ -154,7 +185,7 @@ class TestSecondPass:
         place = device_of(eta=eta)
         radius = moved(np.full(20, 0.8), device)
         counted, again = place.empty(21, np.int64), place.zeros(1, np.int32)
-        scratch = place.scratch("in_cone", 20)
+        scratch = place.scratch("in_cone", 20, int(right[-1]))
         left, right = moved(left, device), moved(right, device)
         sides = left, eta, phi, right
         where = place.where(3, changed=again, scratch=scratch)

@@ -55,6 +55,13 @@ class TestChoice:
         legs = [leg[i] for i in (first, second) for leg in (pt, eta, phi)]
         assert_same(found["mass"], kernels.pair_mass(legs, 0.1, 0.1))
 
+    def test_the_very_first_particle_may_be_first(self, kernels):
+        """Content index 0 is a particle as all others: it stays in front of those behind it."""
+        columns = [np.array([9.0, 1.0, 5.0])] * 3
+        charges = np.array([1, -1, -1], "i4")
+        _, found = kernels.dimuon(np.array([0, 3]), *columns, charges, particle_mass=0.1)
+        assert (found["first"].tolist(), found["second"].tolist()) == ([0], [2])
+
     @pytest.mark.parametrize("pairs", ["leading", "all"])
     @pytest.mark.parametrize("pt", [np.nan, -1.0, 5.0])
     def test_few_pass_of_a_long_event(self, kernels, pairs, pt):

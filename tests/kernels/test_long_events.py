@@ -8,6 +8,7 @@ from traffic import counted
 from fastjag import kernels
 from fastjag.core import devices
 from fastjag.kernels import reference
+from fastjag.kernels.gpu import device_of
 
 EXACT = ("count", "min", "max", "argmin", "argmax", "any", "all")
 # At the borders of a part (1024), of what is a part's work (8192), and in between.
@@ -197,6 +198,73 @@ class TestDimuon:
         for name, values in expected[1].items():
             assert_same(found[1][name], values)
 
+    @pytest.mark.parametrize("charge", ["any", "opposite", "same"])
+    def test_all_whose_rows_are_shared(self, kernels, charge):
+        """Events of more than 128 particles: strips of 8 rows go to warps of all blocks."""
+        offsets = 3 + np.r_[0, np.cumsum([2, 129, 128, 0, 136, 40, 137, 1, 300])]
+        pt, eta, phi, charges = self.columns(int(offsets[-1]) + 2)
+        if charge == "any":
+            charges = None
+        fields = ["event", "first", "second", "mass"]
+        options = {"charge": charge, "pairs": "all", "particle_mass": 0.1, "fields": fields}
+        found = kernels.dimuon(offsets, pt, eta, phi, charges, **options)
+        expected = CPU.dimuon(offsets, pt, eta, phi, charges, **options)
+        assert_same(found[0], expected[0])
+        for name, values in expected[1].items():
+            assert_same(found[1][name], values)
+
+    @pytest.mark.usefixtures("emulation")
+    @pytest.mark.parametrize("charge", [0, 1, 2])
+    def test_counts_of_many_parts(self, charge):
+        """More parts than a warp has lanes, of an event whose pairs would not fit into memory."""
+        n = 40_000
+        charges = np.random.default_rng(3).choice(np.array([-1, 1, 0], "i4"), n)
+        there = [devices.to_gpu(a) for a in (one(n), np.ones(n), charges)]
+        place = device_of(offsets=there[0])
+        found = place.empty(2, np.int64)
+        where = place.where(1, scratch=place.scratch("dimuon", 1, n))
+        place.kernels.dimuon_count(*there, None, charge, 1, found, None, where)
+        place.add_up(found)
+        plus, minus = int((charges > 0).sum()), int((charges < 0).sum())
+        same = (plus * (plus - 1) + minus * (minus - 1)) // 2
+        assert found.tolist() == [0, [n * (n - 1) // 2, plus * minus, same][charge]]
+
+    @pytest.mark.parametrize("pairs", ["leading", "all"])
+    def test_huge_events_are_no_work_of_one_warp(self, emulation, pairs):
+        xp, offsets = devices.cupy(), np.array([0, 8200, 8203])
+        pt, eta, phi, charges = self.columns(8203)
+        charges[2:] = 0
+        given = [xp.asarray(x) for x in (offsets, pt, eta, phi, charges)]
+        with counted(emulation) as rows:
+            kernels.dimuon(*given, pairs=pairs, particle_mass=0.1, fields=["first"])
+        reads = sum(
+            r["accesses"]
+            for r in rows
+            if r["kernel"].startswith("count") and r["kind"] == "global read"
+        )
+        assert 0 < reads < 64  # offsets, and the short event
+
+    def test_all_pairs_are_no_work_of_one_warp(self, emulation):
+        """However many events there are whose rows are shared."""
+        xp, offsets = devices.cupy(), np.r_[0, np.cumsum([130] * 40)]
+        given = [xp.asarray(x) for x in (offsets, *self.columns(int(offsets[-1])))]
+        with counted(emulation) as rows:
+            found = kernels.dimuon(*given, pairs="all", particle_mass=0.1, fields=["first"])
+        expected = CPU.dimuon(
+            *(x.get() for x in given), pairs="all", particle_mass=0.1, fields=["first"]
+        )
+        assert_same(found[1]["first"].get(), expected[1]["first"])
+        writes = {
+            name: sum(
+                r["accesses"]
+                for r in rows
+                if r["kernel"].startswith(name) and r["kind"] == "global write"
+            )
+            for name in ("observe_all", "observe_strips")
+        }
+        assert writes["observe_all"] == 0
+        assert writes["observe_strips"] > 1000
+
     def test_a_million(self, gpu):
         n = 1_000_000
         pt, eta, phi, charges = self.columns(n)
@@ -206,6 +274,35 @@ class TestDimuon:
         assert offsets.tolist() == [0, 1]
         assert found["first"].tolist() == [7]
         assert found["second"].tolist() == [n - 7]
+
+
+class TestNearest:
+    def test_many_right_particles_are_no_work_of_one_warp(self, emulation):
+        """Left particles of events with more than 1024 right ones go to warps of all blocks."""
+        xp, rng = devices.cupy(), np.random.default_rng(8)
+        sides = []
+        for counts in ([2, 70, 0, 5], [3, 1025, 1030, 1024]):
+            offsets = np.r_[0, np.cumsum(counts)]
+            sides.append((offsets, *(rng.normal(size=offsets[-1]) for _ in "ep")))
+        there = [tuple(xp.asarray(x) for x in side) for side in sides]
+        with counted(emulation) as rows:
+            found = kernels.nearest(*there)
+            cones = kernels.in_cone(*there, 0.3)
+        for found_one, expected in zip(
+            (*found, *cones), (*CPU.nearest(*sides), *CPU.in_cone(*sides, 0.3)), strict=True
+        ):
+            assert_same(found_one.get(), expected)
+        reads = {
+            name: sum(
+                r["accesses"]
+                for r in rows
+                if r["kernel"].lstrip("(").startswith(name) and r["kind"] == "global read"
+            )
+            for name in ("each_left", "each_of_many")
+        }
+        # Two columns of the 5 left particles with 1024 right ones, thrice; and of the 70 others.
+        assert reads["each_left"] < 3 * 3 * 1100
+        assert reads["each_of_many"] > 3 * 70 * 2 * 1025 / 32
 
 
 def test_reference_knows_long_events_too():

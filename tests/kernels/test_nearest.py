@@ -90,6 +90,15 @@ class TestKernel:
         assert index.tolist() == [j for indices, _ in expected for j in indices]
         assert_same(delta_r, np.concatenate([d for _, d in expected]))
 
+    @pytest.mark.parametrize("n", [60, 70, 1100])
+    def test_a_cone_is_open(self, kernels, n):
+        """What is as far away as the radius is outside, also in a second look."""
+        eta = np.where(np.arange(n) % 3 == 1, 0.25, 0.5)
+        left = np.array([0, 1]), np.zeros(1), np.zeros(1)
+        bounds, index, _ = kernels.in_cone(left, (np.array([0, n]), eta, np.zeros(n)), 0.5)
+        assert bounds.tolist() == [0, n // 3 + (n % 3 == 2)]
+        assert index.tolist() == list(range(1, n, 3))
+
     @pytest.mark.parametrize("dtype", FLOATS)
     def test_many_events(self, kernels, dtype):
         """Every device gives the bits that the CPU gives."""

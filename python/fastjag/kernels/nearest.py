@@ -27,7 +27,8 @@ def nearest(
     n = _spanned(offsets) if n_left is None else n_left
     device = device_of(left=left, right=right)
     index, delta_r = device.empty(n, np.int64), device.empty(n, eta.dtype)
-    device.kernels.nearest(*left, *right, index, delta_r, device.where(threads))
+    where = device.where(threads, scratch=device.scratch("nearest", len(right[1])))
+    device.kernels.nearest(*left, *right, index, delta_r, where)
     return index, delta_r
 
 
@@ -48,7 +49,7 @@ def in_cone(
     radii = _radii(radius, n)
     one = isinstance(radii, float)
     device = device_of(left=left, right=right, radius=None if one else radii)
-    scratch = device.scratch("in_cone", n)
+    scratch = device.scratch("in_cone", n, len(right[1]))
     # Behind the offsets, whether the second pass looks at columns again: the host asks once for
     # that and for the number of pairs.
     counted = device.zeros(n + 2, np.int64)
