@@ -241,6 +241,9 @@ class TestHs3:
         assert Shared.of_hs3(content).q0() == pytest.approx(
             float(fit_signal(model, n).q0), abs=1e-6
         )
+        # ROOT reads no document without these.
+        assert content["domains"][0]["name"] == "default_domain"
+        assert content["parameter_points"][0]["name"] == "default_values"
         names = {p["name"] for p in content["domains"][0]["axes"]}
         assert names == {p["name"] for p in content["parameter_points"][0]["parameters"]}
 

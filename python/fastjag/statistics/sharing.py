@@ -81,16 +81,18 @@ def to_hs3(model: BinnedModel, counts: ArrayLike, *, name: str = "window") -> di
     }
     ranges = {"S": (0.0, x.largest), **dict.fromkeys(alphas, (-5.0, 5.0)),
               **{t.name: (t.least, RANGE) for t in x.terms}}  # fmt: skip
+    # ROOT asks for these names of the domain and the point.
     return {
         "metadata": {"hs3_version": "0.2"},
         "distributions": [{"name": name, "type": "histfactory_dist", "axes": axes, "samples": samples}],
         "data": [{"name": "observed", "type": "binned", "axes": axes, "contents": x.observed.tolist()}],
         "likelihoods": [{"name": "likelihood", "distributions": [name], "data": ["observed"]}],
-        "domains": [{"name": "domain", "type": "product_domain", "axes": [
+        "domains": [{"name": "default_domain", "type": "product_domain", "axes": [
             {"name": p, "min": low, "max": high} for p, (low, high) in ranges.items()]}],
-        "parameter_points": [{"name": "start", "parameters": [
+        "parameter_points": [{"name": "default_values", "parameters": [
             {"name": p, "value": value} for p, value in values.items()]}],
-        "analyses": [{"name": "S", "likelihood": "likelihood", "domains": ["domain"], "init": "start",
+        "analyses": [{"name": "S", "likelihood": "likelihood", "domains": ["default_domain"],
+                      "init": "default_values",
                       "parameters_of_interest": ["S"]}],
     }  # fmt: skip
 
