@@ -1,6 +1,7 @@
 """fj.predict: scores of files, the same to the last bit whoever computes them, beside exact event numbers."""
 
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +11,12 @@ xgboost = pytest.importorskip("xgboost")
 pq = pytest.importorskip("pyarrow.parquet")
 pytest.importorskip("sklearn")
 
+from servers import http_server
+
 import fastjag as fj
 from fastjag.batch import BatchError
 from fastjag.inputs.tables import table_names, table_of
+from fastjag.io.errors import ReadError
 from fastjag.models.onnx import export_onnx
 from fastjag.models.particle_transformer import ParticleTransformer
 from fastjag.models.quantile_matrix import TableBatch, quantile_matrix
@@ -194,6 +198,47 @@ class TestScores:
         nothing = fj.Inputs.of(inputs, selection="MET_pt > 1e9")
         assert fj.predict(network, files, nothing, tmp_path / "n", progress=False).rows == 0
         assert pq.read_table(tmp_path / "n").num_rows == 0
+
+
+class TestServers:
+    def test_are_told_and_their_files_kept(self, files, inputs, network, tmp_path, monkeypatch):
+        """Planning and workers send the token; the second time only the beginning of files is asked for: whether they are the same."""
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+        plain = read(fj.predict(network, files, inputs, tmp_path / "here", progress=False).path)
+        with http_server({f"/{n}.root": Path(p).read_bytes() for n, (p,) in files.items()}) as (
+            url,
+            server,
+        ):
+            far = {name: [f"{url}/{name}.root"] for name in files}
+            server.token = "s3cret"
+            with pytest.raises(ReadError, match=r"a\.root.*401"):
+                fj.predict(network, far, inputs, tmp_path / "s", progress=False)
+            options = {
+                "storage_options": {"token": "s3cret"},
+                "cache": tmp_path / "copies",
+                "progress": False,
+            }
+            asked = []
+            server.fault = lambda handler, first, last, data: asked.append(first)
+            for name, executor in (("first", None), ("second", ThreadPoolExecutor(2))):
+                asked.clear()
+                done = fj.predict(
+                    network, far, inputs, tmp_path / name, executor=executor, size=1000, **options
+                )
+                found = read(done.path)
+                assert {k: v for k, v in found.items() if k != "file"} == {
+                    k: v for k, v in plain.items() if k != "file"
+                }
+                assert found["file"][0] == far["a"][0]
+                assert any(asked) == (name == "first"), asked
+            executor.shutdown()
+        assert list((tmp_path / "copies").rglob("*.bytes"))
+
+    def test_options_that_cannot_be(self, files, inputs, network, tmp_path):
+        with pytest.raises(TypeError, match="storage_options must be a dict, got str"):
+            fj.predict(network, files, inputs, tmp_path / "s", storage_options="anon")
+        with pytest.raises(TypeError, match="cache must be a folder, got 3"):
+            fj.predict(network, files, inputs, tmp_path / "s", cache=3)
 
 
 class TestErrors:

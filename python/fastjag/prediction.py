@@ -18,6 +18,7 @@ from fastjag.datasets import ranges
 from fastjag.inputs import Inputs
 from fastjag.inputs.tables import table_names, table_of
 from fastjag.io import Batch
+from fastjag.io.sources.access import Access, reading_with
 from fastjag.models.scorers import Scorer, scorer_of, scores_in_blocks
 
 #: Columns that say which event a row is, where files have them.
@@ -50,6 +51,8 @@ def predict(
     keep: str | os.PathLike[str] | None = None,
     on_error: str = "raise",
     device: str = "cpu",
+    storage_options: Mapping[str, Any] | None = None,
+    cache: str | os.PathLike[str] | None = None,
     progress: bool | None = None,
 ) -> Predicted:
     """Scores of every event of data sets, written as a Parquet file.
@@ -80,6 +83,9 @@ def predict(
         As in :func:`fastjag.batch.run`: who works, where finished ranges stay, and what becomes of those that fail.
     device
         Where a torch module runs: "cpu", or "cuda". Scores differ there in their last digits.
+    storage_options, cache
+        For files on servers, as in :func:`fastjag.iterate`: what servers are told, and a folder that keeps copies. They hold for all
+        reading, that of workers as well. Results in ``keep`` do not depend on them.
     progress
         Show a bar. Default: unless fastjag is quiet.
 
@@ -111,9 +117,11 @@ def predict(
         )
     scorer = scorer_of(model, device)
     _check_table(scorer, seen)
-    pieces = ranges(
-        datasets, size, progress=progress, on_error="skip" if on_error == "report" else "raise"
-    )
+    access = Access.given(storage_options, cache)
+    with reading_with(access):
+        pieces = ranges(
+            datasets, size, progress=progress, on_error="skip" if on_error == "report" else "raise"
+        )
     if not len(pieces):
         raise ValueError("the data sets have no events")
     out = Path(out)
@@ -124,7 +132,8 @@ def predict(
         outcome = batch.run(
             work, pieces, [*seen.columns, *(() if columns is None else wanted)],
             optional=EVENT_COLUMNS if columns is None else (), executor=executor, keep=keep,
-            on_error=on_error, step=_STEP, progress=progress,
+            on_error=on_error, step=_STEP, storage_options=access.storage_options,
+            cache=access.cache, progress=progress,
         )  # fmt: skip
         found: _Scored | None = outcome.value
         if found is None:
