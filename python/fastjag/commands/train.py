@@ -94,9 +94,9 @@ def _print(results: TaggerResults) -> None:
 
     summary = results.summary()
     columns, rows = curve_table(summary["curves"])
-    table = Table(*columns, title="Test events")
+    table = Table(*columns[:4], title="Test events")  # as many as a terminal has room for
     for row in rows:
-        table.add_row(*map(str, row))
+        table.add_row(*map(str, row[:4]))
     areas = {name: {"auc": c["auc"], "auc_error": c["auc_error"]} for name, c in summary["curves"].items()}  # fmt: skip
     show(table, curves=areas)
     tell(summary["sentence"])

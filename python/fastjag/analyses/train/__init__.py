@@ -8,7 +8,7 @@
     results.folder("train") / "tagger.onnx"           # and inputs.json: what fj.predict needs
 
 =============== =================================================================================
-config          data sets, inputs, model and how it learns: one TOML file
+config          data sets, inputs, model and how it learns: one TOML file (inputs of weaver's YAML: weaver_inputs)
 run             the stages, and what each of them depends on
 results         what the stages left, for whoever reads it
 split           stage: which events are for training, validation and test

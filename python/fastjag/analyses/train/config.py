@@ -7,7 +7,8 @@ from typing import Any
 
 from fastjag.analyses.common.config import read
 from fastjag.analyses.common.servers import Servers
-from fastjag.core.settings import File, Name, setting, settings
+from fastjag.analyses.train.weaver_inputs import labels_of, tagger_inputs
+from fastjag.core.settings import File, Name, keys_of, setting, settings
 from fastjag.inputs import Inputs, TrainingTarget, features, particles, weights
 from fastjag.reporting.labels import Label
 
@@ -64,6 +65,11 @@ class TaggerParticles:
 class TaggerInputs:
     """What the model sees of an event, and how much events count."""
 
+    weaver: File | None = setting(
+        "Data configuration of weaver-core (YAML) that says what the model sees, classes, selection and weights, in "
+        "place of the other keys but `negative` and `sample`.",
+        default=None, none=False,
+    )  # fmt: skip
     particles: tuple[TaggerParticles, ...] = setting("Groups of particles.", default=(), empty=True)
     features: tuple[str, ...] = setting(
         "Branches and expressions with one number per event.", default=(), empty=True
@@ -90,8 +96,13 @@ class TaggerInputs:
     )
 
     def check(self) -> None:
+        if self.weaver is not None:
+            for name in ("particles", "features", "log", "clip", "define", "selection", "weight"):
+                if getattr(self, name) != keys_of(TaggerInputs)[name].default():  # type: ignore[misc]
+                    raise ValueError(f"{name} is what {self.weaver} says: leave it out, or weaver")
+            return
         if not self.particles and not self.features:
-            raise ValueError("particles or features must say what the model sees")
+            raise ValueError("particles, features or weaver must say what the model sees")
         names = [group.collection for group in self.particles]
         if len(set(names)) < len(names):
             raise ValueError(f"particles must be of different collections, got {', '.join(names)}")
@@ -204,22 +215,26 @@ class TaggerConfig:
             raise ValueError(
                 f"blocks must be more than {self.blocks}: a share of {min(self.test, self.validation):g} of them is none"
             )
+        if self.inputs.weaver is not None and (
+            self.classes or any(d.of_class for d in self.datasets)
+        ):
+            raise ValueError(
+                f"classes are the labels of {self.inputs.weaver}: leave out classes and of_class"
+            )
+        seen = inputs_of(self)  # expressions are checked
         if len(self.class_names) < 2:
             raise ValueError(f"datasets must have two classes or more, got {self.class_names[0]!r}")
         if self.signal is not None and self.signal not in self.class_names:
             raise ValueError(
                 f"signal must be one of the classes {', '.join(self.class_names)}, got {self.signal!r}"
             )
-        if self.model != "XGBoost" and not self.inputs.particles:
+        if self.model != "XGBoost" and not any(g.kind == "particles" for g in seen.groups):
             raise ValueError(f"model {self.model} needs particles among the inputs")
-        _ = inputs_of(self)  # expressions are checked
 
     @property
     def class_names(self) -> list[str]:
         """Names of the classes, whose numbers are their places."""
-        if self.classes:
-            return list(self.classes)
-        return list(dict.fromkeys(d.of_class or d.name for d in self.datasets))
+        return list(target_of(self).titles)
 
     @property
     def signal_code(self) -> int:
@@ -230,6 +245,10 @@ class TaggerConfig:
 def inputs_of(config: TaggerConfig) -> Inputs:
     """What the model of a configuration sees, not fitted yet."""
     seen = config.inputs
+    if seen.weaver is not None:
+        return tagger_inputs(
+            seen.weaver, seen.negative, momenta=MOMENTA if config.model == "ParticleTransformer" else None
+        )  # fmt: skip
     clip = (-seen.clip, seen.clip)
     groups: dict[str, Any] = {}
     for part in seen.particles:
@@ -251,11 +270,13 @@ def inputs_of(config: TaggerConfig) -> Inputs:
 
 def target_of(config: TaggerConfig) -> TrainingTarget:
     """The class of each event: by expressions, or by its data set."""
+    if config.inputs.weaver is not None:
+        return labels_of(config.inputs.weaver)
     if config.classes:
         return TrainingTarget(
             kind="classes", names=tuple(config.classes.values()), titles=tuple(config.classes)
         )
-    names = config.class_names
+    names = list(dict.fromkeys(d.of_class or d.name for d in config.datasets))
     return TrainingTarget(
         kind="datasets", names=tuple(d.name for d in config.datasets),
         codes=tuple(names.index(d.of_class or d.name) for d in config.datasets),

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from fastjag.analyses.train.config import MOMENTA, TaggerConfig
+from fastjag.analyses.train.config import MOMENTA, TaggerConfig, inputs_of
 from fastjag.analyses.train.results import TaggerResults
 from fastjag.loading import Loader
 from fastjag.models.batch_training import train_network
 from fastjag.models.onnx import export_onnx
-from fastjag.models.padded_networks import TaggerNetwork
+from fastjag.models.padded_networks import FEATURES, TaggerNetwork
 from fastjag.models.particle_transformer import ParticleTransformer
 from fastjag.models.tagger_networks import DeepSetsNetwork
 
@@ -22,14 +22,15 @@ _COMPARED = 1000  # events on which the exported network is compared with torch
 
 def network_of(config: TaggerConfig) -> TaggerNetwork:
     """The network of a configuration before training; its weights are those of the seed."""
-    groups = {part.collection: len(part.columns) for part in config.inputs.particles}
-    n, classes = len(config.inputs.features), len(config.class_names)
+    seen = {group.name: len(group.columns) for group in inputs_of(config).groups}
+    n, classes = seen.pop(FEATURES, 0), len(config.class_names)
+    groups = {name: columns for name, columns in seen.items() if not name.endswith(MOMENTA)}
     how = config.network
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         if config.model == "DeepSets":
             return DeepSetsNetwork(groups, n, classes, phi=how.phi, rho=how.rho)
-        pairs = {p.collection: p.collection + MOMENTA for p in config.inputs.particles if p.pairs}
+        pairs = {name: name + MOMENTA for name in groups if name + MOMENTA in seen}
         return ParticleTransformer(
             groups,
             n,

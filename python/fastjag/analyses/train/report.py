@@ -14,6 +14,7 @@ from fastjag.analyses.train.pictures.calibration import draw_calibration
 from fastjag.analyses.train.pictures.curves import draw_losses, draw_scores
 from fastjag.analyses.train.results import PARTS, ScoredEvents, TaggerResults
 from fastjag.core.arrays import Array
+from fastjag.inputs.weighting import CELL
 from fastjag.reporting.output import results_directory, write_json
 from fastjag.reporting.plots import save
 from fastjag.reporting.report import Report, with_error
@@ -88,7 +89,8 @@ def summary_of(
                              f"{int((test.target == i).sum())}")  # fmt: skip
     curves = {names[i]: curve_of(test.target == i, test.scores[:, i], test.weight) for i in shown}
     own = test.scores[:, code]
-    trained = weighting.weights({"weight": test.weight, "target": test.target}).astype(np.float64)
+    known = {"weight": test.weight, "target": test.target, CELL: test.cells}
+    trained = weighting.weights(known).astype(np.float64)
     calibration = calibration_of(test.target == code, own, trained)
     scores = {
         name: {**histogram_of(own[test.target == i], test.weight[test.target == i], _EDGES),

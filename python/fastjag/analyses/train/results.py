@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,10 @@ from fastjag.analyses.train.config import TaggerConfig
 from fastjag.core.arrays import Array
 from fastjag.datasets import ranges
 from fastjag.inputs import Inputs
+from fastjag.inputs.reweighting import Reweighting
+from fastjag.inputs.values import EventNames
+from fastjag.io import Batch
+from fastjag.io.batches import Source
 from fastjag.io.ranges import Ranges
 
 #: Parts of the events.
@@ -28,6 +32,7 @@ class ScoredEvents:
     scores: Array  #: (n, n_classes), float64
     target: Array  #: (n,) number of the class
     weight: Array  #: (n,) signed physics weights
+    cells: Array | None = None  #: (n,) bins of the weights of training, where it has histograms
 
 
 @dataclass(frozen=True)
@@ -62,10 +67,12 @@ class TaggerResults(StageResults):
     def test(self) -> ScoredEvents:
         """Scores, classes and weights of the test events."""
         columns = read_parquet(self.folder("score") / "scores.parquet")
-        names = self.config.class_names
+        names, seen = self.config.class_names, self.inputs()
         scores = np.stack([columns[f"score_{name}"] for name in names], axis=1).astype(np.float64)
-        if self.config.classes:
-            true = np.stack([columns[text] != 0 for text in self.config.classes.values()], axis=1)
+        assert seen.target is not None
+        assert seen.weight is not None
+        if seen.target.kind == "classes":
+            true = np.stack([columns[text] != 0 for text in seen.target.names], axis=1)
             several = true.sum(axis=1) != 1
             if several.any():
                 raise ValueError(
@@ -77,10 +84,25 @@ class TaggerResults(StageResults):
             code = {d.name: names.index(d.of_class or d.name) for d in self.config.datasets}
             found, which = np.unique(columns["dataset"].astype(str), return_inverse=True)
             target = np.array([code[name] for name in found.tolist()])[which]
-        weight = self.config.inputs.weight
+        weight = seen.weight.expression
         signed = np.ones(len(target)) if weight is None else columns[weight].astype(np.float64)
-        return ScoredEvents(scores, target, signed)
+        return ScoredEvents(scores, target, signed, _cells(seen.weight.reweight, columns, target))
 
     def summary(self) -> dict[str, Any]:
         """``results.json``: the sentence, areas, curves, calibration and settings."""
         return self.json("report", "results")
+
+
+def _cells(
+    histograms: Reweighting | None, columns: dict[str, Array], target: Array
+) -> Array | None:
+    """Bins of events, of columns that bear the names of the expressions."""
+    if histograms is None:
+        return None
+    named = replace(
+        histograms, variables={f"`{text}`": edges for text, edges in histograms.variables.items()},
+        classes=tuple(f"`{text}`" for text in histograms.classes),
+    )  # fmt: skip
+    wanted = {text: columns[text] for text in (*histograms.variables, *histograms.classes)}
+    events = Batch({}, wanted, Source("scores.parquet", "", 0, len(target)))
+    return named.cells(EventNames(events), None if histograms.classes else target)

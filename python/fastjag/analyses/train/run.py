@@ -56,6 +56,8 @@ def settings_of(config: TaggerConfig, stage: str) -> dict[str, Any]:
         settings = {k: settings[k] for k in ("datasets", "validation", "test", "blocks", "seed")}
     elif stage != "report":
         settings = {k: v for k, v in settings.items() if k not in of_report}
+    if stage != "split" and config.inputs.weaver is not None:
+        settings["inputs"]["weaver"] = InputFiles.read(config.inputs.weaver)
     for dataset in settings["datasets"]:
         dataset["files"] = InputFiles.read(dataset["files"])
     return settings | (Look.settings(config.label) if stage == "report" else {})

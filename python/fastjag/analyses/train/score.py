@@ -10,14 +10,25 @@ from fastjag.reporting.output import results_directory
 
 def score(results: TaggerResults, *, progress: bool | None = None) -> None:
     """``scores.parquet``: of each test event the scores, class and weight."""
-    config = results.config
-    wanted = [*config.classes.values()]
-    if config.inputs.weight is not None:
-        wanted.append(config.inputs.weight)
-    inputs = Inputs.of(results.inputs(), observers=tuple(dict.fromkeys(wanted)))
+    seen = results.inputs()
     with results_directory(results.folder("score")) as directory:
         predict(
-            results.model, results.ranges("test"), inputs, directory / "scores.parquet",
-            classes=config.class_names, executor=results.workers.executor,
-            keep=results.workers.keep, progress=progress,
+            results.model, results.ranges("test"), Inputs.of(seen, observers=columns_of(seen)),
+            directory / "scores.parquet", classes=results.config.class_names,
+            executor=results.workers.executor, keep=results.workers.keep, progress=progress,
         )  # fmt: skip
+
+
+def columns_of(inputs: Inputs) -> tuple[str, ...]:
+    """Expressions that say class and weights of an event, where the data set does not, and observers."""
+    wanted = [*inputs.observers]
+    if inputs.target is not None and inputs.target.kind == "classes":
+        wanted += inputs.target.names
+    if (weight := inputs.weight) is not None:
+        wanted += [] if weight.expression is None else [weight.expression]
+        wanted += (
+            []
+            if weight.reweight is None
+            else [*weight.reweight.variables, *weight.reweight.classes]
+        )
+    return tuple(dict.fromkeys(wanted))

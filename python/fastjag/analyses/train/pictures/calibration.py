@@ -21,9 +21,10 @@ def draw_calibration(calibration: Mapping[str, Any], signal: str) -> Any:
         top.plot([0, 1], [0, 1], color=GREY, ls="--", lw=1.4, label="predicted = observed")
         said = f"test events, $\\chi^2$ / bins = {calibration['chi2']:.1f} / {calibration['dof']}"
         top.errorbar(x, y, np.stack([below, above]), fmt="o", color=BLUE, ms=7, lw=1.8, label=said)
-        reach = (min(0.0, *x, *y), max(*x, *(y + above)) * 1.15)
-        top.set(ylabel=f"Share that is {plain(signal)}", xlim=(0, min(1.0, reach[1])))
-        top.set_ylim(0, min(1.25, reach[1] * 1.2))
+        reach = min(
+            1.0, np.ceil(11.5 * max(*x, *(y + above))) / 10
+        )  # where there is a number at the axis
+        top.set(ylabel=f"Share that is {plain(signal)}", xlim=(0, reach), ylim=(0, 1.25 * reach))
         top.legend(loc="upper left", fontsize=15)
         low.axhline(0, color=GREY, ls="--", lw=1.4)
         low.plot(x, pull, "o", color=BLUE, ms=7)

@@ -22,6 +22,7 @@ def draw_losses(losses: Mapping[str, Any], best: int, per: str) -> Any:
         # Below the legend, whichever epoch it is.
         ax.axvline(best + 1, ymax=0.78, color=GREY, lw=1.2, ls=":", label=f"{per} that is kept")
         ax.set(xlabel=per.capitalize(), ylabel="Loss (cross-entropy)")
+        ax.xaxis.get_major_locator().set_params(integer=True)
         low, high = ax.get_ylim()
         ax.set_ylim(low, high + 0.28 * (high - low))
         ax.legend(loc="upper right", fontsize=15)
