@@ -11,6 +11,7 @@ pytest.importorskip("zuko")
 
 from fastjag.models import resumable_training
 from fastjag.models.flow import ConditionalFlow, fit_flows
+from fastjag.models.flow_events import HeldEvents
 from fastjag.models.flow_training import FlowSettings, FlowTraining, make_network
 from fastjag.models.stacked_flows import StackedFlows
 
@@ -322,7 +323,8 @@ def test_validation_events_without_a_density_are_counted():
     with pytest.raises(FloatingPointError, match="in epoch 0: lower the learning rate"):
         fit_flows(TINY, [1, 2], features, mass)  # the second of them
     # An epoch that leaves out fewer of them is a better one, whatever its loss.
-    training = FlowTraining([flow], torch.randn(50, 1), torch.randn(50, 1))
+    held = HeldEvents(torch.randn(50, 1), torch.randn(50, 1), [0], 0.2, 16, torch.device("cpu"))
+    training = FlowTraining([flow], held)
     training.valid_loss, training.valid_infinite = [[1.0, 2.0, 3.0]], [[3, 0, 0]]
     assert training.best_epoch(0) == 1
 

@@ -27,6 +27,7 @@ Densities that can be sampled:
 
 - ``flow``: ``ConditionalFlow``, p(features | context)
 - ``flow_training``: its settings, and its course of training
+- ``flow_events``: what it learns from, events in memory or batches; ``flow_standard``: as numbers of order one
 - ``stacked_flows``: flows of several seeds, trained in one pass
 
 For all: ``weights`` (signed weights, classes of equal importance, a part for validation),

@@ -10,7 +10,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastjag.core.arrays import check_finite
 from fastjag.core.checks import one_of
+from fastjag.models.batch_training import EpochsOfBatches
+from fastjag.models.flow_events import FlowEvents, HeldEvents, LoadedEvents, NamedColumns
+from fastjag.models.flow_standard import Standardisation
 from fastjag.models.flow_training import FlowSettings, FlowTraining, make_network
 from fastjag.models.resumable_training import digest_of, read_checkpoint, write_checkpoint
 from fastjag.models.training_device import training_device
@@ -29,62 +32,8 @@ Floats = NDArray[np.float64]
 _STANDARD = "standardisation."  # keys in a saved state
 
 _SAMPLE_BATCH = 65_536
-_REACH = 5.0  # of splines
+_SAMPLE = 200_000  # events by which batches are standardised
 _INFINITE = "events of the validation data have ln p = -inf, and are left out of its loss"
-
-
-@dataclass(frozen=True)
-class Standardisation:
-    """What is subtracted from features and context, and what they are divided by.
-
-    Splines are the identity beyond 5, and layers start with weights of order one: neither could
-    learn from features in GeV. The location is the median; the scale is half the width of the central
-    68 %, or more, so that 99.9 % are within 5. That is mean and standard deviation where the
-    distribution is normal, and a few outliers do not move them.
-    """
-
-    shift: torch.Tensor  #: (F,) float32
-    scale: torch.Tensor  #: (F,) float32, above 0
-    context_shift: torch.Tensor  #: (1,)
-    context_scale: torch.Tensor
-
-    @staticmethod
-    def fit(features: torch.Tensor, context: torch.Tensor) -> Standardisation:
-        """From (n, F) features and (n, 1) context."""
-        return Standardisation(*_location_and_scale(features), *_location_and_scale(context))
-
-    @staticmethod
-    def none(n_features: int) -> Standardisation:
-        """Nothing is changed: of flows that 0.1.0 saved."""
-        zero, one = torch.zeros(n_features), torch.ones(n_features)
-        return Standardisation(zero, one, zero[:1], one[:1])
-
-    def features(self, x: torch.Tensor) -> torch.Tensor:
-        return ((x.double() - self.shift.to(x.device)) / self.scale.to(x.device)).float()
-
-    def back(self, x: torch.Tensor) -> torch.Tensor:
-        """Inverse of :meth:`features`."""
-        return x.double() * self.scale.to(x.device) + self.shift.to(x.device)
-
-    def context(self, c: torch.Tensor) -> torch.Tensor:
-        shift, scale = self.context_shift.to(c.device), self.context_scale.to(c.device)
-        return ((c.double() - shift) / scale).float()
-
-    @property
-    def log_volume(self) -> float:
-        """What ln p of the features is below that of the standardised ones."""
-        return float(self.scale.double().log().sum())
-
-
-def _location_and_scale(table: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    x = table.cpu().numpy().astype(np.float64)
-    low, middle, high = np.quantile(x, [0.1587, 0.5, 0.8413], axis=0)
-    reach = np.quantile(np.abs(x - middle), 0.999, axis=0, method="lower")
-    half = np.maximum((high - low) / 2, reach / _REACH)
-    # Where most events have one value the others give the scale; 1 if there are none.
-    half = np.where(half > 0, half, x.std(axis=0))
-    scale = np.where(half > 0, half, 1.0)
-    return torch.from_numpy(middle.astype("f4")), torch.from_numpy(scale.astype("f4"))
 
 
 class ConditionalFlow:
@@ -262,11 +211,68 @@ def fit_flows(
 
     As :meth:`ConditionalFlow.fit` of each; one checkpoint is of all.
     """
-    if len(set(seeds)) < len(seeds) or not seeds:
-        raise ValueError(f"seeds must be different numbers, at least one, got {list(seeds)}")
-    flows = [ConditionalFlow(settings, seed=seed, device=device) for seed in seeds]
+    flows = _flows(settings, seeds, device)
     _fit(flows, features, context, checkpoint, progress)
     return flows
+
+
+def fit_flows_on_batches(
+    settings: FlowSettings | str,
+    seeds: Sequence[int],
+    training: EpochsOfBatches,
+    validation: EpochsOfBatches,
+    *,
+    features: str = "features",
+    context: str = "context",
+    device: str = "cpu",
+    checkpoint: str | os.PathLike[str] | None = None,
+    progress: bool | None = None,
+) -> list[ConditionalFlow]:
+    """A flow for each seed, from events that need not fit into memory: all learn from the same batches.
+
+    Parameters
+    ----------
+    settings
+        As of :class:`ConditionalFlow`. ``validation`` and ``batch_size`` of them are what the loaders say.
+    seeds
+        Of the initial weights. The order of batches is that of the loader, which has a seed of its own.
+    training, validation
+        Loaders (:func:`fastjag.loader`), of whose batches flows take the tensors that ``features`` (n, F) and ``context`` (n,) or
+        (n, 1) name. They are standardised inside, by the first 200,000 events of epoch 0, and have to be finite.
+    device, checkpoint, progress
+        As of :meth:`ConditionalFlow.fit`.
+
+    Raises
+    ------
+    KeyError, ValueError
+        For tensors that the batches do not have, or that are not as they have to be, and batches with weights.
+    """
+    flows = _flows(settings, seeds, device)
+    columns = NamedColumns(features, context)
+    training.set_epoch(0)
+    parts, n = [], 0
+    for batch in training:
+        parts.append(columns.of(batch))
+        n += len(parts[-1][0])
+        if n >= _SAMPLE:
+            break
+    if n < 10:
+        raise ValueError(f"a flow needs at least 10 events to learn from, got {n}")
+    x, c = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+    standard = Standardisation.fit(x, c)
+    events = LoadedEvents(
+        training, validation, columns, standard, len(flows), int(x.shape[1]), flows[0].device
+    )
+    _train(flows, events, standard, events.digest(), checkpoint, progress)
+    return flows
+
+
+def _flows(
+    settings: FlowSettings | str, seeds: Sequence[int], device: str
+) -> list[ConditionalFlow]:
+    if len(set(seeds)) < len(seeds) or not seeds:
+        raise ValueError(f"seeds must be different numbers, at least one, got {list(seeds)}")
+    return [ConditionalFlow(settings, seed=seed, device=device) for seed in seeds]
 
 
 def _fit(
@@ -281,16 +287,27 @@ def _fit(
         raise ValueError(f"features have {len(x)} events, but context has {len(c)}")
     if len(x) < 10:
         raise ValueError(f"a flow needs at least 10 events to learn from, got {len(x)}")
-    digest = digest_of(x, c)
+    settings = flows[0].settings
     standard = Standardisation.fit(x, c)
-    training = FlowTraining(flows, standard.features(x), standard.context(c))
+    events = HeldEvents(
+        standard.features(x), standard.context(c), [flow.seed for flow in flows],
+        settings.validation, settings.batch_size, flows[0].device,
+    )  # fmt: skip
+    _train(flows, events, standard, digest_of(x, c), checkpoint, progress)
+
+
+def _train(
+    flows: Sequence[ConditionalFlow], events: FlowEvents, standard: Standardisation, digest: str,
+    checkpoint: str | os.PathLike[str] | None, progress: bool | None,
+) -> None:  # fmt: skip
+    training = FlowTraining(flows, events)
     settings = asdict(flows[0].settings)
     identity = {"settings": settings, "seeds": [flow.seed for flow in flows], "data": digest,
                 "standardised": True}  # fmt: skip
     with _one_thread():
         training.run(None if checkpoint is None else Path(checkpoint), identity, progress)
     for i, (flow, network) in enumerate(zip(flows, training.best_networks(), strict=True)):
-        flow._network, flow._features, flow._standard = network, x.shape[1], standard
+        flow._network, flow._features, flow._standard = network, events.n_features, standard
         best, infinite = training.best_epoch(i), training.valid_infinite[i]
         flow.record = {
             "settings": settings,
@@ -298,16 +315,16 @@ def _fit(
             "data": digest,
             "train_loss": [loss + standard.log_volume for loss in training.train_loss[i]],
             "validation_loss": [loss + standard.log_volume for loss in training.valid_loss[i]],
-            "validation_events": training.x_valid.shape[1],
+            "validation_events": training.validation_events,
             "validation_infinite": infinite,
             "best_epoch": best,
             "parameters": sum(p.numel() for p in network.parameters()),
         }
         if infinite[best]:
             warnings.warn(
-                f"flow of seed {flow.seed}: {infinite[best]} of {training.x_valid.shape[1]} "
+                f"flow of seed {flow.seed}: {infinite[best]} of {training.validation_events} "
                 f"{_INFINITE}: look for outliers in the features",
-                RuntimeWarning, stacklevel=3,
+                RuntimeWarning, stacklevel=4,
             )  # fmt: skip
 
 

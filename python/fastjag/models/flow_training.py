@@ -11,6 +11,7 @@ import torch
 import zuko
 
 from fastjag.core.checks import at_least, one_of
+from fastjag.models.flow_events import FlowEvents
 from fastjag.models.resumable_training import ResumableTraining, check_rates
 from fastjag.models.stacked_flows import StackedFlows
 
@@ -74,20 +75,14 @@ class FlowTraining(ResumableTraining):
 
     what = "a flow"
 
-    def __init__(self, flows: Sequence[Any], x: torch.Tensor, c: torch.Tensor) -> None:
-        self.settings, device = flows[0].settings, flows[0].device
+    def __init__(self, flows: Sequence[Any], events: FlowEvents) -> None:
+        self.settings, device, self.events = flows[0].settings, flows[0].device, events
         self.epochs, self.learning_rate = self.settings.epochs, self.settings.learning_rate
-        self.generators = [torch.Generator().manual_seed(flow.seed) for flow in flows]
-        orders = [torch.randperm(len(x), generator=g) for g in self.generators]
-        n_valid = max(1, round(self.settings.validation * len(x)))
-        valid, train = torch.stack(orders).to(device).split([n_valid, len(x) - n_valid], dim=1)
-        x, c = x.to(device), c.to(device)
-        self.x, self.c, self.x_valid, self.c_valid = x[train], c[train], x[valid], c[valid]
         networks = []
         with torch.random.fork_rng(devices=[]):
             for flow in flows:
                 torch.manual_seed(flow.seed)
-                networks.append(make_network(self.settings, x.shape[1]).to(device))
+                networks.append(make_network(self.settings, events.n_features).to(device))
         self.stack = StackedFlows(networks, self.settings.kind)
         self.best = self.stack.parameters.clone()
         self.optimizer = torch.optim.Adam(
@@ -97,6 +92,7 @@ class FlowTraining(ResumableTraining):
         self.valid_loss: list[list[float]] = [[] for _ in flows]
         #: Events of the validation data without a finite ln p, which its loss leaves out.
         self.valid_infinite: list[list[int]] = [[] for _ in flows]
+        self.validation_events = 0  #: how many the last epoch was judged by
 
     def best_epoch(self, flow: int) -> int:
         # A loss that leaves out more events is not a better one.
@@ -130,29 +126,29 @@ class FlowTraining(ResumableTraining):
         if settings.anneal:
             self.anneal()
         going = self._going()  # the others stay in the stack as they are
-        n = self.x.shape[1]
-        order = torch.stack([torch.randperm(n, generator=g) for g in self.generators])
-        rows = order.to(self.x.device)[..., None]
-        x, c = (table.gather(1, rows.expand_as(table)) for table in (self.x, self.c))
-        total = torch.zeros(len(order), device=x.device)
-        for begin in range(0, n, settings.batch_size):
-            batch = slice(begin, begin + settings.batch_size)
-            loss = self.stack.gradients(x[:, batch], c[:, batch], settings.clip_gradient)
+        total, n = torch.zeros(len(self.train_loss), device=self.best.device), 0
+        for x, c in self.events.training(epoch):
+            loss = self.stack.gradients(x, c, settings.clip_gradient)
             self.optimizer.step()
-            total += loss * len(order[0, batch])
+            total += loss * x.shape[1]
+            n += x.shape[1]
         with torch.no_grad():
-            valid = -self.stack.log_prob(self.x_valid, self.c_valid)
+            parts = [-self.stack.log_prob(x, c) for x, c in self.events.validation()]
+        if not n or not parts:
+            raise ValueError(f"there are no events for {'validation' if n else 'training'}")
+        valid = torch.cat(parts, dim=1)
+        self.validation_events = valid.shape[1]
         means = {flow: float(total[flow]) / n for flow in going}
         for mean in means.values():
             self.check_loss(mean, "features")
-        improved = torch.zeros(len(order), dtype=torch.bool)
+        improved = torch.zeros(len(self.train_loss), dtype=torch.bool)
         for flow, mean in means.items():
             self.train_loss[flow].append(mean)
             finite = valid[flow][torch.isfinite(valid[flow])]
             self.valid_loss[flow].append(float(finite.mean()) if len(finite) else math.inf)
             self.valid_infinite[flow].append(len(valid[flow]) - len(finite))
             improved[flow] = self.best_epoch(flow) == epoch
-        chosen = improved.to(x.device)[self.stack.owner]
+        chosen = improved.to(self.best.device)[self.stack.owner]
         self.best = torch.where(chosen, self.stack.parameters, self.best)
 
     def state(self) -> dict[str, Any]:
@@ -162,7 +158,8 @@ class FlowTraining(ResumableTraining):
             "train_loss": self.train_loss,
             "validation_loss": self.valid_loss,
             "validation_infinite": self.valid_infinite,
-            "generators": [g.get_state() for g in self.generators],
+            "validation_events": self.validation_events,
+            **self.events.state(),
         }
 
     def resume(self, content: dict[str, Any]) -> None:
@@ -170,8 +167,8 @@ class FlowTraining(ResumableTraining):
         self.best = content["best"].to(self.best.device)
         self.train_loss, self.valid_loss = content["train_loss"], content["validation_loss"]
         self.valid_infinite = content["validation_infinite"]
-        for generator, state in zip(self.generators, content["generators"], strict=True):
-            generator.set_state(state)
+        self.validation_events = content.get("validation_events", 0)
+        self.events.resume(content)
 
 
 def make_network(settings: FlowSettings, n_features: int) -> Any:
