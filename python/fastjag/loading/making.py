@@ -113,7 +113,7 @@ def loader(
     if epochs is not None:
         at_least("epochs", epochs, 1)
     size = n_bytes(memory) if isinstance(memory, str) else at_least("memory", memory, 1)
-    own_rank, ranks = _ranks(rank, world_size)
+    own_rank, ranks = ranks_of(rank, world_size)
     divides(streams, ranks=ranks)
     access = Access.of(storage_options, None)
     found = ranges(datasets, 1, storage_options=storage_options, on_error=on_error)
@@ -170,7 +170,7 @@ def _inputs(
     return inputs.fit(found, seed=seed, **reading)
 
 
-def _ranks(rank: int | None, world_size: int | None) -> tuple[int, int]:
+def ranks_of(rank: int | None, world_size: int | None) -> tuple[int, int]:
     """This rank, and how many there are."""
     if (rank is None) != (world_size is None):
         raise ValueError(

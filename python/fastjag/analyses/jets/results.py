@@ -19,6 +19,8 @@ from fastjag.io import Skipped
 
 #: Stem of the files that hold tensors.
 TENSORS = "jets"
+#: Shapes of jets that taggers see.
+SHAPES = ("girth", "pt_d", "axis2", "multiplicity", "charged_multiplicity", "neutral_multiplicity")
 
 
 @dataclass
@@ -90,6 +92,13 @@ class JetTable:
 
     def tensor(self, collection: str, slots: int | None = None) -> tuple[Array, Array, list[str]]:
         """(n_jets, slots, F) values, mask and names of the features of ``pfcand``, ``track``, ``sv``."""
+        names, count = self.feature_names(collection)
+        values = np.stack([self.columns[n][:, :slots] for n in names], axis=-1)
+        mask = np.arange(values.shape[1]) < self[count][:, None]
+        return values, mask, [n.removeprefix(f"{collection}_") for n in names]
+
+    def feature_names(self, collection: str) -> tuple[list[str], str]:
+        """Columns of ``pfcand``, ``track`` or ``sv`` that models see, and the one that counts them."""
         prefix = f"{collection}_"
         names = [n for n in self.columns if n.startswith(prefix) and n != f"{prefix}pt"]
         # HDF5 lists names by the alphabet: the order must not depend on the format.
@@ -97,10 +106,7 @@ class JetTable:
         names.sort(key=lambda n: (order.index(n) if n in order else len(order), n))
         if not names:
             raise ValueError(f"{self.source}: no columns {prefix}*, such as tensors have")
-        values = np.stack([self.columns[n][:, :slots] for n in names], axis=-1)
-        count = self["n_sv" if collection == "sv" else f"n_{collection}s"]
-        mask = np.arange(values.shape[1]) < count[:, None]
-        return values, mask, [n.removeprefix(prefix) for n in names]
+        return names, "n_sv" if collection == "sv" else f"n_{collection}s"
 
 
 def tensor_files(folder: Path) -> list[Path]:

@@ -9,14 +9,12 @@ from typing import Any
 import numpy as np
 
 from fastjag.analyses.jets.config import TARGETS, TrainConfig
-from fastjag.analyses.jets.results import JetTable, Tagging
+from fastjag.analyses.jets.results import SHAPES, JetTable, Tagging
 from fastjag.analyses.jets.tagging import held_out, labels_of, origins, roc, same_spectrum
 from fastjag.core.arrays import Array
 from fastjag.core.checks import needs
-from fastjag.jagged import Padded
 from fastjag.models.training_device import training_device
 
-SHAPES = ("girth", "pt_d", "axis2", "multiplicity", "charged_multiplicity", "neutral_multiplicity")
 _LEADING = 16  # candidates that the trees see one by one
 
 
@@ -32,7 +30,7 @@ def train(
 
     XGBoost gets shapes, the 16 leading candidates one by one (empty slots as missing values) and
     vertices; DeepSets the features of up to ``slots`` leading candidates, and of vertices, as sets, and
-    the shapes.
+    the shapes, in batches of :func:`fastjag.loading.tensor_loader`.
 
     Raises ValueError where a class has too few jets.
     """
@@ -44,7 +42,9 @@ def train(
     if counts.min() < 20:
         raise ValueError(f"{table.source}: {counts[1]} {signal} and {counts[0]} {background} jets; "
                          f"training needs 20 of both at least")  # fmt: skip
-    chosen = JetTable({n: v[rows] for n, v in table.columns.items()}, table.source)
+    chosen = table
+    if len(rows) < len(table):
+        chosen = JetTable({n: v[rows] for n, v in table.columns.items()}, table.source)
     held = held_out(chosen, config.test, config.seed)
     origin, copies = origins(chosen)
     weights = same_spectrum(chosen["fj_pt"], labels)
@@ -60,13 +60,13 @@ def train(
     for name in config.models:
         started = time.perf_counter()
         fit = {"XGBoost": _boosted_trees, "DeepSets": _deep_sets}[name]
-        model, scores, features = fit(
+        model, scores, record = fit(
             chosen, labels, weights, held, config, groups=origin[~held], device=device,
             threads=threads, progress=progress,
         )  # fmt: skip
         result.models[name] = {
             **roc(scores, result.labels, result.weights, copies[held]), "scores": scores,
-            "features": features, "model": model, "ending": ".pickle",
+            **record, "model": model, "ending": ".pickle",
             "seconds": time.perf_counter() - started,
         }  # fmt: skip
     return result
@@ -81,7 +81,7 @@ def _tensors(table: JetTable, slots: int, of_vertices: int | None) -> Iterator[A
 
 def _boosted_trees(
     table: JetTable, labels: Array, weights: Array, held: Array, config: TrainConfig, **options: Any
-) -> tuple[Any, Array, list[str]]:
+) -> tuple[Any, Array, dict[str, Any]]:
     needs("xgboost", "trees")
     from fastjag.models.boosted_trees import BoostedTrees
 
@@ -98,34 +98,12 @@ def _boosted_trees(
         device=options["device"],
     )  # fmt: skip
     model.fit(matrix[~held], labels[~held], weights[~held], groups=options["groups"])
-    return model, np.asarray(model.predict_proba(matrix[held])[:, 1]), list(columns)
+    scores = np.asarray(model.predict_proba(matrix[held])[:, 1])
+    return model, scores, {"features": list(columns)}
 
 
-def _deep_sets(
-    table: JetTable, labels: Array, weights: Array, held: Array, config: TrainConfig, **options: Any
-) -> tuple[Any, Array, list[str]]:
+def _deep_sets(table: JetTable, *given: Any, **options: Any) -> tuple[Any, Array, dict[str, Any]]:
     needs("torch", "torch")
-    from fastjag.models.deepsets import DeepSets
-    from fastjag.models.particle_tensors import EventSets
+    from fastjag.analyses.jets.deep_sets import deep_sets
 
-    particles, inputs = {}, {}
-    for collection, values, mask, names in _tensors(table, config.slots, None):
-        particles[collection] = Padded(values, mask)
-        # Features are numbers of order one already: names that stand for nothing else.
-        inputs[collection] = tuple(f"{n} feature" for n in names)
-    flat = {f"{name} shape": np.nan_to_num(table[f"fj_{name}"]) for name in SHAPES}
-
-    def part(rows: Array) -> EventSets:
-        return EventSets(
-            {k: Padded(p.values[rows], p.mask[rows]) for k, p in particles.items()},
-            {k: v[rows] for k, v in flat.items()},
-        )
-
-    model = DeepSets(
-        inputs, tuple(flat), phi=(64, 64), rho=(64, 32), epochs=config.epochs,
-        seed=config.seed, device=options["device"],
-    )  # fmt: skip
-    model.fit(part(~held), labels[~held], weights[~held], groups=options["groups"],
-              progress=options["progress"])  # fmt: skip
-    scores = np.asarray(model.predict_proba(part(held))[:, 1])
-    return model, scores, [n for names in inputs.values() for n in names] + list(flat)
+    return deep_sets(table, *given, **options)
