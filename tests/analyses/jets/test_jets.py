@@ -304,7 +304,6 @@ class TestTaggers:
         report.write_tagging(result, tmp_path / "out")
         model = pickle.loads((tmp_path / "out" / "xgboost.pickle").read_bytes())
         assert len(model.classes_) == 2
-        self.check_deep_sets(result, table, tmp_path / "out" / "deepsets.pickle")
         summary = json.loads((tmp_path / "out" / "tagging.json").read_text())
         assert summary["models"]["XGBoost"]["auc"] == pytest.approx(result.models["XGBoost"]["auc"])
         tagger = summary["models"]["XGBoost"]
@@ -317,52 +316,6 @@ class TestTaggers:
         sentence = first_sentence(page)
         assert best in sentence
         assert f"an area under the ROC curve of {area} on " in sentence
-
-    @staticmethod
-    def check_deep_sets(result, table, path):
-        """What is kept gives the scores again, and its numbers are those of the table."""
-        from fastjag.analyses.jets.deep_sets import SlotTensor
-
-        model = pickle.loads(path.read_bytes())
-        rows, labels = tagging.labels_of(table, "quark")
-        held = tagging.held_out(
-            JetTable({n: v[rows] for n, v in table.columns.items()}, "t"), 0.25, 0
-        )
-        scores = model.predict_proba(table, rows[held])[:, 1]
-        np.testing.assert_array_equal(scores, result.models["DeepSets"]["scores"])
-        np.testing.assert_array_equal(labels[held], result.labels)
-        known = result.models["DeepSets"]
-        assert known["batches"]["n_events"] < (~held).sum()  # the others say when to stop
-        assert known["batches"]["seed"] == 0
-        assert len(known["losses"]["validation"]) == 2
-        values, mask, names = table.tensor("pfcand", 8)
-        assert known["features"][: len(names)] == [f"pfcand_{n}" for n in names]
-        tensor = SlotTensor.of(table, "pfcand", 8)
-        at = np.array([7, 3, 1000])
-        expected = np.where(mask[at][..., None], values[at], 0)
-        np.testing.assert_array_equal(tensor.take(at, 0), expected)
-        standard = tensor.fit(rows)
-        given = standard.take(rows, 0)[standard.mask(rows)].astype(float)
-        np.testing.assert_allclose(given.mean(axis=0), 0, atol=1e-5)
-        spread = given.std(axis=0)
-        assert ((abs(spread - 1) < 1e-4) | (spread == 0)).all()
-
-    def test_numbers_that_are_not_finite(self):
-        from fastjag.analyses.jets.deep_sets import SlotTensor
-
-        values = np.ones((4, 3), np.float32)
-        values[2, 1] = np.nan
-        columns = {"pfcand_charge": values, "n_pfcands": np.array([3, 1, 1, 3])}
-        assert SlotTensor.of(JetTable(columns, "t"), "pfcand", 9).shape == (
-            4,
-            3,
-            1,
-        )  # an empty slot
-        columns["n_pfcands"][2] = 2
-        with pytest.raises(
-            ValueError, match="t: column 'pfcand_charge' must be finite, got nan in jet 2"
-        ):
-            SlotTensor.of(JetTable(columns, "t"), "pfcand", 9)
 
     def test_errors(self):
         table = JetTable({"fj_parton_flavour": np.full(50, 21), "fj_pt": np.ones(50)}, "t")
