@@ -20,6 +20,6 @@ with their ``pictures``. What they are made of:
 - ``observables``: girth, widths, multiplicities and images of jets
 - ``features``: what networks are given of particles
 - ``variations``: spectra and shapes for other scales and weights
-- ``tagging``: classes, events held out, weights and ROC curves of taggers
+- ``tagging``: classes, events held out, weights and ROC curves of taggers; ``deep_sets``: those of sets
 - ``toys``: all stages on toy jets
 """
