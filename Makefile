@@ -10,7 +10,7 @@ CUDA ?= AUTO
 WERROR ?= OFF
 CUDA_ARCHITECTURES ?= 80-real;90
 KERNEL_TESTS := tests/jagged/test_jagged.py $(addprefix tests/kernels/test_,$(addsuffix .py,padding \
-  aggregate select dimuon nearest histogram histogram_cuts pyramid pages))
+  aggregate select dimuon nearest histogram histogram_cuts pyramid pages rows))
 
 .PHONY: demo test lint docs sanitize cuda gpu mutants mutants-python docs-numbers bench wheel manylinux servers slow clean
 
@@ -68,7 +68,7 @@ sanitize: $(VENV)/.test
 	  -Ccmake.define.FASTJAG_SANITIZE=ON -Ccmake.define.FASTJAG_CUDA=OFF \
 	  -Ccmake.define.FASTJAG_WERROR=$(WERROR) .
 	$(SANITIZED) $(KERNEL_TESTS) tests/kernels/test_sanitized.py
-	FASTJAG_SIMD=v2 $(SANITIZED) $(addprefix tests/kernels/test_,$(addsuffix .py,padding aggregate dimuon pages \
+	FASTJAG_SIMD=v2 $(SANITIZED) $(addprefix tests/kernels/test_,$(addsuffix .py,padding aggregate dimuon pages rows \
 	  pyramid))
 
 # The machine code of the CUDA kernels: registers, spills, occupancy and widths of accesses against
