@@ -38,6 +38,9 @@ ON_DEMAND = {
         "fastjet"
     },  # of simulations, not of studies
     "fastjag.analyses.common.config": {"yaml"},  # configurations of searches
+    "fastjag.corrections.files": {"correctionlib"},  # of variations that are corrections
+    "fastjag.corrections.ranges": {"correctionlib"},
+    "fastjag.inputs.weaver": {"yaml"},  # data configurations of weaver-core
     "fastjag.models.training_device": {"torch", "xgboost"},  # of those that train
     "fastjag.models.forests": {"imblearn"},  # one of its kinds of forests
 }
