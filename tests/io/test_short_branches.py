@@ -120,7 +120,7 @@ class TestAtFault:
     def test_what_uproot_cannot_read(self, tmp_path, monkeypatch):
         """Its errors do not say of which branch: each is tried alone."""
         write(tmp_path / "a.root")
-        from fastjag.io import branches, reader
+        from fastjag.io import branches
 
         real = branches.awkward_column
 
@@ -130,7 +130,7 @@ class TestAtFault:
             return real(array, name)
 
         monkeypatch.setattr(branches, "awkward_column", fails)
-        monkeypatch.setattr(reader, "stored_baskets", lambda *_: None)  # all is uproot's
+        monkeypatch.setattr(branches, "stored_baskets", lambda *_: None)  # all is uproot's
         message = r"a\.root:Events: entries from 0 cannot be read \(branches short\): .*'low'"
         with pytest.raises(ReadError, match=message):
             list(fj.iterate(tmp_path / "a.root"))
