@@ -55,11 +55,12 @@ def uniform(maxima: np.ndarray) -> float:
 def picture(record: dict) -> None:
     with figure(9, 6) as (fig, ax):
         top = max(4.0, *record["maxima"], record["Z"]) + 0.5
-        ax.hist(record["maxima"], np.linspace(0, top, 41), color=BLUE, alpha=0.7,
+        counts, *_ = ax.hist(record["maxima"], np.linspace(0, top, 41), color=BLUE, alpha=0.7,
                 label=f"{record['experiments']} searches without a signal")  # fmt: skip
         ax.axvline(record["Z"], color=RED, lw=2, label=f"with a signal: {record['Z']:.1f}")
         ax.set(xlabel="Largest local significance of a search", ylabel="Searches")
-        ax.legend()
+        ax.set_ylim(0, 1.35 * counts.max())  # room for the legend
+        ax.legend(loc="upper left")
     save(fig, DOCS / "elsewhere.png")
 
 
