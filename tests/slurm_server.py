@@ -85,6 +85,7 @@ def slurm(folder):
                 process.wait(10)
             except subprocess.TimeoutExpired:
                 process.kill()
+                process.wait()
 
 
 def _states(environment):

@@ -56,7 +56,7 @@ def test_processes(search, tmp_path, monkeypatch):
     tables, again = run(search, tmp_path / "two", Workers(batch.processes(2), tmp_path / "keep"))
     assert (tables, again) == (expected, said)
     # Kept: nothing is read again, and what was damaged is.
-    monkeypatch.setattr("fastjag.analyses.dimuon.prepare._pairs", None)
+    monkeypatch.setattr("fastjag.analyses.dimuon.prepare.pair_tables", None)
     assert run(search, tmp_path / "three", Workers(None, tmp_path / "keep")) == (expected, said)
     monkeypatch.undo()
     cut_files(monkeypatch, 500)
