@@ -101,9 +101,9 @@ def packed_baskets(path: Path, branches: list[Stored]) -> list[tuple[memoryview,
     with closing(open_source(str(path))) as source:
         baskets = Baskets(source)
         for stored in [*counters.values(), *branches]:
-            for i, size in enumerate(stored.sizes):
-                body, _, key = baskets.read(stored, i)
-                found.append((memoryview(bytes(baskets.packed[key:size])), len(body)))
+            for i in range(len(stored.sizes)):
+                body, size, *_ = baskets.packed_body(stored, i)
+                found.append((memoryview(bytes(body)), size))
     return found
 
 
