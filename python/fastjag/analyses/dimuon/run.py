@@ -47,16 +47,7 @@ READS = {
     "check": ["prepare", "flow", "samples"],
     "classify": ["prepare", "flow", "samples"],
     "significance": ["prepare", "flow", "samples", "check", "classify"],
-    "report": [
-        "prepare",
-        "variations",
-        "scan",
-        "flow",
-        "samples",
-        "check",
-        "classify",
-        "significance",
-    ],
+    "report": list(STAGES[:-1]),
 }
 
 _VERSION = 2  # what 0.1.0 left is made again: no noise on integers, no standardisation, no checks
