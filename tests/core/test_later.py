@@ -59,6 +59,15 @@ def test_what_was_taken_before_means_the_same_after(library):
         pass
 
     assert issubclass(Own, library.Array)
+    assert issubclass(Own, Array)
+
+
+def test_unions_of_classes_are_those_of_the_classes(library):
+    Array, Content = library.Array, library.contents.Content
+    assert not issubclass(int, Array)
+    assert not is_loaded(library)
+    kinds = [Array | Content, Array | None, None | Array]
+    assert kinds == [library.Array | library.contents.Content, *[library.Array | None] * 2]
 
 
 @pytest.mark.parametrize("name", ["__version__", "double"])
@@ -114,5 +123,20 @@ assert not isinstance(uproot, awkward.Array)
 from awkward.operations import num
 assert num(awkward.Array([[1, 2], []])).tolist() == [2, 0]
 assert awkward.to_layout([1.5]).is_numpy and uproot.behaviors.TBranch.awkward is awkward
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_numba_finds_what_vector_gives_it():
+    """vector writes unions of awkward's classes where numba, or a library that uses it, loads it."""
+    pytest.importorskip("numba")
+    pytest.importorskip("vector")
+    code = """
+import warnings
+from fastjag.core.later import load_later
+load_later("awkward")
+warnings.simplefilter("error")
+from numba.core.entrypoints import init_all
+init_all()
 """
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -71,6 +71,15 @@ class _Name:
     def __instancecheck__(self, instance: object) -> bool:
         return not isinstance(self._module, _Later) and isinstance(instance, self._real())
 
+    def __subclasscheck__(self, kind: type) -> bool:
+        return not isinstance(self._module, _Later) and issubclass(kind, self._real())
+
+    def __or__(self, other: Any) -> Any:
+        return self._real() | (other._real() if isinstance(other, _Name) else other)
+
+    def __ror__(self, other: Any) -> Any:
+        return other | self._real()
+
     def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[Any, ...]:
         return (self._real(),)
 

@@ -18,8 +18,14 @@ PALETTE = (BLUE, ORANGE, RED, GREY, VIOLET, BROWN, DARK_ORANGE, OLIVE, DARK_GREY
 
 _COLOURS, _LINES = 5, ("-", "--", ":", "-.")
 
-# The style's own mathtext asks for a "cursive" font that few machines have.
-_FONTS = {"font.size": 18, "legend.fontsize": 15, "mathtext.cal": "sans"}
+# The style's own mathtext asks for a "cursive" font that few machines have, and for what its font lacks takes one
+# whose roots matplotlib complains about.
+_FONTS = {
+    "font.size": 18,
+    "legend.fontsize": 15,
+    "mathtext.cal": "sans",
+    "mathtext.fallback": "stixsans",
+}
 _ONCE = {"savefig.bbox": "standard"}  # the layout has room for all; "tight" would draw twice
 
 
