@@ -10,7 +10,7 @@ CUDA ?= AUTO
 WERROR ?= OFF
 CUDA_ARCHITECTURES ?= 80-real;90
 KERNEL_TESTS := tests/jagged/test_jagged.py $(addprefix tests/kernels/test_,$(addsuffix .py,padding \
-  aggregate select dimuon nearest histogram histogram_cuts pyramid pages rows))
+  aggregate select dimuon nearest histogram histogram_cuts pyramid pages rows nested))
 
 .PHONY: demo test lint docs sanitize cuda gpu mutants mutants-python docs-numbers bench wheel manylinux servers slow clean
 

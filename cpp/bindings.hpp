@@ -23,6 +23,7 @@ void bind_kernels(py::module_& m);
 void bind_pyramid(py::module_& m);
 void bind_pages(py::module_& m);      // _cpu only
 void bind_rows(py::module_& m);       // _cpu only
+void bind_nested(py::module_& m);     // _cpu only
 void bind_page_rows(py::module_& m);  // _cuda only
 
 template <class T>

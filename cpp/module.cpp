@@ -10,4 +10,5 @@ PYBIND11_MODULE(_cpu, m, pybind11::mod_gil_not_used()) {
     fastjag::bind_kernels(m);
     fastjag::bind_pages(m);
     fastjag::bind_rows(m);
+    fastjag::bind_nested(m);
 }

@@ -157,6 +157,16 @@ def deal_rows(
     /,
 ) -> None: ...
 def permutation(words: _Array, inverse: bool, result: _Array, /) -> None: ...
+def count_nested(data: _Array, starts: _Array, stops: _Array, counts: _Array, /) -> int: ...
+def nested_lists(
+    data: _Array,
+    starts: _Array,
+    stops: _Array,
+    counts: _Array,
+    lengths: _Array,
+    values: _Array,
+    /,
+) -> int: ...
 def pages(
     data: _Array,
     encoding: int,

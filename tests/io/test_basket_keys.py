@@ -1,6 +1,7 @@
 """baskets: what a key may say, byte by byte, and what is done with the values."""
 
 import struct
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -202,6 +203,45 @@ class TestColumns:
         two = Stored("x", branch.dtype, [0, len(data)], [len(data)] * 2, [0, 2, 4], None, 10)
         columns = make(data + bytes(len(data)), two)
         np.testing.assert_array_equal(columns.read(0, 2)[0][1], [1, 2])
+
+    @pytest.mark.parametrize("step", [1, 2, 3, 5])
+    def test_vectors_of_vectors(self, make, step):
+        """Two baskets, in steps that begin within one."""
+        events = [[[1, 2], []], [], [[3]], [[4, 5, 6]], [[], []]]
+        baskets, seeks = b"", [0]
+        for some in (events[:3], events[3:]):
+            body, begins = b"", []
+            for lists in some:
+                begins.append(40 + len(body))
+                inner = b"".join(struct.pack(f">I{len(x)}i", len(x), *x) for x in lists)
+                body += struct.pack(">IHI", 0x40000000 | (len(inner) + 6), 9, len(lists)) + inner
+            table = struct.pack(f">{len(some) + 2}i", len(some) + 1, *begins, 0)
+            baskets += basket(body + table, stop=len(body))
+            seeks.append(len(baskets))
+        branch = Stored(
+            "x",
+            np.dtype(">i4"),
+            seeks[:-1],
+            np.diff(seeks).tolist(),
+            [0, 3, 5],
+            None,
+            10,
+            nested=True,
+        )
+        columns = make(baskets, branch)
+        found = []
+        for start in range(0, 5, step):
+            ((offsets, lists),) = columns.read(start, min(start + step, 5))
+            inner = lists.to_awkward()["value"].tolist()
+            found += [inner[a:b] for a, b in pairwise(offsets.tolist())]
+        assert found == events
+        offsets, lists = columns.read(2, 2)[0]
+        assert (offsets.tolist(), len(lists), lists["value"].dtype) == ([0], 0, np.int32)
+        damaged = baskets[:49] + b"\7" + baskets[50:]
+        with pytest.raises(
+            ValueError, match="basket 0 of x, entries 0 to 3: entry 0 has lists of lists"
+        ):
+            make(damaged, branch).read(0, 1)
 
     def test_dtypes(self):
         packed = np.dtype([("a", ">i4"), ("b", ">f8", (2,))])

@@ -11,7 +11,7 @@ import uproot
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastjag import Jagged
+from fastjag import Jagged, equal
 from fastjag.io.baskets import Stored
 from fastjag.io.branch_columns import BranchColumns
 from fastjag.io.branches import stored_baskets
@@ -47,7 +47,8 @@ def trees(tmp_path_factory):
             branches = [tree[n] for n in names] if names else tree.branches
             found = [b for b in map(stored_baskets, branches) if b is not None]
             made.append((str(name), found, tree.num_entries))
-    assert any(b.header for b in made[1][1])
+    assert any(b.header and not b.nested for b in made[1][1])
+    assert any(b.nested for b in made[1][1])
     return made
 
 
@@ -68,8 +69,13 @@ def check(tree, ranges, threads):
             assert (offsets is None) == (every is None), branch.name
             if offsets is not None:
                 np.testing.assert_array_equal(offsets, every[start : stop + 1] - every[start])
+            assert branch.nested == isinstance(values, Jagged)
+            if branch.nested:
+                assert equal(values, content[low:high]), branch.name
+                values = values["value"]
+            else:
+                np.testing.assert_array_equal(values, content[low:high], branch.name)
             assert values.dtype == branch.native
-            np.testing.assert_array_equal(values, content[low:high], branch.name)
 
 
 @settings(max_examples=60)

@@ -41,6 +41,7 @@ class Stored:
     header: int = 0  #: bytes before the values of an entry: 10 for std::vector
     leaf: str | None = None  #: the one wanted, where an entry has several
     to: np.dtype[Any] | None = None  #: native, where columns have another one than the file
+    nested: bool = False  #: the values of an entry are lists
 
     @property
     def native(self) -> np.dtype[Any]:
@@ -116,7 +117,7 @@ def list_bounds(
     sizes = stops - starts
     if len(sizes) and (
         starts.min() < 0 or stops.max() > stop or sizes.min() < 0
-        or (sizes % stored.dtype.itemsize).any()
+        or (sizes % (1 if stored.nested else stored.dtype.itemsize)).any()
     ):  # fmt: skip
         raise wrong_basket(stored, basket, "offsets beyond its values")
     return starts, stops

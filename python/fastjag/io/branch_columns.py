@@ -22,6 +22,9 @@ from fastjag.core.arrays import Array, Offsets, offsets_of
 from fastjag.io.baskets import Baskets, Buffers, Stored, list_bounds
 from fastjag.io.sources import Bytes
 from fastjag.io.tasks import InOrder, Tasks
+from fastjag.jagged import Jagged
+from fastjag.jagged.columns import Column
+from fastjag.jagged.shapes import PLAIN
 
 _PIECE = 1 << 17  # bytes in the file: small baskets are not worth a task each
 
@@ -72,7 +75,7 @@ class BranchColumn(ABC):
         self._keep(basket, rest)
 
     @abstractmethod
-    def end(self) -> tuple[Offsets | None, Array]:
+    def end(self) -> tuple[Offsets | None, Any]:
         """(offsets or None, values), when all baskets are taken."""
 
     @abstractmethod
@@ -178,37 +181,70 @@ class _Lists(BranchColumn):
 
     ITEMS = "lists"
 
-    def end(self) -> tuple[Offsets, Array]:
-        counts, values = zip(*(self.found[b] for b in sorted(self.found)), strict=True)
+    LEVELS: ClassVar[int] = 1
+
+    def end(self) -> tuple[Offsets, Column]:
+        parts = zip(*(self.found[b] for b in sorted(self.found)), strict=True)
+        counts, *lists, values = (np.concatenate(p) if len(p) > 1 else p[0] for p in parts)
         self.found.clear()
-        offsets = offsets_of(np.concatenate(counts))
-        return offsets, np.concatenate(values) if len(values) > 1 else values[0]
+        column: Column = values
+        for lengths in lists:
+            column = Jagged(offsets_of(lengths), {PLAIN: column})
+        return offsets_of(counts), column
 
     def _prepare(self, baskets: range) -> None:
-        none = np.empty(0, np.int64), np.empty(0, self.stored.native)
-        self.found: dict[int, tuple[Array, Array]] = {-1: none} if self.start >= self.stop else {}
+        none = *[np.empty(0, np.int64)] * self.LEVELS, np.empty(0, self.stored.native)
+        self.found: dict[int, tuple[Array, ...]] = {-1: none} if self.start >= self.stop else {}
 
-    def _content(self, basket: int, unpacked: Baskets) -> tuple[Array, Array]:
+    def _content(self, basket: int, unpacked: Baskets) -> tuple[Array, ...]:
+        """Lengths of lists, of the lists in these if there are any, and values."""
         stored = self.stored
         body, end, n_key = unpacked.read(stored, basket)
         starts, stops = list_bounds(stored, basket, body, end, n_key)
-        data = np.frombuffer(body[:end], np.uint8)
+        return self._split(basket, np.frombuffer(body[:end], np.uint8), starts, stops)
+
+    def _split(
+        self, basket: int, data: Array, starts: Offsets, stops: Offsets
+    ) -> tuple[Array, ...]:
+        stored = self.stored
         lists = kernels.gather(starts, offsets_of(stops - starts), data, threads=1)
         values = lists.view(stored.dtype).astype(stored.native)
         return (stops - starts) // stored.dtype.itemsize, values
 
-    def _put(self, basket: int, first: int, content: tuple[Array, Array]) -> tuple[Array, Array]:
-        counts, values = content
+    def _put(self, basket: int, first: int, content: tuple[Array, ...]) -> tuple[Array, ...]:
         end = self.stored.entries[basket + 1]
         low, high = max(first, self.start) - first, min(end, self.stop) - first
-        skip = int(counts[:low].sum())
-        done = skip + int(counts[low:high].sum())
-        self.found[basket] = counts[low:high], values[skip:done]
-        return counts[high:], values[done:]
+        found, rest = [], []
+        for part in content:
+            found.append(part[low:high])
+            rest.append(part[high:])
+            if part is not content[-1]:
+                low, high = int(part[:low].sum()), int(part[:high].sum())
+        self.found[basket] = tuple(found)
+        return tuple(rest)
+
+
+class _ListsOfLists(_Lists):
+    """Of a branch of std::vector<std::vector<T>>."""
+
+    LEVELS = 2
+
+    def _split(
+        self, basket: int, data: Array, starts: Offsets, stops: Offsets
+    ) -> tuple[Array, ...]:
+        try:
+            return kernels.nested_lists(data, starts, stops, self.stored.native)
+        except ValueError as error:
+            first, end = self.stored.entries[basket : basket + 2]
+            raise ValueError(
+                f"basket {basket} of {self.stored.name}, entries {first} to {end}: {error}"
+            ) from None
 
 
 def column_of(stored: Stored) -> BranchColumn:
     """Of the kind that a branch is."""
+    if stored.nested:
+        return _ListsOfLists(stored)
     return (_Lists if stored.header else Numbers)(stored)
 
 
@@ -233,7 +269,7 @@ class BranchColumns(InOrder[Baskets]):
         self.tasks = Tasks(threads, lambda: Baskets(source, buffers), "fastjag-baskets")
         super().__init__(start)
 
-    def _read(self, start: int, stop: int) -> list[tuple[Offsets | None, Array]]:
+    def _read(self, start: int, stop: int) -> list[tuple[Offsets | None, Any]]:
         bases = dict.fromkeys(self.counters, start)
         for column in self.columns if start < stop else ():
             if column.stored.counter:  # lists of a basket are counted from its begin on

@@ -10,12 +10,15 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from fastjag.core.arrays import Offsets
 from fastjag.core.checks import first_line, near_misses
 from fastjag.io.baskets import Stored
 from fastjag.jagged import Jagged
 from fastjag.jagged.columns import Column
 from fastjag.jagged.interchange import awkward_column, is_text
+from fastjag.kernels.nested import HEADER
 
 #: Offsets of lists, or None for one number per event, and the values: a Jagged of lists in lists.
 Parts = tuple[Offsets | None, Column]
@@ -302,10 +305,16 @@ def _shape(numbers: Any, pick: Sequence[str], branch: Any) -> tuple[int, ...]:
 
 
 def stored_baskets(branch: Any, pick: Sequence[str] = ()) -> Stored | None:
-    """Where the values of a branch of numbers or lists of them lie; None for all other kinds."""
+    """Where the values of a branch of numbers or lists of them lie; None for all other kinds.
+
+    Lists may be ``std::vector<std::vector<T>>``.
+    """
     import uproot
 
     kind, counter, header = interpretation_of(branch), None, 0
+    inner = None if pick else _inner_lists(kind)
+    if inner is not None:
+        kind, header = uproot.interpretation.numerical.AsDtype(inner), HEADER
     if type(kind) is uproot.interpretation.jagged.AsJagged:
         # The parts of split objects name a counter, too, which is no branch of numbers.
         counts = getattr(branch.count_branch, "interpretation", None)
@@ -329,8 +338,23 @@ def stored_baskets(branch: Any, pick: Sequence[str] = ()) -> Stored | None:
     )
     native = after.base.newbyteorder("=")
     return Stored(
-        branch.name, kind.from_dtype, seeks, sizes, entries, counter, header, leaf, native
-    )
+        branch.name, kind.from_dtype, seeks, sizes, entries, counter, header, leaf, native,
+        inner is not None,
+    )  # fmt: skip
+
+
+def _inner_lists(kind: Any) -> np.dtype[Any] | None:
+    """What lists in lists hold, if they are those of std::vector and hold numbers."""
+    import uproot
+
+    if type(kind) is not uproot.interpretation.objects.AsObjects:
+        return None
+    vector, outer = uproot.containers.AsVector, kind.model
+    inner: Any = outer.values if type(outer) is vector and outer.header else None
+    if type(inner) is not vector or inner.header or not isinstance(inner.values, np.dtype):
+        return None
+    dtype: np.dtype[Any] = inner.values
+    return dtype if dtype.itemsize in (1, 2, 4, 8) else None
 
 
 def column_of(array: Any, branch: Branch, name: str) -> Parts:

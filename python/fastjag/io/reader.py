@@ -304,14 +304,14 @@ class Reader:
 
         Lists have a counter, or are a std::vector.
         """
-        if self.rntuple:
+        if self.rntuple or (column.baskets is not None and column.baskets.nested):
             return None
         return column.baskets
 
     def _own(self, column: Branch) -> Stored | Paged | None:
         """Where a branch lies that is read without uproot."""
         if not self.rntuple:
-            return self.stored_branch(column)
+            return column.baskets
         paged: Paged = column.stored
         return self._twins.merged(paged)
 

@@ -13,6 +13,7 @@ from fastjag.kernels.gpu import cuda_module
 from fastjag.kernels.histogram import histogram
 from fastjag.kernels.histogram_cuts import histogram_cuts
 from fastjag.kernels.nearest import in_cone, nearest
+from fastjag.kernels.nested import nested_lists
 from fastjag.kernels.padding import padding
 from fastjag.kernels.pages import adler32, page_bytes, page_rows, pages
 from fastjag.kernels.pyramid import (
@@ -53,6 +54,7 @@ __all__ = [
     "keep",
     "largest",
     "nearest",
+    "nested_lists",
     "order",
     "padding",
     "page_bytes",
