@@ -186,6 +186,12 @@ void take_rows(TakeRowsArgs const& a, Threads threads) {
     });
 }
 
+void take_lists(TakeListsArgs const& a, Threads threads) {
+    parallel_events(a.offsets, a.n, event_cost, threads, [&](int64_t begin, int64_t end, int) {
+        FASTJAG_DISPATCH(take_lists_range(a, begin, end))
+    });
+}
+
 void deal_rows(DealRowsArgs const& a, Threads threads) {
     parallel_elements(a.n, threads, [&](int64_t begin, int64_t end, int) {
         FASTJAG_DISPATCH(deal_rows_range(a, begin, end))

@@ -33,6 +33,7 @@
     void histogram_cuts_range(HistogramCutsArgs const&, int64_t begin, int64_t end, int64_t part); \
     void pages_range(PagesArgs const&, int64_t begin, int64_t end);                                \
     void take_rows_range(TakeRowsArgs const&, int64_t begin, int64_t end);                         \
+    void take_lists_range(TakeListsArgs const&, int64_t begin, int64_t end);                       \
     void deal_rows_range(DealRowsArgs const&, int64_t begin, int64_t end);                         \
     void permutation_of(PermutationArgs const&);                                                   \
     template <class Out>                                                                           \

@@ -73,6 +73,28 @@ void take_rows_range(TakeRowsArgs const& a, int64_t begin, int64_t end) {
     }
 }
 
+// All columns of a list together: while one is copied, that of the next list is asked for.
+void take_lists_range(TakeListsArgs const& a, int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+        auto from = [&](ListColumn const& column, int64_t list) {
+            int64_t const piece = a.pieces[list];
+            return column.pieces[piece] + (a.starts[list] - a.firsts[piece]) * column.bytes;
+        };
+        int64_t const n = a.offsets[i + 1] - a.offsets[i];
+        int64_t const next = i + 1 < end ? a.offsets[i + 2] - a.offsets[i + 1] : 0;
+        for (int64_t k = 0; k < a.n_columns; ++k) {
+            ListColumn const& column = a.columns[k];
+            if (next) {
+                uint8_t const* const later = from(column, i + 1);
+                for (int64_t at = 0; at < next * column.bytes; at += line) prefetch(later + at);
+            }
+            if (n)
+                copy_row(column.out + a.offsets[i] * column.bytes, from(column, i),
+                         n * column.bytes);
+        }
+    }
+}
+
 // One tensor after the other: so the narrow ones stay in the cache while they are dealt.
 void deal_rows_range(DealRowsArgs const& a, int64_t begin, int64_t end) {
     auto const block_rows = static_cast<uint32_t>(a.block_rows);

@@ -1,5 +1,6 @@
-// The contracts of `take_rows`, `deal_rows` and `permutation`: rows of tensors, picked from records
-// or put where batches want them; kernels.hpp has the conventions. CPU only.
+// The contracts of `take_rows`, `take_lists`, `deal_rows` and `permutation`: rows of tensors and
+// lists, picked from where they were read to or put where batches want them; kernels.hpp has the
+// conventions. CPU only.
 #pragma once
 #include <cstdint>
 
@@ -23,6 +24,25 @@ struct TakeRowsArgs {
     int64_t n_parts;
 };
 void take_rows(TakeRowsArgs const&, Threads);
+
+// ---- take_lists: some of many lists, whose content lies in pieces -> columns --------------------
+
+struct ListColumn {
+    const uint8_t* const* pieces;  // of content
+    int64_t bytes;                 // of a value
+    uint8_t* out;
+};
+
+struct TakeListsArgs {
+    const int64_t* firsts;   // (n_pieces,): of the values of each piece, counted through all
+    const int64_t* pieces;   // (n,): where each list is
+    const int64_t* starts;   // (n,): its first value, counted through all pieces
+    const int64_t* offsets;  // (n + 1,): where the lists are in `out`
+    int64_t n;
+    const ListColumn* columns;
+    int64_t n_columns;
+};
+void take_lists(TakeListsArgs const&, Threads);
 
 // ---- deal_rows: rows of tensors -> the rows of blocks
 // --------------------------------------------

@@ -148,6 +148,15 @@ def take_rows(
     threads: int,
     /,
 ) -> None: ...
+def take_lists(
+    bounds: _Array,
+    starts: _Array,
+    offsets: _Array,
+    columns: Sequence[Sequence[_Array]],
+    outs: Sequence[_Array],
+    threads: int,
+    /,
+) -> None: ...
 def deal_rows(
     tensors: Sequence[_Array],
     places: _Array,

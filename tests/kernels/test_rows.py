@@ -1,4 +1,4 @@
-"""take_rows, deal_rows and permutation against the reference, to the last bit."""
+"""take_rows, take_lists, deal_rows and permutation against the reference, to the last bit."""
 
 import numpy as np
 import pytest
@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from fastjag import kernels
 from fastjag.kernels import reference
+from fastjag.kernels.gpu import CPU
 
 # Around the pieces that rows are copied in, and the rows by which memory is asked for.
 BYTES = st.sampled_from([1, 2, 3, 4, 5, 7, 8, 12, 16, 20, 31, 32, 63, 64, 65, 127, 128, 191, 300])
@@ -27,6 +28,29 @@ def test_take_rows(seed, n, n_records, sizes, gap):
         found = [row.tobytes() for row in out[1 : n + 1]]
         assert found == reference.take_rows(records, rows, start, stop)
         assert (out[[0, -1]] == 7).all()
+
+
+@given(
+    seed=SEED, n=ROWS, sizes=st.lists(st.integers(0, 40), max_size=5), first=st.integers(0, 3),
+    types=st.lists(st.sampled_from(["u1", "i2", "f4", "f8"]), max_size=4),
+)  # fmt: skip
+def test_take_lists(seed, n, sizes, first, types):
+    """Lists may be empty, asked for several times, and as long as the piece that they are in."""
+    rng = np.random.default_rng(seed)
+    bounds = first + np.cumsum([0, *sizes])
+    pieces = rng.integers(0, len(sizes), n) if sizes else np.empty(0, int)
+    low = [int(rng.integers(0, sizes[p] + 1)) for p in pieces]
+    counts = [int(rng.integers(0, sizes[p] - at + 1)) for p, at in zip(pieces, low, strict=True)]
+    starts = (bounds[:-1][pieces] + low).astype(np.int64)
+    offsets = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)
+    columns = [[rng.integers(0, 256, size).astype(dtype) for size in sizes] for dtype in types]
+    if not sizes:
+        columns = []
+    found = kernels.take_lists(bounds, starts, offsets, columns)
+    assert len(found) == len(columns)
+    for values, own in zip(found, columns, strict=True):
+        assert values.dtype == own[0].dtype
+        assert values.tolist() == reference.take_lists(starts - first, offsets, own)
 
 
 def at(place, shape):
@@ -67,6 +91,11 @@ def test_threads_do_the_same():
     records = np.concatenate(blocks).view(np.uint8)
     kernels.take_rows(records, order, [0], [back], threads=2)
     np.testing.assert_array_equal(back, values)
+    offsets = np.arange(0, 3 * n + 1, 3)
+    lists = kernels.take_lists(
+        np.array([0, 3 * n]), 3 * order, offsets, [[values.reshape(-1)]], threads=2
+    )
+    np.testing.assert_array_equal(lists[0].reshape(n, 3), values[order])
 
 
 @given(seed=SEED, n=st.integers(0, 200))
@@ -96,6 +125,41 @@ def test_rows_that_there_are_not(row):
         kernels.take_rows(np.zeros((3, 4), np.uint8), rows, [0], [values])
     with pytest.raises(IndexError, match=f"row {row} is none of 3"):
         kernels.deal_rows([values], rows, [[np.zeros((3, 4), np.uint8)]])
+
+
+@pytest.mark.parametrize(
+    ("start", "size"), [(-1, 1), (0, 4), (2, 2), (5, 1), (4, 2), (2**40, 1), (0, 2**40)]
+)
+def test_lists_that_are_in_no_piece(start, size):
+    pieces = [np.zeros(3, np.uint8), np.zeros(2, np.uint8)]
+    bounds, starts = np.array([0, 3, 5]), np.array([0, start])
+    outs = [np.zeros(2, np.uint8)]
+    with pytest.raises(IndexError, match="list 1 is in no piece"):
+        CPU.kernels.take_lists(bounds, starts, np.array([0, 1, 1 + size]), [pieces], outs, 1)
+    with pytest.raises(IndexError, match="list 1 is in no piece"):  # they go back
+        CPU.kernels.take_lists(bounds, starts, np.array([0, 2, 0]), [pieces], outs, 1)
+
+
+def test_pieces_of_another_size():
+    bounds, one = np.array([0, 3]), np.array([0])
+    offsets = np.array([0, 2])
+    for column, error, text in (
+        ([np.zeros(2)], ValueError, "number of values"),
+        ([np.zeros((3, 1))], ValueError, "number of values"),
+        ([np.zeros(3), np.zeros(0)], ValueError, "a piece is missing"),
+        ([np.zeros(6)[::2]], TypeError, "contiguous"),
+    ):
+        with pytest.raises(error, match=text):
+            kernels.take_lists(bounds, one, offsets, [column])
+    with pytest.raises(TypeError, match="another dtype"):
+        kernels.take_lists(
+            np.array([0, 3, 6]), one, offsets, [[np.zeros(3), np.zeros(3, np.float32)]]
+        )
+    for starts, ends in ((np.array([0, 1]), offsets), (one, np.array([1, 2]))):
+        with pytest.raises(ValueError, match="as many starts as lists, from 0"):
+            kernels.take_lists(bounds, starts, ends, [[np.zeros(3)]])
+    with pytest.raises(ValueError, match="out has another number"):
+        CPU.kernels.take_lists(bounds, one, offsets, [[np.zeros(3)]], [np.zeros(3)], 1)
 
 
 def test_rows_of_another_size():

@@ -7,7 +7,7 @@ import pytest
 from loading.seen import LITTLE, Seen, WideSeen, write
 
 import fastjag as fj
-from fastjag.loading.blocks import Blocks
+from fastjag.loading.blocks import Blocks, Slices
 
 LIKE = {"Jet": np.zeros((1, 3, 2), np.float32), "mask": np.zeros((1, 3), bool), "id": np.zeros(1)}
 
@@ -51,7 +51,39 @@ def test_no_more_is_kept_than_was_asked_for():
     del many
     again = [blocks.new() for _ in range(2)]
     assert {address(block["Jet"]) for block in again} <= there
-    assert not blocks._free
+    assert not blocks._memory.free
+
+
+class TestSlices:
+    def test_arrays_have_memory_of_their_own(self):
+        slices = Slices()
+        shapes = [(5000,), (3, 7000), (1 << 20,), (1 << 21, 2), (2, 1025), (0, 3), (4,)] * 3
+        arrays = [slices.empty(shape, np.float32) for shape in shapes]
+        for number, values in enumerate(arrays):
+            values[...] = number
+        for number, (values, shape) in enumerate(zip(arrays, shapes, strict=True)):
+            assert (values.dtype, values.shape) == (np.float32, shape)
+            assert values.flags.c_contiguous
+            assert values.flags.writeable
+            assert (values == number).all()
+        assert all(address(values) % 64 == 0 for values in arrays if 4096 < values.nbytes < 1 << 23)
+
+    def test_memory_comes_back_with_its_last_array(self):
+        slices = Slices()
+        size = 6 << 20  # two in a piece
+        one, other, third = (slices.empty((size,), np.uint8) for _ in range(3))
+        first = address(one)
+        assert address(other) == first + size
+        del one
+        held = other[5:6]
+        del other
+        assert first not in [address(slices.empty((size,), np.uint8)) for _ in range(4)]
+        del held
+        assert first in [address(slices.empty((size,), np.uint8)) for _ in range(2)]
+        del third
+
+    def test_objects_are_none_of_it(self):
+        assert Slices().empty((5000,), object)[0] is None
 
 
 @pytest.mark.parametrize("how", [{"memory": LITTLE}, {"shuffle": "global"}])

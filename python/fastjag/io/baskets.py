@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import struct
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from fastjag.core.arrays import Array, Offsets
 from fastjag.io.compression import unpack
 from fastjag.io.sources import Bytes
 from fastjag.io.tasks import at_least
+
+Empty: TypeAlias = Callable[[Any, Any], Array]  # of shape and dtype
 
 _KEY = struct.Struct(
     ">ihiIhh"
@@ -61,9 +63,15 @@ class Stored:
 
 
 class Buffers(threading.local):
-    """What baskets are read and decompressed into: each thread has its own."""
+    """What baskets are read and decompressed into: each thread has its own.
+
+    ``empty`` makes the arrays in which columns stay, as ``numpy.empty``.
+    """
 
     packed = unpacked = memoryview(b"")
+
+    def __init__(self, empty: Empty = np.empty) -> None:
+        self.empty = empty
 
 
 class Baskets:

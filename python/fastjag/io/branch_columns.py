@@ -19,7 +19,7 @@ import numpy as np
 
 from fastjag import kernels
 from fastjag.core.arrays import Array, Offsets, offsets_of
-from fastjag.io.baskets import Baskets, Buffers, Stored, list_bounds
+from fastjag.io.baskets import Baskets, Buffers, Empty, Stored, list_bounds
 from fastjag.io.sources import Bytes
 from fastjag.io.tasks import InOrder, Tasks
 from fastjag.jagged import Jagged
@@ -45,6 +45,7 @@ class BranchColumn(ABC):
     def __init__(self, stored: Stored) -> None:
         self.stored = stored
         self.left: _Left | None = None
+        self.empty: Empty = np.empty
         entries = np.asarray(stored.entries)
         if (entries[1:] < entries[:-1]).any():
             raise ValueError(f"the baskets of {stored.name} are not in the order of its entries")
@@ -136,7 +137,7 @@ class Numbers(BranchColumn):
 
     def _prepare(self, baskets: range) -> None:
         self._find_places(baskets)
-        self.out: Array = np.empty((self.places[-1], *self.stored.shape), self.stored.native)
+        self.out = self.empty((self.places[-1], *self.stored.shape), self.stored.native)
 
     def _find_places(self, baskets: range) -> None:
         entries = self.stored.entries[baskets.start : baskets.stop + 1] if baskets else [self.start]
@@ -265,6 +266,9 @@ class BranchColumns(InOrder[Baskets]):
         counters = {_key(b.counter): b.counter for b in branches if b.counter}
         self.counters = {key: Numbers(b) for key, b in counters.items()}
         self.columns = [kind(branch) for branch in branches]
+        buffers = buffers or Buffers()
+        for column in self.columns:
+            column.empty = buffers.empty
         # Decompression, reading and NumPy's copies release the GIL.
         self.tasks = Tasks(threads, lambda: Baskets(source, buffers), "fastjag-baskets")
         super().__init__(start)

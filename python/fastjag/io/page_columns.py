@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from fastjag.core.arrays import Array, Offsets, texts
+from fastjag.io.baskets import Buffers, Empty
 from fastjag.io.pages import Column, Paged, PageReader, runs
 from fastjag.io.rntuple import SUM
 from fastjag.io.sources import Bytes
@@ -33,6 +34,7 @@ class ColumnRange:
 
     def __init__(self, column: Column) -> None:
         self.column = column
+        self.empty: Empty = np.empty
         self.left: tuple[int, Any] | None = None  # a page that reaches beyond the range
         self.end: tuple[int, int] | None = None  # where the last list of the range ends
         self.begin(0, 0)
@@ -51,7 +53,7 @@ class ColumnRange:
         return [piece for piece in pieces if piece != left[0]]
 
     def _room(self) -> Array:
-        return np.empty(max(0, self.stop - self.start), self.column.dtype)
+        return self.empty((max(0, self.stop - self.start),), self.column.dtype)
 
     def take(self, pieces: Sequence[int], reader: PageReader) -> None:
         """Read these pages; in any thread."""
@@ -141,11 +143,14 @@ class PageColumns(InOrder[PageReader]):
     def __init__(
         self, source: Bytes, branches: Sequence[Paged], threads: int, start: int = 0,
         stop: int | None = None, kind: Callable[[Column], ColumnRange] = range_of,
+        buffers: Buffers | None = None,
     ) -> None:  # fmt: skip
         self.source, self.branches, self._stop = source, branches, stop
         columns = [column for branch in branches for column in (*branch.levels, branch.values)]
         #: Columns that several branches share are read once.
         self.ranges = {column: kind(column) for column in columns if column is not None}
+        for found in self.ranges.values():
+            found.empty = (buffers or Buffers()).empty
         self.tasks = Tasks(threads, lambda: PageReader(source), "fastjag-pages")
         self._shared = Counter(branch.values for branch in branches)
         self._pages = sorted(

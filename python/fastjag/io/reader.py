@@ -14,7 +14,7 @@ import numpy as np
 from fastjag.core.arrays import Array
 from fastjag.core.checks import first_line, n_bytes
 from fastjag.io import gpu_batches, gpu_columns, rntuple, transport, trees
-from fastjag.io.baskets import Buffers, Stored
+from fastjag.io.baskets import Buffers, Empty, Stored
 from fastjag.io.batches import Batch, Place, Source
 from fastjag.io.branch_columns import BranchColumns
 from fastjag.io.branch_columns import column_of as column_kind
@@ -30,7 +30,7 @@ from fastjag.io.branches import (
 from fastjag.io.errors import ReadError, ServerError
 from fastjag.io.fields import fields
 from fastjag.io.groups import Groups
-from fastjag.io.page_columns import PageColumns
+from fastjag.io.page_columns import PageColumns, range_of
 from fastjag.io.pages import Paged
 from fastjag.io.sources import Access, Bytes, open_source
 from fastjag.io.twins import Lengths, Twins
@@ -45,8 +45,9 @@ class Reader:
     """One open file: resolves tree, schema and branches, then reads ranges of entries."""
 
     def __init__(
-        self, path: str, tree: str | None, schema: Schema | None, access: Access | None = None
-    ) -> None:
+        self, path: str, tree: str | None, schema: Schema | None, access: Access | None = None,
+        empty: Empty = np.empty,
+    ) -> None:  # fmt: skip
         self.path = path
         self._far, self.file = trees.open_root(path, access)
         try:
@@ -66,7 +67,7 @@ class Reader:
             #: What patterns would have taken if arrays could hold it.
             self.left_out: list[LeftOut] = []
             self._twins = Twins()
-            self._buffers = Buffers()
+            self._buffers = Buffers(empty)
             self.groups = Groups(
                 self.stored, self.schema.split, self.schema.one_length, self._lengths
             )
@@ -247,7 +248,7 @@ class Reader:
         for_gpu: bool = False,
     ) -> Iterator[BranchColumns | PageColumns]:  # fmt: skip
         kind: Any = PageColumns if self.rntuple else BranchColumns
-        more: tuple[Any, ...] = () if self.rntuple else (column_kind, self._buffers)
+        more: tuple[Any, ...] = (range_of if self.rntuple else column_kind, self._buffers)
         if for_gpu:
             more = (
                 gpu_columns.page_range(branches) if self.rntuple else gpu_columns.branch_column,

@@ -28,7 +28,7 @@ from fastjag.kernels.pyramid import (
     pyramid_index,
     pyramid_tree,
 )
-from fastjag.kernels.rows import deal_rows, permutation, take_rows
+from fastjag.kernels.rows import deal_rows, permutation, take_lists, take_rows
 from fastjag.kernels.select import gather, keep, order, select
 from fastjag.kernels.threads import build_info, get_num_threads, set_num_threads
 
@@ -69,5 +69,6 @@ __all__ = [
     "pyramid_tree",
     "select",
     "set_num_threads",
+    "take_lists",
     "take_rows",
 ]

@@ -315,6 +315,13 @@ def take_rows(records: Array, rows: Array, start: int, stop: int) -> list[bytes]
     return [records[row, start:stop].tobytes() for row in rows]
 
 
+def take_lists(starts: Array, offsets: Array, pieces: Sequence[Array]) -> list[Any]:
+    """The lists that begin with these values, counted through all pieces, and are as long as offsets say."""
+    values = [value for piece in pieces for value in piece.tolist()]
+    lengths = [int(offsets[i + 1] - offsets[i]) for i in range(len(starts))]
+    return [values[start + k] for start, n in zip(starts, lengths, strict=True) for k in range(n)]
+
+
 def permutation(words: Array) -> list[int]:
     """0 .. n - 1 in the order that random words say: word i picks who of the first i + 1 is at i."""
     numbers = list(range(len(words)))

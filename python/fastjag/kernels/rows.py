@@ -1,4 +1,4 @@
-"""take_rows, deal_rows, permutation: rows of tensors in another order. CPU only."""
+"""take_rows, take_lists, deal_rows, permutation: rows and lists in another order. CPU only."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fastjag.core.arrays import Array
+from fastjag.core.arrays import Array, Offsets
 from fastjag.kernels.gpu import CPU
 
 
@@ -25,6 +25,27 @@ def take_rows(
     Raises IndexError for a row that there is not.
     """
     CPU.kernels.take_rows(records, rows, list(starts), list(outs), CPU.where(threads))
+
+
+def take_lists(
+    bounds: Offsets,
+    starts: NDArray[np.int64],
+    offsets: Offsets,
+    columns: Sequence[Sequence[Array]],
+    *,
+    threads: int | None = None,
+) -> list[Array]:
+    """Columns of lists whose content lies in pieces: list i begins with value ``starts[i]``, counted through all.
+
+    ``columns[k]`` are the pieces of a column, all of one dtype: piece p, of shape (n,), has the values ``bounds[p]`` to
+    before ``bounds[p + 1]``. Returns each column with the lists one after the other, as long as ``offsets`` say. Raises
+    IndexError for a list that is not within one piece.
+    """
+    outs = [np.empty(int(offsets[-1]), pieces[0].dtype) for pieces in columns]
+    CPU.kernels.take_lists(
+        bounds, starts, offsets, [list(pieces) for pieces in columns], outs, CPU.where(threads)
+    )
+    return outs
 
 
 def deal_rows(

@@ -22,6 +22,7 @@ from fastjag.io.readers import check_range
 from fastjag.io.sources import Access
 from fastjag.io.transport import explain
 from fastjag.kernels.threads import get_num_threads, limited
+from fastjag.loading.blocks import Slices
 from fastjag.loading.lanes import Lane, Run, Segment
 from fastjag.loading.pools import ModelInputs, Rows
 
@@ -37,13 +38,18 @@ class _Open:
 
 
 class OpenFiles:
-    """The trees of runs, opened when they are asked for."""
+    """The trees of runs, opened when they are asked for.
+
+    ``keeps``: whether the columns of many batches are kept at a time.
+    """
 
     def __init__(
-        self, runs: Sequence[Run], columns: Sequence[str], access: Access, on_error: str
-    ) -> None:
+        self, runs: Sequence[Run], columns: Sequence[str], access: Access, on_error: str,
+        keeps: bool = False,
+    ) -> None:  # fmt: skip
         self.runs, self.on_error = runs, on_error
         self._columns, self._access = list(columns), access
+        self._empty = Slices().empty if keeps else np.empty
         self._open: dict[tuple[str, str], _Open] = {}
         self._lock = threading.Lock()
         self._all = ExitStack()
@@ -97,7 +103,7 @@ class OpenFiles:
         with self._lock:
             if not far and key in self._open:
                 return self._open[key]
-            reader = Reader(run.file, run.tree, None, self._access)
+            reader = Reader(run.file, run.tree, None, self._access, self._empty)
             self._all.callback(reader.close)
             names = reader.branches(self._columns)
             opened = _Open(reader, names, threading.Lock(), reader.separate(names))

@@ -15,7 +15,7 @@ from fastjag.io.ranges import Skipped
 from fastjag.loading.files import OpenFiles
 from fastjag.loading.minibatch import Minibatch
 from fastjag.loading.plan import Plan
-from fastjag.loading.pools import ModelInputs, Pool
+from fastjag.loading.pools import ModelInputs, Pool, stays_padded
 from fastjag.loading.reading import Picked, Share, pick_epoch, read_epoch
 from fastjag.loading.stored import StoredEvents
 from fastjag.loading.tables import ROWS, fit_batches, quantile_matrix_of
@@ -93,9 +93,8 @@ class Loader:
         if self._store is not None:
             yield from pick_epoch(self.plan, self._store, epoch, share)
             return
-        files = OpenFiles(
-            self.plan.runs, self.inputs.columns, self._options["access"], self._options["on_error"]
-        )
+        how = self._options["access"], self._options["on_error"], not stays_padded(self.inputs)
+        files = OpenFiles(self.plan.runs, self.inputs.columns, *how)
         files.skipped = self.skipped
         with closing(files):
             yield from read_epoch(self.plan, self.inputs, files, epoch, share, threads)

@@ -21,7 +21,7 @@ from fastjag.loading.files import OpenFiles
 from fastjag.loading.lanes import Run, runs_of
 from fastjag.loading.loaders import Loader
 from fastjag.loading.plan import EventCost, Options, Plan
-from fastjag.loading.pools import SMALL, ModelInputs
+from fastjag.loading.pools import SMALL, ModelInputs, stays_padded
 
 
 def loader(
@@ -130,8 +130,8 @@ def loader(
     store: Any = None
     skipped = list(found.skipped)
 
-    def opened(columns: Sequence[str]) -> OpenFiles:
-        files = OpenFiles(runs, columns, access, on_error)
+    def opened(columns: Sequence[str], keeps: bool = False) -> OpenFiles:
+        files = OpenFiles(runs, columns, access, on_error, keeps)
         files.skipped = skipped
         return files
 
@@ -141,8 +141,8 @@ def loader(
         if not runs:
             raise ValueError("there are no events: the selection keeps none")
     if cache is not None or shuffle == "global":
-        with closing(opened(seen.columns)) as files:
-            dense = seen.dense_bytes <= SMALL and getattr(seen, "is_dense", True)
+        dense = stays_padded(seen)
+        with closing(opened(seen.columns, keeps=not dense)) as files:
             store, runs = (
                 in_memory(files, seen, size, dense)
                 if cache is None

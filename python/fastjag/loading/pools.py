@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fastjag.core.arrays import Array
 from fastjag.jagged import Jagged, concatenate
 from fastjag.jagged.shapes import size_of
+from fastjag.loading.lists import Lists
 
 #: What a model sees of some events, one entry per event: arrays and lists, or padded tensors.
 Rows = Mapping[str, Any]
@@ -40,6 +41,11 @@ def n_rows(rows: Rows, of: str) -> int:
         listed = ", ".join(f"{name} {n}" for name, n in sizes.items())
         raise ValueError(f"{of}: the inputs differ in how many events they have: {listed}")
     return next(iter(sizes.values()))
+
+
+def stays_padded(inputs: ModelInputs) -> bool:
+    """Whether events are kept as tensors, and their columns let go at once."""
+    return inputs.dense_bytes <= SMALL and getattr(inputs, "is_dense", True)
 
 
 class Pool:
@@ -76,7 +82,10 @@ class Pool:
 
     @property
     def nbytes(self) -> int:
-        return sum(size_of(values) for values in self._joined.values())
+        return sum(
+            values.nbytes if isinstance(values, Lists) else size_of(values)
+            for values in self._joined.values()
+        )
 
 
 def is_dense(tensors: Mapping[str, Array], n: int) -> bool:
@@ -85,10 +94,12 @@ def is_dense(tensors: Mapping[str, Array], n: int) -> bool:
 
 
 def _joined(parts: list[Any]) -> Any:
-    if len(parts) == 1:
-        return parts[0]
-    return concatenate(parts) if isinstance(parts[0], Jagged) else np.concatenate(parts)
+    if not isinstance(parts[0], Jagged):
+        return np.concatenate(parts)
+    return Lists(parts) if Lists.can_have(parts) else concatenate(parts)
 
 
 def _taken(values: Any, events: NDArray[np.int64]) -> Any:
+    if isinstance(values, Lists):
+        return values.take(events)
     return values[events] if isinstance(values, Jagged) else values.take(events, axis=0)

@@ -20,7 +20,7 @@ from fastjag.loading.pools import ModelInputs, Pool, Rows
 from fastjag.loading.stored import StoredEvents
 
 _GROUP = 16  # batches that are handed over at once, at most
-_GROUP_BYTES = 16 << 20
+_GROUP_BYTES = 8 << 20
 _NONE: NDArray[np.int64] = np.empty(0, np.int64)
 
 
