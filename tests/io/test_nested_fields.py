@@ -6,6 +6,7 @@ import pytest
 import uproot
 
 import fastjag as fj
+from fastjag.io import ReadError
 from fastjag.io.ranges import Range
 
 N = 300
@@ -90,3 +91,42 @@ def test_each_alone(written):
                 expected = some.vv if name == "vv" else some.jets.parts.eta
                 found = batch[name].to_awkward()
                 assert found[found.fields[0]].to_list() == expected.to_list()
+
+
+def records(path, **more):
+    muons = ak.Array([[{"pt": 3.0, "q": 1}, {"pt": 2.0, "q": -1}], []])
+    met = ak.Array([{"pt": 5.0}, {"pt": 6.0}])
+    with uproot.recreate(path) as file:
+        file.mkrntuple("Events", {"Muon": muons, "MET": met} | more)
+    return path
+
+
+@pytest.mark.parametrize("asked", [["Muon_pt", "Muon_q", "MET_pt"], ["Muon_*", "MET_*"]])
+def test_parts_of_records_by_the_names_of_nanoaod(tmp_path, asked):
+    """Which every analysis asks for: Muon_pt is the pt of the record Muon."""
+    (batch,) = fj.iterate(records(tmp_path / "a.root"), asked)
+    assert batch.Muon.columns == ("pt", "q")
+    assert batch.Muon.pt.tolist() == batch["Muon_pt"]["pt"].tolist() == [3.0, 2.0]
+    assert batch.branch("Muon", "q") == "Muon_q"
+    assert batch["MET_pt"].tolist() == [5.0, 6.0]
+
+
+def test_a_field_of_that_name_comes_first(tmp_path):
+    path = records(tmp_path / "a.root", MET_pt=np.array([1.0, 2.0]))
+    (batch,) = fj.iterate(path, ["MET_pt", "MET.pt"])
+    assert batch["MET_pt"].tolist() == [1.0, 2.0]
+    assert batch["MET.pt"].tolist() == [5.0, 6.0]
+    (batch,) = fj.iterate(path, "MET_*")
+    assert list(batch.flat) == ["MET_pt"]
+
+
+def test_two_that_would_have_one_name_have_none(tmp_path):
+    odd = {"a": ak.Array([{"b_c": 1.0}] * 2), "a_b": ak.Array([{"c": 2.0}] * 2)}
+    path = records(tmp_path / "a.root", **odd)
+    with pytest.raises(ReadError, match="no branch 'a_b_c'"):
+        next(fj.iterate(path, "a_b_c"))
+    (batch,) = fj.iterate(path, ["a_b.c", "a.b_c"])
+    assert {name: values.tolist() for name, values in batch.flat.items()} == {
+        "a_b.c": [2.0, 2.0],
+        "a.b_c": [1.0, 1.0],
+    }

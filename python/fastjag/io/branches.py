@@ -108,6 +108,7 @@ class Names:
         self.by_path: dict[str, Branch] = {}
         self._short: dict[str, list[Branch]] = {}  # by the last parts, as stored and public
         self._plain: dict[str, list[Branch]] = {}  # by paths without repeated parents
+        self._flat: dict[str, list[Branch]] = {}  # parts of records as NanoAOD would call them
         for branch in branches:
             for short in {branch.own, public(branch.own)}:
                 self._short.setdefault(short, []).append(branch)
@@ -123,26 +124,26 @@ class Names:
                     name += "'"
             branch.name = name
             self.by_name[name] = branch
+            if "." in name:
+                self._flat.setdefault(flat_name(name), []).append(branch)
 
     def find(self, name: str) -> Branch | None:
         """By its name or its path, or by the last part of it if that is the only one.
 
         A path may leave out the names of objects that split branches repeat: ``e1/x`` is
-        ``e1./e1.x``.
+        ``e1./e1.x``. ``Muon_pt`` is ``Muon.pt``, part of a record, where nothing else is.
         """
-        short, plain = self._short.get(name, []), self._plain.get(name, [])
-        return (
-            self.by_name.get(name)
-            or self.by_path.get(name)
-            or (short[0] if len(short) == 1 else None)
-            or (plain[0] if len(plain) == 1 else None)
-        )
+        exact = self.by_name.get(name) or self.by_path.get(name)
+        others = (known.get(name, []) for known in (self._short, self._plain, self._flat))
+        return exact or next((found[0] for found in others if len(found) == 1), None)
 
     def matching(self, pattern: str) -> dict[str, Branch]:
         """Branches by the name that matches: theirs, or else their path."""
         matches: dict[str, Branch] = {}
         for name, branch in self.by_name.items():
-            known = next((n for n in (name, branch.path) if fnmatchcase(n, pattern)), None)
+            also = [flat_name(name)] if self.find(flat_name(name)) is branch else []
+            names = (name, branch.path, *also)
+            known = next((n for n in names if fnmatchcase(n, pattern)), None)
             if known is not None:
                 matches[known] = branch
         return matches
@@ -157,6 +158,11 @@ class Names:
             listed = ", ".join(repr(branch.name) for branch in within[:20])
             return f"{name!r} holds several branches: {listed}"
         return f"no branch {name!r}: {near_misses(name, self.by_name)}"
+
+
+def flat_name(name: str) -> str:
+    """``Muon_pt`` of ``Muon.pt``."""
+    return name.replace(".", "_")
 
 
 def _plain(path: str) -> str:

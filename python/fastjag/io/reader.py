@@ -25,6 +25,7 @@ from fastjag.io.branches import (
     Parts,
     Unfit,
     column_of,
+    flat_name,
     tree_branches,
 )
 from fastjag.io.errors import ReadError, ServerError
@@ -382,7 +383,8 @@ class Reader:
                 flat[name] = values
                 continue
             collection, column = self.place(name)
-            names[collection, column] = self.branch(name).name
+            own = self.branch(name).name
+            names[collection, column] = name if name == flat_name(own) else own
             known, columns, first = groups.setdefault(collection, (offsets, {}, name))
             columns[column] = values
             if known is not offsets and not np.array_equal(known, offsets):
