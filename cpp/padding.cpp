@@ -8,6 +8,7 @@
 
 #include "dispatch.hpp"
 #include "fastjag/dtypes.hpp"
+#include "streams.hpp"
 #include "vectors.hpp"
 
 namespace fastjag::FASTJAG_ISA {
@@ -18,6 +19,9 @@ constexpr int64_t block_bytes = 128 * 1024;
 
 // What is transposed is put together in L1 first.
 constexpr int64_t stage_bytes = 16 * 1024;
+
+// Bytes of a tensor from which it is written past the caches.
+constexpr int64_t past_cache = 4 << 20;
 
 // Rows of more registers than this are worth a branch on the event's own length.
 constexpr int64_t short_row = 4;
@@ -271,15 +275,17 @@ void interleave(Out const* from, Out* to, int64_t n_events, int64_t width, int64
             for (int64_t column = 0; column < n; ++column) *to++ = from[column * width + k];
 }
 
-// The same in squares of four columns by four slots; the last ones overlap.
+// The same in squares of four columns by four slots; the last ones overlap. Only the first `slots`
+// of an event, and what is in a square with them.
 template <class Out>
-void interleave_squares(Out const* from, Out* to, int64_t n_events, int64_t width, int64_t n) {
+void interleave_squares(Out const* from, Out* to, int64_t n_events, int64_t width, int64_t n,
+                        int64_t slots) {
     using Four = Vector<Out, 4>;
     using Indices = Vector<Integer<sizeof(Out)>, 4>;
     for (int64_t event = 0; event < n_events; ++event, from += width * n, to += width * n)
         for (int64_t c = 0; c < n; c += 4) {
             int64_t const column = smaller(c, n - 4);
-            for (int64_t k = 0; k < width; k += 4) {
+            for (int64_t k = 0; k < slots; k += 4) {
                 int64_t const slot = smaller(k, width - 4);
                 Four in[4];
                 for (int i = 0; i < 4; ++i) in[i] = load<Four>(from + (column + i) * width + slot);
@@ -297,9 +303,10 @@ void interleave_squares(Out const* from, Out* to, int64_t n_events, int64_t widt
 }
 
 template <class Out>
-void interleave_any(Out const* from, Out* to, int64_t n_events, int64_t width, int64_t n) {
+void interleave_any(Out const* from, Out* to, int64_t n_events, int64_t width, int64_t n,
+                    int64_t slots) {
     if constexpr (sizeof(Out) == 4)
-        if (n >= 4 && width >= 4) return interleave_squares(from, to, n_events, width, n);
+        if (n >= 4 && width >= 4) return interleave_squares(from, to, n_events, width, n, slots);
     switch (n) {
         case 2: return interleave<2>(from, to, n_events, width, n);
         case 3: return interleave<3>(from, to, n_events, width, n);
@@ -337,6 +344,12 @@ void padding_range(PaddingArgs<Out> const& a, int64_t begin, int64_t end) {
     }
     // Columns are innermost, where writing in place would stride.
     alignas(64) Out stage[stage_bytes / sizeof(Out)];  // (event, column, slot)
+    // A tensor that no cache holds is written past them: a block is made in L1 first.
+    alignas(64) Out packed[stage_bytes / sizeof(Out)];  // (event, slot, column)
+    bool const past = size % line == 0 && a.n_events * size >= past_cache &&
+                      reinterpret_cast<uintptr_t>(a.out) % line == 0;
+    bool const alone = staged_events == 1 && !a.wrap;
+    int64_t before = a.width;
     PaddingArgs<Out> staged = a;
     staged.slot_stride = 1;
     staged.blank = false;  // the stage is not
@@ -344,9 +357,21 @@ void padding_range(PaddingArgs<Out> const& a, int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; b += staged_events) {
         int64_t const e = smaller(end, b + staged_events);
         pad_columns(staged, stage, b, e);
-        interleave_any(stage, a.out + b * a.event_stride, e - b, a.width, a.n_columns);
+        Out* const out = a.out + b * a.event_stride;
+        if (past) {
+            // Behind the particles of a long event, and of the one before it, `packed` has the
+            // fill.
+            int64_t const n = alone ? smaller(a.offsets[e] - a.offsets[b], a.width) : a.width;
+            interleave_any(stage, packed, e - b, a.width, a.n_columns, larger(n, before));
+            before = n;
+            stream(reinterpret_cast<uint8_t*>(out), reinterpret_cast<uint8_t const*>(packed),
+                   (e - b) * size);
+        } else {
+            interleave_any(stage, out, e - b, a.width, a.n_columns, a.width);
+        }
         if (a.mask) pad_mask(a.offsets, a.n_events, a.width, a.mask, b, e);
     }
+    if (past) streamed();
 }
 
 #define FASTJAG_PADDING(T) template void padding_range(PaddingArgs<T> const&, int64_t, int64_t);

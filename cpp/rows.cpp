@@ -3,17 +3,13 @@
 #include <cstring>
 
 #include "dispatch.hpp"
-
-#if defined(__SSE2__)
-#include <immintrin.h>
-#endif
+#include "streams.hpp"
 
 namespace fastjag::FASTJAG_ISA {
 
 namespace {
 
 constexpr int64_t ahead = 12;  // rows, by which memory is asked for
-constexpr int64_t line = 64;   // bytes that it gives at a time
 
 inline void prefetch([[maybe_unused]] void const* at) {
 #if defined(__GNUC__)
@@ -35,26 +31,6 @@ inline void copy_row(uint8_t* to, uint8_t const* from, int64_t bytes) {
     if (bytes & 8) std::memcpy(to, from, 8), to += 8, from += 8;
     if (bytes & 4) std::memcpy(to, from, 4), to += 4, from += 4;
     for (bytes &= 3; bytes > 0; --bytes) *to++ = *from++;
-}
-
-// Lines of the cache, written whole: past it, so that the memory does not have to be read before.
-inline void stream_row(uint8_t* to, uint8_t const* from, int64_t bytes) {
-#if defined(__AVX512F__)
-    for (int64_t at = 0; at < bytes; at += 64)
-        _mm512_stream_si512(reinterpret_cast<__m512i*>(to + at), _mm512_loadu_si512(from + at));
-#elif defined(__SSE2__)
-    for (int64_t at = 0; at < bytes; at += 16)
-        _mm_stream_si128(reinterpret_cast<__m128i*>(to + at),
-                         _mm_loadu_si128(reinterpret_cast<__m128i const*>(from + at)));
-#else
-    copy_row(to, from, bytes);
-#endif
-}
-
-inline void streamed() {
-#if defined(__SSE2__)
-    _mm_sfence();
-#endif
 }
 
 }  // namespace
@@ -107,8 +83,7 @@ void deal_rows_range(DealRowsArgs const& a, int64_t begin, int64_t end) {
             return t.blocks[block] + static_cast<int64_t>(p - block * block_rows) * t.bytes;
         };
         if (t.aligned && t.bytes % line == 0) {
-            for (int64_t i = begin; i < end; ++i)
-                stream_row(place(i), t.from + i * t.bytes, t.bytes);
+            for (int64_t i = begin; i < end; ++i) stream(place(i), t.from + i * t.bytes, t.bytes);
             continue;
         }
         for (int64_t i = begin; i < end; ++i) {

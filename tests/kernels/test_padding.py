@@ -234,6 +234,34 @@ class TestPadding:
         for f, x in enumerate(columns):
             assert_same(values[:, :, f], np.where(inside, x[at], x.dtype.type(3)))
 
+    @pytest.mark.parametrize("dtype", ["f4", "f8", "u2"])
+    @pytest.mark.parametrize(
+        ("n_events", "width", "n_columns", "mode"),
+        [(820, 128, 24, "constant"), (820, 128, 24, "wrap"), (700, 126, 16, "constant"),
+         (400, 8, 336, "constant"), (20_000, 16, 6, "constant"), (3000, 128, 3, "constant")],
+    )  # fmt: skip
+    @pytest.mark.parametrize("begin", [0, 8])
+    def test_tensors_that_no_cache_holds(self, dtype, n_events, width, n_columns, mode, begin):
+        """Written past the caches where whole lines are; events of all lengths follow one another."""
+        rng = np.random.default_rng(3)
+        counts = rng.integers(0, width + 9, n_events)
+        counts[rng.integers(0, n_events, n_events // 4)] = 0
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        columns = [column(rng, dtype, int(offsets[-1])) for _ in range(n_columns)]
+        shape = n_events, width, n_columns
+        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        memory = np.full(size + 128, 7, np.uint8)
+        start = begin - memory.__array_interface__["data"][0] % 64 + 64
+        out = memory[start : start + size].view(dtype).reshape(shape)
+        fill = np.arange(n_columns)
+        for _ in range(2):  # what an earlier call has left is written again
+            values, mask = padded(kernels, offsets, columns, width, fill=fill, mode=mode, out=out)
+            other, _ = padded(kernels, offsets, columns, width, fill=fill, mode=mode, layout="NFK")
+            assert_same(values, other)
+            assert (mask == (np.arange(width) < counts[:, None])).all()
+        assert (memory[:start] == 7).all()
+        assert (memory[start + size :] == 7).all()
+
     @pytest.mark.parametrize("dtype", DTYPES)
     def test_same_on_any_number_of_threads(self, large, dtype):
         offsets, make = large
