@@ -10,7 +10,12 @@ Units are GeV, cm and rad unless a name says otherwise.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
+
+# NumPy's OpenBLAS starts its threads when it is loaded, and they wait for work at full speed: by default for 2**28
+# ticks, a tenth of a second, which whoever starts has to share its cores with. 2**20 are less than a millisecond.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "20")
 
 from fastjag.core import moved
 from fastjag.core.checks import near_misses, needs

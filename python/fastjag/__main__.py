@@ -16,8 +16,17 @@ from typing import Annotated, Any, TextIO
 
 # Libraries make many objects and no garbage: to look through all of them again and again, and once more
 # at the end, would take a fifth of the time of a short command.
-gc.set_threshold(10_000)
+gc.set_threshold(100_000)
 atexit.register(gc.freeze)
+
+
+def _libraries_are_here(phase: str, info: object) -> None:
+    """Garbage of the work itself may hold large arrays, and must go sooner."""
+    gc.set_threshold(10_000)
+    gc.callbacks.remove(_libraries_are_here)
+
+
+gc.callbacks.append(_libraries_are_here)
 
 try:
     import rich  # noqa: F401
@@ -38,6 +47,22 @@ from fastjag.core.later import load_later
 #: In the order of the help; each is the module of its name in ``fastjag.commands``.
 COMMANDS = ("spectrum", "convert", "toys", "info", "dimuon", "jets", "gammajet", "diphoton",
             "simulate", "importance", "rates", "train", "batch")  # fmt: skip
+
+#: What is imported and hardly used by commands, with the names that uproot takes of them at once.
+LATER = {
+    "awkward": None,
+    "asyncio": (),
+    "fsspec": ("AbstractFileSystem",),
+    "fsspec.asyn": (),
+    "fsspec.core": ("url_to_fs",),
+    "fsspec.implementations": (),
+    "fsspec.implementations.cached": ("WholeFileCacheFileSystem",),
+    "fsspec.implementations.local": ("LocalFileSystem",),
+    "hashlib": (),  # OpenSSL
+    "histoprint": (),
+    "http": (),
+    "http.client": (),
+}
 
 
 class _Commands(typer.core.TyperGroup):
@@ -158,7 +183,8 @@ def main() -> None:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as after nohup
             signal.signal(number, _terminate)
     warnings.showwarning = _show_warning  # one line each, without the line of Python
-    load_later("awkward")
+    for library, names in LATER.items():
+        load_later(library, names)
     try:
         app(prog_name="fastjag")
     except ERRORS as error:

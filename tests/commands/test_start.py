@@ -1,7 +1,10 @@
 """A short command waits for nothing that it does not use."""
 
+import os
 import subprocess
 import sys
+
+import pytest
 
 from fastjag import toys
 
@@ -15,7 +18,7 @@ main()
 UNUSED = (
     "multiprocessing.context", "concurrent.futures.process", "matplotlib", "scipy", "pandas", "pyarrow",
     "torch", "cloudpickle", "fastjag.io.sources.http", "fastjag.io.sources.s3", "fastjag.io.sources.xrootd",
-    "awkward.contents",
+    "awkward.contents", "fsspec.registry", "asyncio.events", "histoprint.formatter", "ssl", "_hashlib",
 )  # fmt: skip
 
 
@@ -30,3 +33,30 @@ def test_spectrum(tmp_path):
     loaded = set(lines)
     assert {"uproot", "hist", "fastjag.io.reader"} <= loaded
     assert not loaded.intersection(UNUSED)
+
+
+def printed(code, **environment):
+    around = {k: v for k, v in os.environ.items() if k != "OPENBLAS_THREAD_TIMEOUT"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+        env=around | environment,
+    )  # fmt: skip
+    return done.stdout.split()
+
+
+def test_garbage_of_the_work_goes_as_soon_as_before():
+    """The first look waits until libraries are there, those that follow do not."""
+    looks = printed(
+        "import gc, fastjag.__main__\n"
+        "print(gc.get_threshold()[0])\n"
+        "for _ in range(2): gc.collect(0), print(gc.get_threshold()[0])"
+    )
+    assert looks == ["100000", "10000", "10000"]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [({}, "20"), ({"OPENBLAS_THREAD_TIMEOUT": "26"}, "26")]
+)
+def test_threads_of_openblas_do_not_wait_at_full_speed(given, expected):
+    code = "import os, fastjag; print(os.environ['OPENBLAS_THREAD_TIMEOUT'])"
+    assert printed(code, **given) == [expected]

@@ -105,6 +105,49 @@ def test_parts_are_imported_from_it(library):
     assert isinstance(library.contents.Content(), Content)
 
 
+@pytest.fixture
+def parts(library, tmp_path):
+    """Its parts are later, too: the whole is one that imports them."""
+    folder = tmp_path / "slowly"
+    (folder / "files.py").write_text("class File: pass\ndef opened(): return File()\n")
+    (folder / "__init__.py").write_text("from slowly.files import File\nclass Own(File): pass\n")
+    load_later("slowly.files", ("File", "opened"))
+    yield sys.modules["slowly.files"]
+    sys.modules.pop("slowly.files", None)
+
+
+def test_parts_wait_with_the_whole(library, parts):
+    import slowly.files
+    from slowly.files import File, opened
+
+    assert slowly.files is parts
+    assert not isinstance(3, File)
+    assert "File" not in vars(parts)
+    assert "Own" not in vars(library)
+    assert isinstance(opened(), File)
+    assert type(opened()) is parts.File
+    assert issubclass(library.Own, parts.File)
+
+
+def test_a_part_is_loaded_when_the_whole_is(library, parts):
+    assert library.Own.__mro__[1] is parts.File
+    assert sys.modules["slowly.files"] is parts
+
+
+def test_other_names_of_a_part_load_it(library, parts):
+    assert parts.__doc__ is None
+    with pytest.raises(AttributeError, match="Other"):
+        _ = parts.Other
+    assert "opened" in vars(parts)
+    assert "Own" in vars(library)
+
+
+def test_parts_of_what_is_loaded_are_left_alone(library):
+    assert library.double(1) == 2
+    load_later("slowly.contents", ())
+    assert sys.modules["slowly.contents"].Content is library.contents.Content
+
+
 def test_what_is_loaded_or_not_installed_is_left_alone():
     load_later("json")
     load_later("fastjag_no_such_library")
@@ -140,3 +183,32 @@ from numba.core.entrypoints import init_all
 init_all()
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_fsspec_as_uproot_uses_it(tmp_path):
+    """Commands read and write without it; who needs it gets it."""
+    (tmp_path / "a.txt").write_text("abc")
+    code = """
+import sys
+from fastjag.__main__ import LATER
+from fastjag.core.later import _Later, load_later
+for library, names in LATER.items():
+    load_later(library, names)
+import uproot, uproot.sink.file, fsspec, asyncio, http.client, hashlib
+assert all(type(sys.modules[name]) is _Later for name in LATER), LATER
+assert fsspec.open(sys.argv[1]).open().read() == b"abc"
+with uproot.recreate(sys.argv[2]) as file:
+    file["x"] = "text"
+assert str(uproot.open(sys.argv[2])["x"]) == "text"
+assert isinstance(fsspec.filesystem("file"), fsspec.AbstractFileSystem)
+assert fsspec.filesystem("simplecache", target_protocol="file").open(sys.argv[1]).read() == b"abc"
+from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
+assert issubclass(AsyncFileSystemWrapper, fsspec.asyn.AsyncFileSystem)
+async def three():
+    return 3
+assert asyncio.run(three()) == 3
+assert hashlib.sha256(b"").hexdigest()[:4] == "e3b0" and http.HTTPStatus(404) == 404
+"""
+    subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "a.txt", tmp_path / "b.root"], check=True
+    )

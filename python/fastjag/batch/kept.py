@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 import socket
 from contextlib import suppress
 from importlib import metadata
@@ -131,7 +130,7 @@ def _sum(body: bytes) -> bytes:
 
 def _unique() -> str:
     """No other process on any host has it."""
-    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+    return f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
 
 
 def version() -> str:

@@ -1,13 +1,15 @@
 """Libraries that other libraries import at their top and hardly use: loaded at the first use.
 
-uproot imports awkward, which takes as long as all else that a command needs, and reads most files without it.
-The commands, whose process is their own, put an empty module in its place, which fills itself.
+uproot imports awkward, which takes as long as all else that a command needs, and reads most files without it;
+and fsspec, which knows the servers that we do not. hist imports histoprint, which draws in terminals.
+The commands, whose process is their own, put empty modules in their places, which fill themselves.
 """
 
 from __future__ import annotations
 
 import sys
-from importlib.machinery import ModuleSpec
+from collections.abc import Collection
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec, module_from_spec
 from threading import RLock
 from types import ModuleType
@@ -20,20 +22,36 @@ class _Later(ModuleType):
     """A module that runs its code when something of it is asked for."""
 
     _loading = False
+    _names: Collection[str] | None = None
 
     def __getattr__(self, name: str) -> Any:
         with _LOCK:  # other threads wait for the whole of it
             if isinstance(self, _Later):
-                if self._loading:  # its own code asks for what it does not have yet
+                # Its own code asks for what it does not have yet; an import, whether it has parts.
+                if self._loading or name == "__path__":
                     raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
-                if name[:1].isupper() or name in ("contents", "forms"):
+                named = name[:1].isupper() or name in ("contents", "forms")
+                if _is_asleep(self) and (named if self._names is None else name in self._names):
                     return _Name(self, name)
                 _load(self)
         return getattr(self, name)
 
 
+def _whole(name: str) -> ModuleType | None:
+    """The library that a module is a part of."""
+    return sys.modules.get(name.partition(".")[0])
+
+
+def _is_asleep(module: ModuleType) -> bool:
+    """Whether nothing of its library was used: its own code needs real classes."""
+    whole = _whole(module.__name__)
+    return isinstance(whole, _Later) and not whole._loading
+
+
 def _load(module: ModuleType) -> None:
     with _LOCK:
+        if (whole := _whole(module.__name__)) is not None and whole is not module:
+            _load(whole)
         if not isinstance(module, _Later) or module._loading:
             return
         spec = module.__spec__
@@ -89,7 +107,7 @@ class _Parts:
 
     @staticmethod
     def find_spec(name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        whole = sys.modules.get(name.partition(".")[0])
+        whole = _whole(name)
         if not isinstance(whole, _Later) or whole._loading:
             return None
         _load(whole)
@@ -113,11 +131,24 @@ class _Imported:
         module.__spec__ = self._spec
 
 
-def load_later(name: str) -> None:
-    """Let a library be loaded by its first use, unless it is loaded already or not installed."""
-    if name not in sys.modules and (spec := find_spec(name)) is not None:
-        module = _Later(name)
-        module.__dict__.update(vars(module_from_spec(spec)))
-        sys.modules[name] = module
-        if _Parts not in sys.meta_path:
-            sys.meta_path.insert(0, _Parts)
+def load_later(name: str, names: Collection[str] | None = None) -> None:
+    """Let a library, or a part of one, be loaded by its first use.
+
+    It is left as it is where it is loaded already or not installed. ``names`` are what others take of it
+    before they use it: classes and functions. By default these are all that begin with a capital, and
+    what holds the classes of awkward.
+    """
+    above, _, part = name.rpartition(".")
+    parent = sys.modules.get(above)
+    if name in sys.modules or (above and not isinstance(parent, _Later)):
+        return
+    spec = PathFinder.find_spec(name, parent.__path__) if parent else find_spec(name)
+    if spec is None:
+        return
+    module = _Later(name)
+    module.__dict__.update(vars(module_from_spec(spec)), _names=names)
+    sys.modules[name] = module
+    if parent:
+        setattr(parent, part, module)
+    if _Parts not in sys.meta_path:
+        sys.meta_path.insert(0, _Parts)

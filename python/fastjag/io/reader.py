@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
-from hashlib import blake2b
 from itertools import pairwise
 from typing import Any
 
@@ -330,7 +330,7 @@ class Reader:
         return self._digest(branch)
 
     def _digest(self, branch: Branch) -> Hashable:
-        digest = blake2b(digest_size=16)
+        digest = hashlib.blake2b(digest_size=16)
         stored = self._own(branch)
         lengths = stored.counts if isinstance(stored, Paged) else stored and stored.counter
         if lengths is not None:  # the values nobody needs

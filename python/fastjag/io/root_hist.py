@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastjag.core.checks import needs
-from fastjag.reporting.output import new_file
+from fastjag.io.writer import new_root_file
 
 
 def write_histograms(path: str | os.PathLike[str], histograms: Mapping[str, Any]) -> None:
@@ -26,10 +26,9 @@ def write_histograms(path: str | os.PathLike[str], histograms: Mapping[str, Any]
     lost (``h * 2`` of a ``Double`` storage); fill such a histogram with weights.
     """
     needs("uproot", "io")
-    import uproot
 
     ready = {name: _as_root(name, h) for name, h in histograms.items()}
-    with new_file(path) as partial, uproot.recreate(partial) as file:
+    with new_root_file(path) as file:
         for name, h in ready.items():
             file[name] = h
 

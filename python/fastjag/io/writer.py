@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,19 @@ from fastjag.core.checks import needs, one_of
 from fastjag.io.pyroot import CPP_TYPES, has_root, write_vectors
 from fastjag.jagged import Jagged
 from fastjag.reporting.output import new_file
+
+
+@contextmanager
+def new_root_file(path: str | os.PathLike[str], **options: Any) -> Iterator[Any]:
+    """What uproot writes to, without fsspec; the file appears when the block ends well."""
+    import uproot
+
+    with (
+        new_file(path) as partial,
+        open(partial, "w+b") as opened,
+        uproot.recreate(opened, **options) as file,
+    ):
+        yield file
 
 
 def write_events(
@@ -75,7 +89,7 @@ def write_trees(
 
     one_of("compression", compression, ("lz4", "zstd", "zlib", "lzma", "none"))
     how = None if compression == "none" else getattr(uproot, compression.upper())(level)
-    with new_file(path) as partial, uproot.recreate(partial, compression=how) as file:
+    with new_root_file(path, compression=how) as file:
         for name, text in (strings or {}).items():
             file[name] = text
         for name, chunks in trees.items():

@@ -9,7 +9,10 @@ from concurrent.futures import Future
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 from fastjag.io.sources import Access, open_remote
+from fastjag.io.sources.local import LocalBytes
 
 if TYPE_CHECKING:
     from fastjag.io.sources.client import State
@@ -105,41 +108,30 @@ def open_file(path: str, access: Access | None = None) -> tuple[Any, Any]:
 
     # No caches: what was read must be free to go when its batch goes.
     options = {"object_cache": None, "array_cache": None}
-    # The path is no text, in which uproot would look for colons.
-    if "://" not in path:
-        return None, uproot.open({path: None}, **options)
-    far = open_remote(path, access or Access.of())
+    is_far = "://" in path
+    opened = open_remote(path, access or Access.of()) if is_far else LocalBytes(path)
     try:
-        return far, uproot.open({path: None}, handler=_handler(), far=far, **options)
+        # The path is no text, in which uproot would look for colons.
+        file = uproot.open({path: None}, handler=_handlers()[is_far], opened=opened, **options)
     except BaseException:
-        far.close()
+        opened.close()
         raise
+    return (opened if is_far else None), file
 
 
 @cache
-def _handler() -> Any:
-    """The class that ``uproot.open`` takes as its ``handler``, with the file as ``far``."""
+def _handlers() -> tuple[Any, Any]:
+    """The classes that ``uproot.open`` takes as its ``handler``, of local and of remote files."""
     from uproot.source.chunk import Chunk, Source
+    from uproot.source.futures import TrivialFuture
 
-    class FarSource(Source):  # type: ignore[misc]
-        def __init__(self, file_path: str, far: Far, **_: Any) -> None:
+    class Given(Source):  # type: ignore[misc]
+        """``opened`` is the file, which is closed with it."""
+
+        def __init__(self, file_path: str, opened: Any, **_: Any) -> None:
             super().__init__()
-            self._file_path, self._far, self._open = file_path, far, True
-            self._num_bytes = far.size
-
-        def chunk(self, start: int, stop: int) -> Any:
-            self._count(1, stop - start)
-            return Chunk.wrap(self, metadata(self._far, start, stop), start)
-
-        def chunks(self, ranges: list[tuple[int, int]], notifications: Any) -> list[Any]:
-            self._count(len(ranges), sum(stop - start for start, stop in ranges))
-            pieces = [(start, min(stop, self._num_bytes) - start) for start, stop in ranges]
-            chunks = []
-            for (start, stop), answer in zip(ranges, self._far.fetch(pieces), strict=True):
-                chunk = Chunk(self, start, stop, answer)
-                answer.add_done_callback(_notify(notifications, chunk))
-                chunks.append(chunk)
-            return chunks
+            self._file_path, self._opened, self._open = file_path, opened, True
+            self._num_bytes = opened.size
 
         def _count(self, pieces: int, size: int) -> None:
             self._num_requests += 1
@@ -154,10 +146,47 @@ def _handler() -> Any:
             return self
 
         def __exit__(self, *_: object) -> None:
-            self._open = False
-            self._far.close()
+            if self._open:
+                self._open = False
+                self._opened.close()
 
-    return FarSource
+    class FarSource(Given):
+        def chunk(self, start: int, stop: int) -> Any:
+            self._count(1, stop - start)
+            return Chunk.wrap(self, metadata(self._opened, start, stop), start)
+
+        def chunks(self, ranges: list[tuple[int, int]], notifications: Any) -> list[Any]:
+            self._count(len(ranges), sum(stop - start for start, stop in ranges))
+            pieces = [(start, min(stop, self._num_bytes) - start) for start, stop in ranges]
+            chunks = []
+            for (start, stop), answer in zip(ranges, self._opened.fetch(pieces), strict=True):
+                chunk = Chunk(self, start, stop, answer)
+                answer.add_done_callback(_notify(notifications, chunk))
+                chunks.append(chunk)
+            return chunks
+
+    class NearSource(Given):
+        """uproot's own opens a local file again for every piece, by way of fsspec."""
+
+        def chunk(self, start: int, stop: int) -> Any:
+            return Chunk.wrap(self, self._read(start, stop), start)
+
+        def chunks(self, ranges: list[tuple[int, int]], notifications: Any) -> list[Any]:
+            chunks = []
+            for start, stop in ranges:
+                chunk = Chunk(self, start, stop, TrivialFuture(self._read(start, stop)))
+                notifications.put(chunk)
+                chunks.append(chunk)
+            return chunks
+
+        def _read(self, start: int, stop: int) -> Any:
+            """Less at the end of the file, which uproot compares where it has to be all."""
+            self._count(1, stop - start)
+            data = np.empty(max(0, min(stop, self._num_bytes) - start), np.uint8)
+            self._opened.read(start, data.data)
+            return data
+
+    return NearSource, FarSource
 
 
 def _notify(notifications: Any, chunk: Any) -> Callable[[object], None]:

@@ -11,12 +11,13 @@ class LocalBytes:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._file = open(path, "rb", buffering=0)  # noqa: SIM115 - until it is closed
+        self.size = os.fstat(self._file.fileno()).st_size
 
     def read(self, seek: int, into: memoryview) -> None:
-        done, size = 0, len(into)
+        done, size, file = 0, len(into), self._file.fileno()
         while done < size:  # one call gives 2 GiB at most, and less on some network disks
-            n = os.preadv(self._file, [into[done:] if done else into], seek + done)
+            n = os.preadv(file, [into[done:] if done else into], seek + done)
             if n == 0:
                 raise EOFError(f"{self.path} ends at byte {seek + done}")
             done += n
@@ -25,4 +26,4 @@ class LocalBytes:
         """Disks are quick enough."""
 
     def close(self) -> None:
-        os.close(self._file)
+        self._file.close()
