@@ -5,10 +5,12 @@
 namespace fastjag {
 void bind_pages(py::module_& m) {
     m.def("pages", [](Array data, int encoding, int64_t bits, double low, double high, int64_t base,
-                      Array result, Where where) {
+                      int64_t n, int64_t first, Array result, Where where) {
         PagesArgs a{};
         a.data = in<uint8_t>(data);
-        a.n = static_cast<int64_t>(result.size());
+        a.n = n;
+        a.first = first;
+        a.count = static_cast<int64_t>(result.size());
         a.encoding = static_cast<Encoding>(encoding);
         a.bits = bits;
         a.low = low;
@@ -16,6 +18,9 @@ void bind_pages(py::module_& m) {
         a.base = base;
         if (static_cast<int64_t>(data.size()) < page_bytes(a.n, bits))
             throw py::value_error("page is too short");
+        if (first < 0 || first + a.count > n ||
+            (a.encoding == Encoding::split_index && a.count < n))
+            throw py::value_error("the page does not have these numbers");
         switch (a.encoding) {
             case Encoding::index:
             case Encoding::split_index: a.out = out<int64_t>(result); break;

@@ -175,8 +175,8 @@ void histogram_cuts(HistogramCutsArgs const& a, Threads threads) {
 void pages(PagesArgs const& a, Threads threads) {
     int const most = a.encoding == Encoding::split_index ? 1 : threads.count;
     Interrupt* const interrupt = most == 1 ? nullptr : threads.interrupt;
-    parallel_elements(a.n, {most, interrupt}, [&](int64_t begin, int64_t end, int) {
-        FASTJAG_DISPATCH(pages_range(a, begin, end))
+    parallel_elements(a.count, {most, interrupt}, [&](int64_t begin, int64_t end, int) {
+        FASTJAG_DISPATCH(pages_range(a, a.first + begin, a.first + end))
     });
 }
 

@@ -77,14 +77,14 @@ template <class U, class Undo>
 void split_values(PagesArgs const& a, int64_t begin, int64_t end, Undo undo) {
     U* const out = static_cast<U*>(a.out);
     int64_t i = begin;
-    for (; i + block <= end; i += block) put_together(a.data + i, a.n, out + i, undo);
-    for (; i < end; ++i) out[i] = undo(split_number<U>(a.data, a.n, i));
+    for (; i + block <= end; i += block) put_together(a.data + i, a.n, out + (i - a.first), undo);
+    for (; i < end; ++i) out[i - a.first] = undo(split_number<U>(a.data, a.n, i));
 }
 
 template <class U>
 void plain_values(PagesArgs const& a, int64_t begin, int64_t end) {
     if (end > begin)
-        __builtin_memcpy(static_cast<U*>(a.out) + begin,
+        __builtin_memcpy(static_cast<U*>(a.out) + (begin - a.first),
                          a.data + begin * static_cast<int64_t>(sizeof(U)),
                          static_cast<uint64_t>(end - begin) * sizeof(U));
 }
@@ -95,8 +95,9 @@ void plain_index(PagesArgs const& a, int64_t begin, int64_t end) {
     auto* const out = static_cast<uint64_t*>(a.out);
     auto const base = static_cast<uint64_t>(a.base);
     for (int64_t i = begin; i < end; ++i)
-        out[i] = base + static_cast<uint64_t>(static_cast<int64_t>(
-                            static_cast<std::make_signed_t<U>>(stored_number<U>(a.data, i))));
+        out[i - a.first] =
+            base + static_cast<uint64_t>(static_cast<int64_t>(
+                       static_cast<std::make_signed_t<U>>(stored_number<U>(a.data, i))));
 }
 
 // Whether all bytes but the lowest are zero, after the first number.
@@ -154,14 +155,14 @@ void split_index(PagesArgs const& a) {
 // Eight at a time: bit k of a byte goes to byte k of a word, where it becomes 0 or 1.
 void bit_values(PagesArgs const& a, int64_t begin, int64_t end) {
     auto* const out = static_cast<uint8_t*>(a.out);
-    auto one = [&](int64_t i) { out[i] = (a.data[i >> 3] >> (i & 7)) & 1; };
+    auto one = [&](int64_t i) { out[i - a.first] = (a.data[i >> 3] >> (i & 7)) & 1; };
     int64_t i = begin;
     for (; i < end && (i & 7); ++i) one(i);
     for (; i + 8 <= end; i += 8) {
         uint64_t const spread =
             (a.data[i >> 3] * uint64_t{0x0101010101010101}) & uint64_t{0x8040201008040201};
         uint64_t const word = ((spread + 0x7f7f7f7f7f7f7f7f) >> 7) & 0x0101010101010101;
-        __builtin_memcpy(out + i, &word, sizeof word);
+        __builtin_memcpy(out + (i - a.first), &word, sizeof word);
     }
     for (; i < end; ++i) one(i);
 }
@@ -194,22 +195,23 @@ void pages_range(PagesArgs const& a, int64_t begin, int64_t end) {
         case Encoding::bit: return bit_values(a, begin, end);
         case Encoding::half:
             for (int64_t i = begin; i < end; ++i)
-                single[i] = half_number(stored_number<uint16_t>(a.data, i));
+                single[i - a.first] = half_number(stored_number<uint16_t>(a.data, i));
             return;
         case Encoding::split_half:
             for (int64_t i = begin; i < end; ++i)
-                single[i] = half_number(split_number<uint16_t>(a.data, a.n, i));
+                single[i - a.first] = half_number(split_number<uint16_t>(a.data, a.n, i));
             return;
         case Encoding::truncated:
             for (int64_t i = begin; i < end; ++i)
-                single[i] = truncated_number(packed_number(a.data, size, a.bits, i), a.bits);
+                single[i - a.first] =
+                    truncated_number(packed_number(a.data, size, a.bits, i), a.bits);
             return;
         case Encoding::quantised: {
             double const scale = quantum(a.low, a.high, a.bits);
             auto fill = [&](auto* out) {
                 using Out = std::remove_pointer_t<decltype(out)>;
                 for (int64_t i = begin; i < end; ++i)
-                    out[i] = static_cast<Out>(
+                    out[i - a.first] = static_cast<Out>(
                         quantised_number(packed_number(a.data, size, a.bits, i), a.low, scale));
             };
             return a.wide ? fill(static_cast<double*>(a.out)) : fill(single);

@@ -30,11 +30,12 @@ struct PagesArgs {
     const uint8_t* data;  // page_bytes(n, bits)
     int64_t n;
     Encoding encoding;
-    int64_t bits;      // of a number in the page
-    double low, high;  // quantised: the range
-    bool wide;         // quantised: the results are doubles
-    int64_t base;      // indices: added to each
-    // (n,): of the size in the page; int64 of indices; uint8 of bits; float of the last four.
+    int64_t bits;          // of a number in the page
+    double low, high;      // quantised: the range
+    bool wide;             // quantised: the results are doubles
+    int64_t base;          // indices: added to each
+    int64_t first, count;  // which numbers are wanted; of split indices all
+    // (count,): of the size in the page; int64 of indices; uint8 of bits; float of the last four.
     void* out;
 };
 void pages(PagesArgs const&, Threads);

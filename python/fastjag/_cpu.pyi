@@ -183,6 +183,8 @@ def pages(
     low: float,
     high: float,
     base: int,
+    n: int,
+    first: int,
     result: _Array,
     threads: int,
     /,

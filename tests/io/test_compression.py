@@ -117,6 +117,18 @@ def test_the_checksum_of_lz4(decompress):
             decompress(bytes(damaged), 100)
 
 
+def test_a_checksum_of_all_is_enough():
+    """A page of an RNTuple has one, so that its blocks are not looked through again."""
+    content = b"12345678" * 100
+    data = bytearray(block("lz4", content))
+    out = np.zeros(len(content), np.uint8)
+    data[9] ^= 1  # of the checksum of the block
+    compression.unpack(memoryview(data), out.data, checked=True)
+    assert out.tobytes() == content
+    with pytest.raises(ValueError, match="checksum"):
+        compression.unpack(memoryview(data), out.data)
+
+
 def test_a_dictionary_of_gigabytes():
     """What an XZ block asks for, before it has decompressed a byte."""
     packed = bytearray(lzma.compress(bytes(100)))

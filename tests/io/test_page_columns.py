@@ -89,7 +89,10 @@ def tuples(draw):
 def ranges(draw, n):
     cuts = sorted({0, n, *draw(st.lists(st.integers(0, n), max_size=6))})
     steps = list(pairwise(cuts)) or [(0, 0)]
-    order = draw(st.sampled_from(["ascending", "any", "twice"]))
+    order = draw(st.sampled_from(["ascending", "any", "twice", "overlapping"]))
+    if order == "overlapping":
+        two = st.tuples(st.integers(0, n), st.integers(0, n))
+        return [tuple(sorted(pair)) for pair in draw(st.lists(two, min_size=1, max_size=6))]
     return (
         steps if order == "ascending" else draw(st.permutations(steps * (1 + (order == "twice"))))
     )
@@ -115,6 +118,18 @@ class TestRanges:
                     lists = wanted[low:high]
                     assert offsets.tolist() == np.cumsum([0, *map(len, lists)]).tolist()
                     np.testing.assert_array_equal(values, np.concatenate([values[:0], *lists]))
+
+    @pytest.mark.parametrize("encoding", ["index", "split_index"])
+    def test_a_page_that_was_kept_lies_within_a_later_range(self, encoding):
+        file, ends = MemoryBytes(), np.cumsum(np.full(100, 3))
+        lists = column_of(file, ends, [0, 100], Coding(encoding, 64, "i8"), plain, (0, 300))
+        x = column_of(file, np.arange(300, dtype="f4"), [0, 300], Coding("split", 32, "f4"), plain)
+        branch = Paged((lists,), x, (), x.dtype, [0, 100])
+        with closing(PageColumns(file, [branch], 1)) as columns:
+            columns.read(0, 10)
+            ((offsets, values),) = columns.read(0, 100)
+        assert offsets.tolist() == [0, *ends]
+        assert values.tolist() == list(range(300))
 
     @given(sample=tuples(), step=st.sampled_from([1, 7, 31]))
     @settings(max_examples=30)

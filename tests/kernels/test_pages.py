@@ -17,12 +17,12 @@ KIND = pytest.mark.parametrize(
 SIZES = st.sampled_from([0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 34, 63, 64, 65, 100])
 
 
-def undone(data, encoding, bits, n, dtype, **options):
+def undone(data, encoding, bits, room, dtype, **options):
     """By the kernel, into the middle of a larger array."""
-    guarded = np.zeros(n + 2, dtype)
-    kernels.pages(np.frombuffer(data, np.uint8), encoding, bits, guarded[1 : n + 1], **options)
+    guarded = np.zeros(room + 2, dtype)
+    kernels.pages(np.frombuffer(data, np.uint8), encoding, bits, guarded[1 : room + 1], **options)
     assert not guarded[[0, -1]].any()
-    return guarded[1 : n + 1]
+    return guarded[1 : room + 1]
 
 
 @KIND
@@ -68,6 +68,19 @@ class TestAgainstReference:
             content = encode(values, encoding, bits, low, high)
             found = undone(content, encoding, bits, len(values), dtype, low=low, high=high)
             assert_same(found, np.asarray(values, dtype))
+
+    @settings(max_examples=30)
+    @given(data=st.data())
+    def test_a_part_is_what_the_whole_has_there(self, encoding, dtype, bits, data):
+        n = data.draw(SIZES)
+        first = 0 if encoding == "split_index" else data.draw(st.integers(0, n))
+        last = n if encoding == "split_index" else data.draw(st.integers(first, n))
+        threads = data.draw(st.sampled_from([1, 3]))
+        content = np.random.default_rng(n).bytes(kernels.page_bytes(n, bits))
+        options = {"low": -1.0, "high": 2.0, "base": 7, "threads": threads}
+        whole = undone(content, encoding, bits, n, dtype, **options)
+        part = undone(content, encoding, bits, last - first, dtype, n=n, first=first, **options)
+        assert_same(part, whole[first:last])
 
     def test_same_on_any_number_of_threads(self, encoding, dtype, bits):
         n = 400_003
@@ -118,6 +131,20 @@ def test_special_halves():
 
 
 class TestArguments:
+    @pytest.mark.parametrize(("n", "first", "room"), [(8, 5, 4), (8, -1, 4), (3, 0, 4), (8, 9, 0)])
+    def test_numbers_that_the_page_does_not_have(self, n, first, room):
+        with pytest.raises(ValueError, match=f"of a page of {n} numbers, {room} from {first} on"):
+            kernels.pages(bytes(64), "split", 32, np.empty(room, "f4"), n=n, first=first)
+
+    @pytest.mark.parametrize(("first", "room"), [(0, 3), (1, 3)])
+    def test_a_part_of_differences(self, first, room):
+        with pytest.raises(ValueError, match="cannot be undone"):
+            kernels.pages(bytes(64), "split_index", 64, np.empty(room, "i8"), n=4, first=first)
+
+    def test_a_page_that_is_too_short_for_its_numbers(self):
+        with pytest.raises(ValueError, match="a page of 5 numbers of 32 bits has 20 bytes, got 16"):
+            kernels.pages(bytes(16), "split", 32, np.empty(1, "f4"), n=5, first=0)
+
     def test_unknown_encoding(self):
         with pytest.raises(ValueError, match=r"encoding must be 'plain' or .*, got 'huffman'"):
             kernels.pages(b"", "huffman", 8, np.empty(0, "u1"))

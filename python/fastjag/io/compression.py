@@ -20,11 +20,14 @@ from fastjag.io.decoders import Decoder
 _BLOCK = 9  # bytes of header of a compressed block
 
 
-def unpack(data: memoryview, out: memoryview) -> None:
-    """Decompress all blocks of ``data``; they must fill ``out``."""
+def unpack(data: memoryview, out: memoryview, checked: bool = False) -> None:
+    """Decompress all blocks of ``data``; they must fill ``out``.
+
+    ``checked``: a checksum of ``data`` was compared, so that those of blocks need not be.
+    """
     done = 0
     for kind, block, size in blocks(data, len(out)):
-        _fill(_decoder(kind), block, out[done : done + size])
+        _fill(_decoder(kind), block, out[done : done + size], checked)
         done += size
 
 
@@ -48,10 +51,10 @@ def _decoder(kind: bytes) -> Decoder:
     return _DECODERS[kind]()
 
 
-def _fill(decoder: Decoder, block: memoryview, out: memoryview) -> None:
+def _fill(decoder: Decoder, block: memoryview, out: memoryview, checked: bool) -> None:
     """Decompress one block, which must fill ``out`` and has no room beyond."""
     try:
-        n = decoder.into(block, out)
+        n = ((checked and decoder.bare) or decoder.into)(block, out)
     except Exception as error:  # the libraries have a class of error each
         raise ValueError(
             f"a block ({decoder.codec}) does not decompress to its {len(out)} bytes: {error}"

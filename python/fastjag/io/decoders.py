@@ -32,6 +32,7 @@ class Decoder(NamedTuple):
     library: str  #: with its version
     into: Into
     lacks: str = ""  #: what would make it faster
+    bare: Into | None = None  #: without a look at the block's checksum, where that can be
 
 
 @cache
@@ -69,7 +70,7 @@ def zstd() -> Decoder:
 
 @cache
 def lz4() -> Decoder:
-    return Decoder("LZ4", _cramjam("lz4"), _cramjam_lz4)
+    return Decoder("LZ4", _cramjam("lz4"), _cramjam_lz4, bare=_bare_lz4)
 
 
 def all_decoders() -> list[Decoder]:
@@ -108,11 +109,16 @@ def _cramjam_zstd(block: memoryview, out: memoryview) -> int:
 
 
 def _cramjam_lz4(block: memoryview, out: memoryview) -> int:
-    import cramjam
     import xxhash
 
     if xxhash.xxh64_intdigest(block[8:]) != int.from_bytes(block[:8], "big"):
         raise ValueError("its checksum is wrong")
+    return _bare_lz4(block, out)
+
+
+def _bare_lz4(block: memoryview, out: memoryview) -> int:
+    import cramjam
+
     return int(cramjam.lz4.decompress_block_into(block[8:], out))
 
 

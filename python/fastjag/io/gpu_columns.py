@@ -120,13 +120,9 @@ class _PackedNumbers(Numbers):
 class _PackedRange(ColumnRange):
     """Of a column whose pages the GPU decodes."""
 
-    def begin(self, start: int, stop: int) -> list[int]:
+    def begin(self, start: int, stop: int) -> Sequence[int]:
         self.parts: list[Slice] = []
         return super().begin(start, stop)
-
-    def take(self, pieces: Sequence[int], reader: PageReader) -> None:
-        for number in pieces:
-            self._put(number, self._content(self.column.pieces[number], reader))
 
     def _content(self, piece: Piece, reader: PageReader) -> Any:
         column, coding = self.column, piece.coding
@@ -143,15 +139,11 @@ class _PackedRange(ColumnRange):
     def _room(self) -> Array:
         return np.empty(0, self.column.dtype)
 
-    def _put(self, number: int, content: Any) -> None:
-        piece = self.column.pieces[number]
-        low, high = max(piece.first, self.start), min(piece.stop, self.stop)
-        if content is not None and high > low:
+    def _put(self, piece: Piece, content: Any, low: int, high: int) -> None:
+        if content is not None:
             stored, coding = content
             first, to = low - piece.first, low - self.start
             self.parts.append(Slice(stored, coding, piece.n, first, high - low, to))
-        if piece.stop > self.stop:
-            self.left = number, content
 
     def values(self) -> Any:
         return Packed(self.column.dtype, (max(0, self.stop - self.start),), self.parts)

@@ -2,8 +2,8 @@
 
 All pages of a range, whatever column they are of, are pieces of work of one pool: each is checked,
 decompressed into a buffer of its thread, and its encoding undone straight into the array where the
-values stay. First come ends of lists and the numbers of entries, then the content of the lists. A page
-that reaches beyond the range is kept, so that ranges in order read each page once.
+values stay. First come ends of lists and the numbers of entries, then the content of the lists. The bytes
+of a page that reaches beyond the range are kept, so that ranges in order decompress each page once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 
 from fastjag.core.arrays import Array, Offsets, texts
 from fastjag.io.baskets import Buffers, Empty
-from fastjag.io.pages import Column, Paged, PageReader, runs
+from fastjag.io.pages import Column, Paged, PageReader, Piece, runs, undo
 from fastjag.io.rntuple import SUM
 from fastjag.io.sources import Bytes
 from fastjag.io.tasks import InOrder, Tasks
@@ -36,57 +36,57 @@ class ColumnRange:
         self.column = column
         self.empty: Empty = np.empty
         self.left: tuple[int, Any] | None = None  # a page that reaches beyond the range
+        self.known: tuple[int, Any] | None = None  # the one that reached beyond the range before
         self.end: tuple[int, int] | None = None  # where the last list of the range ends
         self.begin(0, 0)
 
-    def begin(self, start: int, stop: int) -> list[int]:
-        """Make room for a range, and take what is known; returns the pages to ``take``."""
+    def begin(self, start: int, stop: int) -> Sequence[int]:
+        """Make room for a range; returns the pages to ``take``."""
         self.start, self.stop = start, stop
         self.out = self._room()
         pieces = self.column.covering(start, stop)
-        if not pieces:
-            return []
-        left, self.left = self.left, None
-        if left is None or left[0] not in pieces:
-            return list(pieces)
-        self._put(*left)
-        return [piece for piece in pieces if piece != left[0]]
+        if pieces:
+            self.known, self.left = self.left, None
+        return pieces
 
     def _room(self) -> Array:
         return self.empty((max(0, self.stop - self.start),), self.column.dtype)
 
     def take(self, pieces: Sequence[int], reader: PageReader) -> None:
         """Read these pages; in any thread."""
-        column, start, stop = self.column, self.start, self.stop
         for number in pieces:
-            piece = column.pieces[number]
-            if start <= piece.first and piece.stop <= stop:
-                reader.read(column, piece, self.out[piece.first - start : piece.stop - start])
-                continue
-            values: Array = np.empty(piece.n, column.dtype)
-            reader.read(column, piece, values)
-            self._put(number, values)
+            piece = self.column.pieces[number]
+            if self.known is not None and self.known[0] == number:
+                content = self.known[1]
+            else:
+                content = self._content(piece, reader)
+            low, high = max(piece.first, self.start), min(piece.stop, self.stop)
+            self._put(piece, content, low, high)
+            if piece.stop > self.stop:
+                self.left = number, content
 
     def values(self) -> Array:
         """Those of the range, when all pages are taken."""
         out, self.out = self.out, self.out[:0]
         return out
 
-    def _put(self, number: int, values: Array) -> None:
-        """What is in the range, of a page."""
-        piece = self.column.pieces[number]
-        low, high = max(piece.first, self.start), min(piece.stop, self.stop)
-        self.out[low - self.start : high - self.start] = values[
-            low - piece.first : high - piece.first
-        ]
+    def _content(self, piece: Piece, reader: PageReader) -> Any:
+        """What is kept of a page that reaches beyond the range."""
+        data = reader.unpacked_of(self.column, piece)
         if piece.stop > self.stop:
-            self.left = number, values
+            reader.let_go(data)
+        return data
+
+    def _put(self, piece: Piece, content: Any, low: int, high: int) -> None:
+        """The elements of a page from ``low`` to before ``high``, which are in the range."""
+        out = self.out[low - self.start : high - self.start]
+        undo(self.column, piece, content, out, low - piece.first)
 
 
 class _Lists(ColumnRange):
     """The ends of lists of one column."""
 
-    def begin(self, start: int, stop: int) -> list[int]:
+    def begin(self, start: int, stop: int) -> Sequence[int]:
         """One list more is read where nothing else tells the begin of the first."""
         self.first = start
         firsts, self.before = self.column.firsts, None
@@ -97,10 +97,33 @@ class _Lists(ColumnRange):
             self.before = self.end[1]
         return super().begin(start if self.before is not None else start - 1, stop)
 
+    def _room(self) -> Array:
+        """With a place in front, for where the first list begins."""
+        n = max(0, self.stop - self.start)
+        if self.before is None:
+            self.all = np.empty(n, np.int64)
+            return self.all
+        self.all = np.empty(n + 1, np.int64)
+        self.all[0] = self.before
+        return self.all[1:]
+
+    def _content(self, piece: Piece, reader: PageReader) -> Array:
+        """All ends of lists of a page: the file has their differences."""
+        inside = self.start <= piece.first and piece.stop <= self.stop
+        place = piece.first - self.start
+        values = self.out[place : place + piece.n] if inside else np.empty(piece.n, np.int64)
+        reader.read(self.column, piece, values)
+        return values
+
+    def _put(self, piece: Piece, content: Array, low: int, high: int) -> None:
+        if content.base is None:  # else they are there
+            self.out[low - self.start : high - self.start] = content[
+                low - piece.first : high - piece.first
+            ]
+
     def offsets(self) -> Offsets:
         """Where the lists of the range begin and end among all elements of their content."""
-        ends = self.values()
-        offsets = ends if self.before is None else np.concatenate([[self.before], ends])
+        offsets, self.all, self.out = self.all, self.all[:0], self.out[:0]
         if len(offsets) > 1:  # of no lists, nothing is known
             self.end = self.stop, int(offsets[-1])
         self._check(offsets)

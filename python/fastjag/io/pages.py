@@ -119,7 +119,7 @@ class Paged:
 
 
 class PageReader:
-    """Reads pages, one at a time, into buffers that the next one overwrites."""
+    """Reads pages, one at a time, into buffers that the next one overwrites, unless they are let go."""
 
     def __init__(self, source: Bytes) -> None:
         self.source = source
@@ -127,21 +127,20 @@ class PageReader:
 
     def read(self, column: Column, piece: Piece, out: Array) -> None:
         """All elements of a page."""
-        coding = piece.coding
-        if out.dtype != coding.dtype:  # another representation than most clusters have
-            same = np.empty(piece.n, coding.dtype)
-            self.read(column, piece, same)
-            out[:] = same
-            return
-        base = column.base(piece.cluster)
+        undo(column, piece, self.unpacked_of(column, piece), out)
+
+    def unpacked_of(self, column: Column, piece: Piece) -> memoryview:
+        """The bytes of a page, decompressed; none of one that was added later."""
         if piece.page is None:
-            out[:] = base
-            return
-        data = self._content(column, piece.page, kernels.page_bytes(piece.n, coding.bits))
-        kernels.pages(
-            data, coding.encoding, coding.bits, out, low=coding.low, high=coding.high, base=base,
-            threads=1,
-        )  # fmt: skip
+            return memoryview(b"")
+        return self._content(column, piece.page, kernels.page_bytes(piece.n, piece.coding.bits))
+
+    def let_go(self, data: memoryview) -> None:
+        """What ``unpacked_of`` gave stays as it is."""
+        if data.obj is self.packed.obj:
+            self.packed = memoryview(b"")
+        else:
+            self.unpacked = memoryview(b"")
 
     def content(self, column: Column, page: Page, size: int) -> Content:
         """A page as it is stored, for a GPU to decompress: ``size`` bytes of values."""
@@ -158,7 +157,7 @@ class PageReader:
             return body
         self.unpacked = at_least(self.unpacked, size)
         try:
-            unpack(body, self.unpacked[:size])
+            unpack(body, self.unpacked[:size], page.checked)
         except ValueError as error:
             where = f"a page of {column.name!r} at byte {page.seek}"
             raise ValueError(f"{where}: {error}") from None
@@ -179,6 +178,22 @@ class PageReader:
         if page.size > size:
             raise ValueError(f"{where} has {page.size} bytes, for {size} of values")
         return packed[: page.size]
+
+
+def undo(column: Column, piece: Piece, data: memoryview, out: Array, first: int = 0) -> None:
+    """Elements of a page out of its bytes, from ``first`` on, as many as ``out`` has room for."""
+    coding, base = piece.coding, column.base(piece.cluster)
+    if piece.page is None:
+        out[:] = base
+    elif out.dtype != coding.dtype:  # another representation than most clusters have
+        same = np.empty(len(out), coding.dtype)
+        undo(column, piece, data, same, first)
+        out[:] = same
+    else:
+        kernels.pages(
+            data, coding.encoding, coding.bits, out, low=coding.low, high=coding.high, base=base,
+            n=piece.n, first=first, threads=1,
+        )  # fmt: skip
 
 
 def runs(column: Column, pieces: Sequence[int], size: int) -> Iterator[list[int]]:

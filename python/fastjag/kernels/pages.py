@@ -49,14 +49,16 @@ def pages(
     low: float = 0.0,
     high: float = 0.0,
     base: int = 0,
+    n: int | None = None,
+    first: int = 0,
     threads: int | None = None,
 ) -> None:
-    """Undo the encoding of one page: its first ``len(out)`` numbers go to ``out``.
+    """Undo the encoding of one page, or of a part of it: ``len(out)`` numbers go to ``out``.
 
     Parameters
     ----------
     data
-        The bytes, decompressed: little endian, at least ``page_bytes(len(out), bits)``.
+        The bytes, decompressed: little endian, at least ``page_bytes(n, bits)``.
     encoding
         "plain"; "split" (bytes apart); "zigzag" (split, signs in the lowest bit); "index" and
         "split_index" (ends of lists, and their differences split); "bit"; "half" and "split_half"
@@ -70,19 +72,23 @@ def pages(
         The range of "quantised" numbers.
     base
         Added to ends of lists, which begin at 0 in each cluster.
+    n, first
+        How many numbers the page has, by default those that ``out`` has room for, and which one goes to
+        the begin of ``out``. Differences ("split_index") are undone as a whole.
 
-    Raises ValueError for an unknown encoding, bits that it cannot have, and data that are too short,
-    TypeError for an ``out`` of another dtype.
+    Raises ValueError for an unknown encoding, bits that it cannot have, data that are too short, and numbers
+    that the page does not have, TypeError for an ``out`` of another dtype.
     """
     _check(_ENCODINGS, encoding, bits, out)
-    content = np.frombuffer(data, np.uint8)
-    if len(content) < page_bytes(len(out), bits):
+    content, n = np.frombuffer(data, np.uint8), len(out) if n is None else n
+    if len(content) < page_bytes(n, bits):
         raise ValueError(
-            f"a page of {len(out)} numbers of {bits} bits has {page_bytes(len(out), bits)} bytes, "
-            f"got {len(content)}"
+            f"a page of {n} numbers of {bits} bits has {page_bytes(n, bits)} bytes, got {len(content)}"
         )
+    if not 0 <= first <= n - len(out) or (encoding == "split_index" and len(out) < n):
+        raise ValueError(f"of a page of {n} numbers, {len(out)} from {first} on cannot be undone")
     where = CPU.where(threads)
-    CPU.kernels.pages(content, _NUMBERS[encoding], bits, low, high, base, out, where)
+    CPU.kernels.pages(content, _NUMBERS[encoding], bits, low, high, base, n, first, out, where)
 
 
 def page_rows(
