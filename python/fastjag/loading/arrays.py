@@ -11,13 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastjag.core.arrays import Array
-from fastjag.core.checks import at_least, is_integer, one_of
-from fastjag.core.devices import cupy
-from fastjag.loading.epochs import divides
 from fastjag.loading.lanes import Run
 from fastjag.loading.loaders import Loader
-from fastjag.loading.making import ranks_of
-from fastjag.loading.plan import EventCost, Options, Plan
+from fastjag.loading.making import checked
+from fastjag.loading.plan import EventCost, Plan
 
 _BLOCK = 4096  # events of which the digest is taken at a time
 
@@ -69,23 +66,13 @@ def tensor_loader(
     >>> [batch["x"].tolist() for batch in tensor_loader({"x": x}, [1, 2, 5], batch_size=2, shuffle=None)]
     [[1.0, 2.0], [5.0]]
     """
-    at_least("batch_size", batch_size, 1)
-    at_least("streams", streams, 1)
-    if shuffle is not None:
-        one_of("shuffle", shuffle, ("global",))
-    if one_of("device", device, ("cpu", "cuda")) == "cuda":
-        cupy()  # says what is missing
-    if not is_integer(seed) or seed < 0:
-        raise ValueError(f"seed must be an integer of 0 or more, got {seed!r}")
-    if epochs is not None:
-        at_least("epochs", epochs, 1)
-    own_rank, ranks = ranks_of(rank, world_size)
-    divides(streams, ranks=ranks)
+    options, how = checked(
+        ("global",), batch_size, shuffle, seed, device, epochs, streams, rank, world_size,
+        drop_last, 1 << 50,
+    )  # fmt: skip
     store: Any = GivenEvents(tensors, rows)  # has what the loader asks of stored events
     runs = (Run("", "memory", "", None, (0, len(store))),)
-    options = Options(int(batch_size), shuffle, int(seed), int(streams), ranks, drop_last, 1 << 50)
     plan = Plan.of(runs, options, EventCost(1, 1))
-    how = {"device": device, "rank": own_rank, "epochs": epochs}
     return Loader(store.inputs, plan, how, (), store)
 
 

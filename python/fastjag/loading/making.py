@@ -101,20 +101,12 @@ def loader(
     FileNotFoundError, ReadError
         Naming file, tree and branch that cannot be read.
     """
-    at_least("batch_size", batch_size, 1)
-    at_least("streams", streams, 1)
     one_of("on_error", on_error, ("raise", "skip"))
-    if shuffle is not None:
-        one_of("shuffle", shuffle, ("buffer", "global"))
-    if one_of("device", device, ("cpu", "cuda")) == "cuda":
-        cupy()  # says what is missing
-    if not is_integer(seed) or seed < 0:
-        raise ValueError(f"seed must be an integer of 0 or more, got {seed!r}")
-    if epochs is not None:
-        at_least("epochs", epochs, 1)
     size = n_bytes(memory) if isinstance(memory, str) else at_least("memory", memory, 1)
-    own_rank, ranks = ranks_of(rank, world_size)
-    divides(streams, ranks=ranks)
+    options, how = checked(
+        ("buffer", "global"), batch_size, shuffle, seed, device, epochs, streams, rank, world_size,
+        drop_last, size,
+    )  # fmt: skip
     access = Access.of(storage_options, None)
     found = ranges(datasets, 1, storage_options=storage_options, on_error=on_error)
     runs = runs_of(found)
@@ -125,7 +117,6 @@ def loader(
         )
     reading = {"storage_options": storage_options, "on_error": on_error}
     seen = _inputs(inputs, target, weight, found, int(seed), reading)
-    options = Options(int(batch_size), shuffle, int(seed), int(streams), ranks, drop_last, size)
     cost = _cost(runs, seen, access)
     store: Any = None
     skipped = list(found.skipped)
@@ -149,14 +140,32 @@ def loader(
                 else in_folder(cache, files, seen)
             )
     plan = Plan.of(runs, options, cost)
-    how = {
-        "device": device,
-        "rank": own_rank,
-        "epochs": epochs,
-        "access": access,
-        "on_error": on_error,
-    }
+    how |= {"access": access, "on_error": on_error}
     return Loader(seen, plan, how, skipped, store)
+
+
+def checked(
+    ways: Sequence[str], batch_size: int, shuffle: str | None, seed: int, device: str, epochs: int | None,
+    streams: int, rank: int | None, world_size: int | None, drop_last: bool, memory: int,
+) -> tuple[Options, dict[str, Any]]:  # fmt: skip
+    """What of a loader's arguments decides on the order of events, and how batches are given.
+
+    ``ways`` are those of ``shuffle``, beside None. Raises ValueError and TypeError naming the argument that cannot be.
+    """
+    at_least("batch_size", batch_size, 1)
+    at_least("streams", streams, 1)
+    if shuffle is not None:
+        one_of("shuffle", shuffle, ways)
+    if one_of("device", device, ("cpu", "cuda")) == "cuda":
+        cupy()  # says what is missing
+    if not is_integer(seed) or seed < 0:
+        raise ValueError(f"seed must be an integer of 0 or more, got {seed!r}")
+    if epochs is not None:
+        at_least("epochs", epochs, 1)
+    own_rank, ranks = ranks_of(rank, world_size)
+    divides(streams, ranks=ranks)
+    options = Options(int(batch_size), shuffle, int(seed), int(streams), ranks, drop_last, memory)
+    return options, {"device": device, "rank": own_rank, "epochs": epochs}
 
 
 def _inputs(
