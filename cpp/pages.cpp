@@ -50,6 +50,19 @@ struct Unzigzag {
     }
 };
 
+// Number i of those that have 1 to 32 bits each, in `size` bytes.
+FASTJAG_HD uint32_t packed_number(uint8_t const* data, int64_t size, int64_t bits, int64_t i) {
+    int64_t const at = (i * bits) >> 3;
+    int64_t const shift = (i * bits) & 7;
+    uint64_t word = 0;
+    if (at + 8 <= size)
+        word = stored_number<uint64_t>(data + at, 0);
+    else
+        for (int64_t k = 0; at + k < size; ++k)
+            word |= static_cast<uint64_t>(data[at + k]) << (8 * k);
+    return static_cast<uint32_t>((word >> shift) & ((uint64_t{1} << bits) - 1));
+}
+
 // One block of numbers, from where each of their planes is. `out` is the first one's.
 template <class U, class Undo>
 FASTJAG_HD void put_together(uint8_t const* planes, int64_t n, U* out, Undo undo) {

@@ -24,11 +24,12 @@ template <class U>
 struct Swapped {
     using Out = U;
     __device__ U operator()(uint8_t const* page, int64_t, int64_t i) const {
-        U const stored = __ldg(reinterpret_cast<U const*>(page) + i);
-        U x = 0;
-        for (unsigned k = 0; k < sizeof(U); ++k)
-            x = static_cast<U>(x | ((stored >> (8 * k)) & 0xff) << (8 * (sizeof(U) - 1 - k)));
-        return x;
+        uint64_t stored = __ldg(reinterpret_cast<U const*>(page) + i), x = 0;
+        for (unsigned k = 0; k < sizeof(U); ++k) {
+            x = x << 8 | (stored & 0xff);
+            stored >>= 8;
+        }
+        return static_cast<U>(x);
     }
 };
 
@@ -63,7 +64,7 @@ struct Truncated {
     __device__ float operator()(uint8_t const* page, int64_t n, int64_t i) const {
         return truncated_number(packed_bytes(page, n, i), bits);
     }
-    // As packed_number, byte by byte: these begin anywhere.
+    // Of 1 to 32 bits each, which begin anywhere.
     __device__ uint32_t packed_bytes(uint8_t const* page, int64_t n, int64_t i) const {
         int64_t const at = (i * bits) >> 3, shift = (i * bits) & 7, size = page_bytes(n, bits);
         uint64_t word = 0;

@@ -3,9 +3,9 @@
 // A block counts in its shared memory and adds what it has to that of the others once. All sums are
 // integers, so that no order of threads can change them. Those of weights are in units of a power
 // of two that is chosen for each slot, as small as 64 bits allow: with n entries, the largest below
-// 2^e, the unit is 2^e n / 2^62, n rounded up to a power of two. What is left of a weight goes to a
-// second sum, in units of n / 2^63 of these. So a weight is rounded by less than n^2 2^-123 of
-// the largest weight in its slot.
+// 2^e, the unit is 2^e n / 2^62, n rounded up to a power of two above it. What is left of a weight
+// goes to a second sum, in units of n / 2^63 of these. So a weight is rounded by less than n^2
+// 2^-123 of the largest weight in its slot.
 #pragma once
 
 #include "fastjag/lorentz.hpp"
@@ -43,12 +43,11 @@ struct FixedPoint {
     }
 
     __device__ int bits_of_entries(int64_t slot) const {
-        uint32_t const n = entries[slot];
-        return n > 1 ? 32 - __clz(static_cast<int>(n - 1)) : 0;
+        return 32 - __clz(static_cast<int>(entries[slot]));
     }
     // Sums are in units of 2^-shift. Weights are below 2^size. Nothing is finer than 2^-1074.
     __device__ int size(int64_t slot) const {
-        return (exponent[slot] > 1 ? static_cast<int>(exponent[slot]) : 1) - 1022;
+        return (exponent[slot] ? static_cast<int>(exponent[slot]) : 1) - 1022;
     }
     __device__ int shift(int64_t slot, int size) const {
         int const shift = 62 - bits_of_entries(slot) - size;

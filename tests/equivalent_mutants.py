@@ -39,8 +39,8 @@ EQUIVALENT = {
     ): "no particle is compared with itself",
     (
         "pyramid.hpp",
-        "if (!(t >= 0 && t <= extent)) t = 0;",
-        "if (!(t > 0 && t <= extent)) t = 0;",
+        "if (!(t >= 0)) t = 0;",
+        "if (!(t > 0)) t = 0;",
     ): "0 is 0",
     (
         "pyramid.hpp",
@@ -297,4 +297,114 @@ EQUIVALENT = {
         "for (int64_t k = 0; k < 5 && at + k < size; ++k)",
         "for (int64_t k = 0; k <= 5 && at + k < size; ++k)",
     ): "bits behind the 40th are masked: a number has 32, from the 7th on at most",
+    (
+        "pyramid.cu",
+        "if (n <= warp_lanes) {",
+        "if (n < warp_lanes) {",
+    ): "32 values are sorted through memory as well",
+    (
+        "pyramid.cu",
+        "int64_t const pairs = (n + size - 1) / size * (size / 2);",
+        "int64_t const pairs = (n + size) / size * (size / 2);",
+    ): "these pairs lie behind the last value",
+    (
+        "pyramid.cu",
+        "for (int log_half = log_size - 1; log_half >= 0; --log_half) {",
+        "for (int log_half = log_size; log_half >= 0; --log_half) {",
+    ): "neighbouring blocks, whose halves are sorted, exchange values place by place: that leaves the halves sorted",
+    (
+        "pyramid.cu",
+        "if (n > 1) sort_by_warp(a.postings + begin, n);",
+        "if (n >= 1) sort_by_warp(a.postings + begin, n);",
+    ): "saves work only: one value is sorted",
+    (
+        "pyramid.cu",
+        "if (rank >= below || rank <= kept[n_kept - 1] || j == skip) continue;",
+        "if (rank >= below || rank < kept[n_kept - 1] || j == skip) continue;",
+    ): "no two columns have the same rank, none has 0, and each is looked at once",
+    (
+        "pyramid.cu",
+        "kept[i] = rank > other ? rank : other;",
+        "kept[i] = rank >= other ? rank : other;",
+    ): "the larger one of two equal numbers is either",
+    (
+        "pyramid.cu",
+        "rank = rank > other ? other : rank;",
+        "rank = rank >= other ? other : rank;",
+    ): "the smaller one of two equal numbers is either",
+    (
+        "pyramid.cu",
+        "best = best > other ? best : other;",
+        "best = best >= other ? best : other;",
+    ): "the larger one of two equal numbers is either",
+    (
+        "pyramid.cu",
+        "for (int64_t w = 0; w < n_warps; ++w) best = best > warps[w] ? best : warps[w];",
+        "for (int64_t w = 0; w < n_warps; ++w) best = best >= warps[w] ? best : warps[w];",
+    ): "the larger one of two equal numbers is either",
+    (
+        "pyramid.hpp",
+        "t = t < 0 ? 0 : t > extent ? extent : t;",
+        "t = t < 0 ? 0 : t >= extent ? extent : t;",
+    ): "the extent is the extent",
+    (
+        "pyramid.hpp",
+        "for (int64_t b = 0; cell >> b != 0 && b * n_axes < 64; ++b)",
+        "for (int64_t b = 0; cell >> b != 0 || b * n_axes < 64; ++b)",
+    ): "codes have at most 63 bits: the cell has none left where b * n_axes is 64 or more, and before that zeros are added",
+    (
+        "pyramid_gram.cu",
+        "if (j % 4 == 1 && carry == 0) break;",
+        "if (j % 4 != 1 && carry == 0) break;",
+    ): "saves work only: a carry of zero changes no digit",
+    (
+        "pyramid_gram.cu",
+        "if (j % 4 == 1 && carry == 0) break;",
+        "if (j / 4 == 1 && carry == 0) break;",
+    ): "saves work only: a carry of zero changes no digit",
+    (
+        "sums.cuh",
+        "if (!is_finite(w)) return w > 0 ? has_plus_infinity : has_minus_infinity;",
+        "if (!is_finite(w)) return w >= 0 ? has_plus_infinity : has_minus_infinity;",
+    ): "0 is finite",
+    (
+        "histogram.cu",
+        "constexpr int N = 16 / (sizeof(W) > sizeof(T) ? sizeof(W) : sizeof(T));",
+        "constexpr int N = 16 / (sizeof(W) >= sizeof(T) ? sizeof(W) : sizeof(T));",
+    ): "the larger one of two equal numbers is either",
+    (
+        "select.cu",
+        "int64_t const pairs = ((n + size - 1) & -size) / 2;",
+        "int64_t const pairs = ((n + size) & -size) / 2;",
+    ): "these pairs lie behind the last value",
+    (
+        "select.cu",
+        "int64_t const even = (a.n_events + gridDim.x - 1) / gridDim.x;",
+        "int64_t const even = (a.n_events + gridDim.x) / gridDim.x;",
+    ): "groups may be one larger: the last ones end with the events",
+    (
+        "select.cu",
+        "a.offsets[event + 1] - a.offsets[event] > most_ranked;",
+        "a.offsets[event + 1] - a.offsets[event] >= most_ranked;",
+    ): "writes the same as order_by_rank once more",
+    (
+        "all_pairs.cuh",
+        "return (n_particles + strip_rows - 1) / strip_rows;",
+        "return (n_particles + strip_rows) / strip_rows;",
+    ): "one more strip may have no rows: it counts none behind it, and observes none",
+    (
+        "padding.cu",
+        "if constexpr (std::is_floating_point_v<Out> && (standardised || std::is_floating_point_v<In>))",
+        "if constexpr (std::is_floating_point_v<Out> || (standardised || std::is_floating_point_v<In>))",
+    ): "saves work only: integers are never NaN, nor what they become",
+    (
+        "pyramid.cu",
+        "if (level > 0) {",
+        "if (level >= 0) {",
+    ): "reads the children of the finest cells, which are none, and uses them no more",
+    (
+        "pyramid.cu",
+        "int64_t low = -1, high = i - 1;",
+        "int64_t low = -1, high = i;",
+    ): "codes[i] is in this cell, too",
 }

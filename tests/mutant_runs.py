@@ -1,7 +1,10 @@
 """A plugin of pytest that runs tests once for each mutant, in processes that are forked from one.
 
-``MUTANTS`` names a JSON file: ``{"out": path, "workers": 2, "mutants": [[number, [kernel, ...]], ...]}``.
-Every mutant gives a line of JSON in ``out``: its number, how it ended, and by which test.
+``MUTANTS`` names a JSON file:
+``{"out": path, "workers": 2, "clean": [file, ...], "mutants": [[number, [kernel, ...]], ...]}``.
+Every mutant gives a line of JSON in ``out``: its number, how it ended, and by which test. The files of ``clean`` run
+without any defect before: they have to pass, and how long each test takes is kept beside the job, for those
+runs that have a build with one defect and so no ``clean``.
 """
 
 from __future__ import annotations
@@ -129,11 +132,11 @@ def pytest_runtestloop(session) -> bool:
         if on_emulation(item):
             tests[item.path.name].append(item)
     # Without any defect: do they pass, and how long do they take?
-    needed = {file for _, words in job["mutants"] for word in words for file in files_of(word)}
-    if empty := {file for file in needed if not tests[file]}:
-        sys.exit(f"no tests on the emulation in {sorted(empty)}")
+    if empty := [file for file in job["clean"] if not tests[file]]:
+        sys.exit(f"no tests on the emulation in {empty}")
+    kept = out.with_name("seconds.json")
     limits, caught = {}, Counter()
-    seconds: dict[str, float] = {}
+    seconds: dict[str, float] = {} if job["clean"] else json.loads(kept.read_text())
 
     def all_of(jobs: list, done) -> None:
         running: dict[int, Child] = {}
@@ -154,7 +157,8 @@ def pytest_runtestloop(session) -> bool:
         file = child.items[0].path.name
         print(f"{file}: {sum(how['seconds'].values()):.0f} s without any defect", flush=True)
 
-    all_of([lambda items=tests[file]: (0, items) for file in sorted(needed)], clean)
+    all_of([lambda items=tests[file]: (0, items) for file in job["clean"]], clean)
+    kept.write_text(json.dumps(seconds))
     limits.update({name: SECONDS + PATIENCE * s for name, s in seconds.items()})
 
     def chosen(number: int, words: list[str]):

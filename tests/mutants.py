@@ -18,7 +18,6 @@ import argparse
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -45,13 +44,18 @@ class Build:
         self.root = FOLDER / "sources"
         self.build = self.root / "build" / "emulation"
         for folder in ("cuda", "cpp", "tests/cuda_emulation"):
-            shutil.rmtree(self.root / folder, ignore_errors=True)
-            shutil.copytree(ROOT / folder, self.root / folder)
+            for there in (self.root / folder).rglob("*.*"):
+                if not (ROOT / there.relative_to(self.root)).exists():
+                    there.unlink()
+            for path in (ROOT / folder).rglob("*"):
+                if path.is_file() and path.parent.name != "__pycache__":
+                    self.put(path.relative_to(ROOT), path.read_text())
 
     def put(self, path: Path, text: str) -> None:
-        """The text of a file; one that stays the same is not built again."""
+        """The text of a file; only one that stays the same is not built again, whatever its age."""
         there = self.root / path
-        if there.read_text() != text:
+        there.parent.mkdir(parents=True, exist_ok=True)
+        if not there.exists() or there.read_text() != text:
             there.write_text(text)
 
     def make(self) -> subprocess.CompletedProcess[str]:
@@ -85,17 +89,26 @@ class Build:
                 sys.exit(f"the emulation does not build:\n{made.stdout[-3000:]}")
             left_out |= wrong
 
-    def test(self, mutants: list[tuple[int, list[str]]]) -> list[tuple[int, str, str]]:
-        """How each of these ended, and by which test."""
+    def test(
+        self, mutants: list[tuple[int, list[str]]], words: Iterable[str] = ()
+    ) -> list[tuple[int, str, str]]:
+        """How each of these ended, and by which test.
+
+        With ``words``, their tests run without any defect first, which says how long they take.
+        """
         out, job = FOLDER / "lines.json", FOLDER / "job.json"
         out.unlink(missing_ok=True)
-        job.write_text(json.dumps({"out": str(out), "workers": WORKERS, "mutants": mutants}))
-        files = {file for _, words in mutants for word in words for file in files_of(word)}
+        tested = {*words}.union(*(own for _, own in mutants))
+        files = sorted({file for word in tested for file in files_of(word)})
+        clean = files if words else []
+        job.write_text(
+            json.dumps({"out": str(out), "workers": WORKERS, "clean": clean, "mutants": mutants})
+        )
         command = [
             sys.executable, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider",
             "-p", "mutant_runs", "-s", "--hypothesis-profile=mutants", "-o",
             f"pythonpath={ROOT}/tests {ROOT}/tests/cuda_emulation {self.build}",
-            *(f"{ROOT}/tests/kernels/{file}" for file in sorted(files)),
+            *(f"{ROOT}/tests/kernels/{file}" for file in files),
         ]  # fmt: skip
         paths = [str(self.build), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")]
         env = os.environ | {
@@ -124,7 +137,7 @@ def run(wanted: list[Change]) -> list[Mutant]:
         single = build.with_switches(asked)
         print(f"{len(asked)} mutants, {len(single)} of them in builds of their own", flush=True)
         jobs = [(n, c.mutant.words) for n, c in asked.items() if n not in single]
-        for n, end, _ in build.test(jobs) if jobs else ():
+        for n, end, _ in build.test(jobs, {w for c in asked.values() for w in c.mutant.words}):
             ended[n] = replace(asked[n].mutant, end=end)
         keep(ended.values())
         for path in {c.mutant.path for c in asked.values()}:

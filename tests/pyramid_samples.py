@@ -47,7 +47,9 @@ def coordinate(rng, low, high, n):
     """Points inside, on the borders of cells and of the extent, far beyond, and twice the same."""
     values = rng.uniform(low, high, n)
     borders = low + (high - low) * np.arange(17) / 16
-    special = np.r_[borders, low - 1, high + 1, 3 * high, -1e30, 1e300, np.nextafter(high, low)]
+    special = np.r_[
+        borders, low - 1, high + 1, 3 * high, -1e30, 1e300, 1.7e308, np.nextafter(high, low)
+    ]
     where = rng.random(n) < rng.choice([0.0, 0.3, 1.0])
     values[where] = rng.choice(special, where.sum())
     if n > 1:

@@ -18,7 +18,7 @@ FASTJAG_HD uint64_t pyramid_cell(double x, double low, double scale, bool circul
     double t = (x - low) * scale;
     if (circular) {
         t -= extent * std::floor(t / extent);
-        if (!(t >= 0 && t <= extent)) t = 0;  // so far out that it has no place on the circle
+        if (!(t >= 0)) t = 0;  // so far out that it has no place on the circle
         return static_cast<uint64_t>(static_cast<int64_t>(std::floor(t + shift)) & (cells - 1));
     }
     t = t < 0 ? 0 : t > extent ? extent : t;

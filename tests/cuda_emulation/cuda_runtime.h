@@ -131,6 +131,7 @@ int64_t grid_of(void const* kernel, int64_t blocks, int64_t threads, int64_t sha
 }
 namespace cuda_emulation {
 extern int64_t wanted_blocks;  // of the next launch: on a GPU of any size
+extern int resident_blocks;    // of the emulated GPU's only processor
 // What launches of the library end with, found by the type of its stream.
 template <class Stream>
 void after_launch(char const* kernel, Stream const& stream) {
@@ -252,10 +253,12 @@ inline cudaError_t cudaGetDevice(int* device) { return cudaAnswer(device, 0); }
 inline cudaError_t cudaGetDeviceCount(int* count) { return cudaAnswer(count, 1); }
 inline cudaError_t cudaDriverGetVersion(int* v) { return cudaAnswer(v, CUDART_VERSION); }
 inline cudaError_t cudaRuntimeGetVersion(int* v) { return cudaAnswer(v, CUDART_VERSION); }
-// Few processors and blocks, so that grids are small and their loops go round.
+// One processor and few blocks, so that grids are small and their loops go round.
 inline cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* n, void const*, int, size_t) {
-    return cudaAnswer(n, 8);
+    return cudaAnswer(n, cuda_emulation::resident_blocks);
 }
 inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr of, int) {
-    return cudaAnswer(value, of == cudaDevAttrComputeCapabilityMajor ? 11 : 2);
+    return cudaAnswer(value, of == cudaDevAttrComputeCapabilityMajor   ? 11
+                             : of == cudaDevAttrComputeCapabilityMinor ? 2
+                                                                       : 1);
 }

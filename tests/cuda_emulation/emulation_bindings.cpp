@@ -61,6 +61,8 @@ void bind_extras(py::module_& m) {
     });
     m.def(
         "set_schedule", [](py::object const& s) { set_schedule(py::str(s)); }, py::arg("schedule"));
+    // How many blocks run at once: 1 to make loops over a grid go round with little data.
+    m.def("set_blocks", [](int n) { resident_blocks = n; }, py::arg("n"));
     m.def("count_accesses", &count_accesses, py::arg("wanted"));
     m.def("statistics", [] {
         py::list rows;
@@ -81,6 +83,7 @@ void bind_extras(py::module_& m) {
         failing.clear();
         forget_statistics();
         set_schedule("cycle");
+        resident_blocks = 16;
         count_accesses(false);
     });
 }

@@ -15,6 +15,7 @@ namespace cuda_emulation {
 Now now;
 std::vector<Launch> launched;
 int64_t wanted_blocks;
+int resident_blocks = 16;
 
 namespace {
 

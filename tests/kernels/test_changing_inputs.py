@@ -209,6 +209,30 @@ class TestSecondPass:
             assert not noted or index.array.tolist() == expected
 
 
+@pytest.mark.parametrize("moves", range(5))
+@pytest.mark.parametrize("n_right", [100, 1200])  # on a GPU: too many to be noted, for a warp each
+def test_the_cone_of_one_particle_changes(device, n_right, moves):
+    left, right = (moved(np.array([0, n]), device) for n in (5, n_right))
+    etas = [np.zeros(5), np.zeros(5)]
+    etas[1][moves] = 1e3
+    radius, others = moved(np.ones(5), device), moved(np.zeros(n_right), device)
+    place = device_of(radius=radius)
+    counted, scratch = place.empty(6, np.int64), place.scratch("in_cone", 5, n_right)
+    arguments = [
+        (left, moved(eta, device), moved(np.zeros(5), device), right, others, others, radius)
+        for eta in etas
+    ]
+    where = place.where(1, scratch=scratch)
+    place.kernels.in_cone(*arguments[0], counted, None, None, where)
+    place.add_up(counted)
+    assert counted.tolist() == [k * n_right for k in range(6)]
+    index, delta_r = (Output(5 * n_right, dtype, device) for dtype in ("i8", "f8"))
+    with pytest.raises(RuntimeError, match=CHANGED), place.second_pass(1, scratch) as where:
+        place.kernels.in_cone(*arguments[1], counted, index.array, delta_r.array, where)
+    assert index.untouched()
+    assert delta_r.untouched()
+
+
 @pytest.mark.parametrize("n", [3, 20, 1000])
 def test_order_is_one_whatever_the_keys_do(n):
     """Sorted while another thread writes into the keys, every place is still taken once."""

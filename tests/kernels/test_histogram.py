@@ -1,6 +1,7 @@
 """histogram: the kernel against the reference, and fastjag.histogram against NumPy and boost."""
 
 import math
+import sys
 
 import hist
 import numpy as np
@@ -148,6 +149,25 @@ class TestHistogram:
         found = kernels.histogram([np.zeros(5000)], [np.array([-1.0, 1])], weights=weights)
         assert found[0][1] == pytest.approx(math.fsum(weights), rel=4e-15)
         assert found[1][1] == pytest.approx(math.fsum(weights**2), rel=4e-15)
+
+    @pytest.mark.parametrize("chunk", [1, 7, 1000])
+    def test_more_entries_than_counters_hold(self, kernels, monkeypatch, chunk):
+        monkeypatch.setattr(sys.modules["fastjag.kernels.histogram"], "CHUNK", chunk)
+        x, y, weights = np.random.default_rng(5).normal(size=(3, 50))
+        edges = [EDGES["regular"], EDGES["variable"]]
+        counts, _ = kernels.histogram([x, y], edges)
+        np.testing.assert_array_equal(counts, reference.histogram([x, y], edges)[0])
+        sums = kernels.histogram([x, y], edges, weights=weights)
+        expected = reference.histogram([x, y], edges, weights)
+        np.testing.assert_allclose(sums, expected, rtol=1e-12, atol=1e-14)
+
+    @pytest.mark.parametrize("n_bins", [1, 33])
+    def test_slots_that_end_with_a_line_of_shared_memory(self, kernels, n_bins):
+        """On a GPU 4, or 36: what is behind the last one is that of the first one again."""
+        x = np.full(100, -1.0)
+        found = kernels.histogram([x], [np.linspace(0, 1, n_bins + 1)], weights=np.ones(100))
+        for sums in found:
+            assert sums.tolist() == [100] + [0] * (n_bins + 2)
 
     def test_a_word_that_is_just_full(self, kernels):
         """Sums on a GPU have two words: 2^32 - 1 in the lower one is not yet carried."""

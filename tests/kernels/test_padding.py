@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from on_device import KernelsOnGpu
 from strategies import DTYPES, FLOATS, assert_same, column, jagged_arrays, uneven_jagged
 from traffic import counted, sectors, worst_conflict
 
@@ -204,8 +205,9 @@ class TestPadding:
     @pytest.mark.parametrize("dtype", ["f4", "f8"])
     def test_a_zero_keeps_its_sign_at_a_bound_of_zero(self, kernels, dtype):
         column = np.array([-0.0, 0.0], dtype)
-        values, _ = padded(kernels, np.array([0, 2]), [column], 2, mean=0, clip=(0, 1))
-        assert np.signbit(values).ravel().tolist() == [True, False]
+        for clip in ((0, 1), (-1, 0)):
+            values, _ = padded(kernels, np.array([0, 2]), [column], 2, mean=0, clip=clip)
+            assert np.signbit(values).ravel().tolist() == [True, False]
 
     @pytest.mark.parametrize("zero", [0.0, -0.0])
     def test_zeros_keep_their_signs(self, kernels, zero):
@@ -274,6 +276,15 @@ class TestPadding:
                 )
                 assert one[0].tobytes() == more[0].tobytes()
                 assert one[1].tobytes() == more[1].tobytes()
+
+
+def test_more_cells_than_a_gpu_has_threads(emulation):
+    """One block, whose threads go on with what is behind it."""
+    emulation.set_blocks(1)
+    offsets = np.arange(0, 2001, 4)
+    values, mask = padded(KernelsOnGpu(), offsets, [np.arange(2000.0)], 5)
+    assert_same(mask, np.tile([True] * 4 + [False], (500, 1)))
+    assert_same(values[:, :4, 0].ravel(), np.arange(2000.0))
 
 
 class TestTraffic:

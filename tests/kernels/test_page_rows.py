@@ -84,6 +84,13 @@ def test_adler32(parts, worst):
     assert to_host(kernels.adler32(buffer, runs)).tolist() == [zlib.adler32(part) for part in parts]
 
 
+def test_adler32_of_more_runs_than_blocks():
+    data = np.random.default_rng(1).integers(0, 256, 40 * 600).astype("u1")
+    runs = np.stack([np.arange(40) * 600, np.arange(40) * 15], axis=1)
+    expected = [zlib.adler32(data[begin : begin + n].tobytes()) for begin, n in runs]
+    assert to_host(kernels.adler32(to_gpu(data), runs)).tolist() == expected
+
+
 def test_adler32_of_the_longest_block():
     part = b"\xff" * (2**24 - 1)
     found = kernels.adler32(to_gpu(np.frombuffer(part, np.uint8)), np.array([[0, len(part)]]))

@@ -1,6 +1,7 @@
 """pyramid against the reference, exactly, and against what is known of the kernel."""
 
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -42,6 +43,7 @@ class TestExact:
         assert_same(own, own.T)
         features = match.fit_transform(Y)  # X has cells that Y does not know
         assert features.has_canonical_format
+        assert set(features.indices) == set(range(features.shape[1]))  # none that no set has
         np.testing.assert_allclose((match.transform(X) @ features.T).toarray(), K, 1e-12, 1e-15)
         assert_same(match.transform(Y).toarray(), features.toarray())
         v = np.arange(len(Y)) - 0.5
@@ -82,6 +84,13 @@ class TestExact:
         found = [match.gram(X, dtype="u4"), match.gram(X, Y, dtype="u2"), match.gram(Y, X)]
         for a, b in zip(found, expected, strict=True):
             assert_same(a, b)
+
+    def test_a_list_that_ends_before_a_block(self, PyramidMatch, monkeypatch):
+        """The last feature, more than 8 points in all, is the first set's alone; others follow."""
+        monkeypatch.setattr(kernels.pyramid, "LEAST_FREQUENT", 2.0)
+        X = sets_of([9] + [1] * 1100, ["x"], np.random.default_rng(1))
+        match = PyramidMatch(4, {"x": EXTENT["x"]})
+        assert_same(match.gram(X[:1], X, dtype="u4").astype("i8"), integers(match, X[:1], X))
 
     @pytest.mark.parametrize("columns", [1024, 2048, 2100, 4097])
     def test_blocks_and_tiles(self, PyramidMatch, columns):
@@ -200,6 +209,39 @@ class TestExact:
         )
         assert muons.counts.max() >= 3
         assert_same(match.gram(muons, dtype="u2").astype("i8"), integers(match, muons))
+
+
+class TestKernels:
+    @pytest.mark.parametrize("n", [0, 1, 5, 255, 1025, 2100])
+    @pytest.mark.parametrize("k", [1, 4, 11])
+    def test_largest(self, kernels, n, k):
+        rng = np.random.default_rng(n)
+        values = rng.integers(-3, 3, (4, n)).astype("f4")  # many are equal; -0 is 0
+        values[:, ::2] *= -1
+        values[2:, 7::256] += 10  # all of the largest in columns that one thread reads
+        exclude = np.array([-1, 0, 7, n - 1])
+        for skip in (None, exclude):
+            index, found = kernels.largest(values, k, exclude=skip)
+            for i, row in enumerate(values):
+                order = [j for j in np.argsort(-row, kind="stable") if skip is None or j != skip[i]]
+                rest = [-1] * (k - len(order[:k]))
+                assert index[i].tolist() == order[:k] + rest
+                assert_same(found[i], np.array([*row[order[:k]], *[0] * len(rest)], "f4"))
+
+    @pytest.mark.parametrize("n_axes", [1, 63, 70])
+    def test_any_number_of_axes(self, kernels, n_axes):
+        """Two levels of 63 axes fill the code; with one, there may be more."""
+        rng = np.random.default_rng(n_axes)
+        offsets = np.array([0, 40, 40, 43])
+        axes = [kernels.Coordinate(rng.random(43), 0.0, 1.0, False) for _ in range(n_axes)]
+        levels = 1 if n_axes > 63 else 2
+        shifts = np.zeros((1, n_axes))
+        _, codes = kernels.pyramid_codes(offsets, axes, levels=levels, shifts=shifts, shifted=False)
+        bits = np.array([axis.values >= 0.5 for axis in axes])[: n_axes * (levels - 1)]
+        weights = np.uint64(1) << np.arange(len(bits), dtype=np.uint64)
+        expected = (bits.T * weights).sum(1, dtype=np.uint64)
+        for begin, end in pairwise(offsets):
+            assert_same(codes[begin:end], np.sort(expected[begin:end]))
 
 
 def _rank(exact, size, normalize):

@@ -54,6 +54,14 @@ class TestSelect:
         index = np.repeat(offsets[events] - bounds[:-1], counts) + np.arange(bounds[-1])
         assert_same(found, values[index])
 
+    def test_more_particles_than_threads(self, kernels):
+        """A GPU's warp takes several tiles of 128, of some of which nothing stays."""
+        offsets = np.arange(0, 40_001, 5)
+        mask = np.arange(40_000) % 1000 < 300
+        bounds, (places,) = kernels.keep(offsets, mask, [None])
+        assert_same(bounds, np.concatenate([[0], np.cumsum(mask)])[offsets])
+        assert_same(places, np.flatnonzero(mask))
+
     @pytest.mark.parametrize("dtype", ["u1", "i2", "f4", "f8"])
     def test_same_on_any_number_of_threads(self, large, dtype):
         offsets, make = large

@@ -1,7 +1,6 @@
 """PyramidMatch for sets on any device, and how its kernels use a GPU's memory."""
 
 import pickle
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -81,39 +80,6 @@ class TestWhereResultsAre:
             MATCH.gram(X.to("cuda"), out=np.empty((20, 20), "f4"))
         with pytest.raises(ValueError, match="column 'a' must be finite, got nan in event 1"):
             MATCH.gram(fj.Jagged([0, 1, 2], {"a": [0, np.nan], "type": [1, 2]}).to("cuda"))
-
-
-class TestKernels:
-    @pytest.mark.parametrize("n", [0, 1, 5, 255, 1025, 2100])
-    @pytest.mark.parametrize("k", [1, 4, 11])
-    def test_largest(self, kernels, n, k):
-        rng = np.random.default_rng(n)
-        values = rng.integers(-3, 3, (4, n)).astype("f4")  # many are equal; -0 is 0
-        values[:, ::2] *= -1
-        values[2:, 7::256] += 10  # all of the largest in columns that one thread reads
-        exclude = np.array([-1, 0, 7, n - 1])
-        for skip in (None, exclude):
-            index, found = kernels.largest(values, k, exclude=skip)
-            for i, row in enumerate(values):
-                order = [j for j in np.argsort(-row, kind="stable") if skip is None or j != skip[i]]
-                rest = [-1] * (k - len(order[:k]))
-                assert index[i].tolist() == order[:k] + rest
-                assert_same(found[i], np.array([*row[order[:k]], *[0] * len(rest)], "f4"))
-
-    @pytest.mark.parametrize("n_axes", [1, 63, 70])
-    def test_any_number_of_axes(self, kernels, n_axes):
-        """Two levels of 63 axes fill the code; with one, there may be more."""
-        rng = np.random.default_rng(n_axes)
-        offsets = np.array([0, 40, 40, 43])
-        axes = [kernels.Coordinate(rng.random(43), 0.0, 1.0, False) for _ in range(n_axes)]
-        levels = 1 if n_axes > 63 else 2
-        shifts = np.zeros((1, n_axes))
-        _, codes = kernels.pyramid_codes(offsets, axes, levels=levels, shifts=shifts, shifted=False)
-        bits = np.array([axis.values >= 0.5 for axis in axes])[: n_axes * (levels - 1)]
-        weights = np.uint64(1) << np.arange(len(bits), dtype=np.uint64)
-        expected = (bits.T * weights).sum(1, dtype=np.uint64)
-        for begin, end in pairwise(offsets):
-            assert_same(codes[begin:end], np.sort(expected[begin:end]))
 
 
 class TestOnGpu:
