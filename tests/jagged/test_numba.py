@@ -181,7 +181,8 @@ class TestCompilation:
             "print(total(fj.Jagged([0, 1, 3], {'x': [1.0, 2.0, 4.0]})))\n"
             "print(sum(total.stats.cache_hits.values()))\n"
         )
-        env = {**os.environ, "PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path)}
+        paths = os.pathsep.join([str(tmp_path), *sys.path])
+        env = {**os.environ, "PYTHONPATH": paths, "NUMBA_CACHE_DIR": str(tmp_path)}
         for hits in "01":
             done = subprocess.run(
                 [sys.executable, "-W", "error", "-c", code],

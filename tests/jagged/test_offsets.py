@@ -78,6 +78,7 @@ class TestNobodyWrites:
             memoryview(array)[-1] = 0
         assert jagged.offsets.tolist() == expected.tolist()
 
+    @pytest.mark.filterwarnings("ignore:Setting the .* on a NumPy array:DeprecationWarning")
     def test_dtype_and_shape_of_what_is_inside(self):
         jagged = made()
         jagged.offsets.dtype = np.int32

@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from loading.seen import LITTLE, Seen, write
@@ -128,7 +127,7 @@ os.kill(victim, signal.SIGKILL)
 for _ in batches:
     pass
 """
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
         [sys.executable, "-c", code, *files],
         env=env,
