@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastjag import Jagged, equal
-from fastjag.io.baskets import Stored
+from fastjag.io.baskets import Buffers, Stored
 from fastjag.io.branch_columns import BranchColumns
 from fastjag.io.branches import stored_baskets
 from fastjag.io.sources import open_source
@@ -110,6 +110,35 @@ def test_each_basket_is_read_once(trees, threads):
     seeks = [call.args[0] for call in read.call_args_list]
     counter = next(b.counter for b in plain if b.counter)
     assert len(seeks) == len(set(seeks)) == sum(len(b.seeks) for b in [*plain, counter])
+
+
+class Made(list):
+    """Arrays that were asked for, full of a number that no branch has."""
+
+    def __call__(self, shape, dtype):
+        self.append(np.full(shape, 77, dtype))
+        return self[-1]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_where_columns_stay(trees, threads):
+    """In memory that the reader was given; what is behind a range, in other memory."""
+    path, branches, n = trees[0]
+    columns, rests = Made(), Made()
+    with (
+        closing(open_source(path)) as source,
+        closing(
+            BranchColumns(source, branches, threads, 0, n, buffers=Buffers(columns, rests))
+        ) as read,
+    ):
+        found = [read.read(start, min(n, start + 4)) for start in range(0, n, 4)]
+    assert len(columns) == len(branches) * len(found)
+    for step in found:
+        for branch, (_, values) in zip(branches, step, strict=True):
+            assert any(values is array for array in columns), branch.name
+            assert not (values == 77).any()
+    assert rests
+    assert not any((array == 77).any() for array in rests)
 
 
 def test_earlier_baskets_are_not_read(trees):

@@ -13,6 +13,7 @@ from page_samples import KINDS, MemoryBytes, column_of
 from strategies import column
 
 import fastjag as fj
+from fastjag.io.baskets import Buffers
 from fastjag.io.errors import ReadError
 from fastjag.io.page_columns import PageColumns
 from fastjag.io.pages import Coding, Paged
@@ -130,6 +131,23 @@ class TestRanges:
             ((offsets, values),) = columns.read(0, 100)
         assert offsets.tolist() == [0, *ends]
         assert values.tolist() == list(range(300))
+
+    def test_where_columns_stay(self):
+        """In memory that the reader was given."""
+        made = []
+
+        def empty(shape, dtype):
+            made.append(np.empty(shape, dtype))
+            return made[-1]
+
+        file = MemoryBytes()
+        x = column_of(file, np.arange(300, dtype="f4"), [0, 300], Coding("split", 32, "f4"), plain)
+        branch = Paged((), x, (), x.dtype, [0, 300])
+        with closing(PageColumns(file, [branch], 1, buffers=Buffers(empty))) as columns:
+            for start in (0, 100):
+                ((_, values),) = columns.read(start, start + 100)
+                assert np.shares_memory(values, made[-1])
+                assert values.tolist() == list(range(start, start + 100))
 
     @given(sample=tuples(), step=st.sampled_from([1, 7, 31]))
     @settings(max_examples=30)

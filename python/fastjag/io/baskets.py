@@ -65,13 +65,14 @@ class Stored:
 class Buffers(threading.local):
     """What baskets are read and decompressed into: each thread has its own.
 
-    ``empty`` makes the arrays in which columns stay, as ``numpy.empty``.
+    ``empty`` makes the arrays in which columns stay, ``rests`` those of what is kept of a basket for the next
+    range, both as ``numpy.empty``.
     """
 
     packed = unpacked = memoryview(b"")
 
-    def __init__(self, empty: Empty = np.empty) -> None:
-        self.empty = empty
+    def __init__(self, empty: Empty = np.empty, rests: Empty = np.empty) -> None:
+        self.empty, self.rests = empty, rests
 
 
 class Baskets:

@@ -46,6 +46,7 @@ class BranchColumn(ABC):
         self.stored = stored
         self.left: _Left | None = None
         self.empty: Empty = np.empty
+        self.rests: Empty = np.empty
         entries = np.asarray(stored.entries)
         if (entries[1:] < entries[:-1]).any():
             raise ValueError(f"the baskets of {stored.name} are not in the order of its entries")
@@ -128,7 +129,9 @@ class Numbers(BranchColumn):
         if (
             self.stored.entries[basket + 1] > self.stop
         ):  # elsewhere it is empty, and copies cost time
-            self._keep(basket, rest.astype(self.stored.native))
+            kept = self.rests(rest.shape, self.stored.native)
+            np.copyto(kept, rest)
+            self._keep(basket, kept)
 
     def end(self) -> tuple[None, Array]:
         out = self.out
@@ -268,7 +271,7 @@ class BranchColumns(InOrder[Baskets]):
         self.columns = [kind(branch) for branch in branches]
         buffers = buffers or Buffers()
         for column in self.columns:
-            column.empty = buffers.empty
+            column.empty, column.rests = buffers.empty, buffers.rests
         # Decompression, reading and NumPy's copies release the GIL.
         self.tasks = Tasks(threads, lambda: Baskets(source, buffers), "fastjag-baskets")
         super().__init__(start)

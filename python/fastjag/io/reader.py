@@ -14,7 +14,7 @@ import numpy as np
 from fastjag.core.arrays import Array
 from fastjag.core.checks import first_line, n_bytes
 from fastjag.io import gpu_batches, gpu_columns, rntuple, transport, trees
-from fastjag.io.baskets import Buffers, Empty, Stored
+from fastjag.io.baskets import Buffers, Stored
 from fastjag.io.batches import Batch, Place, Source
 from fastjag.io.branch_columns import BranchColumns
 from fastjag.io.branch_columns import column_of as column_kind
@@ -47,7 +47,7 @@ class Reader:
 
     def __init__(
         self, path: str, tree: str | None, schema: Schema | None, access: Access | None = None,
-        empty: Empty = np.empty,
+        buffers: Buffers | None = None,
     ) -> None:  # fmt: skip
         self.path = path
         self._far, self.file = trees.open_root(path, access)
@@ -68,7 +68,7 @@ class Reader:
             #: What patterns would have taken if arrays could hold it.
             self.left_out: list[LeftOut] = []
             self._twins = Twins()
-            self._buffers = Buffers(empty)
+            self._buffers = buffers or Buffers()
             self.groups = Groups(
                 self.stored, self.schema.split, self.schema.one_length, self._lengths
             )

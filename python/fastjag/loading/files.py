@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastjag.core.checks import first_line
+from fastjag.io.baskets import Buffers
 from fastjag.io.batches import Batch
 from fastjag.io.errors import ReadError
 from fastjag.io.ranges import Range, Skipped
@@ -49,7 +50,8 @@ class OpenFiles:
     ) -> None:  # fmt: skip
         self.runs, self.on_error = runs, on_error
         self._columns, self._access = list(columns), access
-        self._empty = Slices().empty if keeps else np.empty
+        # The files are read by turns: they have the buffers together.
+        self._buffers = Buffers(Slices().empty if keeps else np.empty, Slices().empty)
         self._open: dict[tuple[str, str], _Open] = {}
         self._lock = threading.Lock()
         self._all = ExitStack()
@@ -103,7 +105,7 @@ class OpenFiles:
         with self._lock:
             if not far and key in self._open:
                 return self._open[key]
-            reader = Reader(run.file, run.tree, None, self._access, self._empty)
+            reader = Reader(run.file, run.tree, None, self._access, self._buffers)
             self._all.callback(reader.close)
             names = reader.branches(self._columns)
             opened = _Open(reader, names, threading.Lock(), reader.separate(names))
