@@ -19,15 +19,15 @@ def at_least(buffer: memoryview, size: int) -> memoryview:
 
 
 class Tasks(Generic[Tool]):
-    """A pool of threads; without it, for one thread, pieces are done where they are added.
+    """Threads, of which the one that waits is one; without others, pieces are done where they are added.
 
     A piece is called with the tool of its thread, which ``tool`` makes.
     """
 
     def __init__(self, threads: int, tool: Callable[[], Tool], name: str) -> None:
         self._tool, self._own = tool, threading.local()
-        self.pool = ThreadPoolExecutor(threads, name) if threads > 1 else None
-        self._running: list[Future[None]] = []
+        self.pool = ThreadPoolExecutor(threads - 1, name) if threads > 1 else None
+        self._running: list[tuple[Future[None], Callable[[Tool], None]]] = []
 
     def add(self, pieces: Iterable[Callable[[Tool], None]]) -> None:
         """Begin with these, behind all that were added before."""
@@ -35,7 +35,7 @@ class Tasks(Generic[Tool]):
             for piece in pieces:
                 self._do(piece)
         else:
-            self._running += [self.pool.submit(self._do, piece) for piece in pieces]
+            self._running += [(self.pool.submit(self._do, piece), piece) for piece in pieces]
 
     @property
     def running(self) -> int:
@@ -43,17 +43,24 @@ class Tasks(Generic[Tool]):
         return len(self._running)
 
     def finish(self, first: int | None = None) -> None:
-        """Wait for all pieces, or the first few; raises what the first that failed raised."""
+        """Do and wait for all pieces, or the first few; raises what the first that failed raised."""
         waited = self._running[:first]
-        for piece in waited:
-            piece.result()
+        for number, (future, piece) in enumerate(waited):
+            if not future.cancel():  # begun by another thread
+                continue
+            try:
+                self._do(piece)
+            except BaseException:
+                _wait_for(waited[:number])
+                raise
+        _wait_for(waited)
         self._running = self._running[len(waited) :]
 
     def stop(self) -> None:
         """Drop what has not begun, and wait for the rest."""
-        for piece in self._running:
-            piece.cancel()
-        wait(self._running)
+        for future, _ in self._running:
+            future.cancel()
+        wait([future for future, _ in self._running])
         self._running = []
 
     def close(self) -> None:
@@ -65,6 +72,13 @@ class Tasks(Generic[Tool]):
         if not hasattr(self._own, "tool"):
             self._own.tool = self._tool()
         piece(self._own.tool)
+
+
+def _wait_for(begun: Iterable[tuple[Future[None], Any]]) -> None:
+    """Those that other threads do."""
+    for future, _ in begun:
+        if not future.cancelled():
+            future.result()
 
 
 class InOrder(ABC, Generic[Tool]):
