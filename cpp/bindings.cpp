@@ -113,7 +113,7 @@ void bind_select(py::module_& m) {
         visit_number(key, [&](auto zero) {
             using T = decltype(zero);
             OrderArgs<T> const a{in<int64_t>(offsets), events(offsets), in<T>(key), limit,
-                                 out<int64_t>(result)};
+                                 out<int64_t>(result), result.size()};
             unlocked([&] { order(a, place(where)); });
         });
     });

@@ -47,11 +47,19 @@ inline void clear(List const& list, Stream stream) {
           "list of long events", "could not be cleared");
 }
 
+// Who takes the parts: worker `own` of `all`, which are warps, or blocks as a whole.
+struct Workers {
+    int64_t own, all;
+};
+__device__ inline Workers each_warp() {
+    return {global_thread() / warp_lanes, all_threads() / warp_lanes};
+}
+__device__ inline Workers each_block() { return {blockIdx.x, gridDim.x}; }
+
 // body(event, k) for parts k < n_parts(event) of the events on the list, called by all lanes of a
-// warp. Warps count on from one event to the next: a few parts each are as even as can be.
+// worker. Workers count on from one event to the next: a few parts each are as even as can be.
 template <class Count, class Body>
-__device__ void each_of(List const& list, Count n_parts, Body body) {
-    int64_t const warp = global_thread() / warp_lanes, warps = all_threads() / warp_lanes;
+__device__ void each_of(List const& list, Count n_parts, Body body, Workers workers = each_warp()) {
     auto const n_events = static_cast<int64_t>(list.sizes[0]);
     for (int64_t first = 0; first < n_events; first += warp_lanes) {  // a lane looks at an event
         int64_t const mine = first + lane_index();
@@ -59,7 +67,7 @@ __device__ void each_of(List const& list, Count n_parts, Body body) {
         int64_t own = 0, n = 0;
         if (mine < n_events) {
             event = list.events[mine];
-            own = (warp + warps - event.first_part % warps) % warps;
+            own = (workers.own + workers.all - event.first_part % workers.all) % workers.all;
             n = n_parts(event.number);
         }
         for (unsigned rest = __ballot_sync(all_lanes, own < n); rest; rest &= rest - 1) {
@@ -67,7 +75,8 @@ __device__ void each_of(List const& list, Count n_parts, Body body) {
             List::Event const one{__shfl_sync(all_lanes, event.number, lane),
                                   __shfl_sync(all_lanes, event.first_part, lane)};
             int64_t const parts = __shfl_sync(all_lanes, n, lane);
-            for (int64_t part = __shfl_sync(all_lanes, own, lane); part < parts; part += warps)
+            for (int64_t part = __shfl_sync(all_lanes, own, lane); part < parts;
+                 part += workers.all)
                 body(one, part);
         }
     }
@@ -99,16 +108,18 @@ inline void clear(Huge const& huge, int64_t n_particles, Stream stream) {
 }
 
 // body(part, event, begin, end) for every part of the events on the list, called by all lanes of
-// a warp. Begin and end count from the event's first particle.
+// a worker. Begin and end count from the event's first particle.
 template <class Body>
-__device__ void each_part(Huge const& huge, int64_t const* offsets, Body body) {
+__device__ void each_part(Huge const& huge, int64_t const* offsets, Body body,
+                          Workers workers = each_warp()) {
     auto const length = [&](int64_t event) { return offsets[event + 1] - offsets[event]; };
     each_of(
         huge, [&](int64_t event) { return parts_of(length(event)); },
         [&](List::Event const& event, int64_t part) {
             int64_t const begin = part * part_size, n = length(event.number);
             body(event.first_part + part, event.number, begin, smaller(begin + part_size, n));
-        });
+        },
+        workers);
 }
 
 // body(event, first part, number of parts) for every event on the list, called by all lanes of a

@@ -74,6 +74,7 @@ PYBIND11_MODULE(FASTJAG_MODULE, m, py::mod_gil_not_used()) {
     fastjag::bind_page_rows(m);
     m.def("scan_scratch", &fastjag::scan_scratch);
     m.def("select_scratch", &fastjag::select_scratch);
+    m.def("order_scratch", &fastjag::order_scratch);
     m.def("aggregate_scratch", &fastjag::aggregate_scratch);
     m.def("dimuon_scratch", &fastjag::dimuon_scratch);
     m.def("in_cone_scratch", &fastjag::in_cone_scratch);

@@ -2,10 +2,12 @@
 // (Of `order` all is right, whatever the limit: ranks are not found faster for a few.)
 #include "fastjag/select.hpp"
 
+#include <utility>
+
 #include "events.cuh"
+#include "huge.cuh"
 
 namespace fastjag {
-using namespace FASTJAG_ISA;
 namespace {
 
 // ---- select and compact -------------------------------------------------------------------------
@@ -152,18 +154,19 @@ __device__ void sort_event(T const* key, int64_t start, int64_t n, int64_t* out)
 }
 
 // A block looks through a group of events, at most one for each thread, for long ones: few events
-// where there are few.
+// where there are few. Huge ones go on the list.
 template <class T>
-__global__ void order_long(OrderArgs<T> a) {
+__global__ void order_long(OrderArgs<T> a, Huge huge) {
     int64_t const even = (a.n_events + gridDim.x - 1) / gridDim.x;
     int64_t const group = even < blockDim.x ? even : blockDim.x;
     FASTJAG_SHARED(unsigned, long_ones);  // a bit for each event
     int const warps = static_cast<int>(blockDim.x) / 32;
     for (int64_t first = blockIdx.x * group; first < a.n_events; first += gridDim.x * group) {
         int64_t const event = first + threadIdx.x;
-        bool const here = threadIdx.x < group && event < a.n_events &&
-                          a.offsets[event + 1] - a.offsets[event] > most_ranked;
-        unsigned const events = __ballot_sync(all_lanes, here);
+        bool const inside = threadIdx.x < group && event < a.n_events;
+        int64_t const n = inside ? a.offsets[event + 1] - a.offsets[event] : 0;
+        if (n > huge_event) huge.add(event, parts_of(n));
+        unsigned const events = __ballot_sync(all_lanes, n > most_ranked && n <= huge_event);
         if (lane_index() == 0) long_ones[threadIdx.x / 32] = events;
         __syncthreads();
         for (int w = 0; w < warps; ++w)
@@ -175,6 +178,58 @@ __global__ void order_long(OrderArgs<T> a) {
             }
         __syncthreads();
     }
+}
+
+// Of huge events each block sorts parts, in `from`. Places in `to` are those of some particle of
+// the event, whatever becomes of the keys meanwhile.
+template <class T>
+__global__ void order_parts(OrderArgs<T> a, Huge huge, int64_t* from, int64_t* to) {
+    each_part(
+        huge, a.offsets,
+        [&](int64_t, int64_t event, int64_t begin, int64_t end) {
+            int64_t const start = a.offsets[event] + begin, at = start - a.offsets[0];
+            for (int64_t k = threadIdx.x; k < end - begin; k += blockDim.x) to[at + k] = start + k;
+            sort_event(a.key, start, end - begin, from + at);
+        },
+        each_block());
+}
+
+// How many of n particles in order come before particle i.
+template <class T>
+__device__ int64_t count_before(T const* key, int64_t const* sorted, int64_t n, int64_t i) {
+    T const own = key[i];
+    int64_t low = 0;
+    for (int64_t high = n; low < high;) {
+        int64_t const middle = low + (high - low) / 2, j = sorted[middle];
+        if (comes_before(key[j], j, own, i))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+// Then runs of `run` particles in order are merged, so many at a time: those of the others that
+// come before a particle say where it goes.
+constexpr int64_t ways = 4;
+
+template <class T>
+__global__ void merge_runs(OrderArgs<T> a, Huge huge, int64_t run, int64_t const* from,
+                           int64_t* to) {
+    each_part(huge, a.offsets, [&](int64_t, int64_t event, int64_t begin, int64_t end) {
+        int64_t const start = a.offsets[event], n = a.offsets[event + 1] - start;
+        int64_t const* const sorted = from + (start - a.offsets[0]);
+        int64_t const own = begin - begin % run, first = begin - begin % (ways * run);
+        int64_t const last = smaller(first + ways * run, n);
+        for (int64_t k = begin + lane_index(); k < end; k += warp_lanes) {
+            int64_t place = first + k - own;
+            for (int64_t other = first; other < last; other += run)
+                if (other != own)
+                    place +=
+                        count_before(a.key, sorted + other, smaller(run, n - other), sorted[k]);
+            to[start - a.offsets[0] + place] = sorted[k];
+        }
+    });
 }
 
 constexpr int64_t warps_of_block = block_threads / warp_lanes;
@@ -231,12 +286,32 @@ void gather(GatherArgs const& a, Stream stream) {
     }
 }
 
+int64_t order_scratch(int64_t n_particles) {
+    return Huge::bytes(n_particles) + (n_particles > huge_event ? n_particles : 0) * 8;
+}
+
 template <class T>
 void order(OrderArgs<T> const& a, Stream stream) {
     if (a.n_events == 0) return;
+    Huge const huge(stream.scratch);
+    clear(huge, a.n_particles, stream);
     FASTJAG_LAUNCH((order_by_rank<T>), every_block, block_threads, 0, stream, a);
     FASTJAG_LAUNCH((order_long<T>), a.n_events, block_threads, warps_of_block * sizeof(unsigned),
-                   stream, a);
+                   stream, a, huge);
+    if (a.n_particles <= huge_event) return;
+    int64_t* from = a.order;
+    auto* to =
+        reinterpret_cast<int64_t*>(static_cast<char*>(stream.scratch) + Huge::bytes(a.n_particles));
+    int64_t const n_parts = Huge::most_parts(a.n_particles);
+    for (int64_t run = part_size; run < a.n_particles; run *= ways) std::swap(from, to);
+    FASTJAG_LAUNCH((order_parts<T>), blocks_for(n_parts, 1), block_threads, 0, stream, a, huge,
+                   from, to);
+    for (int64_t run = part_size; run < a.n_particles;
+         run *= ways) {  // the last one writes a.order
+        FASTJAG_LAUNCH((merge_runs<T>), blocks_for(n_parts * warp_lanes, block_threads),
+                       block_threads, 0, stream, a, huge, run, from, to);
+        std::swap(from, to);
+    }
 }
 
 #define FASTJAG_ORDER(T) template void order(OrderArgs<T> const&, Stream);

@@ -268,8 +268,8 @@ _OF_FILES = {
             "int64_t const even = (a.n_events + gridDim.x) / gridDim.x;",
         ): "groups may be one larger: the last ones end with the events",
         (
-            "a.offsets[event + 1] - a.offsets[event] > most_ranked;",
-            "a.offsets[event + 1] - a.offsets[event] >= most_ranked;",
+            "unsigned const events = __ballot_sync(all_lanes, n > most_ranked && n <= huge_event);",
+            "unsigned const events = __ballot_sync(all_lanes, n >= most_ranked && n <= huge_event);",
         ): "writes the same as order_by_rank once more",
     },
     "spread.cuh": {

@@ -28,7 +28,7 @@ TESTS = {
     "dimuon": ("dimuon", "long_events", "changing_inputs"),
     "nearest": ("nearest", "long_events", "changing_inputs"),
     "pages": ("page_rows",),
-    "select": ("select", "changing_inputs"),
+    "select": ("select", "long_events", "changing_inputs"),
 }
 
 

@@ -134,13 +134,15 @@ struct OrderArgs {  // content indices of each event by descending key; ties sto
     const int64_t* offsets;
     int64_t n_events;
     const T* key;
-    int64_t limit;   // only the first `limit` of each event need be right
-    int64_t* order;  // entry i - offsets[0] belongs to particle slot i
+    int64_t limit;        // only the first `limit` of each event need be right
+    int64_t* order;       // entry i - offsets[0] belongs to particle slot i
+    int64_t n_particles;  // of all events
 };
 template <class T>
 void order(OrderArgs<T> const&, Threads);
 template <class T>
 void order(OrderArgs<T> const&, Stream);
+int64_t order_scratch(int64_t n_particles);
 
 // ---- dimuon: pairs within events and their observables ---------------------------------------
 

@@ -276,6 +276,43 @@ class TestDimuon:
         assert found["second"].tolist() == [n - 7]
 
 
+class TestOrder:
+    @pytest.mark.parametrize("dtype", DTYPES)
+    def test_every_dtype(self, kernels, dtype):
+        offsets = uneven(1)
+        key = column(np.random.default_rng(2), dtype, int(offsets[-1]) + 3)
+        assert_same(kernels.order(offsets, key), CPU.order(offsets, key))
+
+    @pytest.mark.parametrize("n", [*SIZES, 16_384, 16_385, 65_536, 65_537])
+    def test_sizes_and_ties(self, kernels, n):
+        key = np.random.default_rng(n).integers(0, 50, n)
+        assert_same(kernels.order(one(n), key), np.argsort(-key, kind="stable"))
+
+    @pytest.mark.parametrize("schedule", ["forward", "reverse", "1"])
+    def test_any_order_of_blocks(self, emulation, schedule):
+        emulation.set_schedule(schedule)
+        xp, offsets = devices.cupy(), uneven(3)
+        key = np.random.default_rng(4).integers(0, 999, int(offsets[-1]))
+        found = kernels.order(xp.asarray(offsets), xp.asarray(key))
+        assert_same(found.get(), CPU.order(offsets, key))
+
+    def test_is_no_work_of_one_block(self, emulation):
+        xp, n = devices.cupy(), 20_000
+        key = xp.asarray(np.random.default_rng(5).normal(size=n))
+        with counted(emulation) as rows:
+            kernels.order(xp.asarray(one(n)), key)
+        written = {r["kernel"] for r in rows if r["kind"] == "global write" and r["accesses"] > 99}
+        assert {name.strip("(").partition("<")[0] for name in written} == {
+            "order_parts", "merge_runs"
+        }  # fmt: skip
+
+    @pytest.mark.parametrize("n", [100_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
+    def test_many(self, gpu, n):
+        key = np.random.default_rng(6).integers(0, 10**5, n).astype("f4")
+        found = kernels.order(gpu.asarray(one(n)), gpu.asarray(key))
+        assert_same(found.get(), np.argsort(-key, kind="stable"))
+
+
 class TestNearest:
     def test_many_right_particles_are_no_work_of_one_warp(self, emulation):
         """Left particles of events with more than 1024 right ones go to warps of all blocks."""

@@ -95,5 +95,7 @@ def order(
         result: NDArray[np.int64] = device.arange(first, last)
     else:
         result = device.empty(last - first, np.int64)
-    device.kernels.order(offsets, key, most, result, device.where(threads))
+    scratch = device.scratch("order", last - first)
+    where = device.where(threads, scratch=scratch)
+    device.kernels.order(offsets, key, most, result, where)
     return result
