@@ -60,8 +60,12 @@ struct Axes {
     int64_t const* first_offset;  // of all events: `order` counts from there
 };
 
+// What is read, in a register: bytes as int, which would else be cut to bytes again.
+template <class In>
+using Promoted = decltype(+In{});
+
 template <bool standardised, class In, class Out>
-__device__ Out convert(Table<In, Out> const& table, uint32_t column, In x) {
+__device__ Out convert(Table<In, Out> const& table, uint32_t column, Promoted<In> x) {
     if constexpr (!standardised) return static_cast<Out>(x);
     using C = Compute<In, Out>;
     return static_cast<Out>(standardise(static_cast<C>(x), table.mean[column],
@@ -104,12 +108,12 @@ __device__ void pad_some(PaddingArgs<Out> const& a, Table<In, Out> const& table,
         for (int k = 0; k < n; ++k)
             if (filled[k]) from[k] = static_cast<Index>(a.order[from[k]]);
     }
-    In x[n];
+    Promoted<In> x[n];
 #pragma unroll
     for (int k = 0; k < n; ++k) {
         In const* data = table.data[column[k]];
         FASTJAG_NOW(data);
-        x[k] = filled[k] ? __ldg(data + from[k]) : In{};
+        x[k] = filled[k] ? +__ldg(data + from[k]) : 0;
     }
     Out value[n];
 #pragma unroll
