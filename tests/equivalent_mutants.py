@@ -250,7 +250,7 @@ _OF_FILES = {
             "for (int64_t first = blockIdx.x * group; first < a.n_events; first += gridDim.x * group) {",
             "for (int64_t first = blockIdx.x * group; first <= a.n_events; first += gridDim.x * group) {",
         ): "a group without events holds no particles",
-        ("if (end - start > most_ranked) return;", ";"): "order_long writes the same once more",
+        ("if (end - start > most_ranked) return;", ";"): "what follows writes the same once more",
         (
             "for (int64_t pair = threadIdx.x; pair < pairs; pair += blockDim.x) {",
             "for (int64_t pair = threadIdx.x; pair <= pairs; pair += blockDim.x) {",
