@@ -69,8 +69,8 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
     ): "both ways give the same line, to rounding, as the fit has the whole covariance matrix",
     (
         "io/branch_columns.py",
-        "return offsets, np.concatenate(values) if len(values) > 1 else values[0]",
-        "return offsets, np.concatenate(values) if len(values) >= 1 else values[0]",
+        "counts, *lists, values = (np.concatenate(p) if len(p) > 1 else p[0] for p in parts)",
+        "counts, *lists, values = (np.concatenate(p) if len(p) >= 1 else p[0] for p in parts)",
     ): "one array concatenated is a copy of it, which only costs time",
     (
         "io/tasks.py",
