@@ -71,7 +71,7 @@ def wide() -> Race:
     }
     files = wide_file(WIDE), wide_file(1000)
     work = f"{WIDE:,} jets, 24 numbers of 128 constituents, lz4"
-    return race_programs(work, programs, "", check, WIDE, rounds=2, files=files)
+    return race_programs(work, programs, "", check, WIDE, rounds=5, files=files)
 
 
 def later_epochs() -> Race:
