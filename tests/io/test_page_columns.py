@@ -16,7 +16,7 @@ import fastjag as fj
 from fastjag.io.baskets import Buffers
 from fastjag.io.errors import ReadError
 from fastjag.io.page_columns import PageColumns
-from fastjag.io.pages import Coding, Paged
+from fastjag.io.pages import Coding, Paged, PageReader
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -148,6 +148,31 @@ class TestRanges:
                 ((_, values),) = columns.read(start, start + 100)
                 assert np.shares_memory(values, made[-1])
                 assert values.tolist() == list(range(start, start + 100))
+
+    def test_memory_of_kept_pages_is_used_again(self):
+        file, coding = MemoryBytes(), Coding("plain", 32, "f4")
+        x = column_of(file, np.arange(2000, dtype="f4"), [0, 2000], coding, plain)
+        reader = PageReader(file)
+        kept = []
+        for piece in x.pieces:
+            data = reader.unpacked_of(x, piece)
+            assert all(data.obj is not one.obj for one in kept)
+            reader.let_go(data)
+            kept.append(data)
+        assert len(kept) == 50
+        for data, piece in zip(kept, x.pieces, strict=True):
+            assert np.frombuffer(data, "f4").tolist() == list(range(piece.first, piece.stop))
+        known = {id(data.obj) for data in kept}
+        for data in kept:
+            reader.take_back(data)
+        again = []
+        for piece in x.pieces[:20]:
+            data = reader.unpacked_of(x, piece)
+            reader.let_go(data)
+            again.append(data)
+        assert sum(id(data.obj) in known for data in again) == 8
+        for data, piece in zip(again, x.pieces[:20], strict=True):
+            assert np.frombuffer(data, "f4").tolist() == list(range(piece.first, piece.stop))
 
     @given(sample=tuples(), step=st.sampled_from([1, 7, 31]))
     @settings(max_examples=30)

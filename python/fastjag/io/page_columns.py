@@ -56,14 +56,14 @@ class ColumnRange:
         """Read these pages; in any thread."""
         for number in pieces:
             piece = self.column.pieces[number]
-            if self.known is not None and self.known[0] == number:
-                content = self.known[1]
-            else:
-                content = self._content(piece, reader)
+            kept = self.known is not None and self.known[0] == number
+            content = self.known[1] if self.known and kept else self._content(piece, reader)
             low, high = max(piece.first, self.start), min(piece.stop, self.stop)
             self._put(piece, content, low, high)
             if piece.stop > self.stop:
                 self.left = number, content
+            elif kept and isinstance(content, memoryview):
+                reader.take_back(content)
 
     def values(self) -> Array:
         """Those of the range, when all pages are taken."""

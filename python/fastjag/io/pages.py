@@ -7,6 +7,7 @@ representations, of which each cluster has one; a column that was added later ha
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -124,6 +125,7 @@ class PageReader:
     def __init__(self, source: Bytes) -> None:
         self.source = source
         self.packed = self.unpacked = memoryview(b"")
+        self._spare = deque[memoryview](maxlen=8)  # other threads' readers may let go of more
 
     def read(self, column: Column, piece: Piece, out: Array) -> None:
         """All elements of a page."""
@@ -136,11 +138,16 @@ class PageReader:
         return self._content(column, piece.page, kernels.page_bytes(piece.n, piece.coding.bits))
 
     def let_go(self, data: memoryview) -> None:
-        """What ``unpacked_of`` gave stays as it is."""
+        """What ``unpacked_of`` gave stays as it is, until it is taken back."""
+        other = self._spare.pop() if self._spare else memoryview(b"")
         if data.obj is self.packed.obj:
-            self.packed = memoryview(b"")
+            self.packed = other
         else:
-            self.unpacked = memoryview(b"")
+            self.unpacked = other
+
+    def take_back(self, data: memoryview) -> None:
+        """What a reader has let go, and nobody needs any more: memory that was in use is faster."""
+        self._spare.append(memoryview(data.obj))
 
     def content(self, column: Column, page: Page, size: int) -> Content:
         """A page as it is stored, for a GPU to decompress: ``size`` bytes of values."""
