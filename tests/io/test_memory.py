@@ -48,7 +48,8 @@ def test_fifty_files_and_five(tmp_path, compression, format):
     )  # fmt: skip
     events, few, many = map(int, done.stdout.split())
     assert events == 50 * n
-    assert many - few < 2 << 10  # kB; the columns of one file are 400, and 45 are read between
+    # kB; the columns of one file are 400, and 45 are read between: 18 MB. Threads share memory by chance: up to 2 MB.
+    assert many - few < 4 << 10
 
 
 @pytest.mark.parametrize("format", ["ttree", "rntuple"])
