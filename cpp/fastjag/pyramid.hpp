@@ -51,7 +51,7 @@ FASTJAG_HD uint64_t pyramid_code(PyramidCodesArgs const& a, PyramidAxis const* a
         double const x = read_float(axis.values, axis.dtype, point);
         code |= spread(pyramid_cell(x, axis.low, axis.scale, axis.circular,
                                     a.shifts[pyramid * n_axes + d], a.cells, last))
-                << d;
+                << (d & 63);  // more than 63 axes have one level, whose cells are 0
     }
     return code;
 }
