@@ -7,6 +7,7 @@ import uproot
 
 import fastjag as fj
 from fastjag.io import ReadError
+from fastjag.io.branches import Branch, Names
 from fastjag.io.ranges import Range
 
 N = 300
@@ -118,6 +119,15 @@ def test_a_field_of_that_name_comes_first(tmp_path):
     assert batch["MET.pt"].tolist() == [5.0, 6.0]
     (batch,) = fj.iterate(path, "MET_*")
     assert list(batch.flat) == ["MET_pt"]
+
+
+def test_a_record_does_not_stand_for_an_ambiguous_name():
+    paths = {"a/MET_pt": "MET_pt", "b/MET_pt": "MET_pt", "MET.pt": "MET.pt"}
+    names = Names([Branch(name, path, None) for path, name in paths.items()], str)
+    assert names.find("MET_pt") is None
+    assert "ambiguous: 'a/MET_pt', 'b/MET_pt'" in names.unknown("MET_pt")
+    assert names.find("MET.pt").path == "MET.pt"
+    assert [branch.path for branch in names.matching("MET_*").values()] == []
 
 
 def test_two_that_would_have_one_name_have_none(tmp_path):

@@ -134,7 +134,10 @@ class Names:
         ``e1./e1.x``. ``Muon_pt`` is ``Muon.pt``, part of a record, where nothing else is.
         """
         exact = self.by_name.get(name) or self.by_path.get(name)
-        others = (known.get(name, []) for known in (self._short, self._plain, self._flat))
+        kinds = [self._short, self._plain]
+        if name not in self._short:  # what is ambiguous stays so
+            kinds.append(self._flat)
+        others = (known.get(name, []) for known in kinds)
         return exact or next((found[0] for found in others if len(found) == 1), None)
 
     def matching(self, pattern: str) -> dict[str, Branch]:
